@@ -1,0 +1,1 @@
+"""The machine-learning core: pictures in, labels out, without Django and without the catalogue."""

@@ -1,0 +1,91 @@
+"""The ten garments of Fashion-MNIST, the five groups they form, and the table between them.
+
+This is the only module that knows the order of either list. An integer label anywhere in the product is an
+index into ``GARMENTS`` or into ``GROUPS``.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+UPPER_PART: Final = "Upper part"
+BOTTOM_PART: Final = "Bottom part"
+ONE_PIECE: Final = "One piece"
+FOOTWEAR: Final = "Footwear"
+BAGS: Final = "Bags"
+
+#: The garments in the order of the data set's labels 0 to 9.
+GARMENTS: Final[tuple[str, ...]] = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+#: The groups in the order in which every table and every probability vector lists them.
+GROUPS: Final[tuple[str, ...]] = (UPPER_PART, BOTTOM_PART, ONE_PIECE, FOOTWEAR, BAGS)
+
+GROUP_OF_GARMENT: Final[MappingProxyType[str, str]] = MappingProxyType(
+    {
+        "T-shirt/top": UPPER_PART,
+        "Trouser": BOTTOM_PART,
+        "Pullover": UPPER_PART,
+        "Dress": ONE_PIECE,
+        "Coat": UPPER_PART,
+        "Sandal": FOOTWEAR,
+        "Shirt": UPPER_PART,
+        "Sneaker": FOOTWEAR,
+        "Bag": BAGS,
+        "Ankle boot": FOOTWEAR,
+    }
+)
+
+#: For each garment's index the index of its group, int64[10].
+GROUP_INDEX_OF_GARMENT: Final[NDArray[np.int64]] = np.array(
+    [GROUPS.index(GROUP_OF_GARMENT[garment]) for garment in GARMENTS], dtype=np.int64
+)
+GROUP_INDEX_OF_GARMENT.setflags(write=False)
+
+#: float32[10, 5], one where the garment belongs to the group: a product with it sums garments into groups.
+GARMENT_TO_GROUP: Final[NDArray[np.float32]] = np.eye(len(GROUPS), dtype=np.float32)[GROUP_INDEX_OF_GARMENT]
+GARMENT_TO_GROUP.setflags(write=False)
+
+
+def group_probabilities(garment_probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The probability of each group: the sum of its garments' probabilities, float[N, 5] for float[N, 10].
+
+    Raises ``ValueError`` for an array of another shape.
+    """
+    if garment_probabilities.ndim != 2 or garment_probabilities.shape[1] != len(GARMENTS):
+        raise ValueError(
+            f"expected garment probabilities of shape (N, {len(GARMENTS)}), received {garment_probabilities.shape}"
+        )
+    result: NDArray[np.floating] = garment_probabilities @ GARMENT_TO_GROUP.astype(garment_probabilities.dtype)
+    return result
+
+
+def group_labels(garment_labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The group's index for each garment's index, int64 of the same shape."""
+    return GROUP_INDEX_OF_GARMENT[np.asarray(garment_labels, dtype=np.int64)]
+
+
+def garments_within_groups(
+    garment_probabilities: NDArray[np.floating], *, groups: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """The most probable garment within the given group of each row, int64[N].
+
+    ``garment_probabilities`` is float[N, 10], ``groups`` int[N] with indices into ``GROUPS``. The garment always
+    belongs to the group, even where another group's garment is more probable.
+    """
+    outside = GROUP_INDEX_OF_GARMENT[None, :] != np.asarray(groups)[:, None]
+    return np.where(outside, -1.0, garment_probabilities).argmax(axis=1)

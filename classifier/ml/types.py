@@ -1,0 +1,62 @@
+"""The values that pass between the stages, and the protocol that everything outside this package relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Pictures of any kind: uint8, H x W x 3 (RGB) or H x W (grey).
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a classifier says of one picture.
+
+    ``confidence`` is the calibrated probability of ``group`` and lies in 0..1, as do both tables, whose keys are
+    the names in ``labels``. ``abstained`` is a flag beside the label, never instead of it. ``embedding`` has
+    64 numbers; the dot product of two embeddings is their cosine similarity.
+    """
+
+    group: str
+    garment: str
+    confidence: float
+    abstained: bool
+    group_probabilities: Mapping[str, float]
+    garment_probabilities: Mapping[str, float]
+    embedding: tuple[float, ...] = field(repr=False)
+
+
+class ImageClassifier(Protocol):
+    """Anything that labels pictures: the artefact's classifier, or a fake one in a test."""
+
+    @property
+    def version(self) -> str:
+        """The version of the artefact that answers."""
+
+    def classify(self, pictures: Sequence[Picture]) -> list[Prediction]:
+        """One prediction for each picture, in the same order."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """How far a training has come.
+
+    ``phase`` is "load", "train", "calibrate", "evaluate" or "save". ``step`` counts from 0 to ``steps`` within
+    ``epoch``, which counts from 1 to ``epochs``; phases without epochs report 0 of 0. ``metrics`` holds what is
+    known by now, such as ``loss`` and ``validation_accuracy``.
+    """
+
+    phase: str
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    steps: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+ProgressCallback = Callable[[TrainingProgress], None]
