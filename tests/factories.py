@@ -1,0 +1,57 @@
+"""Saved rows for tests: each function creates one row, with a value of its own wherever a value has to be unique."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from catalog.models import Image, Product, ProductDescription, ProductImages
+
+_numbers = itertools.count(1)
+
+
+def create_image(url: str | None = None) -> Image:
+    """Create an image; without `url` it is a new http URL that answers nothing."""
+    return Image.objects.create(url=url if url is not None else f"https://shop.example/{next(_numbers)}.jpg")
+
+
+def create_product(
+    title: str | None = None,
+    *,
+    id: int | None = None,
+    images: Sequence[Image | str] = (),
+    descriptions: Mapping[str, tuple[str | None, str | None]] | None = None,
+) -> Product:
+    """Create a product with its pictures and texts.
+
+    `images` are placed at index 0, 1, 2, ...: rows, or URLs whose row is created when it is missing. `descriptions` gives
+    (original text, translated text) for a country code.
+    """
+    product = Product.objects.create(id=id, title=title if title is not None else f"Product {next(_numbers)}")
+    for index, image in enumerate(images):
+        row = Image.objects.get_or_create(url=image)[0] if isinstance(image, str) else image
+        create_product_image(product, image=row, image_index=index)
+    for country_code, (original_text, translated_text) in (descriptions or {}).items():
+        create_description(
+            product, country_code=country_code, original_text=original_text, translated_text=translated_text
+        )
+    return product
+
+
+def create_product_image(product: Product, *, image: Image | None = None, image_index: int = 0) -> ProductImages:
+    """Place an image (a new one unless given) at an index of a product."""
+    return ProductImages.objects.create(product=product, image=image or create_image(), image_index=image_index)
+
+
+def create_description(
+    product: Product,
+    *,
+    country_code: str = "us",
+    original_text: str | None = "original",
+    translated_text: str | None = "translated",
+) -> ProductDescription:
+    """Give a product a text in one country; a country may be given twice."""
+    return ProductDescription.objects.create(
+        product=product,
+        country_code=country_code,
+        original_text=original_text,
+        translated_text=translated_text,
+    )
