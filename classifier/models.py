@@ -1,0 +1,255 @@
+"""The classifier's tables: model versions, runs, the ledger of labelling work, and what was said of each picture."""
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from catalog.models import Image, Product
+from classifier.ml.labels import GARMENTS, GROUPS
+
+GROUP_CHOICES = [(group, group) for group in GROUPS]
+GARMENT_CHOICES = [(garment, garment) for garment in GARMENTS]
+CONFIDENCE_VALIDATORS = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+
+
+class ModelVersion(models.Model):
+    """A registered artefact. Its artefact columns never change; its stage does, by `STAGE_TRANSITIONS`."""
+
+    class Stage(models.TextChoices):
+        CANDIDATE = "candidate"
+        ACTIVE = "active"
+        RETIRED = "retired"
+
+    name = models.CharField(max_length=100, unique=True)
+    folder = models.CharField(max_length=255, help_text="The artefact's folder below ARTEFACTS_DIR.")
+    manifest_sha256 = models.CharField(max_length=64, unique=True)
+    recipe = models.CharField(max_length=64)
+    seed = models.BigIntegerField()
+    metrics = models.JSONField(default=dict)
+    stage = models.CharField(max_length=16, choices=Stage, default=Stage.CANDIDATE)
+    created_at = models.DateTimeField(default=timezone.now)
+    activated_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["stage"], condition=Q(stage="active"), name="modelversion_one_active"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+STAGE_TRANSITIONS: dict[str, frozenset[str]] = {
+    ModelVersion.Stage.CANDIDATE: frozenset({ModelVersion.Stage.ACTIVE}),
+    ModelVersion.Stage.ACTIVE: frozenset({ModelVersion.Stage.RETIRED}),
+    ModelVersion.Stage.RETIRED: frozenset({ModelVersion.Stage.ACTIVE}),
+}
+
+
+class TrainingRun(models.Model):
+    """One training, asked for and followed through its row; at most one is running at any time."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+        ABANDONED = "abandoned"
+
+    recipe = models.CharField(max_length=64)
+    seed = models.BigIntegerField()
+    epochs = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as many as the recipe says.")
+    limit = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: every training picture.")
+    activate = models.BooleanField(default=False)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
+    cancel_requested = models.BooleanField(default=False)
+    progress = models.JSONField(default=dict, help_text="Phase, epoch, step and the metrics of each epoch so far.")
+    error = models.TextField(blank=True, default="")
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    model_version = models.OneToOneField(
+        ModelVersion, on_delete=models.SET_NULL, null=True, blank=True, related_name="training_run"
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["state"], condition=Q(state="running"), name="trainingrun_one_running"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"training run {self.pk} ({self.recipe}, {self.state})"
+
+
+class LabellingRun(models.Model):
+    """A request to label pictures with one pinned model version; its progress is a count of its tasks by state."""
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        CANCELLED = "cancelled"
+
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="labelling_runs")
+    state = models.CharField(max_length=16, choices=State, default=State.RUNNING)
+    relabel = models.BooleanField(default=False)
+    total = models.PositiveIntegerField(default=0, help_text="Tasks the run took when it started.")
+    idempotency_key = models.CharField(max_length=255, unique=True, null=True, blank=True)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"labelling run {self.pk} ({self.state})"
+
+
+class LabelTask(models.Model):
+    """The ledger: what is to be done, or was done, for one picture with one model version.
+
+    A worker owns a row only while it holds the row's lease token; whoever lost the lease cannot finish it.
+    """
+
+    class State(models.TextChoices):
+        NEW = "new"
+        RUNNING = "running"
+        DONE = "done"
+        RETRY = "retry", "waiting for its next try"
+        FAILED = "failed"
+        IGNORED = "ignored"
+        CANCELLED = "cancelled"
+
+    OPEN_STATES = (State.NEW, State.RUNNING)
+    ERROR_STATES = (State.RETRY, State.FAILED, State.IGNORED)
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="label_tasks", db_index=False)
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="label_tasks")
+    run = models.ForeignKey(LabellingRun, on_delete=models.CASCADE, related_name="tasks", db_index=False)
+    state = models.CharField(max_length=16, choices=State, default=State.NEW)
+    attempts = models.PositiveIntegerField(default=0)
+    crashes = models.PositiveIntegerField(default=0)
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    next_try_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="When it was last put on the queue.")
+    error_code = models.CharField(max_length=32, blank=True, default="")
+    first_failed_at = models.DateTimeField(null=True, blank=True)
+    last_failed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["image", "model_version"], name="labeltask_image_version_unique"),
+        ]
+        indexes = [
+            models.Index("run", "state", name="labeltask_run_state"),
+            models.Index("lease_token", condition=Q(lease_token__isnull=False), name="labeltask_lease_token"),
+            # The sweep reads open rows only, so its cost follows the work that is left, not the size of the ledger.
+            models.Index(
+                "next_try_at", "id", condition=Q(state__in=["new", "running", "retry"]), name="labeltask_open"
+            ),
+            models.Index(
+                "last_failed_at", "id", condition=Q(state__in=["retry", "failed", "ignored"]), name="labeltask_errors"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"label task {self.pk} of image {self.image_id} ({self.state})"
+
+
+class Classification(models.Model):
+    """What one model version said of one picture in one run. Append-only."""
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="classifications", db_index=False)
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="classifications")
+    run = models.ForeignKey(LabellingRun, on_delete=models.PROTECT, related_name="classifications", db_index=False)
+    sha256 = models.CharField(max_length=64, help_text="Of the picture's bytes.")
+    group = models.CharField(max_length=32, choices=GROUP_CHOICES)
+    garment = models.CharField(max_length=32, choices=GARMENT_CHOICES)
+    confidence = models.FloatField(validators=CONFIDENCE_VALIDATORS)
+    abstained = models.BooleanField()
+    # Ten numbers in the order of GARMENTS; a group's probability is the sum of its garments'.
+    garment_probabilities = models.JSONField()
+    embedding = models.BinaryField(help_text="64 little-endian float32 numbers.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "image"], name="classification_run_image_unique"),
+        ]
+        indexes = [models.Index("image", "-id", name="classification_image_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.group} for image {self.image_id} by model version {self.model_version_id}"
+
+
+class Review(models.Model):
+    """A person's label for a picture. The newest one wins over every machine."""
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="reviews", db_index=False)
+    group = models.CharField(max_length=32, choices=GROUP_CHOICES)
+    garment = models.CharField(max_length=32, choices=GARMENT_CHOICES, blank=True, default="")
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    note = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index("image", "-id", name="review_image_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.group} for image {self.image_id} by reviewer {self.reviewer_id}"
+
+
+class ProductLabel(models.Model):
+    """The current label of a product: that of its image with index 0, a person's before a machine's.
+
+    Products whose picture nobody looked at yet have no row; they are *pending*, or have *no image*.
+    """
+
+    class Status(models.TextChoices):
+        LABELLED = "labelled"
+        NEEDS_REVIEW = "needs_review"
+        REVIEWED = "reviewed"
+        FAILED = "failed"
+        PENDING = "pending"
+        NO_IMAGE = "no_image"
+
+    class Source(models.TextChoices):
+        MACHINE = "machine"
+        PERSON = "person"
+
+    product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True, related_name="label")
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    group = models.CharField(max_length=32, choices=GROUP_CHOICES, blank=True, default="")
+    garment = models.CharField(max_length=32, choices=GARMENT_CHOICES, blank=True, default="")
+    confidence = models.FloatField(null=True, blank=True, validators=CONFIDENCE_VALIDATORS)
+    status = models.CharField(max_length=16, choices=Status)
+    source = models.CharField(max_length=16, choices=Source, default=Source.MACHINE)
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    classification = models.ForeignKey(Classification, on_delete=models.SET_NULL, null=True, blank=True)
+    review = models.ForeignKey(Review, on_delete=models.SET_NULL, null=True, blank=True)
+    labelled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index("group", "product", name="productlabel_group"),
+            models.Index("garment", "product", name="productlabel_garment"),
+            models.Index("status", "product", name="productlabel_status"),
+            models.Index("confidence", "product", name="productlabel_confidence"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group or self.status} for product {self.product_id}"

@@ -1,0 +1,36 @@
+"""What the embedded default needs on disk: a secret key made once, and the folders of the file-system broker."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def read_or_create_secret_key(path: Path, *, create: Callable[[], str]) -> str:
+    """Return the key kept in `path`, made by `create` on the first call and readable by its owner only.
+
+    Two processes that start together agree: the file is linked into place only if it is not there yet.
+    """
+    if not path.exists():
+        temporary = path.with_name(f"{path.name}.{os.getpid()}")
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(create())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    return path.read_text()
+
+
+def file_broker_options(folder: Path) -> dict[str, str | bool]:
+    """Return kombu's transport options for a broker whose messages are files below `folder`, which is created."""
+    messages, control = folder / "messages", folder / "control"
+    for path in (messages, control):
+        path.mkdir(parents=True, exist_ok=True)
+    return {
+        "data_folder_in": str(messages),
+        "data_folder_out": str(messages),
+        "control_folder": str(control),
+        "store_processed": False,
+    }
