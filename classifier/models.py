@@ -35,9 +35,7 @@ class ModelVersion(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["stage"], condition=Q(stage="active"), name="modelversion_one_active"
-            ),
+            models.UniqueConstraint(fields=["stage"], condition=Q(stage="active"), name="modelversion_one_active"),
         ]
 
     def __str__(self) -> str:
@@ -83,9 +81,7 @@ class TrainingRun(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["state"], condition=Q(state="running"), name="trainingrun_one_running"
-            ),
+            models.UniqueConstraint(fields=["state"], condition=Q(state="running"), name="trainingrun_one_running"),
         ]
 
     def __str__(self) -> str:
@@ -153,14 +149,16 @@ class LabelTask(models.Model):
             models.UniqueConstraint(fields=["image", "model_version"], name="labeltask_image_version_unique"),
         ]
         indexes = [
-            models.Index("run", "state", name="labeltask_run_state"),
-            models.Index("lease_token", condition=Q(lease_token__isnull=False), name="labeltask_lease_token"),
+            models.Index(fields=["run", "state"], name="labeltask_run_state"),
+            models.Index(fields=["lease_token"], condition=Q(lease_token__isnull=False), name="labeltask_lease_token"),
             # The sweep reads open rows only, so its cost follows the work that is left, not the size of the ledger.
             models.Index(
-                "next_try_at", "id", condition=Q(state__in=["new", "running", "retry"]), name="labeltask_open"
+                fields=["next_try_at", "id"], condition=Q(state__in=["new", "running", "retry"]), name="labeltask_open"
             ),
             models.Index(
-                "last_failed_at", "id", condition=Q(state__in=["retry", "failed", "ignored"]), name="labeltask_errors"
+                fields=["last_failed_at", "id"],
+                condition=Q(state__in=["retry", "failed", "ignored"]),
+                name="labeltask_errors",
             ),
         ]
 
@@ -189,7 +187,7 @@ class Classification(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["run", "image"], name="classification_run_image_unique"),
         ]
-        indexes = [models.Index("image", "-id", name="classification_image_latest")]
+        indexes = [models.Index(fields=["image", "-id"], name="classification_image_latest")]
 
     def __str__(self) -> str:
         return f"{self.group} for image {self.image_id} by model version {self.model_version_id}"
@@ -207,7 +205,7 @@ class Review(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index("image", "-id", name="review_image_latest")]
+        indexes = [models.Index(fields=["image", "-id"], name="review_image_latest")]
 
     def __str__(self) -> str:
         return f"{self.group} for image {self.image_id} by reviewer {self.reviewer_id}"
@@ -245,10 +243,10 @@ class ProductLabel(models.Model):
 
     class Meta:
         indexes = [
-            models.Index("group", "product", name="productlabel_group"),
-            models.Index("garment", "product", name="productlabel_garment"),
-            models.Index("status", "product", name="productlabel_status"),
-            models.Index("confidence", "product", name="productlabel_confidence"),
+            models.Index(fields=["group", "product"], name="productlabel_group"),
+            models.Index(fields=["garment", "product"], name="productlabel_garment"),
+            models.Index(fields=["status", "product"], name="productlabel_status"),
+            models.Index(fields=["confidence", "product"], name="productlabel_confidence"),
         ]
 
     def __str__(self) -> str:
