@@ -6,7 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-import psycopg2
 import pytest
 import redis
 from django.conf import settings
@@ -45,7 +44,7 @@ def test_suite_runs_on_a_real_redis_server():
 
 
 @pytest.mark.django_db
-def test_a_write_is_read_back_from_this_run_s_database():
+def test_write_is_read_back_from_the_database_of_the_run():
     Product.objects.create(title="Linen shirt")
 
     assert list(Product.objects.values_list("title", flat=True)) == ["Linen shirt"]

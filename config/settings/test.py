@@ -1,4 +1,4 @@
-"""Settings for the test suite: the base settings with a fast password hasher and everything written to a private folder.
+"""Settings for the test suite: the base settings, a fast password hasher, and a private folder for what is written.
 
 The test command starts the database and the broker and names them in ``DATABASE_URL`` and ``REDIS_URL`` beforehand.
 """
@@ -10,7 +10,7 @@ if "VAR_DIR" not in os.environ:
     os.environ["VAR_DIR"] = tempfile.mkdtemp(prefix="test-var-")
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 
-from config.settings.base import *  # noqa: E402, F403
+from config.settings.base import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LABELLING_SWEEP_SECONDS = 1.0

@@ -1,0 +1,56 @@
+# The product's commands. `make demo` and `make test` work on a bare machine with Python and the package registry.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --no-input --disable-pip-version-check
+
+# The test command and the linters choose the settings themselves.
+unexport DJANGO_SETTINGS_MODULE
+MAKEFLAGS += --no-print-directory
+.PHONY: help demo test lint
+
+help:
+	@echo "make demo   set up, label the demo catalogue, show the table, serve the site on 127.0.0.1:8000 (PORT=...)"
+	@echo "make test   set up and run the whole test suite (TEST_DATABASE_URL and TEST_REDIS_URL use your servers)"
+	@echo "make lint   formatting, lint, import contracts, Django's checks, types"
+
+demo: $(VENV)/installed
+	@$(RUN) manage.py demo
+
+# The part that needs a database runs on SQLite first, as the embedded product does; then everything on real servers.
+test: $(VENV)/installed-dev
+	TEST_DATABASE_URL=sqlite:// TEST_REDIS_URL= $(RUN) -m pytest -q tests/catalog tests/classifier
+	$(RUN) -m pytest
+
+lint: export VAR_DIR := $(VENV)/lint
+lint: $(VENV)/installed-dev
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(VENV)/bin/lint-imports
+	$(RUN) manage.py check --fail-level WARNING
+	$(RUN) manage.py makemigrations --check --dry-run
+	$(RUN) -m mypy
+
+$(VENV)/installed: requirements.txt constraints.txt | $(RUN)
+	@echo "Installing the pinned packages into $(VENV) (about 2 GB; two to five minutes the first time) ..."
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	@echo "Installing the test and lint packages into $(VENV) (half a minute) ..."
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(RUN):
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "Expected Python 3.11, 3.12 or 3.13 as '$(PYTHON)', found no such command." \
+	       "Name one: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "Expected Python 3.11, 3.12 or 3.13 as '$(PYTHON)', found $$($(PYTHON) --version)." \
+	       "Name another: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Expected '$(PYTHON)' to have the modules venv and ensurepip, it has not." \
+	       "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(VENV)
