@@ -22,8 +22,8 @@ def create_product(
 ) -> Product:
     """Create a product with its pictures and texts.
 
-    `images` are placed at index 0, 1, 2, ...: rows, or URLs whose row is created when it is missing. `descriptions` gives
-    (original text, translated text) for a country code.
+    `images` are placed at index 0, 1, 2, ...: rows, or URLs whose row is created when it is missing. `descriptions`
+    gives (original text, translated text) for a country code.
     """
     product = Product.objects.create(id=id, title=title if title is not None else f"Product {next(_numbers)}")
     for index, image in enumerate(images):

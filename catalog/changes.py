@@ -1,0 +1,142 @@
+"""What a batch of records changes in the catalogue: found by comparison, written in bulk."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from catalog.bulk import insert_rows, keep_sequence_ahead
+from catalog.models import Image, Product, ProductDescription, ProductImages
+from catalog.records import ProductRecord
+from catalog.repeats import SeenProducts
+from catalog.selectors import StoredProduct, find_similar_product_ids, find_stored_products
+
+
+@dataclass(slots=True)
+class ProductChange:
+    """What one record asks of the database: `stored` is its product as it is there, None where it is new.
+
+    `product` is the product's row, unsaved, with the record's title. `new_texts` and `other_texts` hold (country,
+    original text, translated text): those of a country that has none yet, and, by the id of its row, those that differ.
+    """
+
+    record: ProductRecord
+    stored: StoredProduct | None
+    product: Product
+    changes_title: bool
+    changes_images: bool
+    new_texts: list[tuple[str, str | None, str | None]]
+    other_texts: dict[int, tuple[str, str | None, str | None]]
+
+    @property
+    def is_needed(self) -> bool:
+        """Return whether the database differs from the record."""
+        return self.changes_title or self.changes_images or bool(self.new_texts or self.other_texts)
+
+
+def find_changes(records: list[ProductRecord], *, seen: SeenProducts) -> list[ProductChange]:
+    """Return one change for each record, in their order, compared with the database by a handful of queries."""
+    return [_compare(record, stored=stored) for record, stored in _match(records, seen=seen)]
+
+
+def write_changes(changes: Collection[ProductChange]) -> None:
+    """Write the changes inside the caller's transaction; every change's `product` has its id afterwards."""
+    _write_products(changes)
+    _write_images([change for change in changes if change.changes_images])
+    _write_descriptions(changes)
+
+
+def _match(records: list[ProductRecord], *, seen: SeenProducts) -> list[tuple[ProductRecord, StoredProduct | None]]:
+    """Pair each record with its stored product: that of its id, else the first with the same title and images."""
+    own_ids = {record.id for record in records if record.id is not None}
+    similar_ids = find_similar_product_ids(
+        [(record.title, record.images or ()) for record in records if record.id is None]
+    )
+    stored = find_stored_products(own_ids | similar_ids)
+    # A product that the file names by its id is about to have, or has, what its own row says.
+    taken = own_ids | seen.find(similar_ids).keys()
+    by_content: dict[tuple[str, tuple[str, ...]], StoredProduct] = {}
+    for id in sorted(similar_ids - taken):
+        if id in stored:
+            by_content.setdefault((stored[id].title, tuple(stored[id].images)), stored[id])
+    return [
+        (
+            record,
+            stored.get(record.id) if record.id is not None else by_content.get((record.title, record.images or ())),
+        )
+        for record in records
+    ]
+
+
+def _compare(record: ProductRecord, *, stored: StoredProduct | None) -> ProductChange:
+    new_texts, other_texts = [], {}
+    for country, texts in record.descriptions.items():
+        old = stored.descriptions.get(country) if stored else None
+        if old is None:
+            new_texts.append((country, *texts))
+        elif (old.original_text, old.translated_text) != texts:
+            other_texts[old.id] = (country, *texts)
+    if stored is None or record.images is None:
+        changes_images = bool(record.images)
+    else:
+        changes_images = stored.has_gaps or stored.images != list(record.images)
+    return ProductChange(
+        record=record,
+        stored=stored,
+        product=Product(id=stored.id if stored else record.id, title=record.title),
+        changes_title=stored is None or stored.title != record.title,
+        changes_images=changes_images,
+        new_texts=new_texts,
+        other_texts=other_texts,
+    )
+
+
+def _write_products(changes: Collection[ProductChange]) -> None:
+    named = [change.product for change in changes if change.product.pk is not None and change.changes_title]
+    if named:
+        Product.objects.bulk_create(named, update_conflicts=True, unique_fields=["id"], update_fields=["title"])
+    given_ids = [change.product.pk for change in changes if change.stored is None and change.product.pk is not None]
+    if given_ids:
+        # Before any automatic id is drawn: it must not be one of these.
+        keep_sequence_ahead(Product, largest_id=max(given_ids))
+    Product.objects.bulk_create([change.product for change in changes if change.product.pk is None])
+
+
+def _write_images(changes: Collection[ProductChange]) -> None:
+    urls = {url for change in changes for url in change.record.images or ()}
+    ids = dict(Image.objects.filter(url__in=urls).values_list("url", "pk"))
+    missing = [Image(url=url) for url in sorted(urls - ids.keys())]
+    # Somebody else may add one of them meanwhile; the conflict returns its id.
+    for image in Image.objects.bulk_create(
+        missing, update_conflicts=True, unique_fields=["url"], update_fields=["url"]
+    ):
+        ids[image.url] = image.pk
+    replaced = [change.product.pk for change in changes if change.stored and change.stored.images]
+    ProductImages.objects.filter(product__in=replaced).delete()
+    insert_rows(
+        ProductImages,
+        fields=("product", "image", "image_index"),
+        rows=(
+            (change.product.pk, ids[url], image_index)
+            for change in changes
+            for image_index, url in enumerate(change.record.images or ())
+        ),
+    )
+
+
+def _write_descriptions(changes: Collection[ProductChange]) -> None:
+    insert_rows(
+        ProductDescription,
+        fields=("product", "country_code", "original_text", "translated_text"),
+        rows=((change.product.pk, *texts) for change in changes for texts in change.new_texts),
+    )
+    ProductDescription.objects.bulk_create(
+        [
+            ProductDescription(
+                id=id, product=change.product, country_code=country, original_text=original, translated_text=translated
+            )
+            for change in changes
+            for id, (country, original, translated) in change.other_texts.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=["original_text", "translated_text"],
+    )

@@ -1,0 +1,163 @@
+"""Writes that touch several of the catalogue's tables: the import of a catalogue."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Final
+
+from django.db import connection, transaction
+
+from catalog.changes import find_changes, write_changes
+from catalog.importing import RowError
+from catalog.records import ProductRecord
+from catalog.repeats import SeenProducts, content_digest, content_key
+
+#: A batch is one transaction; it closes at whichever comes first, so that its memory is bounded too.
+BATCH_PRODUCTS: Final = 1_000
+BATCH_ROWS: Final = 10_000
+BATCH_CHARACTERS: Final = 8_000_000
+#: Beyond these, refused rows are counted but their messages are not kept.
+KEPT_ERRORS: Final = 1_000
+#: Names the lock that makes two imports at once take turns, batch by batch (PostgreSQL; SQLite has one writer anyway).
+_IMPORT_LOCK: Final = 0x696D706F7274
+#: Equals no digest of a record: those are not negative.
+_NO_DIGEST: Final = -1
+
+
+@dataclass
+class ImportReport:
+    """What an import did, or with `dry_run` would have done, in products; `refused` counts rows.
+
+    `errors` holds the first `KEPT_ERRORS` refused rows.
+    """
+
+    dry_run: bool = False
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    errors: list[RowError] = field(default_factory=list)
+
+    @property
+    def products(self) -> int:
+        """Return how many products were read so far."""
+        return self.created + self.changed + self.unchanged
+
+    def refuse(self, error: RowError) -> None:
+        """Count a row that was not imported."""
+        self.refused += 1
+        if len(self.errors) < KEPT_ERRORS:
+            self.errors.append(error)
+
+
+def import_catalog(
+    rows: Iterable[ProductRecord | RowError],
+    *,
+    dry_run: bool = False,
+    progress: Callable[[ImportReport], None] | None = None,
+    on_pictures_changed: Callable[[Sequence[int]], None] | None = None,
+) -> ImportReport:
+    """Bring the catalogue to what `rows` say and return what was done; a refused row is reported, the rest imported.
+
+    Each batch is one transaction, so an import that dies leaves whole batches, and running it again ends in the same
+    state. Importing the same rows twice changes nothing. With `dry_run` nothing is written and the counts are those that
+    the import would have had. `progress` gets the report after every batch; `on_pictures_changed` gets, inside the
+    batch's transaction, the ids of products that are new or whose images changed.
+    """
+    report = ImportReport(dry_run=dry_run)
+    with SeenProducts() as seen:
+        for batch in _split_batches(rows, report=report):
+            with nullcontext() if dry_run else transaction.atomic():
+                _import_batch(batch, seen=seen, report=report, on_pictures_changed=on_pictures_changed)
+            if progress:
+                progress(report)
+    report.errors.sort(key=lambda error: error.line)
+    return report
+
+
+def _split_batches(rows: Iterable[ProductRecord | RowError], *, report: ImportReport) -> Iterator[list[ProductRecord]]:
+    batch: list[ProductRecord] = []
+    row_count = character_count = 0
+    for row in rows:
+        if isinstance(row, RowError):
+            report.refuse(row)
+            continue
+        batch.append(row)
+        row_count += 1 + len(row.images or ()) + len(row.descriptions)
+        character_count += sum(len(text or "") for texts in row.descriptions.values() for text in texts)
+        if len(batch) >= BATCH_PRODUCTS or row_count >= BATCH_ROWS or character_count >= BATCH_CHARACTERS:
+            yield batch
+            batch, row_count, character_count = [], 0, 0
+    if batch:
+        yield batch
+
+
+def _import_batch(
+    batch: list[ProductRecord],
+    *,
+    seen: SeenProducts,
+    report: ImportReport,
+    on_pictures_changed: Callable[[Sequence[int]], None] | None,
+) -> None:
+    if not report.dry_run:
+        _take_turns()
+    records = _leave_out_repeats(batch, seen=seen, report=report)
+    changes = find_changes(records, seen=seen)
+    needed = [change for change in changes if change.is_needed]
+    if not report.dry_run:
+        write_changes(needed)
+        pictured = [change.product.pk for change in needed if change.changes_images or change.stored is None]
+        if on_pictures_changed and pictured:
+            on_pictures_changed(pictured)
+    # An automatic id counts as named by the file as well, so that no later row with that id takes the product over.
+    seen.add((change.product.pk, content_digest(change.record)) for change in changes if change.product.pk is not None)
+    created = sum(change.stored is None for change in changes)
+    report.created += created
+    report.changed += len(needed) - created
+    report.unchanged += len(changes) - len(needed)
+
+
+def _take_turns() -> None:
+    """Wait until no other import is inside a batch; the lock ends with the transaction."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_IMPORT_LOCK])
+
+
+def _leave_out_repeats(batch: list[ProductRecord], *, seen: SeenProducts, report: ImportReport) -> list[ProductRecord]:
+    """Return the records whose product the file did not name before, and remember them.
+
+    A row that repeats an earlier one exactly is unchanged. Another is refused, for which of the two should stand? So is
+    a row with an id after one without that has the same title and images: the next import could not tell them apart.
+    """
+    keys = [_build_keys(record) for record in batch]
+    digests = seen.find(key for pair in keys for key in pair)
+    fresh = []
+    added = []
+    for record, (own_key, other_key) in zip(batch, keys, strict=True):
+        digest = content_digest(record)
+        first = digests.get(own_key)
+        if first is None and other_key in digests:
+            first = digests[other_key] if record.id is None else _NO_DIGEST
+        if first is None:
+            keys_of_record = [own_key]
+            if record.id is not None and record.images is not None:
+                keys_of_record.append(content_key(record, with_id=True))
+            for key in keys_of_record:
+                digests.setdefault(key, digest)
+                added.append((key, digest))
+            fresh.append(record)
+        elif first == digest:
+            report.unchanged += 1
+        else:
+            message = "expected each product once, received an earlier one with other values"
+            report.refuse(RowError(record.line, message))
+    seen.add(added)
+    return fresh
+
+
+def _build_keys(record: ProductRecord) -> tuple[int, int]:
+    """Return the key that names the product, and the key under which a row of the other kind would have named it."""
+    if record.id is not None:
+        return record.id, content_key(record, with_id=False)
+    return content_key(record, with_id=False), content_key(record, with_id=True)
