@@ -1,0 +1,176 @@
+"""What a training is made of: the preprocessing's specification and the recipes, as validated frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Final, Literal, Self
+
+#: The widths for which Keras publishes ImageNet weights.
+PUBLISHED_ALPHAS: Final = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+#: MobileNetV2 refuses smaller inputs.
+MIN_NETWORK_SIZE: Final = 32
+
+
+class ConfigurationError(ValueError):
+    """A recipe or specification that cannot work; the message says what was expected and what came."""
+
+
+def _require(condition: bool, *, expected: str, received: object) -> None:
+    if not condition:
+        raise ConfigurationError(f"expected {expected}, received {received!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessingSpec:
+    """How any picture becomes the network's input, uint8[N, size, size, 1].
+
+    ``working_size`` is the longest side in pixels at which background and object are looked for;
+    ``distance_floor`` (0..255) is the smallest difference from the background that can count as object;
+    ``object_share`` is the share of the picture below which what was found is a speck and the picture is blank.
+    """
+
+    size: int = 28
+    working_size: int = 160
+    distance_floor: int = 18
+    object_share: float = 0.002
+
+    def __post_init__(self) -> None:
+        _require(8 <= self.size <= 224, expected="size from 8 to 224 pixels", received=self.size)
+        _require(
+            self.size <= self.working_size <= 1024,
+            expected=f"working_size from {self.size} to 1024 pixels",
+            received=self.working_size,
+        )
+        _require(0 < self.distance_floor < 256, expected="distance_floor from 1 to 255", received=self.distance_floor)
+        _require(0 <= self.object_share < 1, expected="object_share from 0 to 1", received=self.object_share)
+
+    def to_json(self) -> dict[str, Any]:
+        """The specification as the manifest keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The specification that ``to_json`` wrote. Raises ``ConfigurationError`` for missing or unknown fields."""
+        return cls(**_known_fields(cls, value))
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentationSpec:
+    """What happens to a training picture before the network sees it.
+
+    ``shift_pixels`` is the largest shift in pixels of the canonical form. The shares lie in 0..1:
+    ``erase_share`` of the pictures lose a rectangle; ``shop_share`` are altered the way pictures in shops differ
+    from Fashion-MNIST (turned, scaled, framed, worn, with another garment in view, on a soft background);
+    ``outlier_share`` are replaced by something that is no clothing, with every garment equally probable.
+    """
+
+    flip: bool = True
+    shift_pixels: int = 2
+    erase_share: float = 0.25
+    shop_share: float = 0.0
+    outlier_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.shift_pixels <= 8, expected="shift_pixels from 0 to 8", received=self.shift_pixels)
+        for name in ("erase_share", "shop_share", "outlier_share"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, expected=f"{name} from 0 to 1", received=value)
+
+
+NO_AUGMENTATION: Final = AugmentationSpec(flip=False, shift_pixels=0, erase_share=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A named way to train a network.
+
+    ``network_size`` is the side in pixels to which the network itself enlarges the canonical form. ``trainable``
+    is "all" (every layer learns) or "head" (the backbone stays as it came). ``group_loss_weight`` adds the loss
+    over the five groups to that over the ten garments. ``patience`` is the number of epochs without a better
+    validation loss after which training stops. ``published_column`` names the published result that it answers.
+    """
+
+    name: str
+    description: str
+    network_size: int = 56
+    alpha: float = 0.35
+    epochs: int = 12
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    dropout: float = 0.2
+    label_smoothing: float = 0.0
+    group_loss_weight: float = 0.5
+    patience: int = 4
+    trainable: Literal["all", "head"] = "all"
+    published_column: str | None = None
+    augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
+    preprocessing: PreprocessingSpec = field(default_factory=PreprocessingSpec)
+
+    def __post_init__(self) -> None:
+        _require(bool(self.name), expected="a recipe name", received=self.name)
+        _require(
+            MIN_NETWORK_SIZE <= self.network_size <= 224,
+            expected=f"network_size from {MIN_NETWORK_SIZE} to 224 pixels",
+            received=self.network_size,
+        )
+        _require(self.alpha in PUBLISHED_ALPHAS, expected=f"alpha one of {PUBLISHED_ALPHAS}", received=self.alpha)
+        _require(self.epochs >= 1, expected="at least 1 epoch", received=self.epochs)
+        _require(self.batch_size >= 2, expected="a batch_size of at least 2", received=self.batch_size)
+        _require(self.learning_rate > 0, expected="a positive learning_rate", received=self.learning_rate)
+        _require(self.weight_decay >= 0, expected="weight_decay of 0 or more", received=self.weight_decay)
+        _require(0 <= self.dropout < 1, expected="dropout from 0 to below 1", received=self.dropout)
+        _require(
+            0 <= self.label_smoothing < 1, expected="label_smoothing from 0 to below 1", received=self.label_smoothing
+        )
+        _require(self.group_loss_weight >= 0, expected="group_loss_weight of 0 or more", received=self.group_loss_weight)
+        _require(self.patience >= 1, expected="a patience of at least 1 epoch", received=self.patience)
+        _require(self.trainable in ("all", "head"), expected="trainable 'all' or 'head'", received=self.trainable)
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as the manifest keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The recipe that ``to_json`` wrote. Raises ``ConfigurationError`` for missing or unknown fields."""
+        values = _known_fields(cls, value)
+        augmentation = AugmentationSpec(**_known_fields(AugmentationSpec, values["augmentation"]))
+        return cls(
+            **{**values, "augmentation": augmentation, "preprocessing": PreprocessingSpec.from_json(values["preprocessing"])}
+        )
+
+
+def _known_fields(cls: type, value: Mapping[str, Any]) -> dict[str, Any]:
+    expected = {item.name for item in fields(cls)}
+    if set(value) != expected:
+        raise ConfigurationError(
+            f"expected the fields {', '.join(sorted(expected))} of {cls.__name__}, received {', '.join(sorted(value))}"
+        )
+    return dict(value)
+
+
+DEFAULT_RECIPE: Final = "default"
+
+RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
+    {
+        recipe.name: recipe
+        for recipe in (
+            Recipe(
+                name=DEFAULT_RECIPE,
+                description="MobileNetV2 0.35 at 56 pixels, every layer trained from ImageNet weights",
+                published_column="MobileNetV2, all layers trained",
+            ),
+        )
+    }
+)
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of that name. Raises ``ConfigurationError`` that lists the known names."""
+    try:
+        return RECIPES[name]
+    except KeyError:
+        raise ConfigurationError(f"expected a recipe out of {', '.join(RECIPES)}, received {name!r}") from None

@@ -1,0 +1,267 @@
+"""The only module that joins the stages: a recipe becomes an artefact, an artefact becomes an evaluation report.
+
+TensorFlow is imported inside ``train`` and nowhere else, so that evaluating does not need it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.ml.artefacts import (
+    NETWORK_FILE,
+    WEIGHTS_FILE,
+    Manifest,
+    artefact_bytes,
+    build_file_hashes,
+    save_artefact,
+    weights_to_bytes,
+)
+from classifier.ml.calibration import calibrate
+from classifier.ml.config import Recipe
+from classifier.ml.dataset import FashionMnist, Split, limit_stratified, load_fashion_mnist, split_training_pictures
+from classifier.ml.evaluation import EvaluationReport, Metrics, measure
+from classifier.ml.inference import Classifier
+from classifier.ml.labels import group_labels
+from classifier.ml.preprocessing import canonical_pictures
+from classifier.ml.types import Picture, ProgressCallback, TrainingProgress
+
+if TYPE_CHECKING:
+    from classifier.ml.network import BackboneWeights
+    from classifier.ml.training import TrainingResult
+
+logger = logging.getLogger(__name__)
+
+_RECORDED_LIBRARIES: Final = ("tensorflow", "keras", "numpy", "ai-edge-litert")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedArtefact:
+    """An artefact that has been saved: its folder and its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """What to train: a recipe, the seed of every random choice, and what overrides the recipe.
+
+    ``epochs`` and ``limit`` (the number of training pictures, stratified) are None for the recipe's own and for all.
+    ``backbone_weights`` is "imagenet", "none" or a file. ``command`` is recorded as what reproduces the artefact.
+    ``name`` is the folder below the output folder; None takes the version's.
+    """
+
+    recipe: Recipe
+    seed: int
+    command: str
+    epochs: int | None = None
+    limit: int | None = None
+    backbone_weights: str = "imagenet"
+    name: str | None = None
+
+
+def never_stop() -> bool:
+    """The ``should_stop`` of a training that nobody interrupts."""
+    return False
+
+
+def ignore_progress(progress: TrainingProgress) -> None:
+    """The ``progress`` of a training that nobody watches."""
+
+
+def train(
+    request: TrainingRequest,
+    *,
+    output_dir: Path,
+    data_dir: Path | None = None,
+    dataset: FashionMnist | None = None,
+    key: bytes | None = None,
+    progress: ProgressCallback = ignore_progress,
+    should_stop: Callable[[], bool] = never_stop,
+) -> TrainedArtefact:
+    """Train, calibrate, evaluate and save one artefact below ``output_dir``; nothing is left there on any failure.
+
+    The data set is read from ``data_dir`` unless it is given. With a ``key`` the manifest is signed. The test pictures
+    are looked at once, after everything has been chosen. Raises ``DatasetError``, ``BackboneWeightsError``,
+    ``ArtefactError``, or ``TrainingStopped`` soon after ``should_stop`` returns true.
+    """
+    from classifier.ml import network as networks  # noqa: PLC0415 - TensorFlow takes seconds and hundreds of megabytes
+    from classifier.ml import training  # noqa: PLC0415
+
+    started = time.monotonic()
+    recipe = request.recipe if request.epochs is None else dataclasses.replace(request.recipe, epochs=request.epochs)
+    progress(TrainingProgress("load"))
+    data = dataset if dataset is not None else load_fashion_mnist(data_dir)
+    weights = networks.find_backbone_weights(request.backbone_weights, alpha=recipe.alpha)
+    split = _limited_split(data, request=request)
+    pictures = canonical_pictures(data.train_images, spec=recipe.preprocessing)
+    parts = {
+        name: training.LabelledPictures(pictures[indices], data.train_labels[indices])
+        for name, indices in dataclasses.asdict(split).items()
+    }
+    spec = networks.NetworkSpec.for_recipe(
+        recipe,
+        mean=float(parts["train"].pictures.mean()),
+        standard_deviation=max(1.0, float(parts["train"].pictures.std())),
+    )
+    network = training.build_seeded_network(spec, seed=request.seed, weights=weights)
+    result = training.fit(
+        network,
+        recipe=recipe,
+        train=parts["train"],
+        validation=parts["validation"],
+        seed=request.seed,
+        progress=progress,
+        should_stop=should_stop,
+    )
+    progress(TrainingProgress("calibrate"))
+    calibration = calibrate(
+        training.predict_logits(network, pictures=parts["calibration"].pictures), labels=parts["calibration"].labels
+    )
+    contents = {
+        WEIGHTS_FILE: weights_to_bytes(networks.named_weights(network)),
+        NETWORK_FILE: networks.to_serving_network(network),
+    }
+    manifest = Manifest(
+        version=_version(recipe.name, contents=contents),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=request.command,
+        seed=request.seed,
+        recipe=recipe.to_json(),
+        network=spec.to_json(),
+        preprocessing=recipe.preprocessing.to_json(),
+        calibration=calibration.to_json(),
+        training={},
+        dataset={
+            "name": "Fashion-MNIST",
+            "sha256": dict(data.sha256),
+            "pictures": {name: len(part.labels) for name, part in parts.items()},
+        },
+        backbone=_backbone_record(weights),
+        parameters=networks.count_parameters(network),
+        libraries={name: library_version(name) for name in _RECORDED_LIBRARIES},
+        files=build_file_hashes(contents),
+    )
+    progress(TrainingProgress("evaluate"))
+    metrics, _ = _evaluate_pictures(
+        Classifier(network=contents[NETWORK_FILE], manifest=manifest), data.test_images, garments=data.test_labels
+    )
+    manifest = dataclasses.replace(
+        manifest,
+        metrics=metrics.to_json(),
+        training=_training_record(result, seconds=time.monotonic() - started),
+    )
+    progress(TrainingProgress("save", metrics={"accuracy": metrics.accuracy}))
+    if should_stop():
+        raise training.TrainingStopped("stopped before the artefact was saved")
+    folder = output_dir / (request.name or manifest.version)
+    save_artefact(folder, manifest=manifest, contents=contents, key=key)
+    logger.info("saved artefact %s in %s, accuracy %.4f", manifest.version, folder, metrics.accuracy)
+    return TrainedArtefact(folder=folder, manifest=manifest)
+
+
+def evaluate(
+    folder: Path,
+    *,
+    data_dir: Path | None = None,
+    dataset: FashionMnist | None = None,
+    manifest_sha256: str | None = None,
+    key: bytes | None = None,
+    threads: int = 2,
+) -> EvaluationReport:
+    """The report on an artefact over the test pictures. Raises ``ArtefactError`` or ``DatasetError``."""
+    classifier = Classifier.load(folder, manifest_sha256=manifest_sha256, key=key, threads=threads)
+    data = dataset if dataset is not None else load_fashion_mnist(data_dir)
+    metrics, seconds = _evaluate_pictures(classifier, data.test_images, garments=data.test_labels)
+    return _report(classifier, folder=folder, metrics=metrics, seconds=seconds)
+
+
+def evaluate_pictures(
+    folder: Path,
+    *,
+    pictures: Sequence[Picture],
+    groups: Sequence[int],
+    manifest_sha256: str | None = None,
+    key: bytes | None = None,
+    threads: int = 2,
+) -> EvaluationReport:
+    """The report on an artefact over pictures of any sizes whose groups (indices) are known, but not their garments."""
+    classifier = Classifier.load(folder, manifest_sha256=manifest_sha256, key=key, threads=threads)
+    metrics, seconds = _evaluate_pictures(classifier, pictures, groups=np.asarray(groups, dtype=np.int64))
+    return _report(classifier, folder=folder, metrics=metrics, seconds=seconds)
+
+
+def _evaluate_pictures(
+    classifier: Classifier,
+    pictures: Sequence[Picture] | NDArray[np.uint8],
+    *,
+    garments: NDArray[np.integer] | None = None,
+    groups: NDArray[np.integer] | None = None,
+) -> tuple[Metrics, float]:
+    """Metrics, and the seconds from the pictures in memory to their labels."""
+    calibration = classifier.manifest.calibration_values()
+    started = time.perf_counter()
+    output = classifier.run(pictures)
+    probabilities = calibration.probabilities(output.logits)
+    abstained = calibration.abstentions(output.logits) | output.blank
+    seconds = time.perf_counter() - started
+    truth = groups if groups is not None else group_labels(np.asarray(garments))
+    metrics = measure(
+        probabilities,
+        groups=truth,
+        garments=garments,
+        balanced_groups=calibration.balanced_groups(probabilities),
+        abstained=abstained,
+    )
+    return metrics, seconds
+
+
+def _report(classifier: Classifier, *, folder: Path, metrics: Metrics, seconds: float) -> EvaluationReport:
+    return EvaluationReport(
+        model_version=classifier.version,
+        metrics=metrics,
+        parameters=classifier.manifest.parameters,
+        artefact_bytes=artefact_bytes(folder),
+        seconds=seconds,
+    )
+
+
+def _limited_split(data: FashionMnist, *, request: TrainingRequest) -> Split:
+    """The split of the training pictures; a limit shortens what trains, never what stops or calibrates."""
+    split = split_training_pictures(data.train_labels, seed=request.seed)
+    if request.limit is None:
+        return split
+    kept = limit_stratified(data.train_labels[split.train], limit=request.limit, seed=request.seed)
+    return dataclasses.replace(split, train=split.train[kept])
+
+
+def _version(recipe_name: str, *, contents: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256(contents[WEIGHTS_FILE]).hexdigest()
+    return f"{recipe_name}-{datetime.now(UTC):%Y%m%d}-{digest[:8]}"
+
+
+def _backbone_record(weights: BackboneWeights | None) -> dict[str, Any] | None:
+    if weights is None:
+        return None
+    return {"file": weights.path.name, "sha256": weights.sha256, "content_sha256": weights.content_sha256}
+
+
+def _training_record(result: TrainingResult, *, seconds: float) -> dict[str, Any]:
+    return {
+        "history": [dict(row) for row in result.history],
+        "best_epoch": result.best_epoch,
+        "fit_seconds": result.seconds,
+        "seconds": seconds,
+    }

@@ -1,0 +1,194 @@
+"""Fitting a network: augmentation, AdamW with a one-cycle rate, early stopping, and the best weights kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from classifier.ml.augmentation import augment
+from classifier.ml.config import Recipe
+from classifier.ml.labels import GARMENT_TO_GROUP, GARMENTS, group_labels, group_probabilities
+from classifier.ml.network import (
+    BackboneWeights,
+    NetworkSpec,
+    assign_weights,
+    build_backbone,
+    build_network,
+    load_backbone_weights,
+    named_weights,
+)
+from classifier.ml.types import ProgressCallback, TrainingProgress
+
+#: The share of the steps in which the rate rises; then it falls to almost nothing along a cosine.
+_WARM_UP_SHARE: Final = 0.2
+_START_FACTOR: Final = 0.1
+_END_FACTOR: Final = 0.001
+_GRADIENT_NORM: Final = 5.0
+_PREDICTION_BATCH: Final = 250
+_PROGRESS_EVERY_STEPS: Final = 5
+
+
+class TrainingStopped(Exception):
+    """Whoever started the training asked it to stop; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPictures:
+    """Pictures in canonical form, uint8[N, S, S, 1], and the index of each one's garment, int[N]."""
+
+    pictures: NDArray[np.uint8]
+    labels: NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a training leaves besides the weights in the network.
+
+    ``history`` has one row per epoch with losses, accuracies over groups, rate and seconds; ``best_epoch`` counts
+    from 1 and names the row whose weights the network has.
+    """
+
+    history: tuple[dict[str, float], ...]
+    best_epoch: int
+    seconds: float
+
+
+def build_seeded_network(spec: NetworkSpec, *, seed: int, weights: BackboneWeights | None) -> keras.Model:
+    """A network ready to be trained; everything random in it and in its training's dropout follows from the seed.
+
+    Raises ``BackboneWeightsError`` when ``weights`` do not fit; None starts from random weights.
+    """
+    keras.utils.set_random_seed(seed)
+    backbone = build_backbone(spec)
+    if weights is not None:
+        load_backbone_weights(backbone, weights=weights)
+    return build_network(spec, backbone=backbone)
+
+
+def fit(
+    network: keras.Model,
+    *,
+    recipe: Recipe,
+    train: LabelledPictures,
+    validation: LabelledPictures,
+    seed: int,
+    progress: ProgressCallback,
+    should_stop: Callable[[], bool],
+) -> TrainingResult:
+    """Train the network in place on ``train``; ``validation`` alone decides when to stop and which epoch is kept.
+
+    Raises ``TrainingStopped`` soon after ``should_stop`` returns true; the network's weights are then of no use.
+    """
+    started = time.monotonic()
+    steps = max(1, len(train.labels) // recipe.batch_size)
+    optimizer = keras.optimizers.AdamW(weight_decay=recipe.weight_decay, global_clipnorm=_GRADIENT_NORM)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    train_step = _build_train_step(network, optimizer=optimizer, group_loss_weight=recipe.group_loss_weight)
+    generator = np.random.default_rng(seed)
+    history: list[dict[str, float]] = []
+    best_loss, best_epoch, best_weights = np.inf, 0, named_weights(network)
+
+    for epoch in range(1, recipe.epochs + 1):
+        epoch_started = time.monotonic()
+        losses = []
+        for step, (pictures, targets) in enumerate(_batches(train, recipe=recipe, generator=generator)):
+            if should_stop():
+                raise TrainingStopped(f"stopped in epoch {epoch} of {recipe.epochs}")
+            share = ((epoch - 1) * steps + step) / (recipe.epochs * steps)
+            optimizer.learning_rate.assign(recipe.learning_rate * one_cycle_factor(share))
+            losses.append(float(train_step(tf.constant(pictures), tf.constant(targets))))
+            if step % _PROGRESS_EVERY_STEPS == 0:
+                recent = {"loss": float(np.mean(losses[-20:]))}
+                progress(TrainingProgress("train", epoch, recipe.epochs, step, steps, recent))
+        row = {
+            "epoch": float(epoch),
+            "loss": float(np.mean(losses)),
+            **_validate(network, validation),
+            "learning_rate": float(recipe.learning_rate * one_cycle_factor(epoch / recipe.epochs)),
+            "seconds": time.monotonic() - epoch_started,
+        }
+        history.append(row)
+        progress(TrainingProgress("train", epoch, recipe.epochs, steps, steps, row))
+        if row["validation_loss"] < best_loss:
+            best_loss, best_epoch, best_weights = row["validation_loss"], epoch, named_weights(network)
+        elif epoch - best_epoch >= recipe.patience:
+            break
+    assign_weights(network, weights=best_weights)
+    return TrainingResult(history=tuple(history), best_epoch=best_epoch, seconds=time.monotonic() - started)
+
+
+def one_cycle_factor(share: float) -> float:
+    """The factor on the highest rate when ``share`` (0..1) of the steps are done: up along a line, down a cosine."""
+    if share < _WARM_UP_SHARE:
+        return _START_FACTOR + (1 - _START_FACTOR) * share / _WARM_UP_SHARE
+    fall = (share - _WARM_UP_SHARE) / (1 - _WARM_UP_SHARE)
+    return float(_END_FACTOR + (1 - _END_FACTOR) * 0.5 * (1 + np.cos(np.pi * fall)))
+
+
+def predict_logits(network: keras.Model, *, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The network's logits in inference mode, float32[N, 10]."""
+    infer = tf.function(lambda batch: network(batch, training=False)[0], reduce_retracing=True)
+    parts = [
+        np.asarray(infer(tf.constant(pictures[start : start + _PREDICTION_BATCH])))
+        for start in range(0, len(pictures), _PREDICTION_BATCH)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, len(GARMENTS)), dtype=np.float32)
+
+
+def _batches(
+    train: LabelledPictures, *, recipe: Recipe, generator: np.random.Generator
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+    """One epoch in a new order, in full batches; the last incomplete one is left out, for its statistics are poor."""
+    order = generator.permutation(len(train.labels))
+    batch_size = min(recipe.batch_size, len(order))
+    smooth = recipe.label_smoothing
+    table = np.eye(len(GARMENTS), dtype=np.float32) * (1 - smooth) + smooth / len(GARMENTS)
+    for start in range(0, len(order) - batch_size + 1, batch_size):
+        indices = order[start : start + batch_size]
+        yield augment(
+            train.pictures[indices],
+            targets=table[train.labels[indices]].astype(np.float32),
+            spec=recipe.augmentation,
+            generator=generator,
+        )
+
+
+def _build_train_step(network: keras.Model, *, optimizer: Any, group_loss_weight: float) -> Callable[..., Any]:
+    to_groups = tf.constant(GARMENT_TO_GROUP)
+    optimizer.build(network.trainable_variables)
+
+    @tf.function(reduce_retracing=True)
+    def train_step(pictures: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            logits, _ = network(pictures, training=True)
+            loss = tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+            if group_loss_weight:
+                groups = tf.matmul(tf.nn.softmax(logits), to_groups)
+                group_loss = -tf.reduce_sum(tf.matmul(targets, to_groups) * tf.math.log(groups + 1e-7), axis=1)
+                loss += group_loss_weight * group_loss
+            loss = tf.reduce_mean(loss)
+        gradients = tape.gradient(loss, network.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
+        return loss
+
+    return train_step  # type: ignore[no-any-return]
+
+
+def _validate(network: keras.Model, validation: LabelledPictures) -> dict[str, float]:
+    logits = predict_logits(network, pictures=validation.pictures).astype(np.float64)
+    log_probabilities = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    probabilities = np.exp(log_probabilities)
+    groups = group_probabilities(probabilities)
+    truth = np.arange(len(logits)), validation.labels
+    return {
+        "validation_loss": float(-log_probabilities[truth].mean()),
+        "validation_accuracy": float((groups.argmax(axis=1) == group_labels(validation.labels)).mean()),
+        "validation_garment_accuracy": float((probabilities.argmax(axis=1) == validation.labels).mean()),
+    }
