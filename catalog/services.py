@@ -60,8 +60,8 @@ def import_catalog(
     """Bring the catalogue to what `rows` say and return what was done; a refused row is reported, the rest imported.
 
     Each batch is one transaction, so an import that dies leaves whole batches, and running it again ends in the same
-    state. Importing the same rows twice changes nothing. With `dry_run` nothing is written and the counts are those that
-    the import would have had. `progress` gets the report after every batch; `on_pictures_changed` gets, inside the
+    state. Importing the same rows twice changes nothing. With `dry_run` nothing is written and the counts are those
+    that the import would have had. `progress` gets the report after every batch; `on_pictures_changed` gets, inside the
     batch's transaction, the ids of products that are new or whose images changed.
     """
     report = ImportReport(dry_run=dry_run)
