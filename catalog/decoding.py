@@ -91,6 +91,15 @@ def get_picture_format(data: bytes) -> str:
     )
 
 
+def get_picture_size(data: bytes) -> tuple[int, int]:
+    """Return (width, height) in pixels as the file has them, before turning; raises PictureError `decode_error`."""
+    try:
+        with Image.open(BytesIO(data), formats=tuple(picture_formats.EXTENSIONS)) as image:
+            return image.size
+    except (*_DECODER_ERRORS, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureError("decode_error", "the picture's header cannot be read") from error
+
+
 def _check_structure(data: bytes, picture_format: str) -> None:
     if picture_format != picture_formats.PNG:
         return

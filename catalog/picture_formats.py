@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Iterator
 
 JPEG, PNG, WEBP, GIF = "JPEG", "PNG", "WEBP", "GIF"
+# The largest file that is fetched or read from the media storage.
+MAX_FILE_BYTES = 10 * 1024 * 1024
 EXTENSIONS = {JPEG: "jpg", PNG: "png", WEBP: "webp", GIF: "gif"}
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
