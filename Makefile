@@ -33,7 +33,7 @@ lint: $(VENV)/installed-dev
 	$(RUN) -m mypy
 
 $(VENV)/installed: requirements.txt constraints.txt | $(RUN)
-	@echo "Installing the pinned packages into $(VENV) (about 2 GB; two to five minutes the first time) ..."
+	@echo "Installing the pinned packages into $(VENV) (2.7 GB on disk; two to four minutes, once) ..."
 	@$(PIP) -r requirements.txt
 	@touch $@
 
