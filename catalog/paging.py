@@ -1,0 +1,109 @@
+"""Pages of long lists: by signed keyset cursors for readers, by capped numbers for the admin; tables are never counted."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
+from typing import Any
+
+from django.core import signing
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+
+CURSOR_SALT = "catalog.paging.cursor"
+
+
+class InvalidCursorError(ValueError):
+    """A cursor that we did not sign, or signed for another ordering."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysetOrdering:
+    """An ordering by `fields` (lookups such as ``label__confidence``), the last of which is unique.
+
+    Rows without a value in one of the fields have no place in it; leave them out of the queryset.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    descending: bool = False
+
+    def order_by(self, *, reverse: bool) -> list[str]:
+        """Return the arguments of `QuerySet.order_by`."""
+        sign = "-" if self.descending != reverse else ""
+        return [sign + field for field in self.fields]
+
+    def beyond(self, values: list[Any], *, reverse: bool) -> Q:
+        """Return the condition for rows after the one with these values (before it when `reverse`)."""
+        comparison = "lt" if self.descending != reverse else "gt"
+        condition = Q(**{f"{self.fields[-1]}__{comparison}": values[-1]})
+        for field, value in reversed(list(zip(self.fields[:-1], values[:-1], strict=True))):
+            # Equivalent to `field beyond value OR (field = value AND condition)`, but the first factor is a range on
+            # the leading column, which is what lets PostgreSQL start inside the index.
+            condition = Q(**{f"{field}__{comparison}e": value}) & (Q(**{f"{field}__{comparison}": value}) | condition)
+        return condition
+
+    def values_of(self, row: Model) -> list[Any]:
+        """Return the row's values of the fields."""
+        return [attrgetter(field.replace("__", "."))(row) for field in self.fields]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The rows of one page, and the cursors of its neighbours; None where there is no neighbour."""
+
+    rows: list[Any]
+    next_cursor: str | None
+    previous_cursor: str | None
+
+
+def get_page(queryset: QuerySet[Any], *, ordering: KeysetOrdering, page_size: int, cursor: str = "") -> Page:
+    """Return the page that the cursor points at (the first without one), at the cost of one query.
+
+    A row that is added or removed meanwhile neither repeats nor hides another. Raises `InvalidCursorError`.
+    """
+    backwards, values = _read_cursor(cursor, ordering=ordering) if cursor else (False, None)
+    if values is not None:
+        queryset = queryset.filter(ordering.beyond(values, reverse=backwards))
+    # One row more than asked for tells whether there is another page.
+    rows = list(queryset.order_by(*ordering.order_by(reverse=backwards))[: page_size + 1])
+    has_more = len(rows) > page_size
+    rows = rows[:page_size]
+    if backwards:
+        rows.reverse()
+    has_next = bool(rows) and (backwards or has_more)
+    has_previous = bool(rows) and (has_more if backwards else values is not None)
+    return Page(
+        rows=rows,
+        next_cursor=_write_cursor(ordering, values=ordering.values_of(rows[-1]), backwards=False) if has_next else None,
+        previous_cursor=(
+            _write_cursor(ordering, values=ordering.values_of(rows[0]), backwards=True) if has_previous else None
+        ),
+    )
+
+
+def _write_cursor(ordering: KeysetOrdering, *, values: list[Any], backwards: bool) -> str:
+    return signing.Signer(salt=CURSOR_SALT).sign_object([ordering.name, backwards, values])
+
+
+def _read_cursor(cursor: str, *, ordering: KeysetOrdering) -> tuple[bool, list[Any]]:
+    try:
+        name, backwards, values = signing.Signer(salt=CURSOR_SALT).unsign_object(cursor)
+    except signing.BadSignature as error:
+        raise InvalidCursorError("Expected a cursor from one of our own links.") from error
+    if name != ordering.name:
+        raise InvalidCursorError(f"Expected a cursor of the ordering {ordering.name}; received one of {name}.")
+    return backwards, values
+
+
+class CappedPaginator(Paginator):
+    """Numbered pages that look at no more than the first `maximum` rows, whatever the size of the table.
+
+    What lies beyond is reached by a filter or a search.
+    """
+
+    maximum = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows, or `maximum` if there are more."""
+        return self.object_list.order_by()[: self.maximum].count()

@@ -1,0 +1,11 @@
+"""Addresses of the catalogue's pages."""
+
+from django.urls import path, re_path
+
+from catalog import views
+
+urlpatterns = [
+    path("", views.product_list, name="product-list"),
+    path("products/<int:product_id>/", views.product_detail, name="product-detail"),
+    re_path(r"^thumbnails/(?P<sha256>[0-9a-f]{64})\.(?P<extension>[a-z]+)$", views.thumbnail, name="thumbnail"),
+]

@@ -1,0 +1,92 @@
+"""Errors of the API as RFC 9457 problem documents, and the site's error pages for everybody else."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import exceptions, serializers
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
+    """A problem document: `detail` is for people, `errors` names the parameters or fields that were refused."""
+
+    type = serializers.CharField(help_text="Always about:blank: the status says what kind of problem it is.")
+    title = serializers.CharField(help_text="The status in words.")
+    status = serializers.IntegerField(help_text="The HTTP status.")
+    detail = serializers.CharField(help_text="What was expected and what came.")
+    errors = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="The messages for each parameter or field; only with status 400.",
+    )
+
+
+def build_problem(status: int, *, detail: str, errors: Any = None) -> dict[str, Any]:
+    """Return the problem document for a status; `errors` is left out when there are none."""
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return problem | {"errors": errors} if errors else problem
+
+
+def problem_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Return the problem response for an error that a request may cause, or None for a fault of ours.
+
+    None lets the error through to Django, which logs it and answers with `server_error` below.
+    """
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    elif isinstance(error, SuspiciousOperation):
+        error = exceptions.ParseError()
+    if not isinstance(error, exceptions.APIException):
+        return None
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait) + 1)
+    if isinstance(error, exceptions.MethodNotAllowed):
+        headers["Allow"] = ", ".join(context["view"].allowed_methods)
+    if isinstance(error, exceptions.ValidationError):
+        errors = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
+        detail = "Some of what was sent is not accepted; see errors."
+    else:
+        errors, detail = None, str(error.detail)
+    set_rollback()
+    problem = build_problem(error.status_code, detail=detail, errors=errors)
+    return Response(problem, status=error.status_code, headers=headers, content_type=PROBLEM_MEDIA_TYPE)
+
+
+def _answer(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        problem = build_problem(status, detail=detail)
+        return JsonResponse(problem, status=status, content_type=PROBLEM_MEDIA_TYPE)
+    # No request context: it would ask who is signed in, and the database may be what failed.
+    context = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
+    return render(None, "error.html", context, status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request that Django itself refused: a foreign Host header, too many parameters."""
+    return _answer(request, 400, "The request is not one that this site accepts.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request for something that the user may not see."""
+    return _answer(request, 403, "You do not have permission to see this.")
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request for something that does not exist."""
+    return _answer(request, 404, "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer after an uncaught error; Django has logged it by now."""
+    return _answer(request, 500, "Something went wrong on our side. It has been logged; please try again later.")
