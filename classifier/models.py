@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from catalog.models import Image, Product
 from classifier.ml.labels import GARMENTS, GROUPS
+from classifier.querysets import ClassificationQuerySet, LabelTaskQuerySet, ReviewQuerySet
 
 GROUP_CHOICES = [(group, group) for group in GROUPS]
 GARMENT_CHOICES = [(garment, garment) for garment in GARMENTS]
@@ -127,9 +128,6 @@ class LabelTask(models.Model):
         IGNORED = "ignored"
         CANCELLED = "cancelled"
 
-    OPEN_STATES = (State.NEW, State.RUNNING)
-    ERROR_STATES = (State.RETRY, State.FAILED, State.IGNORED)
-
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="label_tasks", db_index=False)
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="label_tasks")
     run = models.ForeignKey(LabellingRun, on_delete=models.CASCADE, related_name="tasks", db_index=False)
@@ -143,6 +141,8 @@ class LabelTask(models.Model):
     error_code = models.CharField(max_length=32, blank=True, default="")
     first_failed_at = models.DateTimeField(null=True, blank=True)
     last_failed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LabelTaskQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -182,12 +182,14 @@ class Classification(models.Model):
     embedding = models.BinaryField(help_text="64 little-endian float32 numbers.")
     created_at = models.DateTimeField(default=timezone.now)
 
+    objects = ClassificationQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(fields=["run", "image"], name="classification_run_image_unique"),
         ]
-        indexes = [models.Index(fields=["image", "-id"], name="classification_image_latest")]
+        indexes = [models.Index(fields=["image", "-run"], name="classification_image_latest")]
 
     def __str__(self) -> str:
         return f"{self.group} for image {self.image_id} by model version {self.model_version_id}"
@@ -202,6 +204,8 @@ class Review(models.Model):
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     note = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now)
+
+    objects = ReviewQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

@@ -8,8 +8,11 @@ import os
 
 from celery import Celery
 
+from classifier.sweeping import SweepStep
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
 
 app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(SweepStep)

@@ -1,7 +1,8 @@
 """Settings for every environment; environment variables decide what differs.
 
-With nothing set the project runs embedded: SQLite in WAL mode and Celery's file-system broker under ``var/``, DEBUG off,
-a secret key generated once, loopback hosts only. ``DATABASE_URL`` and ``REDIS_URL`` switch to PostgreSQL and Redis.
+With nothing set the project runs embedded: SQLite in WAL mode and Celery's file-system broker under ``var/``, DEBUG
+off, a secret key generated once, loopback hosts only. ``DATABASE_URL`` and ``REDIS_URL`` switch to PostgreSQL and
+Redis.
 """
 
 from pathlib import Path
@@ -47,6 +48,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.security.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -136,6 +138,10 @@ FETCH_REQUESTS_PER_SECOND_PER_HOST = env.float("FETCH_REQUESTS_PER_SECOND_PER_HO
 # expires before the broker would deliver the message again.
 LABELLING_BATCH_SIZE = 32
 LABELLING_LEASE_SECONDS = env.int("LABELLING_LEASE_SECONDS", default=90)
+# A message not taken up after this time counts as lost and is sent again (a second one finds nothing to claim).
+LABELLING_RESEND_SECONDS = env.float("LABELLING_RESEND_SECONDS", default=30.0)
+# Batches on the queue at most: a short queue makes a lost broker cheap, and lets a new run's work be seen early.
+LABELLING_QUEUE_BATCHES = env.int("LABELLING_QUEUE_BATCHES", default=16)
 LABELLING_SWEEP_SECONDS = env.float("LABELLING_SWEEP_SECONDS", default=5.0)
 TRAINING_HEARTBEAT_SECONDS = env.int("TRAINING_HEARTBEAT_SECONDS", default=120)
 
@@ -146,7 +152,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
         "visibility_timeout": 240,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
-        # A worker killed while it restores messages leaves this lock behind; the default of 300 s would stop redelivery.
+        # A worker killed while it restores messages leaves this lock behind; for 300 s by default, without redelivery.
         "unacked_mutex_expire": 10,
         "socket_connect_timeout": 2,
         "socket_keepalive": True,
@@ -180,9 +186,10 @@ CELERY_TASK_ALWAYS_EAGER = False
 # --- REST -----------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
+    # The first one decides what a refusal looks like: a token's is a 401 with its challenge.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.SessionAuthentication",
         "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -198,6 +205,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Offline: no badge from the validator on the internet.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
 }
 
 # --- security -------------------------------------------------------------------------------------------------------

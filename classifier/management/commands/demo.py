@@ -1,0 +1,123 @@
+"""The product's main job on a demo catalogue, from an empty machine to the site."""
+
+import os
+import secrets
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from typing import Any
+
+from catalog.demo.catalogue import load_demo_catalogue
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+
+from classifier.demo_summary import build_demo_summary, build_summary_table
+from classifier.dispatch import start_labelling_run
+from classifier.management.progress import wait_for_run
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactError
+from classifier.registry import register_model_version
+from classifier.selectors import find_active_model_version
+from config.processes import running
+
+LABELLING_WORKER = ("celery", "-A", "config", "worker", "-Q", "labelling", "-n", "labelling@%h", "--loglevel=INFO")
+TRAINING_WORKER = (
+    "celery",
+    "-A",
+    "config",
+    "worker",
+    "-Q",
+    "training",
+    "-c",
+    "1",
+    "-n",
+    "training@%h",
+    "--loglevel=INFO",
+)
+
+
+class Command(BaseCommand):
+    """`demo`: what `make demo` runs once the environment is set up."""
+
+    help = (
+        "Load the demo catalogue, label it with the shipped artefact by a Celery worker, sum up, serve the site.\n"
+        "Run it again at any time: nothing is loaded or labelled twice.\n\n"
+        "Example:\n  DEMO_SERVE=0 manage.py demo\n  PORT=9000 manage.py demo"
+    )
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the command line."""
+        parser.formatter_class = RawDescriptionHelpFormatter
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Set up, label, sum up, serve."""
+        self.say("Database and media storage")
+        call_command("migrate", verbosity=0, interactive=False)
+        self.create_admin()
+        self.load_catalogue()
+        self.register_artefact()
+        with running(*LABELLING_WORKER, log=settings.VAR_DIR / "log" / "labelling.log"):
+            self.label(stream=options.get("stderr") or sys.stderr)
+            if os.environ.get("DEMO_SERVE") == "0":
+                return
+            with running(*TRAINING_WORKER, log=settings.VAR_DIR / "log" / "training.log"):
+                self.serve(port=os.environ.get("PORT", "8000"))
+
+    def say(self, text: str) -> None:
+        """Name the step that begins."""
+        self.stdout.write(self.style.MIGRATE_HEADING(text))
+
+    def create_admin(self) -> None:
+        """Make the user `admin` on the first run and show its password, which is kept nowhere else."""
+        users = get_user_model().objects
+        if users.filter(username="admin").exists():
+            return
+        password = secrets.token_urlsafe(12)
+        users.create_superuser(username="admin", password=password)
+        self.stdout.write(f"  sign in at /admin/ as admin with the password {password}  (shown this once)")
+
+    def load_catalogue(self) -> None:
+        """Import the demo products; a second time nothing changes."""
+        self.say("Demo catalogue")
+        report = load_demo_catalogue()
+        self.stdout.write(
+            f"  {report.created} products created, {report.changed} changed, {report.unchanged} unchanged"
+        )
+
+    def register_artefact(self) -> None:
+        """Make the shipped artefact the active version, unless another one is active."""
+        self.say("Classifier")
+        version = find_active_model_version()
+        if version is None:
+            try:
+                version = register_model_version(DEFAULT_ARTEFACT, activate=True)
+            except ArtefactError as error:
+                raise CommandError(f"The shipped artefact cannot be used: {error}") from error
+        self.stdout.write(f"  model version {version.pk}: {version.name}")
+
+    def label(self, *, stream: Any) -> None:
+        """Label what is not labelled yet and print the summary table."""
+        self.say("Labelling")
+        started_at = time.monotonic()
+        run = start_labelling_run()
+        if run.total:
+            wait_for_run(run, stream=stream)
+        run.refresh_from_db()
+        summary = build_demo_summary(run, seconds=time.monotonic() - started_at)
+        Console(file=self.stdout._out).print(build_summary_table(summary))
+
+    def serve(self, *, port: str) -> None:
+        """Serve the site until Ctrl-C."""
+        log = settings.VAR_DIR / "log" / "site.log"
+        address = f"127.0.0.1:{port}"
+        with running("gunicorn", "config.wsgi", "--bind", address, "--workers", "2", "--threads", "4", log=log) as site:
+            self.say(f"The site is on http://{address}/ (admin: http://{address}/admin/). Ctrl-C ends it.")
+            try:
+                code = site.wait()
+            except KeyboardInterrupt:
+                self.stdout.write("Stopping.")
+                return
+        raise CommandError(f"The site ended with code {code}; is port {port} taken? See {log}")

@@ -1,0 +1,67 @@
+"""Label the catalogue's pictures with the active model version."""
+
+import json
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from classifier.dispatch import start_labelling_run
+from classifier.management.progress import wait_for_run
+from classifier.selectors import NoActiveModelVersionError, get_run_progress, list_error_counts
+
+
+class Command(BaseCommand):
+    """`label_catalog [--wait] [--relabel] [--limit N] [--json]`."""
+
+    help = (
+        "Start a labelling run over the pictures that the active model version has not labelled yet.\n"
+        "Workers do the work: celery -A config worker -Q labelling\n\n"
+        "Example:\n  manage.py label_catalog --wait"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the command line."""
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.add_argument("--wait", action="store_true", help="show the progress and return when the run has ended")
+        parser.add_argument("--relabel", action="store_true", help="label again what this version has labelled")
+        parser.add_argument("--limit", type=_positive, metavar="N", help="take at most N pictures")
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+
+    def handle(self, *args: Any, wait: bool, relabel: bool, limit: int | None, **options: Any) -> None:
+        """Start the run, and see it to its end with --wait."""
+        try:
+            run = start_labelling_run(relabel=relabel, limit=limit)
+        except NoActiveModelVersionError as error:
+            raise CommandError(str(error)) from error
+        progress = get_run_progress(run)
+        if wait:
+            try:
+                progress = wait_for_run(
+                    run, stream=options.get("stderr") or sys.stderr, enabled=bool(options["verbosity"])
+                )
+            except KeyboardInterrupt:
+                raise CommandError(f"No longer waiting; labelling run {run.pk} goes on in the workers.") from None
+        run.refresh_from_db()
+        errors = dict(list_error_counts(run))
+        if options["json"]:
+            result = {"id": run.pk, "state": run.state, **asdict(progress), "errors": errors}
+            self.stdout.write(json.dumps(result))
+            return
+        if not options["verbosity"]:
+            return
+        self.stdout.write(
+            f"Labelling run {run.pk} is {run.state}: {progress.total} pictures, {progress.done} labelled, "
+            f"{progress.failed} failed, {progress.waiting} waiting for another try."
+        )
+        for code, number in errors.items():
+            self.stdout.write(f"  {number:>8}  {code}")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(f"expected a number from 1, received {text}")
+    return number

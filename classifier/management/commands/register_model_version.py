@@ -1,0 +1,39 @@
+"""Make a model version of an artefact folder."""
+
+import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from classifier.ml.artefacts import ArtefactError
+from classifier.registry import StageTransitionError, register_model_version
+
+
+class Command(BaseCommand):
+    """`register_model_version DIR [--activate] [--json]`."""
+
+    help = (
+        "Verify an artefact folder, copy it and make it a model version.\n\n"
+        "Example:\n  manage.py register_model_version classifier/artefacts/default --activate"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the command line."""
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.add_argument("folder", type=Path, metavar="DIR", help="the artefact: manifest.json and its files")
+        parser.add_argument("--activate", action="store_true", help="use it for the next labelling runs")
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+
+    def handle(self, *args: Any, folder: Path, activate: bool, **options: Any) -> None:
+        """Register the folder and say what it became."""
+        try:
+            version = register_model_version(folder, activate=activate)
+        except (ArtefactError, StageTransitionError) as error:
+            raise CommandError(str(error)) from error
+        if options["json"]:
+            result = {"id": version.pk, "name": version.name, "stage": version.stage, "recipe": version.recipe}
+            self.stdout.write(json.dumps(result))
+        elif options["verbosity"]:
+            self.stdout.write(f"Model version {version.pk}: {version.name} ({version.stage})")

@@ -1,0 +1,45 @@
+"""Waiting for a labelling run as a command does: show its progress, and sweep meanwhile."""
+
+import time
+from typing import IO
+
+from django.conf import settings
+
+from classifier.dispatch import sweep
+from classifier.models import LabellingRun
+from classifier.selectors import RunProgress, get_run_progress
+from config.console import ProgressReport
+
+POLL_SECONDS = 0.25
+# Said once when nothing moved for so long: most likely no worker is running.
+PATIENCE_SECONDS = 20.0
+
+
+def wait_for_run(run: LabellingRun, *, stream: IO[str], enabled: bool = True) -> RunProgress:
+    """Return the run's progress once it has ended, showing it on `stream` meanwhile.
+
+    Sweeps every LABELLING_SWEEP_SECONDS, so that lost messages are sent again even while no worker's timer does.
+    """
+    swept_at = time.monotonic()
+    moved_at, finished, warned = swept_at, -1, False
+    with ProgressReport(stream, title="Labelling", unit="pictures", enabled=enabled) as report:
+        while True:
+            run.refresh_from_db(fields=["state", "finished_at"])
+            progress = get_run_progress(run)
+            now = time.monotonic()
+            if progress.finished != finished:
+                moved_at, finished = now, progress.finished
+            rate = progress.finished / report.seconds if report.seconds else 0.0
+            report.update(progress.finished, progress.total, note=f"{rate:.0f} a second, {progress.failed} failed")
+            if run.state != LabellingRun.State.RUNNING:
+                return progress
+            if now - moved_at > PATIENCE_SECONDS and enabled and not warned:
+                warned = True
+                report.console.print(
+                    f"Nothing happened for {PATIENCE_SECONDS:.0f} seconds. Is a worker running? "
+                    "Start one: celery -A config worker -Q labelling"
+                )
+            if now - swept_at >= settings.LABELLING_SWEEP_SECONDS:
+                swept_at = now
+                sweep()
+            time.sleep(POLL_SECONDS)

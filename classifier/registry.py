@@ -1,0 +1,107 @@
+"""Model versions: an artefact folder becomes a row, and one of them is active."""
+
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from classifier.ml import artefacts
+from classifier.models import STAGE_TRANSITIONS, ModelVersion
+
+logger = logging.getLogger(__name__)
+
+
+class StageTransitionError(ValueError):
+    """A change of stage that `STAGE_TRANSITIONS` does not allow."""
+
+
+def artefact_key() -> bytes | None:
+    """Return the key that signs and checks manifests, or None when ARTEFACT_KEY is not set."""
+    return settings.ARTEFACT_KEY.encode() or None
+
+
+def get_artefact_folder(version: ModelVersion) -> Path:
+    """Return the folder of the version's artefact; it exists on every machine that shares ARTEFACTS_DIR."""
+    return Path(settings.ARTEFACTS_DIR) / version.folder
+
+
+def register_model_version(folder: Path, *, activate: bool = False) -> ModelVersion:
+    """Make a model version of an artefact folder, verified and copied below ARTEFACTS_DIR; saved.
+
+    The same artefact registered twice is one version. Whoever registers a folder vouches for it: the copy is signed
+    with ARTEFACT_KEY when that is set, and only signed copies are loaded then. Raises `ArtefactError` when a file is
+    missing or is not what the manifest says; nothing is written then.
+    """
+    manifest = artefacts.verify_artefact(folder).manifest
+    digest = artefacts.manifest_sha256(folder)
+    _copy_artefact(folder, name=digest)
+    with transaction.atomic():
+        version, created = ModelVersion.objects.get_or_create(
+            manifest_sha256=digest,
+            defaults={
+                "name": manifest.version,
+                "folder": digest,
+                "recipe": manifest.recipe,
+                "seed": manifest.seed,
+                "metrics": manifest.metrics,
+            },
+        )
+        if activate:
+            activate_model_version(version)
+    logger.info("model version %s (%s) %s", version.pk, version.name, "registered" if created else "was there")
+    return version
+
+
+def _copy_artefact(folder: Path, *, name: str) -> None:
+    """Copy the artefact to `name` below ARTEFACTS_DIR, whole or not at all."""
+    target = Path(settings.ARTEFACTS_DIR) / name
+    if target.is_dir() or folder.resolve() == target.resolve():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".copy-", dir=target.parent))
+    try:
+        shutil.copytree(folder, temporary, dirs_exist_ok=True)
+        temporary.chmod(0o755)
+        key = artefact_key()
+        if key is not None:
+            artefacts.sign_artefact(temporary, key=key)
+        os.replace(temporary, target)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        # Another process that registers the same artefact may have been first; its copy has the same name and bytes.
+        if not target.is_dir():
+            raise
+
+
+def activate_model_version(version: ModelVersion) -> ModelVersion:
+    """Make this version the active one and retire the one before, in one transaction; return it refreshed.
+
+    Running workers use it for the next run. Raises `StageTransitionError` if its stage does not allow it.
+    """
+    with transaction.atomic():
+        # All rows in one order: two activations at once wait for each other instead of meeting in the unique index.
+        rows = {row.pk: row for row in ModelVersion.objects.select_for_update().order_by("pk")}
+        chosen = rows[version.pk]
+        if chosen.stage == ModelVersion.Stage.ACTIVE:
+            return chosen
+        for row in rows.values():
+            if row.stage == ModelVersion.Stage.ACTIVE:
+                _change_stage(row, ModelVersion.Stage.RETIRED)
+        chosen.activated_at = timezone.now()
+        _change_stage(chosen, ModelVersion.Stage.ACTIVE)
+    return chosen
+
+
+def _change_stage(version: ModelVersion, stage: ModelVersion.Stage) -> None:
+    if stage not in STAGE_TRANSITIONS[version.stage]:
+        allowed = ", ".join(sorted(STAGE_TRANSITIONS[version.stage])) or "nothing"
+        raise StageTransitionError(
+            f"Model version {version.pk} is {version.stage}: expected a change to {allowed}; received {stage}."
+        )
+    version.stage = stage
+    version.save(update_fields=["stage", "activated_at"])

@@ -1,0 +1,69 @@
+"""Reads of model versions and runs."""
+
+from dataclasses import dataclass
+
+from django.db.models import Count
+
+from classifier.models import LabellingRun, LabelTask, ModelVersion
+
+
+class NoActiveModelVersionError(Exception):
+    """Raised where a model version is needed and none is active; the message names the command to run."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no active model version. Run: manage.py register_model_version classifier/artefacts/default "
+            "--activate"
+        )
+
+
+def find_active_model_version() -> ModelVersion | None:
+    """Return the active model version, or None."""
+    return ModelVersion.objects.filter(stage=ModelVersion.Stage.ACTIVE).first()
+
+
+def get_active_model_version() -> ModelVersion:
+    """Return the active model version; raise `NoActiveModelVersionError` if there is none."""
+    version = find_active_model_version()
+    if version is None:
+        raise NoActiveModelVersionError
+    return version
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """How far a labelling run has come: its tasks by state. `waiting` ones failed and will be tried again later."""
+
+    total: int
+    new: int
+    running: int
+    done: int
+    waiting: int
+    failed: int
+    cancelled: int
+
+    @property
+    def finished(self) -> int:
+        """Tasks that need nothing more from this run."""
+        return self.total - self.new - self.running
+
+
+def get_run_progress(run: LabellingRun) -> RunProgress:
+    """Count the run's tasks by state; one query."""
+    counts = dict(LabelTask.objects.filter(run=run).values_list("state").annotate(Count("pk")))
+    state = LabelTask.State
+    return RunProgress(
+        total=sum(counts.values()),
+        new=counts.get(state.NEW, 0),
+        running=counts.get(state.RUNNING, 0),
+        done=counts.get(state.DONE, 0),
+        waiting=counts.get(state.RETRY, 0),
+        failed=counts.get(state.FAILED, 0) + counts.get(state.IGNORED, 0),
+        cancelled=counts.get(state.CANCELLED, 0),
+    )
+
+
+def list_error_counts(run: LabellingRun) -> list[tuple[str, int]]:
+    """Return (error code, number of tasks) of the run's failures, most frequent first."""
+    errors = LabelTask.objects.filter(run=run).errors()
+    return list(errors.values_list("error_code").annotate(number=Count("pk")).order_by("-number", "error_code"))

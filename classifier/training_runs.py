@@ -1,0 +1,161 @@
+"""Trainings asked for through a row: at most one runs, its progress and heartbeat stand on the row."""
+
+import logging
+import shlex
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import DateTimeField, ExpressionWrapper
+from django.db.models.functions import Now
+
+from classifier.ml.types import TrainingProgress
+from classifier.models import ModelVersion, TrainingRun
+from classifier.registry import artefact_key, register_model_version
+
+logger = logging.getLogger(__name__)
+
+State = TrainingRun.State
+# A row is written this often at most, however fast the steps are.
+PROGRESS_SECONDS = 2.0
+
+
+class TrainingStoppedError(Exception):
+    """The run was cancelled, or its row was given up; the training ends and leaves nothing behind."""
+
+
+def find_next_training_run() -> TrainingRun | None:
+    """Return the oldest queued run if no run is running, else None."""
+    if TrainingRun.objects.filter(state=State.RUNNING).exists():
+        return None
+    return TrainingRun.objects.filter(state=State.QUEUED).order_by("pk").first()
+
+
+def claim_training_run(training_run_id: int) -> TrainingRun | None:
+    """Make a queued run the running one and return it; None if it is not queued or another one is running."""
+    try:
+        with transaction.atomic():
+            claimed = TrainingRun.objects.filter(pk=training_run_id, state=State.QUEUED).update(
+                state=State.RUNNING, started_at=Now(), heartbeat_at=Now()
+            )
+    except IntegrityError:  # the partial unique index: another run is running
+        return None
+    return TrainingRun.objects.get(pk=training_run_id) if claimed else None
+
+
+def abandon_dead_training_runs() -> int:
+    """Mark a running run whose heartbeat lapsed as abandoned, so that the next can start; return how many."""
+    lapsed = ExpressionWrapper(
+        Now() - timedelta(seconds=settings.TRAINING_HEARTBEAT_SECONDS), output_field=DateTimeField()
+    )
+    return TrainingRun.objects.filter(state=State.RUNNING, heartbeat_at__lt=lapsed).update(
+        state=State.ABANDONED, finished_at=Now(), error="The worker that trained it stopped answering."
+    )
+
+
+def cancel_training_run(run: TrainingRun) -> bool:
+    """Cancel a queued run at once and a running one at its next step; return False if it had ended already."""
+    if TrainingRun.objects.filter(pk=run.pk, state=State.QUEUED).update(state=State.CANCELLED, finished_at=Now()):
+        return True
+    return bool(TrainingRun.objects.filter(pk=run.pk, state=State.RUNNING).update(cancel_requested=True))
+
+
+def run_training(training_run_id: int) -> TrainingRun | None:
+    """Carry out a queued run and register what it trained; return the ended run, None if it could not be claimed.
+
+    Whatever goes wrong ends on the row as `failed` with the reason; the artefact is registered whole or not at all.
+    """
+    run = claim_training_run(training_run_id)
+    if run is None:
+        return None
+    reporter = _RowReporter(run)
+    try:
+        version = _train(run, reporter)
+    except TrainingStoppedError:
+        _end(run, State.CANCELLED)
+    except Exception as error:  # whatever a training raises must end on its row, or the run would look alive
+        logger.exception("training run %s failed", run.pk)
+        _end(run, State.FAILED, error=f"{type(error).__name__}: {error}")
+    else:
+        _end(run, State.DONE, model_version=version)
+    run.refresh_from_db()
+    return run
+
+
+def _train(run: TrainingRun, reporter: "_RowReporter") -> ModelVersion:
+    """Train into a temporary folder and register the artefact, as a candidate or the active version."""
+    # TensorFlow lies behind this import; only a training worker ever gets here.
+    from classifier.ml import pipeline
+    from classifier.ml.config import get_recipe
+
+    recipe = get_recipe(run.recipe)
+    Path(settings.ARTEFACTS_DIR).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".training-", dir=settings.ARTEFACTS_DIR) as folder:
+        trained = pipeline.train(
+            recipe,
+            output_dir=Path(folder) / "artefact",
+            seed=run.seed,
+            epochs=run.epochs,
+            limit=run.limit,
+            backbone_weights=settings.BACKBONE_WEIGHTS or "imagenet",
+            command=_command_line(run),
+            key=artefact_key(),
+            progress=reporter.report,
+        )
+        reporter.check()
+        return register_model_version(trained.folder, activate=run.activate)
+
+
+def _command_line(run: TrainingRun) -> str:
+    """Return the command that trains the same artefact in the foreground."""
+    words = ["manage.py", "train_classifier", "--recipe", run.recipe, "--seed", str(run.seed)]
+    for option, value in (("--epochs", run.epochs), ("--limit", run.limit)):
+        if value is not None:
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def _end(run: TrainingRun, state: str, *, error: str = "", model_version: ModelVersion | None = None) -> None:
+    # Only a run that is still running ends here: one that was given up as dead meanwhile stays so.
+    TrainingRun.objects.filter(pk=run.pk, state=State.RUNNING).update(
+        state=state, finished_at=Now(), error=error, model_version=model_version
+    )
+
+
+class _RowReporter:
+    """Writes progress and heartbeat on the run's row, and raises `TrainingStoppedError` when the row says stop."""
+
+    def __init__(self, run: TrainingRun) -> None:
+        self.run = run
+        self.history: list[dict[str, float]] = []
+        self.written_at = 0.0
+        self.finished_epochs = 0
+
+    def report(self, progress: TrainingProgress) -> None:
+        """Take note of the progress; at most one write in `PROGRESS_SECONDS`, and one at the end of each epoch."""
+        epoch_ended = progress.phase == "train" and progress.step == progress.steps and progress.steps > 0
+        if epoch_ended and progress.epoch > self.finished_epochs:
+            self.finished_epochs = progress.epoch
+            self.history.append({"epoch": progress.epoch, **progress.metrics})
+        elif time.monotonic() - self.written_at < PROGRESS_SECONDS:
+            return
+        self.written_at = time.monotonic()
+        self.check(
+            progress={
+                "phase": progress.phase,
+                "epoch": progress.epoch,
+                "epochs": progress.epochs,
+                "step": progress.step,
+                "steps": progress.steps,
+                "history": self.history,
+            }
+        )
+
+    def check(self, **fields: object) -> None:
+        """Renew the heartbeat, with more fields to write; raise `TrainingStoppedError` if the run shall not go on."""
+        alive = TrainingRun.objects.filter(pk=self.run.pk, state=State.RUNNING, cancel_requested=False)
+        if not alive.update(heartbeat_at=Now(), **fields):
+            raise TrainingStoppedError

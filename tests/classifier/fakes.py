@@ -1,0 +1,90 @@
+"""A classifier without a network, and rows for tests of the ledger."""
+
+import itertools
+from collections.abc import Sequence
+from io import BytesIO
+
+import numpy as np
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from PIL import Image as PillowImage
+
+from catalog.models import Image
+from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
+from classifier.ml.types import Picture, Prediction
+from classifier.models import ModelVersion
+
+_numbers = itertools.count(1)
+
+# The fake classifier reads the garment from a picture's red: 10 for garment 0, 30 for garment 1, and so on.
+RED_STEP, RED_FIRST = 20, 10
+
+
+class FakeClassifier:
+    """Says which garment was painted into a picture; abstains on pictures with green above 128."""
+
+    version = "fake-1"
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def classify(self, pictures: Sequence[Picture]) -> list[Prediction]:
+        """One prediction for each picture, in the same order."""
+        self.calls.append(len(pictures))
+        return [build_prediction(_painted_garment(picture), abstained=_is_green(picture)) for picture in pictures]
+
+
+def build_prediction(garment: str, *, confidence: float = 0.9, abstained: bool = False) -> Prediction:
+    """A prediction of this garment, the rest of the probability spread over the other nine."""
+    rest = (1.0 - confidence) / 9
+    garments = {name: confidence if name == garment else rest for name in GARMENTS}
+    groups = {
+        group: sum(value for name, value in garments.items() if GROUP_OF_GARMENT[name] == group) for group in GROUPS
+    }
+    group = GROUP_OF_GARMENT[garment]
+    return Prediction(
+        group=group,
+        garment=garment,
+        confidence=groups[group],
+        abstained=abstained,
+        group_probabilities=groups,
+        garment_probabilities=garments,
+        embedding=tuple(np.linspace(0.0, 1.0, 64).tolist()),
+    )
+
+
+def create_painted_image(garment: str = "Trouser", *, unsure: bool = False, url: str | None = None) -> Image:
+    """Create an image whose picture lies in media storage and shows `garment` to the fake classifier."""
+    number = next(_numbers)
+    # Blue carries the number, so that no two pictures have the same bytes.
+    colour = (RED_FIRST + RED_STEP * GARMENTS.index(garment), 200 if unsure else 0, number % 256)
+    buffer = BytesIO()
+    PillowImage.new("RGB", (32, 32 + number // 256), colour).save(buffer, "PNG")
+    return create_stored_image(buffer.getvalue(), url=url)
+
+
+def create_stored_image(data: bytes, *, url: str | None = None) -> Image:
+    """Create an image whose bytes, whatever they are, lie in media storage under its name."""
+    name = default_storage.save(url or f"tests/{next(_numbers)}.png", ContentFile(data))
+    return Image.objects.create(url=name)
+
+
+def create_model_version(*, stage: str = ModelVersion.Stage.ACTIVE) -> ModelVersion:
+    """Create a model version without files; tests hand the fake classifier to what would load them."""
+    number = next(_numbers)
+    return ModelVersion.objects.create(
+        name=f"fake-{number}",
+        folder=f"fake-{number}",
+        manifest_sha256=f"{number:064x}",
+        recipe="fake",
+        seed=0,
+        stage=stage,
+    )
+
+
+def _painted_garment(picture: Picture) -> str:
+    return GARMENTS[(int(picture[0, 0, 0]) - RED_FIRST + RED_STEP // 2) // RED_STEP]
+
+
+def _is_green(picture: Picture) -> bool:
+    return int(picture[0, 0, 1]) > 128

@@ -1,0 +1,235 @@
+"""The ledger: who may claim, who may finish, and what a crash, a time limit or a lost message does."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from django.utils import timezone
+
+from classifier import ledger
+from classifier.dispatch import start_labelling_run
+from classifier.labelling import label_batch
+from classifier.ledger import Failed, Labelled, claim_tasks, finish_tasks
+from classifier.models import Classification, LabellingRun, LabelTask, ModelVersion, ProductLabel
+from tests.classifier.fakes import (
+    FakeClassifier,
+    build_prediction,
+    create_model_version,
+    create_painted_image,
+    create_stored_image,
+)
+from tests.factories import create_product
+
+pytestmark = pytest.mark.django_db
+State = LabelTask.State
+
+
+@pytest.fixture
+def version() -> ModelVersion:
+    return create_model_version()
+
+
+def start_run(number: int = 3, *, garment: str = "Trouser", **options: object) -> tuple[LabellingRun, list[int]]:
+    """Start a run over `number` new products of one picture each; return it with the ids of its tasks."""
+    for _ in range(number):
+        create_product(images=[create_painted_image(garment)])
+    run = start_labelling_run(**options)
+    return run, list(run.tasks.order_by("pk").values_list("pk", flat=True))
+
+
+def expire_leases() -> None:
+    LabelTask.objects.filter(state=State.RUNNING).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def labelled(garment: str = "Trouser") -> Labelled:
+    return Labelled(sha256="0" * 64, prediction=build_prediction(garment))
+
+
+def test_a_claim_is_a_lease_with_one_token_and_counts_the_attempt(version: ModelVersion) -> None:
+    _, ids = start_run(3)
+    batch = claim_tasks(ids)
+    assert [task.pk for task in batch.tasks] == ids
+    for task in batch.tasks:
+        assert (task.state, task.lease_token, task.attempts) == (State.RUNNING, batch.token, 1)
+        assert timedelta(seconds=85) < task.lease_until - timezone.now() < timedelta(seconds=95)
+
+
+def test_tasks_that_somebody_holds_cannot_be_claimed_again(version: ModelVersion) -> None:
+    _, ids = start_run(3)
+    claim_tasks(ids[:2])
+    assert [task.pk for task in claim_tasks(ids).tasks] == ids[2:]
+
+
+def test_the_same_message_twice_labels_each_picture_once(version: ModelVersion) -> None:
+    run, ids = start_run(3)
+    classifier = FakeClassifier()
+    assert label_batch(ids, get_classifier=lambda _: classifier) == 3
+    assert label_batch(ids, get_classifier=lambda _: classifier) == 0
+    assert Classification.objects.count() == 3
+    assert classifier.calls == [3]
+    run.refresh_from_db()
+    assert run.state == LabellingRun.State.DONE
+
+
+def test_who_lost_the_lease_cannot_finish(version: ModelVersion) -> None:
+    _, ids = start_run(1)
+    zombie = claim_tasks(ids)
+    expire_leases()
+    assert ledger.sweep_expired_leases() == 1
+    successor = claim_tasks(ids)
+    assert finish_tasks(successor, [labelled("Trouser")]) == 1
+    assert finish_tasks(zombie, [labelled("Bag")]) == 0
+    assert list(Classification.objects.values_list("garment", flat=True)) == ["Trouser"]
+
+
+def test_finish_refuses_a_number_of_outcomes_that_is_not_that_of_the_tasks(version: ModelVersion) -> None:
+    _, ids = start_run(2)
+    batch = claim_tasks(ids)
+    with pytest.raises(ValueError, match="zip"):
+        finish_tasks(batch, [labelled()])
+    assert not Classification.objects.exists()
+    assert set(LabelTask.objects.values_list("state", flat=True)) == {State.RUNNING}
+
+
+def test_a_crashed_batch_comes_back_one_by_one_and_only_the_guilty_is_given_up(version: ModelVersion) -> None:
+    run, ids = start_run(3)
+    guilty = ids[1]
+    claim_tasks(ids)
+    for _ in range(ledger.MAXIMUM_CRASHES):
+        expire_leases()
+        ledger.sweep_expired_leases()
+        for batch in ledger.take_batches_to_send(maximum=10):
+            assert len(batch) == 1
+            claimed = claim_tasks(batch)
+            if batch != [guilty]:
+                finish_tasks(claimed, [labelled()])
+    task = LabelTask.objects.get(pk=guilty)
+    assert (task.state, task.error_code, task.crashes) == (State.FAILED, "worker_crash", 3)
+    assert LabelTask.objects.filter(state=State.DONE).count() == 2
+    run.refresh_from_db()
+    assert run.state == LabellingRun.State.DONE
+    assert ProductLabel.objects.get(status="failed").image_id == task.image_id
+
+
+def test_a_suspect_is_not_claimed_in_company(version: ModelVersion) -> None:
+    _, ids = start_run(2)
+    LabelTask.objects.filter(pk=ids[0]).update(crashes=1)
+    assert [task.pk for task in claim_tasks(ids).tasks] == ids[1:]
+    assert [task.pk for task in claim_tasks(ids[:1]).tasks] == ids[:1]
+
+
+def test_a_time_limit_gives_the_tasks_back_as_suspects(version: ModelVersion) -> None:
+    _, ids = start_run(2)
+
+    class HangingClassifier(FakeClassifier):
+        def classify(self, pictures: object) -> list:
+            raise SoftTimeLimitExceeded
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        label_batch(ids, get_classifier=lambda _: HangingClassifier())
+    rows = LabelTask.objects.values_list("state", "crashes", "lease_token")
+    assert set(rows) == {(State.NEW, 1, None)}
+
+
+def test_a_graceful_stop_gives_the_tasks_back_without_counting_the_try(version: ModelVersion) -> None:
+    _, ids = start_run(2)
+
+    class StoppedClassifier(FakeClassifier):
+        def classify(self, pictures: object) -> list:
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        label_batch(ids, get_classifier=lambda _: StoppedClassifier())
+    rows = LabelTask.objects.values_list("state", "crashes", "attempts", "lease_token")
+    assert set(rows) == {(State.NEW, 0, 0, None)}
+    assert label_batch(ids, get_classifier=lambda _: FakeClassifier()) == 2
+
+
+def test_one_bad_picture_is_a_code_and_the_others_keep_their_labels(version: ModelVersion) -> None:
+    good = [create_painted_image(garment) for garment in ("Trouser", "Bag", "Dress")]
+    bad = create_stored_image(b"this is a text file, not a picture")
+    gone = create_painted_image("Sneaker")
+    gone.__class__.objects.filter(pk=gone.pk).update(url="tests/nothing-here.png")
+    for image in (good[0], bad, good[1], gone, good[2]):
+        create_product(images=[image])
+    start_labelling_run()
+    label_batch(list(LabelTask.objects.values_list("pk", flat=True)), get_classifier=lambda _: FakeClassifier())
+    labels = dict(Classification.objects.values_list("image_id", "garment"))
+    assert labels == {good[0].pk: "Trouser", good[1].pk: "Bag", good[2].pk: "Dress"}
+    errors = dict(LabelTask.objects.errors().values_list("image_id", "error_code"))
+    assert errors == {bad.pk: "not_image", gone.pk: "not_found"}
+    assert dict(ProductLabel.objects.values_list("image_id", "status")) == {
+        good[0].pk: "labelled",
+        bad.pk: "failed",
+        good[1].pk: "labelled",
+        gone.pk: "failed",
+        good[2].pk: "labelled",
+    }
+
+
+def test_a_failure_that_may_pass_waits_for_its_next_try_and_ends_the_run(version: ModelVersion) -> None:
+    run, ids = start_run(1)
+    finish_tasks(claim_tasks(ids), [Failed("timeout", retryable=True)])
+    task = LabelTask.objects.get()
+    assert (task.state, task.error_code, task.lease_token) == (State.RETRY, "timeout", None)
+    assert timedelta(seconds=20) < task.next_try_at - timezone.now() < timedelta(seconds=40)
+    assert task.first_failed_at == task.last_failed_at
+    assert ledger.take_batches_to_send(maximum=10) == []
+    assert claim_tasks(ids).tasks == []
+    run.refresh_from_db()
+    assert run.state == LabellingRun.State.DONE
+
+
+def test_a_failure_is_given_up_after_the_last_attempt(version: ModelVersion) -> None:
+    _, ids = start_run(1)
+    LabelTask.objects.update(attempts=ledger.MAXIMUM_ATTEMPTS - 1)
+    finish_tasks(claim_tasks(ids), [Failed("timeout", retryable=True)])
+    assert LabelTask.objects.get().state == State.FAILED
+
+
+def test_a_host_that_asks_for_patience_is_given_it(version: ModelVersion) -> None:
+    _, ids = start_run(1)
+    finish_tasks(claim_tasks(ids), [Failed("rate_limited", retryable=True, retry_after_seconds=600.0)])
+    assert LabelTask.objects.get().next_try_at - timezone.now() > timedelta(seconds=590)
+
+
+def test_sent_tasks_are_not_sent_again_until_the_message_counts_as_lost(version: ModelVersion, settings) -> None:
+    settings.LABELLING_BATCH_SIZE = 2
+    _, ids = start_run(5)
+    LabelTask.objects.update(sent_at=None)
+    assert ledger.take_batches_to_send(maximum=2) == [ids[:2], ids[2:4]]
+    assert ledger.take_batches_to_send(maximum=2) == [ids[4:]]
+    assert ledger.take_batches_to_send(maximum=2) == []
+    LabelTask.objects.update(sent_at=timezone.now() - timedelta(seconds=settings.LABELLING_RESEND_SECONDS + 1))
+    assert ledger.take_batches_to_send(maximum=5) == [ids[:2], ids[2:4], ids[4:]]
+
+
+def test_the_queue_is_kept_short(version: ModelVersion, settings) -> None:
+    settings.LABELLING_BATCH_SIZE, settings.LABELLING_QUEUE_BATCHES = 1, 2
+    _, ids = start_run(4)
+    LabelTask.objects.update(sent_at=None)
+    assert ledger.take_batches_to_send(maximum=10) == [[ids[0]], [ids[1]]]
+    claim_tasks([ids[0]])
+    assert ledger.take_batches_to_send(maximum=10) == [[ids[2]]]
+
+
+def test_cancelling_keeps_what_is_done_and_drops_what_is_not(version: ModelVersion) -> None:
+    run, ids = start_run(3)
+    label_batch(ids[:1], get_classifier=lambda _: FakeClassifier())
+    held = claim_tasks(ids[1:2])
+    assert ledger.cancel_labelling_run(run)
+    assert not ledger.cancel_labelling_run(run)
+    assert finish_tasks(held, [labelled()]) == 1
+    states = list(LabelTask.objects.order_by("pk").values_list("state", flat=True))
+    assert states == [State.DONE, State.DONE, State.CANCELLED]
+    run.refresh_from_db()
+    assert run.state == LabellingRun.State.CANCELLED
+
+
+def test_a_token_that_was_never_given_finishes_nothing(version: ModelVersion) -> None:
+    _, ids = start_run(1)
+    batch = claim_tasks(ids)
+    forged = ledger.ClaimedBatch(token=uuid.uuid4(), tasks=batch.tasks)
+    assert finish_tasks(forged, [labelled()]) == 0
+    assert not Classification.objects.exists()
