@@ -46,7 +46,7 @@ def register_model_version(folder: Path, *, activate: bool = False) -> ModelVers
             defaults={
                 "name": manifest.version,
                 "folder": digest,
-                "recipe": manifest.recipe,
+                "recipe": manifest.recipe["name"],
                 "seed": manifest.seed,
                 "metrics": manifest.metrics,
             },

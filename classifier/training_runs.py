@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
-from classifier.registry import artefact_key, register_model_version
+from classifier.registry import register_model_version
 
 logger = logging.getLogger(__name__)
 
@@ -91,20 +91,17 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> ModelVersion:
     from classifier.ml import pipeline
     from classifier.ml.config import get_recipe
 
-    recipe = get_recipe(run.recipe)
     Path(settings.ARTEFACTS_DIR).mkdir(parents=True, exist_ok=True)
+    request = pipeline.TrainingRequest(
+        recipe=get_recipe(run.recipe),
+        seed=run.seed,
+        command=_command_line(run),
+        epochs=run.epochs,
+        limit=run.limit,
+        backbone_weights=settings.BACKBONE_WEIGHTS or "imagenet",
+    )
     with tempfile.TemporaryDirectory(prefix=".training-", dir=settings.ARTEFACTS_DIR) as folder:
-        trained = pipeline.train(
-            recipe,
-            output_dir=Path(folder) / "artefact",
-            seed=run.seed,
-            epochs=run.epochs,
-            limit=run.limit,
-            backbone_weights=settings.BACKBONE_WEIGHTS or "imagenet",
-            command=_command_line(run),
-            key=artefact_key(),
-            progress=reporter.report,
-        )
+        trained = pipeline.train(request, output_dir=Path(folder), progress=reporter.report)
         reporter.check()
         return register_model_version(trained.folder, activate=run.activate)
 
