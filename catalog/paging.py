@@ -1,4 +1,4 @@
-"""Pages of long lists: by signed keyset cursors for readers, by capped numbers for the admin; tables are never counted."""
+"""Pages of long lists: by signed keyset cursors for readers, by capped numbers for the admin. No table is counted."""
 
 from dataclasses import dataclass
 from functools import cached_property
