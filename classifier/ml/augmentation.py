@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from classifier.ml.config import AugmentationSpec
 from classifier.ml.labels import GARMENTS
+from classifier.ml.shop_pictures import alter_for_shop
 
 
 def augment(
@@ -29,6 +30,15 @@ def augment(
         result[flipped] = result[flipped, :, ::-1]
     if spec.shift_pixels:
         result = _shift(result, largest=spec.shift_pixels, generator=generator)
+    labels = targets.argmax(axis=1)
+    for index in np.flatnonzero(generator.random(count) < spec.shop_share):
+        result[index, :, :, 0] = alter_for_shop(
+            result[index, :, :, 0],
+            label=int(labels[index]),
+            others=pictures[:, :, :, 0],
+            other_labels=labels,
+            generator=generator,
+        )
     for index in np.flatnonzero(generator.random(count) < spec.erase_share):
         _erase(result[index, :, :, 0], generator=generator)
     for index in np.flatnonzero(generator.random(count) < spec.outlier_share):

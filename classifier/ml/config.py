@@ -162,6 +162,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 name=DEFAULT_RECIPE,
                 description="MobileNetV2 0.35 at 56 pixels, every layer trained from ImageNet weights",
                 published_column="MobileNetV2, all layers trained",
+                augmentation=AugmentationSpec(shop_share=0.35, outlier_share=0.03),
             ),
         )
     }
