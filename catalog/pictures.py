@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.utils import timezone
 from PIL import Image as PillowImage
 
@@ -175,15 +175,14 @@ def _encode_thumbnail(pixels: np.ndarray) -> bytes:
 
 def _write_once(name: str, content: bytes) -> None:
     """Put the content under exactly this name, whole or not at all, whoever else does the same at the same time."""
-    try:
-        path = default_storage.path(name)
-    except NotImplementedError:
+    if not isinstance(default_storage, FileSystemStorage):
         # An object store: a file appears whole there, and a second writer is given another name.
         if not default_storage.exists(name):
             saved_name = default_storage.save(name, ContentFile(content))
             if saved_name != name:
                 default_storage.delete(saved_name)
         return
+    path = default_storage.path(name)
     if _has_size(path, len(content)):
         return
     part = f"{path}.{secrets.token_hex(8)}.part"
