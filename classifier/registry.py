@@ -52,7 +52,7 @@ def register_model_version(folder: Path, *, activate: bool = False) -> ModelVers
             },
         )
         if activate:
-            activate_model_version(version)
+            version = activate_model_version(version)
     logger.info("model version %s (%s) %s", version.pk, version.name, "registered" if created else "was there")
     return version
 

@@ -23,7 +23,7 @@ def read_or_create_secret_key(path: Path, *, create: Callable[[], str]) -> str:
     return path.read_text()
 
 
-def file_broker_options(folder: Path) -> dict[str, str | bool]:
+def file_broker_options(folder: Path) -> dict[str, str | bool | float]:
     """Return kombu's transport options for a broker whose messages are files below `folder`, which is created."""
     messages, control = folder / "messages", folder / "control"
     for path in (messages, control):
@@ -32,5 +32,7 @@ def file_broker_options(folder: Path) -> dict[str, str | bool]:
         "data_folder_in": str(messages),
         "data_folder_out": str(messages),
         "control_folder": str(control),
+        # Seconds between two looks at an empty folder; the transport's own 1 s would leave workers idle between batches.
+        "polling_interval": 0.1,
         "store_processed": False,
     }
