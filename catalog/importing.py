@@ -218,7 +218,7 @@ class _ProductKey:
         if row.error is not None:
             identity = row
         else:
-            identity = row.cells["id"] or (row.cells["title"], tuple(row.cells["image_urls"].split()))
+            identity = row.cells["id"] or (row.cells["title"], row.cells["image_urls"])
         if identity != self._identity:
             self._number += 1
             self._identity = identity
@@ -235,7 +235,9 @@ def _read_rows(lines: _Lines) -> Iterator[_Row]:
         elif len(cells) != len(columns):
             yield _Row(line=line, cells={}, error=f"expected {len(columns)} cells, received {len(cells)}")
         else:
-            yield _Row(line=line, cells=dict(zip(columns, map(str.strip, cells), strict=True)))
+            row = dict(zip(columns, map(str.strip, cells), strict=True))
+            row["image_urls"] = " ".join(row["image_urls"].split())
+            yield _Row(line=line, cells=row)
     if not columns:
         raise SourceError(f"expected a first row with the columns {','.join(CSV_COLUMNS)}, received an empty file")
 
@@ -283,46 +285,47 @@ def _split_cells(lines: _Lines) -> Iterator[tuple[int, list[str], str | None]]:
 
 
 def _build_from_rows(rows: Iterator[_Row]) -> Iterator[ProductRecord | RowError]:
-    """Yield the product of its rows; a row that does not fit is refused by itself, a bad first row with all others."""
-    first = next(rows)
+    """Yield the product that its rows give together, after a `RowError` for each that is refused.
+
+    Title and images are those of the first row that is not refused; where none is left there is no product.
+    """
+    record: ProductRecord | None = None
+    first: Mapping[str, str] = {}
     descriptions: dict[str, Description] = {}
-    try:
-        record = _build_from_first(first, descriptions=descriptions)
-    except RecordError as error:
-        for row in itertools.chain([first], rows):
-            yield RowError(line=row.line, message=str(error))
-        return
-    for row in itertools.chain([first], rows):
+    for row in rows:
         try:
-            _add_row(descriptions, row.cells, first=first.cells)
+            if row.error is not None:
+                raise RecordError(row.error)
+            if first:
+                _expect_same_product(row.cells, first=first)
+            _add_row_description(descriptions, row.cells)
+            if record is None:
+                record = build_record(
+                    line=row.line,
+                    id=_parse_id(row.cells["id"]),
+                    title=row.cells["title"],
+                    images=row.cells["image_urls"].split() or None,
+                    descriptions=descriptions,
+                )
+                first = row.cells
         except RecordError as error:
+            if record is None:
+                descriptions.clear()
             yield RowError(line=row.line, message=str(error))
-    yield record
+    if record is not None:
+        yield record
 
 
-def _build_from_first(row: _Row, *, descriptions: dict[str, Description]) -> ProductRecord:
-    if row.error is not None:
-        raise RecordError(row.error)
-    return build_record(
-        line=row.line,
-        id=_parse_id(row.cells["id"]),
-        title=row.cells["title"],
-        images=row.cells["image_urls"].split() or None,
-        descriptions=descriptions,
-    )
+def _expect_same_product(cells: Mapping[str, str], *, first: Mapping[str, str]) -> None:
+    for column in ("title", "image_urls"):
+        if cells[column] not in {"", first[column]}:
+            raise RecordError(
+                f"expected the {column} {shorten(first[column])} of the product's first row, "
+                f"received {shorten(cells[column])}"
+            )
 
 
-def _add_row(descriptions: dict[str, Description], cells: Mapping[str, str], *, first: Mapping[str, str]) -> None:
-    if cells["title"] not in {"", first["title"]}:
-        raise RecordError(
-            f"expected the title {shorten(first['title'])} of the product's first row, "
-            f"received {shorten(cells['title'])}"
-        )
-    if cells["image_urls"] and cells["image_urls"].split() != first["image_urls"].split():
-        raise RecordError(
-            f"expected the image_urls {shorten(first['image_urls'])} of the product's first row, "
-            f"received {shorten(cells['image_urls'])}"
-        )
+def _add_row_description(descriptions: dict[str, Description], cells: Mapping[str, str]) -> None:
     texts = cells["original_text"], cells["translated_text"]
     if cells["country_code"]:
         _add_description(descriptions, cells["country_code"], *texts)

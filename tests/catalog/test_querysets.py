@@ -61,7 +61,7 @@ def test_lowest_image_index_is_not_taken_from_another_product():
 
 
 @pytest.mark.parametrize(
-    ("original_text", "translated_text", "expected"),
+    "original_text, translated_text, expected",
     [
         ("original", "translated", "translated"),
         ("original", None, "original"),
@@ -131,8 +131,7 @@ def test_listing_is_one_query_for_any_number_of_products(django_assert_num_queri
 
     with django_assert_num_queries(1):
         titles = {
-            (product.title, product.image_url, product.description)
-            for product in Product.objects.with_listing_fields()
+            (product.title, product.image_url, product.description) for product in Product.objects.with_listing_fields()
         }
 
     assert len(titles) == 50
