@@ -7,7 +7,8 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import BaseModelAdmin
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField
+from django.forms import Textarea
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -118,6 +119,7 @@ class ProductDescriptionInline(admin.TabularInline):
 
     model = ProductDescription
     extra = 0
+    formfield_overrides = {TextField: {"widget": Textarea(attrs={"rows": 3, "cols": 45})}}
 
 
 def build_mark_action(group: str) -> Callable[[Any, HttpRequest, QuerySet[Product]], None]:
@@ -135,11 +137,12 @@ def build_mark_action(group: str) -> Callable[[Any, HttpRequest, QuerySet[Produc
 class ProductAdmin(LargeTableAdmin):
     """Products with their picture and label."""
 
-    list_display = ("thumbnail", "id", "short_title", "group", "garment", "confidence", "status", "labelled_at")
+    list_display = ("thumbnail", "id", "short_title", "label_text", "confidence", "status", "labelled_at")
     list_display_links = ("id", "short_title")
     list_filter = (LabelGroupFilter, LabelStatusFilter)
     search_fields = ("title",)
     search_help_text = "An id, or words of the title."
+    formfield_overrides = {TextField: {"widget": Textarea(attrs={"rows": 2, "cols": 90})}}
     inlines = (ProductImagesInline, ProductDescriptionInline)
     actions = ("label_selected", *(build_mark_action(group) for group in GROUPS))
 
@@ -159,17 +162,13 @@ class ProductAdmin(LargeTableAdmin):
     @admin.display(description="title")
     def short_title(self, product: Product) -> str:
         """Show the start of the title, without characters that would turn the row around."""
-        return Truncator(product.title.translate(BIDI_CONTROLS)).chars(80)
+        return Truncator(product.title.translate(BIDI_CONTROLS)).chars(60)
 
-    @admin.display
-    def group(self, product: Product) -> str | None:
-        """Show the label's group."""
-        return get_label_summary(product).group
-
-    @admin.display
-    def garment(self, product: Product) -> str | None:
-        """Show the label's garment."""
-        return get_label_summary(product).garment
+    @admin.display(description="label")
+    def label_text(self, product: Product) -> str | None:
+        """Show the label's group and garment."""
+        label = get_label_summary(product)
+        return " · ".join(filter(None, (label.group, label.garment))) or None
 
     @admin.display
     def confidence(self, product: Product) -> str | None:
