@@ -1,0 +1,118 @@
+"""Label pictures from disk."""
+
+import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.table import Table
+
+from catalog.picture_formats import MAX_FILE_BYTES
+from catalog.pictures import PictureError, to_rgb
+from classifier.labelling import DECODED_SIZE
+from classifier.management.artefact_choice import choose_artefact
+from classifier.ml.artefacts import ArtefactError
+from classifier.ml.inference import BATCH_SIZE, Classifier
+from classifier.ml.types import ImageClassifier, Picture, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was said of one file: a prediction, or the code and text of what was wrong with it."""
+
+    path: str
+    prediction: Prediction | None
+    error: str | None = None
+    message: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """One entry of the command's JSON."""
+        said = self.prediction
+        return {
+            "path": self.path,
+            "group": said.group if said else None,
+            "garment": said.garment if said else None,
+            "confidence": said.confidence if said else None,
+            "abstained": said.abstained if said else None,
+            "group_probabilities": dict(said.group_probabilities) if said else None,
+            "garment_probabilities": dict(said.garment_probabilities) if said else None,
+            "error": self.error,
+        }
+
+
+class Command(BaseCommand):
+    """`classify FILE... [--json]`."""
+
+    help = (
+        "Say which group and garment each picture shows: JPEG, PNG, WebP or GIF (first frame).\n\n"
+        "Examples:\n"
+        "  manage.py classify shirt.jpg shoes.png\n"
+        "  manage.py classify --json *.jpg\n\n"
+        "The active model version answers; without one, or without a database, the one that comes with the product.\n"
+        "Exit status: 0 at least one file could be read; 1 none could."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the command line."""
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.add_argument("files", nargs="+", metavar="FILE", help="a picture, 16 pixels to 40 megapixels")
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+
+    def handle(self, *args: Any, files: list[str], **options: Any) -> None:
+        """Classify the files and print one row for each, in the order given."""
+        chosen = choose_artefact()
+        try:
+            classifier = Classifier.load(chosen.folder, manifest_sha256=chosen.manifest_sha256, key=chosen.key)
+        except ArtefactError as error:
+            raise CommandError(str(error)) from error
+        rows = list(classify_files(files, classifier=classifier))
+        if options["json"]:
+            self.stdout.write(json.dumps([row.to_json() for row in rows]))
+        elif options["verbosity"]:
+            self._print_table(rows)
+        if all(row.prediction is None for row in rows):
+            raise CommandError(f"none of the {len(rows)} files could be read")
+
+    def _print_table(self, rows: Sequence[Row]) -> None:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in ("File", "Group", "Garment"):
+            table.add_column(title, overflow="fold")
+        table.add_column("Confidence", justify="right")
+        table.add_column("Remark", overflow="fold")
+        for row in rows:
+            if row.prediction is None:
+                table.add_row(row.path, "", "", "", f"{row.error}: {row.message}")
+            else:
+                said = row.prediction
+                remark = "not sure: a person should look" if said.abstained else ""
+                table.add_row(row.path, said.group, said.garment, f"{said.confidence:.3f}", remark)
+        console = Console(file=self.stdout, highlight=False, markup=False)
+        console.print(table)
+
+
+def classify_files(paths: Sequence[str], *, classifier: ImageClassifier) -> Iterator[Row]:
+    """A row for each file, in the order given; pictures are held in memory a batch at a time."""
+    for start in range(0, len(paths), BATCH_SIZE):
+        decoded = [decode_file(path) for path in paths[start : start + BATCH_SIZE]]
+        predictions = iter(classifier.classify([picture for _, picture in decoded if picture is not None]))
+        for row, picture in decoded:
+            yield row if picture is None else Row(row.path, next(predictions))
+
+
+def decode_file(path: str) -> tuple[Row, Picture | None]:
+    """A file's picture, or None and a row that says what is wrong with the file."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        return Row(path, None, "not_found", error.strerror or str(error)), None
+    if len(data) > MAX_FILE_BYTES:
+        return Row(path, None, "too_large", f"expected at most {MAX_FILE_BYTES:,} bytes"), None
+    try:
+        return Row(path, None), to_rgb(data, target_size=DECODED_SIZE)
+    except PictureError as error:
+        return Row(path, None, error.code, error.message), None

@@ -1,0 +1,143 @@
+"""Measure a classifier on the test pictures of Fashion-MNIST, or on labelled pictures from disk."""
+
+import csv
+import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.table import Table
+
+from classifier.management.artefact_choice import choose_artefact
+from classifier.management.commands.classify import decode_file
+from classifier.ml import pipeline
+from classifier.ml.artefacts import ArtefactError
+from classifier.ml.dataset import DatasetError
+from classifier.ml.evaluation import EvaluationReport
+from classifier.ml.labels import GROUPS
+from classifier.ml.types import Picture
+from config.console import ProgressReport
+
+LABELS_FILE = "labels.csv"
+
+
+class Command(BaseCommand):
+    """`evaluate_classifier [--model-version ID] [--data-dir DIR] [--pictures DIR] [--split NAME] [--json]`."""
+
+    help = (
+        "Measure accuracy, the published tables' figures, calibration and speed.\n\n"
+        "Examples:\n"
+        "  manage.py evaluate_classifier\n"
+        "  manage.py evaluate_classifier --model-version 3 --json\n"
+        "  manage.py evaluate_classifier --pictures photos --split validation\n\n"
+        "Without --model-version the active one is measured; without one, or without a database, the one that comes\n"
+        "with the product."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the command line."""
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.add_argument("--model-version", type=int, metavar="ID", help="the model version to measure")
+        parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the folder with the four Fashion-MNIST files")
+        parser.add_argument(
+            "--pictures", type=Path, metavar="DIR", help=f"measure on these pictures; {LABELS_FILE} has path,group"
+        )
+        parser.add_argument("--split", help=f"only the rows of {LABELS_FILE} with this value in the column split")
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Measure and print the report."""
+        chosen = choose_artefact(options["model_version"])
+        verified_by = {"manifest_sha256": chosen.manifest_sha256, "key": chosen.key}
+        if options["split"] and not options["pictures"]:
+            raise CommandError("--split needs --pictures", returncode=2)
+        try:
+            if options["pictures"]:
+                pictures, groups = self._read_pictures(options)
+                report = pipeline.evaluate_pictures(chosen.folder, pictures=pictures, groups=groups, **verified_by)
+            else:
+                report = pipeline.evaluate(chosen.folder, data_dir=options["data_dir"], **verified_by)
+        except (ArtefactError, DatasetError) as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            raise CommandError("interrupted") from None
+        if options["json"]:
+            self.stdout.write(json.dumps(report.to_json()))
+        elif options["verbosity"]:
+            self._print(report)
+
+    def _read_pictures(self, options: dict[str, Any]) -> tuple[list[Picture], list[int]]:
+        rows = read_labels(options["pictures"], split=options["split"])
+        pictures, groups = [], []
+        with ProgressReport(self.stderr, title="Reading", unit="pictures", enabled=options["verbosity"] > 0) as shown:
+            for index, (path, group) in enumerate(rows):
+                row, picture = decode_file(str(path))
+                if picture is None:
+                    self.stderr.write(f"{path}: {row.error}, left out")
+                else:
+                    pictures.append(picture)
+                    groups.append(group)
+                shown.update(index + 1, len(rows))
+        if not pictures:
+            raise CommandError(f"none of the {len(rows)} pictures in {options['pictures']} could be read")
+        return pictures, groups
+
+    def _print(self, report: EvaluationReport) -> None:
+        metrics = report.metrics
+        table = Table(box=None, pad_edge=False, header_style="bold", title=f"{report.model_version}, recall / precision / NPV")
+        for title in ("Group", "argmax", "balanced"):
+            table.add_column(title)
+        for name in GROUPS:
+            cells = [
+                f"{row.recall:.3f} / {row.precision:.3f} / {row.negative_predictive_value:.3f}"
+                for row in (metrics.argmax[name], metrics.balanced[name])
+            ]
+            table.add_row(name, *cells)
+        console = Console(file=self.stdout, highlight=False, markup=False, width=100)
+        console.print(table)
+        garments = "" if metrics.garment_accuracy is None else f", over garments {metrics.garment_accuracy:.4f}"
+        console.print(
+            f"{metrics.images} pictures: accuracy over groups {metrics.accuracy:.4f}{garments}, "
+            f"balanced {metrics.balanced_accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}"
+        )
+        console.print(
+            f"Calibration error {metrics.expected_calibration_error:.4f}; answers {metrics.answered:.1%} of the pictures, "
+            f"{metrics.accuracy_of_answered:.2%} of the answers right"
+        )
+        rate = metrics.images / report.seconds
+        console.print(
+            f"{report.parameters:,} parameters, {report.artefact_bytes / 1e6:.1f} MB, "
+            f"{report.seconds:.2f} s ({rate:,.0f} pictures a second)"
+        )
+
+
+def read_labels(folder: Path, *, split: str | None) -> list[tuple[Path, int]]:
+    """The pictures that the folder's labels.csv lists, with the index of each one's group.
+
+    Raises `CommandError` for a missing file or column, an unknown group, a path out of the folder, or no row.
+    """
+    source = folder / LABELS_FILE
+    rows = []
+    try:
+        with source.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            needed = {"path", "group"} | ({"split"} if split else set())
+            if not needed <= set(reader.fieldnames or ()):
+                raise CommandError(f"{source}: expected the columns {', '.join(sorted(needed))}")
+            for number, row in enumerate(reader, start=2):
+                if split and row["split"] != split:
+                    continue
+                path = folder / row["path"]
+                if row["group"] not in GROUPS or not path.resolve().is_relative_to(folder.resolve()):
+                    raise CommandError(
+                        f"{source}, line {number}: expected a path in the folder and a group out of "
+                        f"{', '.join(GROUPS)}, received {row['path']!r}, {row['group']!r}"
+                    )
+                rows.append((path, GROUPS.index(row["group"])))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CommandError(f"{source} cannot be read: {error}") from error
+    if not rows:
+        raise CommandError(f"{source}: expected at least one picture{f' with split {split}' if split else ''}")
+    return rows
