@@ -24,6 +24,10 @@ class ProductQuerySet(models.QuerySet):
             ProductDescription.objects.alias(lower_country=Lower("country_code"))
             .filter(product=OuterRef("pk"), lower_country=country.lower())
             .order_by("pk")
-            .values(text=Coalesce(NullIf(Trim("translated_text"), Value("")), "original_text"))[:1]
+            .values(
+                text=Coalesce(
+                    NullIf(Trim("translated_text"), Value("", output_field=models.TextField())), "original_text"
+                )
+            )[:1]
         )
         return self.annotate(image_url=Subquery(image_url), description=Subquery(description))
