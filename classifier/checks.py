@@ -13,8 +13,8 @@ def check_time_limits(**_kwargs: Any) -> list[Error]:
     Otherwise two workers would hold the same picture as a matter of course; the ledger would still let one finish.
     """
     limits = {
-        "CELERY_TASK_SOFT_TIME_LIMIT": settings.CELERY_TASK_SOFT_TIME_LIMIT,
-        "CELERY_TASK_TIME_LIMIT": settings.CELERY_TASK_TIME_LIMIT,
+        "LABELLING_SOFT_LIMIT_SECONDS": settings.LABELLING_SOFT_LIMIT_SECONDS,
+        "LABELLING_HARD_LIMIT_SECONDS": settings.LABELLING_HARD_LIMIT_SECONDS,
         "LABELLING_LEASE_SECONDS": settings.LABELLING_LEASE_SECONDS,
     }
     visibility_timeout = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("visibility_timeout")

@@ -3,6 +3,7 @@
 import logging
 
 from celery import shared_task
+from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from classifier import ledger, training_runs
@@ -12,14 +13,14 @@ from classifier.runtime import get_classifier
 logger = logging.getLogger(__name__)
 
 
-@shared_task
+@shared_task(soft_time_limit=settings.LABELLING_SOFT_LIMIT_SECONDS, time_limit=settings.LABELLING_HARD_LIMIT_SECONDS)
 def label_batch_task(task_ids: list[int], **_later: object) -> None:
     """Label one batch, then put one more batch on the queue in its place."""
     label_batch(task_ids, get_classifier=get_classifier)
     send_due_batches(maximum=1)
 
 
-@shared_task(acks_late=False, reject_on_worker_lost=False, soft_time_limit=None, time_limit=None)
+@shared_task(acks_late=False, reject_on_worker_lost=False)
 def train_task(training_run_id: int, **_later: object) -> None:
     """Carry out one training run, then offer the next queued one."""
     training_runs.run_training(training_run_id)

@@ -114,6 +114,7 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)  # Whitenoise warns about a missing folder.
 # Whitenoise serves the apps' own static folders directly, so that nothing has to be collected before the first start.
 WHITENOISE_USE_FINDERS = True
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(VAR_DIR / "media")))
@@ -137,6 +138,9 @@ FETCH_REQUESTS_PER_SECOND_PER_HOST = env.float("FETCH_REQUESTS_PER_SECOND_PER_HO
 # soft limit < hard limit < lease < visibility timeout: a task is ended before its lease can expire, and the lease
 # expires before the broker would deliver the message again.
 LABELLING_BATCH_SIZE = 32
+# Not Celery's settings of the same kind: those would end a training too.
+LABELLING_SOFT_LIMIT_SECONDS = env.int("LABELLING_SOFT_LIMIT_SECONDS", default=60)
+LABELLING_HARD_LIMIT_SECONDS = env.int("LABELLING_HARD_LIMIT_SECONDS", default=75)
 LABELLING_LEASE_SECONDS = env.int("LABELLING_LEASE_SECONDS", default=90)
 # A message not taken up after this time counts as lost and is sent again (a second one finds nothing to claim).
 LABELLING_RESEND_SECONDS = env.float("LABELLING_RESEND_SECONDS", default=30.0)
@@ -174,8 +178,6 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_SOFT_TIME_LIMIT = 60
-CELERY_TASK_TIME_LIMIT = 75
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 30

@@ -41,7 +41,7 @@ def label_all_due() -> None:
 
 def test_a_run_without_an_active_version_is_refused_with_the_command_to_run() -> None:
     create_model_version(stage="candidate")
-    with pytest.raises(NoActiveModelVersionError, match="manage.py register_model_version"):
+    with pytest.raises(NoActiveModelVersionError, match=r"manage\.py register_model_version"):
         start_labelling_run()
     assert not LabellingRun.objects.exists()
 

@@ -111,6 +111,6 @@ def test_the_command_registers_and_activates(artefact: Path, capsys: pytest.Capt
 
 
 def test_the_command_says_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="manifest.json"):
+    with pytest.raises(CommandError, match=r"manifest\.json"):
         call_command("register_model_version", str(tmp_path))
     assert not ModelVersion.objects.exists()
