@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from classifier.dispatch import start_labelling_run
+from classifier.management.arguments import positive_integer
 from classifier.management.progress import wait_for_run
 from classifier.selectors import NoActiveModelVersionError, get_run_progress, list_error_counts
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--wait", action="store_true", help="show the progress and return when the run has ended")
         parser.add_argument("--relabel", action="store_true", help="label again what this version has labelled")
-        parser.add_argument("--limit", type=_positive, metavar="N", help="take at most N pictures")
+        parser.add_argument("--limit", type=positive_integer, metavar="N", help="take at most N pictures")
         parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
 
     def handle(self, *args: Any, wait: bool, relabel: bool, limit: int | None, **options: Any) -> None:
@@ -59,9 +60,3 @@ class Command(BaseCommand):
         for code, number in errors.items():
             self.stdout.write(f"  {number:>8}  {code}")
 
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(f"expected a number from 1, received {text}")
-    return number

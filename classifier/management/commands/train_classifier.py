@@ -3,7 +3,7 @@
 import json
 import shlex
 import tempfile
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from classifier import dispatch, registry
+from classifier.management.arguments import positive_integer
 from classifier.ml.artefacts import ArtefactError, Manifest
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES, get_recipe
 from classifier.ml.dataset import DatasetError
 from classifier.ml.types import TrainingProgress
 from config.console import ProgressReport
-
-
-def positive_integer(text: str) -> int:
-    """A whole number of at least 1, for the command line."""
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"expected a whole number of at least 1, received {text!r}")
-    return int(text)
 
 
 class Command(BaseCommand):
