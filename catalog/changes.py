@@ -1,6 +1,6 @@
 """What a batch of records changes in the catalogue: found by comparison, written in bulk."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from catalog.bulk import insert_rows, keep_sequence_ahead
@@ -32,9 +32,22 @@ class ProductChange:
         return self.changes_title or self.changes_images or bool(self.new_texts or self.other_texts)
 
 
-def find_changes(records: list[ProductRecord], *, seen: SeenProducts) -> list[ProductChange]:
-    """Return one change for each record, in their order, compared with the database by a handful of queries."""
-    return [_compare(record, stored=stored) for record, stored in _match(records, seen=seen)]
+def find_changes(
+    records: list[ProductRecord], *, stored: Mapping[int, StoredProduct], seen: SeenProducts
+) -> list[ProductChange]:
+    """Return one change for each record, in their order.
+
+    `stored` holds the products that the records name by id. A record without id is compared with the first product that
+    has its title and its images, unless the file named that one already.
+    """
+    similar = _find_similar(records, seen=seen)
+    return [
+        _compare(
+            record,
+            stored=similar.get((record.title, record.images or ())) if record.id is None else stored.get(record.id),
+        )
+        for record in records
+    ]
 
 
 def write_changes(changes: Collection[ProductChange]) -> None:
@@ -44,26 +57,17 @@ def write_changes(changes: Collection[ProductChange]) -> None:
     _write_descriptions(changes)
 
 
-def _match(records: list[ProductRecord], *, seen: SeenProducts) -> list[tuple[ProductRecord, StoredProduct | None]]:
-    """Pair each record with its stored product: that of its id, else the first with the same title and images."""
-    own_ids = {record.id for record in records if record.id is not None}
-    similar_ids = find_similar_product_ids(
-        [(record.title, record.images or ()) for record in records if record.id is None]
-    )
-    stored = find_stored_products(own_ids | similar_ids)
-    # A product that the file names by its id is about to have, or has, what its own row says.
-    taken = own_ids | seen.find(similar_ids).keys()
-    by_content: dict[tuple[str, tuple[str, ...]], StoredProduct] = {}
-    for id in sorted(similar_ids - taken):
-        if id in stored:
-            by_content.setdefault((stored[id].title, tuple(stored[id].images)), stored[id])
-    return [
-        (
-            record,
-            stored.get(record.id) if record.id is not None else by_content.get((record.title, record.images or ())),
-        )
-        for record in records
-    ]
+def _find_similar(
+    records: list[ProductRecord], *, seen: SeenProducts
+) -> dict[tuple[str, tuple[str, ...]], StoredProduct]:
+    """Return the products that records without id may mean, by title and images."""
+    ids = find_similar_product_ids([(record.title, record.images or ()) for record in records if record.id is None])
+    # What the file names by id has, or is about to have, what its own row says.
+    ids -= {record.id for record in records} | seen.find(ids).keys()
+    similar: dict[tuple[str, tuple[str, ...]], StoredProduct] = {}
+    for product in sorted(find_stored_products(ids).values(), key=lambda product: product.id):
+        similar.setdefault((product.title, tuple(product.images)), product)
+    return similar
 
 
 def _compare(record: ProductRecord, *, stored: StoredProduct | None) -> ProductChange:

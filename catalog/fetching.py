@@ -9,19 +9,20 @@ Rates and circuit breakers are kept by process (see `catalog.host_limits`).
 
 import asyncio
 import atexit
+import functools
+import logging
 import os
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from yarl import URL
 
-from catalog.addresses import BlockedAddressError, GuardedResolver, GuardedSocketFactory
+from catalog.addresses import GuardedResolver, GuardedSocketFactory
 from catalog.fetch_policy import (
     MAX_REDIRECTS,
     FetchError,
@@ -29,6 +30,15 @@ from catalog.fetch_policy import (
     build_redirect_url,
     is_fetchable_url,
     validate_url,
+)
+from catalog.fetch_responses import (
+    EXPECTED_ERRORS,
+    FetchRequest,
+    FetchResult,
+    build_fetch_error,
+    build_result,
+    check_status,
+    read_body,
 )
 from catalog.host_limits import HostLimits
 
@@ -43,41 +53,18 @@ __all__ = [
     "validate_url",
 ]
 
+logger = logging.getLogger(__name__)
+
 _REDIRECTS = (301, 302, 303, 307, 308)
-# Statuses below 500 that say "not now".
-_RETRYABLE_STATUSES = (408, 425)
 _HEADERS = {
     "User-Agent": "FashionCatalogue/1.0 (product picture fetcher)",
     "Accept": "image/jpeg,image/png,image/webp,image/gif;q=0.9,*/*;q=0.1",
     "Accept-Encoding": "identity",
 }
-# A host may ask for a pause, but not for ever.
-_MOST_RETRY_AFTER_SECONDS = 86_400.0
 # Long enough for the next batch of the same shop, short enough that few hosts have closed the connection meanwhile.
 _KEEP_ALIVE_SECONDS = 5.0
 # Codes that speak of the host, not of one picture; many in a row let the host rest.
 _HOST_FAILURES = ("dns_error", "connect_error", "tls_error", "timeout", "http_5xx", "rate_limited")
-_EXPECTED_ERRORS = (aiohttp.ClientError, BlockedAddressError, OSError, ValueError)
-
-
-@dataclass(frozen=True)
-class FetchRequest:
-    """A picture to fetch; with the tag or date of the copy we hold, the host may answer that it has not changed."""
-
-    url: str
-    etag: str = ""
-    last_modified: str = ""
-
-
-@dataclass(frozen=True)
-class FetchResult:
-    """What came: the bytes, not yet looked at, or None where `not_modified`; tag and date fit for the next request."""
-
-    url: str
-    data: bytes | None
-    etag: str
-    last_modified: str
-    not_modified: bool = False
 
 
 def fetch_pictures(
@@ -164,7 +151,10 @@ class _Batch:
         try:
             return await self._fetch(request)
         except FetchError as error:
-            return error
+            logger.debug("picture not fetched: %s", error.code, exc_info=True)
+            # The traceback would keep what was read of the body alive for as long as the error.
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
 
     async def _fetch(self, request: FetchRequest) -> FetchResult:
         url = validate_url(request.url, policy=self._policy)
@@ -230,45 +220,49 @@ class _Batch:
                 if response.status in _REDIRECTS and (location := response.headers.get("Location")):
                     return build_redirect_url(url, location, policy=self._policy)
                 if response.status == 304 and headers:
-                    return _build_result(request, response, data=None)
-                _check_status(response)
-                return _build_result(request, response, data=await self._read_body(response))
-        except _EXPECTED_ERRORS as error:
-            raise _build_fetch_error(error) from error
-
-    async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
-        encoding = response.headers.get("Content-Encoding", "").strip().lower()
-        if encoding not in ("", "identity"):
-            raise FetchError("bad_encoding", "expected a body without content encoding")
-        most_bytes = self._policy.most_bytes
-        too_large = FetchError("too_large", f"expected at most {most_bytes:,} bytes")
-        if (response.content_length or 0) > most_bytes:
-            raise too_large
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            if len(body) + len(chunk) > most_bytes:
-                raise too_large
-            body += chunk
-        return bytes(body)
+                    return build_result(request, response, data=None)
+                check_status(response)
+                body = await read_body(response, most_bytes=self._policy.most_bytes)
+                return build_result(request, response, data=body)
+        except EXPECTED_ERRORS as error:
+            raise build_fetch_error(error) from error
 
 
-class _CleanConnector(aiohttp.TCPConnector):
+class _Protocol(ResponseHandler):
+    """Hands a response's header to the parser before what follows it.
+
+    The parser forgets a whole piece of data in which it finds a fault: a body longer than its announced length would
+    hide the response, where it should show as a truncated picture.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        head, separator, rest = data.partition(b"\r\n\r\n")
+        if separator and rest:
+            super().data_received(head + separator)
+            data = rest
+        super().data_received(data)
+
+
+class _Connector(aiohttp.TCPConnector):
     """A connection pool that never hands out a connection on which something has come unasked.
 
     Otherwise a second response after the first would be taken for the answer to the next request.
     """
 
-    async def _get(self, key, traces):  # type: ignore[no-untyped-def]
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = functools.partial(_Protocol, loop=self._loop)
+
+    async def _get(self, key: Any, traces: Any) -> Connection | None:
         while (connection := await super()._get(key, traces)) is not None:
-            protocol: ResponseHandler | None = connection.protocol
-            if protocol is not None and not protocol.should_close:
+            if connection.protocol is not None and not connection.protocol.should_close:
                 break
             connection.close()
         return connection
 
 
 def _build_session(policy: FetchPolicy, *, resolver: GuardedResolver) -> aiohttp.ClientSession:
-    connector = _CleanConnector(
+    connector = _Connector(
         resolver=resolver,
         socket_factory=GuardedSocketFactory(allowed_networks=policy.allowed_networks),
         use_dns_cache=False,
@@ -283,69 +277,6 @@ def _build_session(policy: FetchPolicy, *, resolver: GuardedResolver) -> aiohttp
         auto_decompress=False,
         trust_env=False,
     )
-
-
-def _check_status(response: aiohttp.ClientResponse) -> None:
-    status = response.status
-    message = f"expected status 200, got {status}"
-    if status == 200:
-        return
-    if status == 429:
-        raise FetchError("rate_limited", message, retryable=True, retry_after_seconds=_find_retry_after(response))
-    if status >= 500:
-        raise FetchError("http_5xx", message, retryable=True, retry_after_seconds=_find_retry_after(response))
-    if status >= 400:
-        raise FetchError("http_4xx", message, retryable=status in _RETRYABLE_STATUSES)
-    # 206 that nobody asked for, 204, a redirect to nowhere: an answer, but no picture.
-    raise FetchError("truncated" if status == 206 else "not_image", message)
-
-
-def _find_retry_after(response: aiohttp.ClientResponse) -> float | None:
-    text = response.headers.get("Retry-After", "").strip()
-    try:
-        seconds = float(text) if text.isascii() and text.isdigit() else _seconds_until(text)
-    except (ValueError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), _MOST_RETRY_AFTER_SECONDS)
-
-
-def _seconds_until(http_date: str) -> float:
-    moment = parsedate_to_datetime(http_date)
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-
-
-def _build_result(request: FetchRequest, response: aiohttp.ClientResponse, *, data: bytes | None) -> FetchResult:
-    not_modified = data is None
-    return FetchResult(
-        url=request.url,
-        data=data,
-        etag=_clean_header(response, "ETag", most=255) or (request.etag if not_modified else ""),
-        last_modified=_clean_header(response, "Last-Modified", most=64)
-        or (request.last_modified if not_modified else ""),
-        not_modified=not_modified,
-    )
-
-
-def _clean_header(response: aiohttp.ClientResponse, name: str, *, most: int) -> str:
-    """Return a header that may be kept and sent back, or an empty text when it is too long or odd."""
-    text = response.headers.get(name, "")
-    return text if len(text) <= most and text.isascii() and text.isprintable() else ""
-
-
-def _build_fetch_error(error: Exception) -> FetchError:
-    if isinstance(error, BlockedAddressError):
-        return FetchError("url_blocked", str(error))
-    if isinstance(error, TimeoutError):
-        return FetchError("timeout", "the host did not answer in time", retryable=True)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return FetchError("dns_error", "the host's name has no address", retryable=True)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return FetchError("tls_error", "no trusted connection to the host", retryable=True)
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return FetchError("truncated", "the connection ended before the picture did", retryable=True)
-    if isinstance(error, aiohttp.InvalidURL):
-        return FetchError("url_invalid", "expected a URL with a host name")
-    return FetchError("connect_error", "no usable answer from the host", retryable=True)
 
 
 _fetchers = threading.local()

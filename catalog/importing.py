@@ -214,11 +214,8 @@ class _ProductKey:
         self._number = 0
 
     def __call__(self, row: _Row) -> int:
-        identity: object
-        if row.error is not None:
-            identity = row
-        else:
-            identity = row.cells["id"] or (row.cells["title"], row.cells["image_urls"])
+        content = row.cells.get("title"), row.cells.get("image_urls")
+        identity = row if row.error is not None else row.cells["id"] or content
         if identity != self._identity:
             self._number += 1
             self._identity = identity

@@ -15,19 +15,17 @@ class ProductQuerySet(models.QuerySet):
         translated text unless it is missing or only spaces, else the original; countries compare without case, and the
         lowest id wins where a country is doubled.
         """
+        # The models carry this queryset, so they cannot be there yet when this module is imported.
         from catalog.models import ProductDescription, ProductImages
 
         image_url = (
             ProductImages.objects.filter(product=OuterRef("pk"), image_index=0).order_by("pk").values("image__url")[:1]
         )
+        translation = NullIf(Trim("translated_text"), Value("", output_field=models.TextField()))
         description = (
             ProductDescription.objects.alias(lower_country=Lower("country_code"))
             .filter(product=OuterRef("pk"), lower_country=country.lower())
             .order_by("pk")
-            .values(
-                text=Coalesce(
-                    NullIf(Trim("translated_text"), Value("", output_field=models.TextField())), "original_text"
-                )
-            )[:1]
+            .values(text=Coalesce(translation, "original_text"))[:1]
         )
         return self.annotate(image_url=Subquery(image_url), description=Subquery(description))

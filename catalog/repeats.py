@@ -49,9 +49,9 @@ class SeenProducts:
         self._database.execute("COMMIT")
 
 
-def content_key(record: ProductRecord, *, with_id: bool) -> int:
+def content_key(title: str, *, images: tuple[str, ...], with_id: bool) -> int:
     """Return the key of a title and its images as rows with, or without, an id name them; negative, unlike an id."""
-    return -1 - _hash62((with_id, record.title, record.images or ()))
+    return -1 - _hash62((with_id, title, images))
 
 
 def content_digest(record: ProductRecord) -> int:

@@ -1,6 +1,6 @@
 """Writes that touch several of the catalogue's tables: the import of a catalogue."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,6 +11,7 @@ from catalog.changes import find_changes, write_changes
 from catalog.importing import RowError
 from catalog.records import ProductRecord
 from catalog.repeats import SeenProducts, content_digest, content_key
+from catalog.selectors import StoredProduct, find_stored_products
 
 #: A batch is one transaction; it closes at whichever comes first, so that its memory is bounded too.
 BATCH_PRODUCTS: Final = 1_000
@@ -101,8 +102,9 @@ def _import_batch(
 ) -> None:
     if not report.dry_run:
         _take_turns()
-    records = _leave_out_repeats(batch, seen=seen, report=report)
-    changes = find_changes(records, seen=seen)
+    stored = find_stored_products({record.id for record in batch if record.id is not None})
+    records = _leave_out_repeats(batch, stored=stored, seen=seen, report=report)
+    changes = find_changes(records, stored=stored, seen=seen)
     needed = [change for change in changes if change.is_needed]
     if not report.dry_run:
         write_changes(needed)
@@ -124,28 +126,29 @@ def _take_turns() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_IMPORT_LOCK])
 
 
-def _leave_out_repeats(batch: list[ProductRecord], *, seen: SeenProducts, report: ImportReport) -> list[ProductRecord]:
+def _leave_out_repeats(
+    batch: list[ProductRecord], *, stored: Mapping[int, StoredProduct], seen: SeenProducts, report: ImportReport
+) -> list[ProductRecord]:
     """Return the records whose product the file did not name before, and remember them.
 
     A row that repeats an earlier one exactly is unchanged. Another is refused, for which of the two should stand? So is
     a row with an id after one without that has the same title and images: the next import could not tell them apart.
     """
-    keys = [_build_keys(record) for record in batch]
-    digests = seen.find(key for pair in keys for key in pair)
+    keys = [_build_keys(record, stored=stored) for record in batch]
+    digests = seen.find(key for triple in keys for key in triple)
     fresh = []
     added = []
-    for record, (own_key, other_key) in zip(batch, keys, strict=True):
+    for record, (id_key, with_id_key, without_id_key) in zip(batch, keys, strict=True):
         digest = content_digest(record)
-        first = digests.get(own_key)
-        if first is None and other_key in digests:
-            first = digests[other_key] if record.id is None else _NO_DIGEST
+        if record.id is None:
+            first = digests.get(without_id_key, digests.get(with_id_key))
+            own_keys = [without_id_key]
+        else:
+            first = digests.get(id_key, _NO_DIGEST if without_id_key in digests else None)
+            own_keys = [id_key, with_id_key]
         if first is None:
-            keys_of_record = [own_key]
-            if record.id is not None and record.images is not None:
-                keys_of_record.append(content_key(record, with_id=True))
-            for key in keys_of_record:
-                digests.setdefault(key, digest)
-                added.append((key, digest))
+            for key in own_keys:
+                added.append((key, digests.setdefault(key, digest)))
             fresh.append(record)
         elif first == digest:
             report.unchanged += 1
@@ -156,8 +159,10 @@ def _leave_out_repeats(batch: list[ProductRecord], *, seen: SeenProducts, report
     return fresh
 
 
-def _build_keys(record: ProductRecord) -> tuple[int, int]:
-    """Return the key that names the product, and the key under which a row of the other kind would have named it."""
-    if record.id is not None:
-        return record.id, content_key(record, with_id=False)
-    return content_key(record, with_id=False), content_key(record, with_id=True)
+def _build_keys(record: ProductRecord, *, stored: Mapping[int, StoredProduct]) -> tuple[int, int, int]:
+    """Return the keys of the id (again of the content where there is none), and of the content with and without id."""
+    images = record.images
+    if images is None:
+        images = tuple(stored[record.id].images) if record.id in stored else ()
+    with_id, without_id = (content_key(record.title, images=images, with_id=with_id) for with_id in (True, False))
+    return record.id or without_id, with_id, without_id

@@ -1,0 +1,167 @@
+"""The admin of products and images: what it shows, what it costs, who may act."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from catalog.models import Product
+from classifier.models import LabellingRun, LabelTask, ProductLabel, Review
+from tests.classifier.fakes import create_model_version, create_painted_image
+from tests.factories import create_product
+from tests.labels import create_labelled_product, label_everything
+
+pytestmark = pytest.mark.django_db
+
+PRODUCTS = "/admin/catalog/product/"
+
+
+def sign_in(client: Client, *permissions: str) -> User:
+    """Sign a member of staff in who has these permissions only."""
+    user = User.objects.create_user("member", is_staff=True)
+    for permission in permissions:
+        app, codename = permission.split(".")
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    client.force_login(user)
+    return user
+
+
+def act(client: Client, action: str, *products: Product) -> list[str]:
+    """Choose an action for the products; the messages that follow."""
+    data = {"action": action, "_selected_action": [product.pk for product in products]}
+    response = client.post(PRODUCTS, data, follow=True)
+    assert response.status_code == 200
+    return [str(message) for message in response.context["messages"]]
+
+
+def list_ids(client: Client, **parameters: object) -> list[int]:
+    """The ids in the list of products."""
+    return [product.pk for product in client.get(PRODUCTS, parameters).context["cl"].result_list]
+
+
+def test_the_list_shows_thumbnails_and_labels(admin_client: Client) -> None:
+    create_model_version()
+    create_product("Summer\u202e shoe", images=[create_painted_image("Sandal")])
+    label_everything()
+    page = admin_client.get(PRODUCTS).text
+    assert 'width="64" height="64" loading="lazy"' in page
+    assert "Footwear · Sandal" in page
+    assert "92.2%" in page
+    assert "Summer shoe" in page
+
+
+def test_the_list_can_be_filtered_and_searched(admin_client: Client) -> None:
+    bag = create_labelled_product("Red bag", group="Bags", garment="Bag")
+    boot = create_labelled_product("Red boot", group="Footwear", garment="Ankle boot", status="needs_review")
+    bare = create_product(f"Size {bag.pk}")
+    assert list_ids(admin_client) == [bare.pk, boot.pk, bag.pk]
+    assert list_ids(admin_client, group="Bags") == [bag.pk]
+    assert list_ids(admin_client, status="needs_review") == [boot.pk]
+    assert list_ids(admin_client, status="no_image") == [bare.pk]
+    assert list_ids(admin_client, q="red boot") == [boot.pk]
+    assert list_ids(admin_client, q=str(bag.pk)) == [bag.pk]
+    assert list_ids(admin_client, q="9" * 30) == []
+
+
+@pytest.mark.parametrize("products", [1, 50])
+def test_the_list_costs_four_queries_and_counts_no_table(
+    admin_client: Client, products: int, django_assert_num_queries
+) -> None:
+    for _ in range(products):
+        create_labelled_product()
+    with django_assert_num_queries(4) as captured:
+        admin_client.get(PRODUCTS)
+    counts = [query["sql"] for query in captured if "COUNT(" in query["sql"]]
+    assert len(counts) == 1
+    assert "LIMIT 10000" in counts[0]
+
+
+def test_a_product_shows_its_images_and_descriptions(admin_client: Client) -> None:
+    create_model_version()
+    product = create_product(images=[create_painted_image("Bag"), "demo/2.png"], descriptions={"us": ("a", "b")})
+    label_everything()
+    page = admin_client.get(f"{PRODUCTS}{product.pk}/change/").text
+    assert page.count('loading="lazy"') == 1
+    assert "demo/2.png" in page
+    assert f'href="/products/{product.pk}/"' in page
+    assert 'name="descriptions-0-country_code" value="us"' in page
+
+
+def test_labelling_the_selection_starts_a_run_over_all_its_images(client: Client) -> None:
+    user = sign_in(client, "catalog.view_product", "classifier.add_labellingrun")
+    create_model_version()
+    chosen = create_product(images=[create_painted_image(), create_painted_image()])
+    create_product(images=[create_painted_image()])
+    (message,) = act(client, "label_selected", chosen)
+    run = LabellingRun.objects.get()
+    assert message == (
+        f'<a href="/admin/classifier/labellingrun/{run.pk}/change/">Labelling run {run.pk}</a> started over 2 images.'
+    )
+    assert run.requested_by == user
+    assert set(LabelTask.objects.values_list("image_id", flat=True)) == set(
+        chosen.product_images.values_list("image_id", flat=True)
+    )
+    assert LogEntry.objects.get().user == user
+
+
+def test_labelling_without_an_active_version_names_the_command(admin_client: Client) -> None:
+    product = create_product(images=[create_painted_image()])
+    (message,) = act(admin_client, "label_selected", product)
+    assert "register_model_version" in message
+    assert not LabellingRun.objects.exists()
+
+
+def test_marking_records_a_review_of_each_first_image(client: Client) -> None:
+    user = sign_in(client, "catalog.view_product", "classifier.add_review")
+    marked, bare = create_product(images=["demo/1.png", "demo/2.png"]), create_product()
+    done, skipped = act(client, "mark_as_one_piece", marked, bare)
+    assert done == "1 products are marked as One piece."
+    assert skipped == "1 selected products have no image to mark."
+    review = Review.objects.get()
+    assert (review.image.url, review.group, review.garment, review.reviewer) == ("demo/1.png", "One piece", "", user)
+    assert (marked.label.status, marked.label.group) == ("reviewed", "One piece")
+    assert LogEntry.objects.get().object_id == str(marked.pk)
+
+
+def test_marking_too_many_marks_none(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.admin.MAXIMUM_MARKED_PRODUCTS", 1)
+    products = [create_product(images=[f"demo/{number}.png"]) for number in range(2)]
+    (message,) = act(admin_client, "mark_as_bags", *products)
+    assert message == "Expected at most 1 products to mark at a time; more were selected."
+    assert not Review.objects.exists()
+    assert not ProductLabel.objects.exists()
+
+
+@pytest.mark.parametrize("action", ["label_selected", "mark_as_bags", "delete_selected"])
+def test_an_action_needs_its_permission(client: Client, action: str) -> None:
+    sign_in(client, "catalog.view_product")
+    create_model_version()
+    product = create_product(images=[create_painted_image()])
+    act(client, action, product)
+    assert f'value="{action}"' not in client.get(PRODUCTS).text
+    assert Product.objects.count() == 1
+    assert not LabellingRun.objects.exists()
+    assert not Review.objects.exists()
+
+
+def test_the_admin_is_closed_to_others(client: Client) -> None:
+    product = create_product()
+    for address in (PRODUCTS, f"{PRODUCTS}{product.pk}/change/", "/admin/catalog/image/"):
+        assert client.get(address).status_code == 302
+    sign_in(client)
+    assert client.get(PRODUCTS).status_code == 403
+    client.force_login(User.objects.create_user("customer"))
+    assert client.get(PRODUCTS).status_code == 302
+
+
+def test_images_show_our_copy_and_its_facts(admin_client: Client) -> None:
+    create_model_version()
+    image = create_painted_image("Bag", url="tests/bag.png")
+    create_product(images=[image, "demo/other.png"])
+    label_everything()
+    page = admin_client.get("/admin/catalog/image/", {"q": "bag"}).text
+    assert "tests/bag.png" in page
+    assert "demo/other.png" not in page
+    page = admin_client.get(f"/admin/catalog/image/{image.pk}/change/").text
+    assert image.stored_picture.sha256 in page
+    assert f"{image.stored_picture.width} x {image.stored_picture.height}" in page

@@ -1,0 +1,180 @@
+"""The pages: what a person sees, with and without labels, and what the pages cost."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
+from django.test import Client
+
+from catalog.models import StoredPicture
+from catalog.pictures import thumbnail_name
+from classifier.services import record_review
+from tests.classifier.fakes import create_model_version, create_painted_image, create_stored_image
+from tests.factories import create_product
+from tests.labels import create_labelled_product, label_everything
+
+pytestmark = pytest.mark.django_db
+
+
+def list_titles(page: str) -> list[str]:
+    """The titles in the grid, in order."""
+    return re.findall(r'<span class="title" dir="auto">([^<]*)</span>', page)
+
+
+def test_an_empty_catalogue_names_the_next_commands(client: Client) -> None:
+    page = client.get("/").text
+    assert "The catalogue is empty" in page
+    for command in ("make demo", "python manage.py import_catalog FILE", "python manage.py label_catalog --wait"):
+        assert command in page
+
+
+def test_a_catalogue_without_labels_names_the_next_command(client: Client) -> None:
+    create_product("Shirt", images=["demo/1.png"])
+    page = client.get("/").text
+    assert list_titles(page) == ["Shirt"]
+    assert "Nothing on this page is labelled yet." in page
+    assert "Not fetched yet" in page
+
+
+def test_the_grid_shows_picture_label_and_confidence_newest_first(client: Client) -> None:
+    create_model_version()
+    create_product("Old shoe", images=[create_painted_image("Sneaker")])
+    create_product("New bag", images=[create_painted_image("Bag", unsure=True)])
+    create_product("Bare")
+    label_everything()
+    page = client.get("/").text
+    assert list_titles(page) == ["Bare", "New bag", "Old shoe"]
+    assert '<span class="chip">Footwear</span>' in page
+    assert '<span class="status needs_review">Needs review</span>' in page
+    assert "92.2 %" in page
+    assert page.count('loading="lazy"') == 2
+    assert "No image" in page
+    assert "Nothing on this page is labelled yet." not in page
+
+
+def test_filters_stay_in_the_address_and_in_the_form(client: Client) -> None:
+    create_labelled_product("Red bag", group="Bags", garment="Bag")
+    create_labelled_product("Red boot", group="Footwear", garment="Ankle boot")
+    page = client.get("/", {"group": "Bags", "search": "red", "status": "labelled"}).text
+    assert list_titles(page) == ["Red bag"]
+    assert '<input type="hidden" name="group" value="Bags">' in page
+    assert 'value="red"' in page
+    assert '<option value="labelled" selected>' in page
+    assert 'href="?group=Footwear&amp;search=red&amp;status=labelled"' in page
+
+
+def test_no_match_offers_the_way_back(client: Client) -> None:
+    create_labelled_product("Red bag")
+    page = client.get("/", {"search": "blue"}).text
+    assert "No product matches" in page
+    assert "The catalogue is empty" not in page
+
+
+def test_a_filter_that_does_not_exist_is_explained(client: Client) -> None:
+    response = client.get("/", {"group": "Hats"})
+    assert response.status_code == 400
+    assert "These filters cannot be applied" in response.text
+
+
+def test_what_others_add_to_the_address_is_ignored(client: Client) -> None:
+    create_product("Shirt")
+    assert list_titles(client.get("/", {"utm_source": "mail"}).text) == ["Shirt"]
+
+
+def test_older_and_newer_lead_through_all_products(client: Client) -> None:
+    for number in range(50):
+        create_labelled_product(f"Product {number:02}")
+    first = client.get("/").text
+    older = re.search(r'rel="next" href="([^"]*)"', first)
+    assert older is not None
+    second = client.get("/" + older[1].replace("&amp;", "&")).text
+    assert list_titles(first) + list_titles(second) == [f"Product {number:02}" for number in range(49, 1, -1)]
+    newer = re.search(r'rel="prev" href="([^"]*)"', second)
+    assert newer is not None
+    assert list_titles(client.get("/" + newer[1].replace("&amp;", "&")).text) == list_titles(first)
+    assert client.get("/", {"cursor": "forged"}).status_code == 404
+
+
+@pytest.mark.parametrize("products", [1, 24])
+def test_the_grid_costs_one_query(client: Client, products: int, django_assert_num_queries) -> None:
+    version = create_model_version()
+    for _ in range(products):
+        create_labelled_product(model_version=version)
+    with django_assert_num_queries(1):
+        page = client.get("/").text
+    assert len(list_titles(page)) == products
+
+
+def test_a_hostile_title_stays_text(client: Client) -> None:
+    product = create_product("<script>alert(1)</script>")
+    for address in ("/", f"/products/{product.pk}/"):
+        page = client.get(address).text
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+        assert "<script" not in page
+
+
+def test_a_product_shows_every_image_with_its_probabilities_and_texts(client: Client) -> None:
+    version = create_model_version()
+    texts = {"us": ("Schuh", "Shoe"), "de": ("Schuh", None)}
+    images = [create_painted_image("Sandal"), create_stored_image(b"no picture", url="tests/broken.png")]
+    product = create_product("Summer shoe", images=images, descriptions=texts)
+    label_everything()
+    page = client.get(f"/products/{product.pk}/").text
+    assert "Footwear" in page
+    assert '<span class="garment">Sandal</span>' in page
+    # Five groups and ten garments, for the one image that could be read.
+    assert page.count('<svg class="bar ') == 15
+    assert '<rect width="92.22" height="1"/>' in page
+    assert version.name in page
+    assert "<code>not_image</code>" in page
+    assert "Shoe" in page
+    assert "DE" in page
+
+
+def test_a_reviewed_product_says_whose_label_it_is(client: Client) -> None:
+    create_model_version()
+    image = create_painted_image("Sandal")
+    product = create_product(images=[image])
+    label_everything()
+    record_review(image, group="Bags", reviewer=User.objects.create_user("reviewer"))
+    page = client.get(f"/products/{product.pk}/").text
+    assert "A person" in page
+    assert '<span class="status reviewed">Reviewed</span>' in page
+
+
+def test_a_product_without_image_and_label_names_the_next_command(client: Client) -> None:
+    bare, pending = create_product(), create_product(images=["demo/1.png"])
+    assert "import_catalog FILE" in client.get(f"/products/{bare.pk}/").text
+    assert "label_catalog --wait" in client.get(f"/products/{pending.pk}/").text
+    assert client.get(f"/products/{pending.pk + 1}/").status_code == 404
+
+
+def test_pages_can_be_read_and_nothing_else(client: Client) -> None:
+    product = create_product()
+    for address in ("/", f"/products/{product.pk}/"):
+        assert client.head(address).status_code == 200
+        assert client.post(address).status_code == 405
+
+
+def test_a_thumbnail_is_kept_for_ever_and_can_do_nothing(client: Client) -> None:
+    create_model_version()
+    create_product(images=[create_painted_image("Bag")])
+    label_everything()
+    sha256 = StoredPicture.objects.get().sha256
+    response = client.get(f"/thumbnails/{sha256}.jpg")
+    with default_storage.open(thumbnail_name(sha256)) as file:
+        assert response.getvalue() == file.read()
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response.headers["Content-Disposition"] == f'inline; filename="{sha256}.jpg"'
+    assert "Vary" not in response.headers
+
+
+@pytest.mark.parametrize("name", ["0" * 64 + ".jpg", "0" * 64 + ".html", "0" * 63 + ".jpg", "..%2f..%2fsecret_key"])
+def test_what_is_no_thumbnail_is_not_found_and_not_kept(client: Client, name: str) -> None:
+    response = client.get(f"/thumbnails/{name}")
+    assert response.status_code == 404
+    assert "Cache-Control" not in response.headers

@@ -1,0 +1,108 @@
+"""Errors: problem documents below /api/, pages elsewhere, whatever raised them."""
+
+import pytest
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404
+from django.test import Client
+from django.urls import path
+from rest_framework import exceptions
+from rest_framework.decorators import api_view, permission_classes
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config import urls
+
+ERRORS = {
+    "fault": RuntimeError("secret detail"),
+    "missing": Http404(),
+    "denied": PermissionDenied(),
+    "suspicious": SuspiciousOperation("secret detail"),
+    "throttled": exceptions.Throttled(wait=2.5),
+    "invalid": exceptions.ValidationError(["Expected a label."]),
+    "fields": exceptions.ValidationError({"group": ["Expected a group."]}),
+}
+
+
+@api_view(["GET", "POST"])
+@permission_classes([AllowAny])
+def fail(request: Request, name: str) -> Response:
+    """Read the body, then raise the error of this name."""
+    assert request.data is not None
+    raise ERRORS[name]
+
+
+def page_that_fails(request: object, name: str) -> None:
+    """Raise the error of this name."""
+    raise ERRORS[name]
+
+
+urlpatterns = [*urls.urlpatterns, path("api/v1/fail/<name>/", fail), path("fail/<name>/", page_that_fails)]
+handler400, handler403, handler404, handler500 = urls.handler400, urls.handler403, urls.handler404, urls.handler500
+
+pytestmark = pytest.mark.urls(__name__)
+
+
+@pytest.fixture
+def patient_client() -> Client:
+    return Client(raise_request_exception=False)
+
+
+@pytest.mark.parametrize(
+    "name, status, title",
+    [
+        ("fault", 500, "Internal Server Error"),
+        ("missing", 404, "Not Found"),
+        ("denied", 403, "Forbidden"),
+        ("suspicious", 400, "Bad Request"),
+        ("throttled", 429, "Too Many Requests"),
+        ("invalid", 400, "Bad Request"),
+    ],
+)
+def test_an_error_of_the_api_is_a_problem_document(patient_client: Client, name: str, status: int, title: str) -> None:
+    response = patient_client.get(f"/api/v1/fail/{name}/")
+    assert (response.status_code, response.headers["Content-Type"]) == (status, "application/problem+json")
+    problem = response.json()
+    assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", title, status)
+    assert problem["detail"]
+    assert b"secret" not in response.content
+
+
+def test_a_refused_field_is_named(patient_client: Client) -> None:
+    assert patient_client.get("/api/v1/fail/fields/").json()["errors"] == {"group": ["Expected a group."]}
+    assert patient_client.get("/api/v1/fail/invalid/").json()["errors"] == {"non_field_errors": ["Expected a label."]}
+    assert "errors" not in patient_client.get("/api/v1/fail/missing/").json()
+
+
+def test_a_throttled_caller_learns_when_to_come_back(patient_client: Client) -> None:
+    assert patient_client.get("/api/v1/fail/throttled/").headers["Retry-After"] == "3"
+
+
+@pytest.mark.parametrize(
+    "content_type, body, status",
+    [("text/plain", b"x", 415), ("application/json", b"{", 400), ("application/json", b"\xff", 400)],
+)
+def test_a_body_that_cannot_be_read_is_a_problem(
+    patient_client: Client, content_type: str, body: bytes, status: int
+) -> None:
+    response = patient_client.post("/api/v1/fail/missing/", data=body, content_type=content_type)
+    assert (response.status_code, response.headers["Content-Type"]) == (status, "application/problem+json")
+
+
+def test_an_address_that_does_not_exist_is_a_problem_or_a_page(patient_client: Client) -> None:
+    response = patient_client.get("/api/v1/nothing/")
+    assert (response.status_code, response.headers["Content-Type"]) == (404, "application/problem+json")
+    response = patient_client.get("/nothing/")
+    assert (response.status_code, response.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "There is nothing at this address." in response.text
+
+
+@pytest.mark.parametrize("name, status", [("fault", 500), ("missing", 404), ("denied", 403), ("suspicious", 400)])
+def test_a_page_that_fails_shows_an_error_page_without_the_database(
+    patient_client: Client, name: str, status: int
+) -> None:
+    # No `django_db` mark: a query would raise.
+    response = patient_client.get(f"/fail/{name}/")
+    assert (response.status_code, response.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+    assert f'<p class="eyebrow">{status}</p>' in response.text
+    assert "secret" not in response.text
