@@ -19,9 +19,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg2
 import redis
+from django.db import connection
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -118,6 +120,15 @@ def start_redis() -> Server:
             return False
 
     return _wait(Server(f"redis://127.0.0.1:{port}/0", supervisor), is_ready=is_ready, log=folder / "log")
+
+
+def get_test_database_url() -> str:
+    """Return the URL of the database that the current test works on, for a process that the test starts."""
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    url = urlsplit(os.environ["DATABASE_URL"])
+    return url._replace(path=f"{url.path.rpartition('/')[0]}/{name}").geturl()
 
 
 def _find_postgresql() -> Path:

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from django.db import connection
 
 from catalog.models import Product
 from tests.catalog.importing import counts
+from tests.servers import get_test_database_url
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -119,8 +119,7 @@ def build_environment(folder: Path) -> dict[str, str]:
     """Return the environment of a process on the test's PostgreSQL database, or on a new SQLite file in `folder`."""
     environment = {**os.environ, "VAR_DIR": str(folder)}
     if connection.vendor == "postgresql":
-        url = urlsplit(environment["DATABASE_URL"])
-        environment["DATABASE_URL"] = url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+        environment["DATABASE_URL"] = get_test_database_url()
     else:
         run_manage(environment, "migrate", "--verbosity=0")
     return environment

@@ -13,7 +13,6 @@ import pytest
 import redis
 from django.conf import settings as django_settings
 from django.core.management import call_command
-from django.db import connection
 
 from classifier.dispatch import start_labelling_run, start_training_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
@@ -22,6 +21,7 @@ from classifier.models import Classification, LabellingRun, LabelTask, TrainingR
 from classifier.registry import register_model_version
 from tests.classifier.fakes import create_painted_image, create_stored_image
 from tests.factories import create_product
+from tests.servers import get_test_database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PATIENCE_SECONDS = 120.0
@@ -35,15 +35,10 @@ def artefacts_folder(settings, tmp_path: Path) -> None:
 @contextmanager
 def worker(queue: str, *, log: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a Celery worker for one queue on the test database, as an operator would start it."""
-    database = connection.settings_dict
-    if connection.vendor == "sqlite":
-        url = f"sqlite:///{database['NAME']}"
-    else:
-        url = f"postgres://{database['USER']}@/{database['HOST']}/{database['NAME']}"
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "config.settings.test",
-        "DATABASE_URL": url,
+        "DATABASE_URL": get_test_database_url(),
         "MEDIA_ROOT": str(django_settings.MEDIA_ROOT),
         "ARTEFACTS_DIR": str(django_settings.ARTEFACTS_DIR),
         **variables,
