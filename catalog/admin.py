@@ -1,11 +1,12 @@
 """Products and images in the admin, with their labels and the actions that lead to new ones."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet, TextField
 from django.forms import Textarea
@@ -41,6 +42,11 @@ def render_thumbnail(sha256: str | None) -> SafeString | str:
     return format_html('<img src="{}" alt="" width="64" height="64" loading="lazy">', get_thumbnail_path(sha256))
 
 
+def get_member(request: HttpRequest) -> User:
+    """Return who is signed in; the admin has seen to it that somebody is."""
+    return cast(User, request.user)
+
+
 class LargeTableAdmin(admin.ModelAdmin):
     """An admin whose pages cost the same however many rows there are: no full counts, sorted by id only."""
 
@@ -48,8 +54,8 @@ class LargeTableAdmin(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     paginator = CappedPaginator
     list_per_page = 50
-    sortable_by = ("id",)
-    ordering = ("-id",)
+    sortable_by: ClassVar[tuple[str, ...]] = ("id",)
+    ordering: ClassVar[tuple[str, ...]] = ("-id",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -199,7 +205,7 @@ class ProductAdmin(LargeTableAdmin):
         """Start a labelling run over every image of the selected products."""
         images = Image.objects.filter(product_images__product__in=queryset.order_by().values("pk")).distinct()
         try:
-            run = start_labelling_run(images=images, user=request.user)
+            run = start_labelling_run(images=images, user=get_member(request))
         except NoActiveModelVersionError as error:
             self.message_user(request, str(error), messages.ERROR)
             return
@@ -220,8 +226,8 @@ class ProductAdmin(LargeTableAdmin):
         marked = [product for product in products if product.image_url is not None]
         with transaction.atomic():
             for image in images:
-                record_review(image, group=group, reviewer=request.user, note="Marked in the list of products.")
-            LogEntry.objects.log_actions(request.user.pk, marked, CHANGE, change_message=f"Marked as {group}.")
+                record_review(image, group=group, reviewer=get_member(request), note="Marked in the list of products.")
+            LogEntry.objects.log_actions(get_member(request).pk, marked, CHANGE, change_message=f"Marked as {group}.")
         self.message_user(request, f"{len(marked)} products are marked as {group}.", messages.SUCCESS)
         if skipped := len(products) - len(marked):
             self.message_user(request, f"{skipped} selected products have no image to mark.", messages.WARNING)

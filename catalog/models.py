@@ -11,6 +11,11 @@ class Product(models.Model):
 
     title = models.TextField()
 
+    # What lists annotate (`ProductQuerySet.with_listing_fields`, `classifier.listing`); unset on other products.
+    image_url: str | None
+    description: str | None
+    thumbnail_sha256: str | None
+
     objects = ProductQuerySet.as_manager()
 
     class Meta:

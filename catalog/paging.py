@@ -101,6 +101,7 @@ class CappedPaginator(Paginator):
     What lies beyond is reached by a filter or a search.
     """
 
+    object_list: QuerySet[Any]
     maximum = 10_000
 
     @cached_property

@@ -28,7 +28,7 @@ def product_list(request: HttpRequest) -> HttpResponse:
     """Answer with a grid of products, newest first; filters and page are in the address."""
     # A page is reached by links that others made; what they added to the address is no reason to refuse it.
     parameters = QueryDict(mutable=True)
-    parameters.update({name: value for name, value in request.GET.items() if name in ProductListQuery().fields})
+    parameters.update({name: request.GET[name] for name in request.GET if name in ProductListQuery().fields})
     context = {
         "parameters": parameters,
         "filters": {name: value for name, value in parameters.items() if value and name not in ("cursor", "page_size")},

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from catalog.admin import LargeTableAdmin, render_thumbnail
+from catalog.admin import LargeTableAdmin, get_member, render_thumbnail
 from classifier.ledger import cancel_labelling_run
 from classifier.listing import get_probabilities
 from classifier.ml.labels import GROUP_OF_GARMENT
@@ -132,12 +132,14 @@ class LabellingRunAdmin(ReadOnlyAdmin):
     @admin.display
     def done(self, run: LabellingRun) -> int:
         """Show how many tasks are done."""
-        return run.done_tasks
+        done: int = vars(run)["done_tasks"]
+        return done
 
     @admin.display
     def failed(self, run: LabellingRun) -> int:
         """Show how many tasks are in the error queue."""
-        return run.failed_tasks
+        failed: int = vars(run)["failed_tasks"]
+        return failed
 
     @admin.display(description="Tasks by state")
     def tasks_by_state(self, run: LabellingRun) -> str:
@@ -303,7 +305,9 @@ class ReviewAdmin(LargeTableAdmin):
 
     def save_model(self, request: HttpRequest, obj: Review, form: forms.ModelForm, change: bool) -> None:
         """Record the label in the user's name; products that show the image have it at once."""
-        recorded = record_review(obj.image, group=obj.group, garment=obj.garment, reviewer=request.user, note=obj.note)
+        recorded = record_review(
+            obj.image, group=obj.group, garment=obj.garment, reviewer=get_member(request), note=obj.note
+        )
         obj.pk, obj.reviewer, obj.created_at = recorded.pk, recorded.reviewer, recorded.created_at
 
 

@@ -68,7 +68,8 @@ def list_labelled_products(criteria: ProductCriteria) -> QuerySet[Product]:
 def with_thumbnails(products: QuerySet[Product]) -> QuerySet[Product]:
     """Annotate `thumbnail_sha256`: the content hash of our copy of the image with index 0, or None."""
     first = ProductImages.objects.filter(product=OuterRef("pk"), image_index=0).order_by("pk")
-    return products.annotate(thumbnail_sha256=Subquery(first.values("image__stored_picture__sha256")[:1]))
+    sha256 = Subquery(first.values("image__stored_picture__sha256")[:1])
+    return products.annotate(thumbnail_sha256=sha256)
 
 
 def with_label_status(products: QuerySet[Product], status: str) -> QuerySet[Product]:

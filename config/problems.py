@@ -20,7 +20,7 @@ class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
     title = serializers.CharField(help_text="The status in words.")
     status = serializers.IntegerField(help_text="The HTTP status.")
     detail = serializers.CharField(help_text="What was expected and what came.")
-    errors = serializers.DictField(
+    errors = serializers.DictField(  # type: ignore[assignment]  # RFC 9457 extension; shadows Serializer.errors
         child=serializers.ListField(child=serializers.CharField()),
         required=False,
         help_text="The messages for each parameter or field; only with status 400.",

@@ -1,12 +1,12 @@
 """The site's URLs."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from catalog.api.views import ApiDocumentationView
 
-api_urlpatterns = [
+api_urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("catalog.api.urls")),
     path("", include("classifier.api.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),

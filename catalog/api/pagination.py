@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
-from rest_framework.views import APIView
 
 from catalog.paging import InvalidCursorError, KeysetOrdering, Page, get_page
 
@@ -16,7 +14,7 @@ from catalog.paging import InvalidCursorError, KeysetOrdering, Page, get_page
 class KeysetPagination(BasePagination):
     """Pages of a view that has `ordering`, `page_size` and `cursor` for the request at hand; one query each."""
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: APIView | None = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Return the rows of the page; a cursor that is not ours is not found."""
         ordering: KeysetOrdering = view.ordering
         try:

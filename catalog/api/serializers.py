@@ -1,18 +1,20 @@
 """The JSON of products."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from catalog.links import get_thumbnail_path
 from catalog.models import Product, ProductDescription, StoredPicture
-from classifier.listing import LabelSummary, ProductDetail, ProductImageDetail, get_label_summary
+from classifier.listing import ProductDetail, ProductImageDetail, get_label_summary
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.models import ProductLabel
 
 
-class LabelSerializer(serializers.Serializer[LabelSummary]):
+class LabelSerializer(serializers.Serializer[Any]):
     """A product's current label; never missing, its fields are null where nothing is known."""
 
     group = serializers.ChoiceField(GROUPS, allow_null=True)
@@ -26,20 +28,22 @@ class LabelSerializer(serializers.Serializer[LabelSummary]):
 class ImageLabelSerializer(LabelSerializer):
     """What is known of one image; the probabilities are the machine's even when a person's label stands."""
 
-    source = serializers.ChoiceField(ProductLabel.Source.choices, allow_null=True)
+    source = serializers.ChoiceField(  # type: ignore[assignment]  # shadows Field.source
+        ProductLabel.Source.choices, allow_null=True
+    )
     abstained = serializers.BooleanField(allow_null=True)
     group_probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
     garment_probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
     error_code = serializers.CharField(allow_null=True, help_text="Why the last try failed, as in the error queue.")
 
 
-class ProductSerializer(serializers.ModelSerializer[Product]):
+class ProductSerializer(serializers.ModelSerializer[Any]):
     """A product in a list."""
 
     image_url = serializers.CharField(allow_null=True, help_text="The stored URL of the image with index 0.")
     thumbnail_url = serializers.SerializerMethodField(help_text="Our own re-encoded copy of that image.")
     description = serializers.CharField(allow_null=True, help_text="The translated text, else the original.")
-    label = serializers.SerializerMethodField()
+    label = serializers.SerializerMethodField()  # type: ignore[assignment]  # shadows Field.label
 
     class Meta:
         model = Product
@@ -56,14 +60,14 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         return LabelSerializer(get_label_summary(product)).data
 
 
-class ProductImageSerializer(serializers.Serializer[ProductImageDetail]):
+class ProductImageSerializer(serializers.Serializer[Any]):
     """An image at its place within a product."""
 
     id = serializers.IntegerField()
     url = serializers.CharField()
     image_index = serializers.IntegerField()
     thumbnail_url = serializers.SerializerMethodField()
-    label = ImageLabelSerializer()
+    label = ImageLabelSerializer()  # type: ignore[assignment]  # shadows Field.label
 
     @extend_schema_field(serializers.URLField(allow_null=True))
     def get_thumbnail_url(self, image: ProductImageDetail) -> str | None:
@@ -98,6 +102,7 @@ class ProductDetailSerializer(ProductSerializer):
         }
 
 
-def build_thumbnail_url(sha256: str | None, *, context: dict[str, Any]) -> str | None:
+def build_thumbnail_url(sha256: str | None, *, context: Mapping[str, Any]) -> str | None:
     """Return the absolute address of the thumbnail of the picture with this hash, or None without one."""
-    return context["request"].build_absolute_uri(get_thumbnail_path(sha256)) if sha256 else None
+    request: Request = context["request"]
+    return request.build_absolute_uri(get_thumbnail_path(sha256)) if sha256 else None

@@ -9,7 +9,7 @@ from classifier.models import Classification
 class ClassificationSerializer(serializers.ModelSerializer[Classification]):
     """What one model version said of one picture in one run."""
 
-    model_version = serializers.SlugRelatedField("name", read_only=True)
+    model_version = serializers.CharField(source="model_version.name")
     group_probabilities = serializers.SerializerMethodField()
     garment_probabilities = serializers.SerializerMethodField()
 
