@@ -69,7 +69,8 @@ def with_thumbnails(products: QuerySet[Product]) -> QuerySet[Product]:
     """Annotate `thumbnail_sha256`: the content hash of our copy of the image with index 0, or None."""
     first = ProductImages.objects.filter(product=OuterRef("pk"), image_index=0).order_by("pk")
     sha256 = Subquery(first.values("image__stored_picture__sha256")[:1])
-    return products.annotate(thumbnail_sha256=sha256)
+    # The model declares the attribute for its readers.
+    return products.annotate(thumbnail_sha256=sha256)  # type: ignore[no-redef]
 
 
 def with_label_status(products: QuerySet[Product], status: str) -> QuerySet[Product]:
