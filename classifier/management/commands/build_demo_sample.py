@@ -1,0 +1,57 @@
+"""The command `build_demo_sample`."""
+
+import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from catalog.demo.sample import SAMPLE_FOLDER, build_sample, write_sample
+from classifier.ml.dataset import DatasetError, load_fashion_mnist
+from classifier.ml.labels import GARMENTS
+
+
+class Command(BaseCommand):
+    """Makes the sample that the demo catalogue is shipped with."""
+
+    help = """\
+Choose test images of Fashion-MNIST and make the demo catalogue of them: pictures, products, true labels.
+
+The product is shipped with the result, so nobody needs this command to run the demo. The same seed gives the same
+sample.
+
+  manage.py build_demo_sample
+  manage.py build_demo_sample --data-dir ~/fashion-mnist --output /tmp/sample --seed 7"""
+    requires_system_checks = []
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        """Return Django's parser, which keeps the lines of the help as they are written."""
+        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add where the data set is and where the sample goes."""
+        parser.add_argument("--data-dir", type=Path, help="folder with the four Fashion-MNIST files, .gz or raw")
+        parser.add_argument("--output", type=Path, default=SAMPLE_FOLDER, help="folder of the sample")
+        parser.add_argument("--seed", type=int, default=2017)
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+
+    def handle(self, **options: Any) -> None:
+        """Build and write the sample; raises `CommandError` when the data set cannot be had."""
+        try:
+            dataset = load_fashion_mnist(options["data_dir"])
+        except DatasetError as error:
+            raise CommandError(str(error)) from error
+        sample = build_sample(
+            dataset.test_images, garments=[GARMENTS[label] for label in dataset.test_labels], seed=options["seed"]
+        )
+        write_sample(sample, folder=options["output"])
+        size = sum(path.stat().st_size for path in options["output"].iterdir())
+        if options["json"]:
+            result = {"products": len(sample.products), "pictures": len(sample.pictures), "bytes": size}
+            self.stdout.write(json.dumps({**result, "folder": str(options["output"])}))
+        else:
+            self.stdout.write(
+                f"{len(sample.products)} products and {len(sample.pictures)} pictures "
+                f"in {options['output']}, {size:,} bytes"
+            )

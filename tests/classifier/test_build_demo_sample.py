@@ -1,0 +1,37 @@
+"""The command that makes the demo's sample."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from catalog.demo.sample import CATALOGUE_FILE, SAMPLE_FOLDER, TRUE_GARMENTS_FILE, read_pictures
+from classifier.ml.dataset import DEBIAN_FOLDER, FILE_SHA256
+
+
+def test_missing_data_set_fails_and_writes_nothing(tmp_path):
+    output = tmp_path / "sample"
+
+    with pytest.raises(CommandError, match="expected train-images-idx3-ubyte or"):
+        call_command("build_demo_sample", data_dir=tmp_path, output=output)
+
+    assert not output.exists()
+
+
+@pytest.mark.skipif(
+    not all((DEBIAN_FOLDER / f"{name}.gz").exists() for name in FILE_SHA256),
+    reason=f"Fashion-MNIST is not in {DEBIAN_FOLDER}",
+)
+def test_command_makes_the_shipped_sample_again(tmp_path):
+    output = io.StringIO()
+
+    call_command("build_demo_sample", data_dir=Path(DEBIAN_FOLDER), output=tmp_path, json=True, stdout=output)
+
+    for name in (CATALOGUE_FILE, TRUE_GARMENTS_FILE):
+        assert (tmp_path / name).read_bytes() == (SAMPLE_FOLDER / name).read_bytes()
+    shipped, made = read_pictures(), read_pictures(tmp_path)
+    assert list(made) == list(shipped)
+    assert all((made[name] == shipped[name]).all() for name in shipped)
+    assert json.loads(output.getvalue())["pictures"] == len(shipped)
