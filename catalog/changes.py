@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from catalog.bulk import insert_rows, keep_sequence_ahead
 from catalog.models import Image, Product, ProductDescription, ProductImages
 from catalog.records import ProductRecord
-from catalog.repeats import SeenProducts
+from catalog.repeats import REFUSED, SeenProducts
 from catalog.selectors import StoredProduct, find_similar_product_ids, find_stored_products
 
 
@@ -63,7 +63,8 @@ def _find_similar(
     """Return the products that records without id may mean, by title and images."""
     ids = find_similar_product_ids([(record.title, record.images or ()) for record in records if record.id is None])
     # What the file names by id has, or is about to have, what its own row says.
-    ids -= {record.id for record in records} | seen.find(ids).keys()
+    named = {id for id, digest in seen.find(ids).items() if digest != REFUSED}
+    ids -= named.union(record.id for record in records if record.id is not None)
     similar: dict[tuple[str, tuple[str, ...]], StoredProduct] = {}
     for product in sorted(find_stored_products(ids).values(), key=lambda product: product.id):
         similar.setdefault((product.title, tuple(product.images)), product)

@@ -3,10 +3,12 @@
 import sqlite3
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from catalog.records import ProductRecord
 
+#: In place of a digest: a row with this id was refused. Equals no digest, which are not negative.
+REFUSED: Final = -1
 _KEYS_PER_QUERY = 500
 
 

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from catalog.changes import find_changes, write_changes
 from catalog.importing import RowError
 from catalog.records import ProductRecord
-from catalog.repeats import SeenProducts, content_digest, content_key
+from catalog.repeats import REFUSED, SeenProducts, content_digest, content_key
 from catalog.selectors import StoredProduct, find_stored_products
 
 #: A batch is one transaction; it closes at whichever comes first, so that its memory is bounded too.
@@ -21,8 +21,6 @@ BATCH_CHARACTERS: Final = 8_000_000
 KEPT_ERRORS: Final = 1_000
 #: Names the lock that makes two imports at once take turns, batch by batch (PostgreSQL; SQLite has one writer anyway).
 _IMPORT_LOCK: Final = 0x696D706F7274
-#: Equals no digest of a record: those are not negative.
-_NO_DIGEST: Final = -1
 
 
 @dataclass
@@ -144,7 +142,7 @@ def _leave_out_repeats(
             first = digests.get(without_id_key, digests.get(with_id_key))
             own_keys = [without_id_key]
         else:
-            first = digests.get(id_key, _NO_DIGEST if without_id_key in digests else None)
+            first = digests.get(id_key, REFUSED if without_id_key in digests else None)
             own_keys = [id_key, with_id_key]
         if first is None:
             for key in own_keys:
@@ -153,6 +151,9 @@ def _leave_out_repeats(
         elif first == digest:
             report.unchanged += 1
         else:
+            if record.id is not None:
+                # No later row gets this id either: which one did must not depend on what is stored today.
+                added.append((id_key, digests.setdefault(id_key, REFUSED)))
             message = "expected each product once, received an earlier one with other values"
             report.refuse(RowError(record.line, message))
     seen.add(added)
