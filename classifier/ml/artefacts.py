@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -131,9 +132,7 @@ def build_file_hashes(contents: Mapping[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
-def save_artefact(
-    folder: Path, *, manifest: Manifest, contents: Mapping[str, bytes], key: bytes | None = None
-) -> None:
+def save_artefact(folder: Path, *, manifest: Manifest, contents: Mapping[str, bytes], key: bytes | None = None) -> None:
     """Write an artefact; the folder appears whole or not at all, and replaces one of the same name.
 
     ``contents`` maps file names to bytes and must match the manifest's hashes. With a ``key`` the manifest is signed.
@@ -182,9 +181,7 @@ def load_manifest(folder: Path, *, expected_sha256: str | None = None, key: byte
     content = _read_plain_file(folder / MANIFEST_FILE)
     actual = hashlib.sha256(content).hexdigest()
     if expected_sha256 is not None and not hmac.compare_digest(actual, expected_sha256):
-        raise ArtefactTamperedError(
-            f"{folder / MANIFEST_FILE}: expected SHA-256 {expected_sha256}, received {actual}"
-        )
+        raise ArtefactTamperedError(f"{folder / MANIFEST_FILE}: expected SHA-256 {expected_sha256}, received {actual}")
     if key is not None:
         signature = _read_plain_file(folder / SIGNATURE_FILE)
         if not hmac.compare_digest(signature, _signature(content, key=key)):
@@ -192,9 +189,7 @@ def load_manifest(folder: Path, *, expected_sha256: str | None = None, key: byte
     return Manifest.from_bytes(content)
 
 
-def verify_artefact(
-    folder: Path, *, expected_sha256: str | None = None, key: bytes | None = None
-) -> VerifiedArtefact:
+def verify_artefact(folder: Path, *, expected_sha256: str | None = None, key: bytes | None = None) -> VerifiedArtefact:
     """The manifest and every file it names, each read once and hashed before anybody sees it.
 
     Raises ``ArtefactMissingError`` for a file that is missing or a link, ``ArtefactTamperedError`` for a wrong hash,
@@ -247,11 +242,13 @@ def _read_plain_file(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise ArtefactMissingError(f"expected a plain file at {path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        try:
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ArtefactMissingError(f"expected a plain file at {path}, found something else")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(MAX_ARTEFACT_BYTES + 1)
-        except OSError as error:
-            raise ArtefactMissingError(f"expected a plain file at {path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
     if len(content) > MAX_ARTEFACT_BYTES:
         raise ArtefactTamperedError(f"{path}: expected at most {MAX_ARTEFACT_BYTES} bytes")
     return content

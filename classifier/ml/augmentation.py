@@ -82,7 +82,7 @@ def draw_outlier(picture: NDArray[np.uint8], *, generator: np.random.Generator) 
         for position, source in enumerate(order):
             row, column = divmod(position, 4)
             value[row * tile : (row + 1) * tile, column * tile : (column + 1) * tile] = blocks[source]
-    return np.clip(value, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(value, 0, 255), dtype=np.uint8)
 
 
 def _draw_shapes(size: int, *, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -100,9 +100,10 @@ def _draw_shapes(size: int, *, generator: np.random.Generator) -> NDArray[np.flo
 def _shift(pictures: NDArray[np.uint8], *, largest: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     count, height, width, _ = pictures.shape
     padded = np.pad(pictures, ((0, 0), (largest, largest), (largest, largest), (0, 0)))
-    rows = generator.integers(0, 2 * largest + 1, count)[:, None] + np.arange(height)
-    columns = generator.integers(0, 2 * largest + 1, count)[:, None] + np.arange(width)
-    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    rows = generator.integers(0, 2 * largest + 1, (count, 1)) + np.arange(height)
+    columns = generator.integers(0, 2 * largest + 1, (count, 1)) + np.arange(width)
+    shifted: NDArray[np.uint8] = padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return shifted
 
 
 def _erase(picture: NDArray[np.uint8], *, generator: np.random.Generator) -> None:

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from classifier.ml.evaluation import GroupScores, group_scores
-from classifier.ml.labels import BAGS, BOTTOM_PART, FOOTWEAR, GROUPS, ONE_PIECE, UPPER_PART, group_labels, group_probabilities
+from classifier.ml.labels import (
+    BAGS,
+    BOTTOM_PART,
+    FOOTWEAR,
+    GROUPS,
+    ONE_PIECE,
+    UPPER_PART,
+    group_labels,
+    group_probabilities,
+)
 
 #: A group's label is kept from the confidence at which this share of the kept calibration pictures is right.
 TARGET_PRECISION: Final = 0.99
@@ -73,16 +82,18 @@ class Calibration:
         return softmax(logits.astype(np.float64) / self.temperature)
 
     def abstentions(self, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Where the label is not to be trusted, bool[N]: too little confidence for its group, or too little evidence."""
+        """Where a label is not to be trusted, bool[N]: too little confidence for its group, or too little evidence."""
         groups = group_probabilities(self.probabilities(logits))
         predicted = groups.argmax(axis=1)
         threshold = np.array([self.thresholds[name] for name in GROUPS])[predicted]
-        return (groups.max(axis=1) < threshold) | (evidence(logits) < self.evidence_threshold)
+        abstained: NDArray[np.bool_] = groups.max(axis=1) < threshold
+        return abstained | (evidence(logits) < self.evidence_threshold)
 
     def balanced_groups(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
         """The groups at the balanced operating point, int64[N], for garment probabilities float[N, 10]."""
         weights = np.array([self.balanced_weights[name] for name in GROUPS])
-        return (group_probabilities(probabilities) * weights).argmax(axis=1)
+        chosen: NDArray[np.int64] = (group_probabilities(probabilities) * weights).argmax(axis=1)
+        return chosen
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,7 +104,7 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def evidence(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How much speaks for any garment at all: the log-sum-exp of the logits, float64[N], low for what is no clothing."""
+    """How much speaks for any garment at all, float64[N]: the log-sum-exp of the logits."""
     return np.asarray(np.logaddexp.reduce(logits.astype(np.float64), axis=1))
 
 
@@ -172,7 +183,11 @@ def _published_margin(scores: NDArray[np.floating], *, truth: NDArray[np.int64])
     """The least distance of any cell above what rounds to the published figure; negative where one is missed."""
     ours = group_scores(scores.argmax(axis=1), truth=truth)
     return min(
-        getattr(ours[name], cell) - (getattr(published, cell) - _ROUNDING)
+        margin
         for name, published in BEST_PUBLISHED.items()
-        for cell in ("recall", "precision", "negative_predictive_value")
+        for margin in (
+            ours[name].recall - published.recall + _ROUNDING,
+            ours[name].precision - published.precision + _ROUNDING,
+            ours[name].negative_predictive_value - published.negative_predictive_value + _ROUNDING,
+        )
     )

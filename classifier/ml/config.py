@@ -125,7 +125,9 @@ class Recipe:
         _require(
             0 <= self.label_smoothing < 1, expected="label_smoothing from 0 to below 1", received=self.label_smoothing
         )
-        _require(self.group_loss_weight >= 0, expected="group_loss_weight of 0 or more", received=self.group_loss_weight)
+        _require(
+            self.group_loss_weight >= 0, expected="group_loss_weight of 0 or more", received=self.group_loss_weight
+        )
         _require(self.patience >= 1, expected="a patience of at least 1 epoch", received=self.patience)
         _require(self.trainable in ("all", "head"), expected="trainable 'all' or 'head'", received=self.trainable)
 
@@ -137,10 +139,9 @@ class Recipe:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The recipe that ``to_json`` wrote. Raises ``ConfigurationError`` for missing or unknown fields."""
         values = _known_fields(cls, value)
-        augmentation = AugmentationSpec(**_known_fields(AugmentationSpec, values["augmentation"]))
-        return cls(
-            **{**values, "augmentation": augmentation, "preprocessing": PreprocessingSpec.from_json(values["preprocessing"])}
-        )
+        values["augmentation"] = AugmentationSpec(**_known_fields(AugmentationSpec, values["augmentation"]))
+        values["preprocessing"] = PreprocessingSpec.from_json(values["preprocessing"])
+        return cls(**values)
 
 
 def _known_fields(cls: type, value: Mapping[str, Any]) -> dict[str, Any]:

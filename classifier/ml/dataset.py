@@ -138,7 +138,7 @@ def split_training_pictures(
     Each part holds the same share of every label, rounded to whole pictures, and every picture is in exactly one
     part. Raises ``ValueError`` for shares that leave nothing to train on.
     """
-    if not (0 < validation_share and 0 < calibration_share and validation_share + calibration_share < 1):
+    if min(validation_share, calibration_share) <= 0 or validation_share + calibration_share >= 1:
         raise ValueError(
             "expected two positive shares that leave a training part, "
             f"received {validation_share} for validation and {calibration_share} for calibration"

@@ -46,7 +46,9 @@ class Classifier:
             self._interpreter = Interpreter(model_content=network, num_threads=threads)
             self._input, self._logits, self._embedding = self._find_tensors()
         except ValueError as error:
-            raise ArtefactFormatError(f"{NETWORK_FILE} of {manifest.version} is not a serving network: {error}") from error
+            raise ArtefactFormatError(
+                f"{NETWORK_FILE} of {manifest.version} is not a serving network: {error}"
+            ) from error
         self._batch_size = 0
 
     @classmethod

@@ -88,4 +88,5 @@ def garments_within_groups(
     belongs to the group, even where another group's garment is more probable.
     """
     outside = GROUP_INDEX_OF_GARMENT[None, :] != np.asarray(groups)[:, None]
-    return np.where(outside, -1.0, garment_probabilities).argmax(axis=1)
+    within: NDArray[np.int64] = np.where(outside, -1.0, garment_probabilities).argmax(axis=1)
+    return within

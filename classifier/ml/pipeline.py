@@ -97,8 +97,9 @@ def train(
     are looked at once, after everything has been chosen. Raises ``DatasetError``, ``BackboneWeightsError``,
     ``ArtefactError``, or ``TrainingStopped`` soon after ``should_stop`` returns true.
     """
-    from classifier.ml import network as networks  # noqa: PLC0415 - TensorFlow takes seconds and hundreds of megabytes
-    from classifier.ml import training  # noqa: PLC0415
+    # Here and not above: TensorFlow takes seconds and hundreds of megabytes.
+    from classifier.ml import network as networks
+    from classifier.ml import training
 
     started = time.monotonic()
     recipe = request.recipe if request.epochs is None else dataclasses.replace(request.recipe, epochs=request.epochs)

@@ -21,16 +21,20 @@ from classifier.ml.types import Picture
 _LIGHTNESS_WEIGHTS: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 #: A border pixel within this distance (0..255) of the background's colour belongs to the background.
 _BACKGROUND_TOLERANCE: Final = 32.0
-#: In the 60,000 training pictures at least 13 % of the border is black (median 88 %) and the brightest pixel is 254 or 255.
+#: In the 60,000 training pictures at least 13 % of the border is black (median 88 %), the brightest pixel 254 or 255.
 _CANONICAL_BLACK_SHARE: Final = 0.12
 _CANONICAL_BLACK: Final = 8
 _CANONICAL_WHITE: Final = 247
 _CANONICAL_PEAK: Final = 200
 #: Faint objects are brightened by no more than this, so that compression noise does not become an object.
 _MAX_GAIN: Final = 6.0
+#: An object whose longer side is below this share of the picture's is looked at again in the picture itself.
+_SMALL_OBJECT: Final = 0.6
 
 
-def canonical_pictures(pictures: Sequence[Picture] | NDArray[np.uint8], *, spec: PreprocessingSpec) -> NDArray[np.uint8]:
+def canonical_pictures(
+    pictures: Sequence[Picture] | NDArray[np.uint8], *, spec: PreprocessingSpec
+) -> NDArray[np.uint8]:
     """The network's input for pictures of any sizes, uint8[N, size, size, 1], in the same order.
 
     A picture is uint8, H x W x 3 (RGB) or H x W (grey); an array uint8[N, H, W] is a stack of grey ones. A grey picture
@@ -57,7 +61,7 @@ def canonical_pictures(pictures: Sequence[Picture] | NDArray[np.uint8], *, spec:
 
 def is_blank(canonical: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Where nothing was found in a picture, bool[N] for the uint8[N, size, size, 1] of ``canonical_pictures``."""
-    return ~canonical.any(axis=(1, 2, 3))
+    return np.asarray(canonical.max(axis=(1, 2, 3), initial=0) == 0)
 
 
 def _validate(picture: Picture) -> None:
@@ -75,8 +79,8 @@ def _validate(picture: Picture) -> None:
         )
 
 
-def _border(stack: NDArray[np.generic]) -> NDArray[np.generic]:
-    """The outermost pixels of each picture, [N, pixels, ...] for [N, H, W, ...]."""
+def _border(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The outermost pixels of each picture, uint8[N, pixels] for uint8[N, H, W]."""
     return np.concatenate([stack[:, 0], stack[:, -1], stack[:, 1:-1, 0], stack[:, 1:-1, -1]], axis=1)
 
 
@@ -86,20 +90,53 @@ def _is_canonical(stack: NDArray[np.uint8]) -> NDArray[np.bool_]:
     black = (border <= _CANONICAL_BLACK).mean(axis=1)
     white = (border >= _CANONICAL_WHITE).mean(axis=1)
     peak = stack.max(axis=(1, 2))
-    return (black >= _CANONICAL_BLACK_SHARE) & (black > white) & (peak >= _CANONICAL_PEAK)
+    return np.asarray((black >= _CANONICAL_BLACK_SHARE) & (black > white) & (peak >= _CANONICAL_PEAK))
 
 
 def _canonical_form(picture: Picture, *, spec: PreprocessingSpec) -> NDArray[np.uint8]:
     """The canonical form of one picture, uint8[size, size]; black where nothing stands out."""
     pixels = _reduced(picture, longest_side=spec.working_size)
+    value, mask = _find_object(pixels, spec=spec)
+    if mask.sum() < max(1.0, spec.object_share * mask.size):
+        return np.zeros((spec.size, spec.size), dtype=np.uint8)
+    box, scale = _bounding_box(mask), max(picture.shape[:2]) / max(pixels.shape[:2])
+    if scale > 1 and max(box[1] - box[0], box[3] - box[2]) < _SMALL_OBJECT * max(mask.shape):
+        # A small object has lost detail that the picture still has: look again, closer.
+        closer = _cut_with_margin(picture, box=box, scale=scale)
+        closer_value, closer_mask = _find_object(_reduced(closer, longest_side=spec.working_size), spec=spec)
+        if closer_mask.any():
+            value, mask = closer_value, closer_mask
+    return _framed(value, box=_bounding_box(mask), size=spec.size)
+
+
+def _find_object(
+    pixels: NDArray[np.float32], *, spec: PreprocessingSpec
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """How much each pixel differs from the background in lightness, float32[H, W], and which belong to the object.
+
+    The difference is 0 outside the object and the pixel around it.
+    """
     background, noise = _estimate_background(pixels)
     difference = pixels - background
     distance = np.abs(difference).max(axis=2)
     mask = _object_mask(distance, threshold=max(float(spec.distance_floor), 4.0 * noise))
-    if mask.sum() < max(1.0, spec.object_share * mask.size):
-        return np.zeros((spec.size, spec.size), dtype=np.uint8)
-    value = np.abs(difference @ _LIGHTNESS_WEIGHTS) * ndimage.binary_dilation(mask)
-    return _framed(value, mask=mask, size=spec.size)
+    return np.abs(difference @ _LIGHTNESS_WEIGHTS) * ndimage.binary_dilation(mask), mask
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of what is set; bottom and right are exclusive."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def _cut_with_margin(picture: Picture, *, box: tuple[int, int, int, int], scale: float) -> Picture:
+    """The part of a picture that the reduced picture's box shows, and a quarter of its longer side around it."""
+    top, bottom, left, right = box
+    margin = 0.25 * max(bottom - top, right - left)
+    return picture[
+        max(0, round((top - margin) * scale)) : round((bottom + margin) * scale),
+        max(0, round((left - margin) * scale)) : round((right + margin) * scale),
+    ]
 
 
 def _reduced(picture: Picture, *, longest_side: int) -> NDArray[np.float32]:
@@ -153,16 +190,16 @@ def _object_mask(distance: NDArray[np.float32], *, threshold: float) -> NDArray[
     """
     components, count = ndimage.label(distance > threshold)
     if count <= 1:
-        return components > 0
+        return np.asarray(components > 0)
     areas = np.bincount(components.ravel())
     areas[0] = 0
-    return np.asarray(areas >= 0.1 * areas.max())[components] & (components > 0)
+    kept: NDArray[np.bool_] = np.asarray(areas >= 0.1 * areas.max())[components]
+    return kept
 
 
-def _framed(value: NDArray[np.float32], *, mask: NDArray[np.bool_], size: int) -> NDArray[np.uint8]:
+def _framed(value: NDArray[np.float32], *, box: tuple[int, int, int, int], size: int) -> NDArray[np.uint8]:
     """The object cut out, centred in a square and stretched to full contrast, uint8[size, size]."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    top, bottom, left, right = box
     cut = value[top:bottom, left:right]
     height, width = cut.shape
     scale = size / max(height, width)

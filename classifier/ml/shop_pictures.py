@@ -1,7 +1,7 @@
 """Fashion-MNIST pictures altered the way pictures in shops differ from them, still in canonical form.
 
-Shops show garments on people, in pairs, with another garment in view, cut by the frame, on soft backgrounds and in other
-light. Each alteration keeps the garment of the label the largest thing in the picture.
+Shops show garments on people, in pairs, with another garment in view, cut by the frame, on soft backgrounds and in
+other light. Each alteration keeps the garment of the label the largest thing in the picture.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _stretch(picture: _Picture) -> _Picture:
 def _change_tone(picture: _Picture, *, generator: _Generator) -> _Picture:
     """Another material: darker or lighter, light on dark turned round, less texture, or lit from one side."""
     silhouette = ndimage.binary_fill_holes(picture > _GARMENT_FLOOR)
-    value = picture.astype(np.float32)
+    value: NDArray[np.floating] = picture.astype(np.float32)
     kind = generator.integers(4)
     if kind == 0:
         value = 255.0 * (value / 255.0) ** np.exp(generator.uniform(-0.8, 0.8))
@@ -161,7 +161,7 @@ def _add_neighbour(picture: _Picture, neighbour: _Picture, *, generator: _Genera
     strip = np.zeros_like(picture)
     strip[:, :depth] = (neighbour[:, -depth:] * generator.uniform(0.3, 1.0)).astype(np.uint8)
     strip = np.rot90(strip, k=int(generator.integers(4)))
-    return np.maximum(picture, strip)
+    return np.asarray(np.maximum(picture, strip))
 
 
 def _add_background(picture: _Picture, *, generator: _Generator) -> _Picture:
@@ -177,12 +177,12 @@ def _add_background(picture: _Picture, *, generator: _Generator) -> _Picture:
         extra = generator.uniform(0.1, 0.4) * ndimage.gaussian_filter(shadow, generator.uniform(1.0, 2.5))
     else:
         extra = generator.uniform(0, generator.uniform(10, 60), (size, size))
-    return np.maximum(picture, extra.clip(0, 255).astype(np.uint8))
+    return np.asarray(np.maximum(picture, extra.clip(0, 255).astype(np.uint8)))
 
 
 def _blur_or_sharpen(picture: _Picture, *, generator: _Generator) -> _Picture:
     value = picture.astype(np.float32)
-    blurred = ndimage.gaussian_filter(value, generator.uniform(0.4, 0.9))
+    blurred: NDArray[np.float32] = ndimage.gaussian_filter(value, generator.uniform(0.4, 0.9))
     if generator.random() < 0.6:
         return blurred.clip(0, 255).astype(np.uint8)
     return (value + generator.uniform(0.5, 1.2) * (value - blurred)).clip(0, 255).astype(np.uint8)
@@ -199,7 +199,9 @@ def _paste(image: Image.Image, picture: _Picture, *, top: int, centre: float) ->
     image.paste(Image.fromarray(np.ascontiguousarray(picture)), (round(centre - picture.shape[1] / 2), top), mask)
 
 
-def _draw_head(draw: ImageDraw.ImageDraw, *, centre: float, bottom: float, height: float, generator: _Generator) -> None:
+def _draw_head(
+    draw: ImageDraw.ImageDraw, *, centre: float, bottom: float, height: float, generator: _Generator
+) -> None:
     skin, hair = (int(value) for value in generator.integers(30, 230, 2))
     half = 0.36 * height
     draw.rectangle((centre - 0.4 * half, bottom - 0.3 * height, centre + 0.4 * half, bottom + 1), fill=skin)
@@ -300,7 +302,8 @@ def _wear_footwear(garment: _Picture, lender: _Lender, generator: _Generator) ->
         return np.asarray(image)
     leg = round(generator.uniform(0.2, 0.8) * width)
     image, draw = _canvas(height=leg + height, width=width)
-    side = 0.78 if garment[: max(1, height // 3), width // 2 :].sum() > garment[: max(1, height // 3), : width // 2].sum() else 0.22
+    upper = garment[: max(1, height // 3)]
+    side = 0.78 if upper[:, width // 2 :].sum() > upper[:, : width // 2].sum() else 0.22
     half = generator.uniform(0.08, 0.16) * width
     draw.rectangle(
         (side * width - half, 0, side * width + half, leg + height // 2), fill=int(generator.integers(30, 230))

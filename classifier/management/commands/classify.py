@@ -5,7 +5,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
@@ -90,7 +90,7 @@ class Command(BaseCommand):
                 said = row.prediction
                 remark = "not sure: a person should look" if said.abstained else ""
                 table.add_row(row.path, said.group, said.garment, f"{said.confidence:.3f}", remark)
-        console = Console(file=self.stdout, highlight=False, markup=False)
+        console = Console(file=cast(IO[str], self.stdout), highlight=False, markup=False)
         console.print(table)
 
 

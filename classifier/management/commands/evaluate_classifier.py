@@ -4,7 +4,7 @@ import csv
 import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
@@ -50,15 +50,25 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Measure and print the report."""
         chosen = choose_artefact(options["model_version"])
-        verified_by = {"manifest_sha256": chosen.manifest_sha256, "key": chosen.key}
         if options["split"] and not options["pictures"]:
             raise CommandError("--split needs --pictures", returncode=2)
         try:
             if options["pictures"]:
                 pictures, groups = self._read_pictures(options)
-                report = pipeline.evaluate_pictures(chosen.folder, pictures=pictures, groups=groups, **verified_by)
+                report = pipeline.evaluate_pictures(
+                    chosen.folder,
+                    pictures=pictures,
+                    groups=groups,
+                    manifest_sha256=chosen.manifest_sha256,
+                    key=chosen.key,
+                )
             else:
-                report = pipeline.evaluate(chosen.folder, data_dir=options["data_dir"], **verified_by)
+                report = pipeline.evaluate(
+                    chosen.folder,
+                    data_dir=options["data_dir"],
+                    manifest_sha256=chosen.manifest_sha256,
+                    key=chosen.key,
+                )
         except (ArtefactError, DatasetError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
@@ -71,7 +81,8 @@ class Command(BaseCommand):
     def _read_pictures(self, options: dict[str, Any]) -> tuple[list[Picture], list[int]]:
         rows = read_labels(options["pictures"], split=options["split"])
         pictures, groups = [], []
-        with ProgressReport(self.stderr, title="Reading", unit="pictures", enabled=options["verbosity"] > 0) as shown:
+        stream = cast(IO[str], self.stderr)
+        with ProgressReport(stream, title="Reading", unit="pictures", enabled=options["verbosity"] > 0) as shown:
             for index, (path, group) in enumerate(rows):
                 row, picture = decode_file(str(path))
                 if picture is None:
@@ -86,16 +97,17 @@ class Command(BaseCommand):
 
     def _print(self, report: EvaluationReport) -> None:
         metrics = report.metrics
-        table = Table(box=None, pad_edge=False, header_style="bold", title=f"{report.model_version}, recall / precision / NPV")
-        for title in ("Group", "argmax", "balanced"):
-            table.add_column(title)
+        title = f"{report.model_version}, recall / precision / negative predictive value"
+        table = Table(box=None, pad_edge=False, header_style="bold", title=title)
+        for heading in ("Group", "argmax", "balanced"):
+            table.add_column(heading)
         for name in GROUPS:
             cells = [
                 f"{row.recall:.3f} / {row.precision:.3f} / {row.negative_predictive_value:.3f}"
                 for row in (metrics.argmax[name], metrics.balanced[name])
             ]
             table.add_row(name, *cells)
-        console = Console(file=self.stdout, highlight=False, markup=False, width=100)
+        console = Console(file=cast(IO[str], self.stdout), highlight=False, markup=False, width=100)
         console.print(table)
         garments = "" if metrics.garment_accuracy is None else f", over garments {metrics.garment_accuracy:.4f}"
         console.print(
@@ -103,8 +115,8 @@ class Command(BaseCommand):
             f"balanced {metrics.balanced_accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}"
         )
         console.print(
-            f"Calibration error {metrics.expected_calibration_error:.4f}; answers {metrics.answered:.1%} of the pictures, "
-            f"{metrics.accuracy_of_answered:.2%} of the answers right"
+            f"Calibration error {metrics.expected_calibration_error:.4f}; "
+            f"answers {metrics.answered:.1%} of the pictures, {metrics.accuracy_of_answered:.2%} of the answers right"
         )
         rate = metrics.images / report.seconds
         console.print(

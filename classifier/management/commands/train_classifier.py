@@ -5,7 +5,7 @@ import shlex
 import tempfile
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -24,7 +24,7 @@ class Command(BaseCommand):
     """`train_classifier [--recipe NAME] [--epochs N] [--seed N] [--limit N] ... [--activate] [--enqueue]`."""
 
     help = (
-        "Train on Fashion-MNIST, calibrate, evaluate on its test pictures, and register the result as a model version.\n"
+        "Train on Fashion-MNIST, calibrate, evaluate on its test pictures, and register the result as a version.\n"
         "Nothing is registered when the command is interrupted.\n\n"
         "Examples:\n"
         "  manage.py train_classifier --activate\n"
@@ -57,7 +57,8 @@ class Command(BaseCommand):
         if options["output"] and options["activate"]:
             raise CommandError("--activate needs a registered artefact, which --output does not make", returncode=2)
         try:
-            result = self._train_to(options["output"], options=options) if options["output"] else self._register(options)
+            folder = options["output"]
+            result = self._train_to(folder, options=options) if folder else self._register(options)
         except (DatasetError, ArtefactError, registry.StageTransitionError, OSError, DatabaseError) as error:
             raise CommandError(f"{error}. Nothing was registered") from error
         except KeyboardInterrupt:
@@ -103,7 +104,7 @@ class Command(BaseCommand):
             name=folder.name,
         )
         shown = options["verbosity"] > 0 and not options["no_progress"]
-        with ProgressReport(self.stderr, title="Training", unit="steps", enabled=shown) as report:
+        with ProgressReport(cast(IO[str], self.stderr), title="Training", unit="steps", enabled=shown) as report:
             try:
                 trained = pipeline.train(
                     request,

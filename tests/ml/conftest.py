@@ -1,0 +1,52 @@
+"""One small trained artefact for all tests that only read it."""
+
+from pathlib import Path
+
+import pytest
+
+from classifier.ml.config import NO_AUGMENTATION, Recipe
+from classifier.ml.dataset import FashionMnist
+from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, train
+from classifier.ml.types import TrainingProgress
+from tests.ml.drawings import draw_dataset
+
+TINY_RECIPE = Recipe(
+    name="tiny",
+    description="the smallest network, for tests",
+    network_size=32,
+    epochs=2,
+    batch_size=16,
+    augmentation=NO_AUGMENTATION,
+)
+TINY_REQUEST = TrainingRequest(recipe=TINY_RECIPE, seed=7, command="train tiny", limit=80, backbone_weights="none")
+
+
+@pytest.fixture(scope="session")
+def drawn_dataset() -> FashionMnist:
+    """200 training pictures and 40 test pictures."""
+    return draw_dataset()
+
+
+@pytest.fixture(scope="session")
+def training_reports() -> list[TrainingProgress]:
+    """What the training of the tiny artefact reported; filled by it."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def tiny_artefact(
+    drawn_dataset: FashionMnist, training_reports: list[TrainingProgress], tmp_path_factory: pytest.TempPathFactory
+) -> TrainedArtefact:
+    """An artefact of the tiny recipe, from random weights."""
+    return train(
+        TINY_REQUEST,
+        output_dir=tmp_path_factory.mktemp("artefacts"),
+        dataset=drawn_dataset,
+        progress=training_reports.append,
+    )
+
+
+@pytest.fixture(scope="session")
+def artefact_folder(tiny_artefact: TrainedArtefact) -> Path:
+    """Its folder, which no test may change."""
+    return tiny_artefact.folder

@@ -1,0 +1,122 @@
+"""The figures of an evaluation, on numbers small enough to count by hand."""
+
+import numpy as np
+import pytest
+
+from classifier.ml.evaluation import EvaluationReport, expected_calibration_error, group_scores, measure
+
+# Garments of the truth: T-shirt, Trouser, Dress, Sneaker, Bag, Shirt.
+GARMENTS = np.array([0, 1, 3, 7, 8, 6])
+GROUPS = np.array([0, 1, 2, 3, 4, 0])
+
+
+def probabilities_for(*garments: int, confidence: float = 0.91) -> np.ndarray:
+    """Rows with the given confidence in one garment and the rest spread over the nine others."""
+    rest = (1 - confidence) / 9
+    return np.eye(10)[list(garments)] * (confidence - rest) + rest
+
+
+def test_scores_are_counted_per_group() -> None:
+    # Group 0: three true, three said, two of both; nine rows in all.
+    truth = np.array([0, 0, 0, 1, 1, 2, 3, 4, 4])
+    predicted = np.array([0, 0, 2, 1, 1, 0, 3, 4, 3])
+    scores = group_scores(predicted, truth=truth)
+    assert scores["Upper part"].recall == pytest.approx(2 / 3)
+    assert scores["Upper part"].precision == pytest.approx(2 / 3)
+    assert scores["Upper part"].negative_predictive_value == pytest.approx(5 / 6)
+    assert scores["One piece"].recall == 0.0
+    assert scores["One piece"].precision == 0.0
+    assert scores["One piece"].negative_predictive_value == pytest.approx(7 / 8)
+    assert scores["Bags"].recall == pytest.approx(0.5)
+    assert scores["Bags"].precision == 1.0
+
+
+def test_a_group_that_is_neither_true_nor_said_scores_zero_without_a_warning() -> None:
+    with np.errstate(all="raise"):
+        scores = group_scores(np.array([0]), truth=np.array([0]))
+    assert (scores["Bags"].recall, scores["Bags"].precision, scores["Bags"].negative_predictive_value) == (0, 0, 1)
+
+
+def test_calibration_error_is_the_weighted_gap_of_the_bins() -> None:
+    # Two bins of fifteen: 0.9 x 2 with one right (gap 0.4), 0.5 x 2 with both right (gap 0.5).
+    confidence = np.array([0.9, 0.9, 0.5, 0.5])
+    right = np.array([True, False, True, True])
+    assert expected_calibration_error(confidence, right=right) == pytest.approx(0.5 * 0.4 + 0.5 * 0.5)
+
+
+def test_certainty_falls_into_the_last_bin() -> None:
+    assert expected_calibration_error(np.array([1.0, 1.0]), right=np.array([True, True])) == 0.0
+
+
+def test_every_figure_of_a_small_evaluation() -> None:
+    # Given six pictures of which the shirt is taken for a dress and the T-shirt for a pullover,
+    probabilities = probabilities_for(2, 1, 3, 7, 8, 3)
+    abstained = np.array([False, False, False, False, True, True])
+    # when they are measured,
+    metrics = measure(probabilities, groups=GROUPS, garments=GARMENTS, balanced_groups=GROUPS, abstained=abstained)
+    # then one of six groups and two of six garments are wrong.
+    assert metrics.images == 6
+    assert metrics.accuracy == pytest.approx(5 / 6)
+    assert metrics.garment_accuracy == pytest.approx(4 / 6)
+    assert metrics.balanced_accuracy == pytest.approx((0.5 + 1 + 1 + 1 + 1) / 5)
+    assert metrics.macro_f1 == pytest.approx((2 / 3 + 1 + 2 / 3 + 1 + 1) / 5)
+    assert metrics.answered == pytest.approx(4 / 6)
+    assert metrics.accuracy_of_answered == 1.0
+    assert metrics.argmax["One piece"].precision == 0.5
+    assert metrics.balanced["One piece"].precision == 1.0
+
+
+def test_balanced_accuracy_leaves_out_groups_that_do_not_occur() -> None:
+    metrics = measure(
+        probabilities_for(0, 1),
+        groups=np.array([0, 3]),
+        garments=None,
+        balanced_groups=np.array([0, 1]),
+        abstained=np.array([True, True]),
+    )
+    assert metrics.balanced_accuracy == 0.5
+    assert metrics.garment_accuracy is None
+    assert (metrics.answered, metrics.accuracy_of_answered) == (0.0, 0.0)
+
+
+def test_lengths_must_agree_and_nothing_cannot_be_measured() -> None:
+    with pytest.raises(ValueError, match=r"received \[1, 2\]"):
+        measure(
+            probabilities_for(0, 1),
+            groups=np.array([0, 1]),
+            garments=None,
+            balanced_groups=np.array([0]),
+            abstained=np.array([False, False]),
+        )
+    empty = np.zeros(0, dtype=np.int64)
+    with pytest.raises(ValueError, match=r"received \[0\]"):
+        measure(np.zeros((0, 10)), groups=empty, garments=None, balanced_groups=empty, abstained=empty.astype(bool))
+
+
+def test_the_report_has_the_documented_fields() -> None:
+    metrics = measure(
+        probabilities_for(0, 1, 3, 7, 8, 6),
+        groups=GROUPS,
+        garments=GARMENTS,
+        balanced_groups=GROUPS,
+        abstained=np.zeros(6, dtype=bool),
+    )
+    report = EvaluationReport(model_version="v", metrics=metrics, parameters=5, artefact_bytes=6, seconds=2.0).to_json()
+    assert set(report) >= {
+        "model_version",
+        "images",
+        "accuracy",
+        "macro_f1",
+        "garment_accuracy",
+        "expected_calibration_error",
+        "groups",
+        "operating_points",
+        "parameters",
+        "artefact_bytes",
+        "seconds",
+        "images_per_second",
+    }
+    assert report["images_per_second"] == 3.0
+    assert report["operating_points"]["argmax"] == report["groups"]
+    assert report["groups"]["Bags"] == {"recall": 1.0, "precision": 1.0, "negative_predictive_value": 1.0}
+    assert set(report["operating_points"]) == {"argmax", "balanced"}

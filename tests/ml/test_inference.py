@@ -1,0 +1,108 @@
+"""Labelling with an artefact."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classifier.ml.artefacts import NETWORK_FILE, ArtefactFormatError, ArtefactTamperedError, manifest_sha256
+from classifier.ml.dataset import FashionMnist
+from classifier.ml.inference import Classifier
+from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
+from classifier.ml.pipeline import TrainedArtefact
+from tests.ml.drawings import render_for_shop
+
+
+@pytest.fixture(scope="module")
+def classifier(artefact_folder: Path) -> Classifier:
+    return Classifier.load(artefact_folder, manifest_sha256=manifest_sha256(artefact_folder))
+
+
+def test_a_prediction_is_complete_and_consistent(classifier: Classifier, drawn_dataset: FashionMnist) -> None:
+    page = render_for_shop(drawn_dataset.test_images[3], side=224, margin=20)
+    predictions = classifier.classify([drawn_dataset.test_images[0], page])
+    assert len(predictions) == 2
+    for said in predictions:
+        assert tuple(said.group_probabilities) == GROUPS
+        assert tuple(said.garment_probabilities) == GARMENTS
+        assert sum(said.garment_probabilities.values()) == pytest.approx(1.0)
+        assert said.confidence == said.group_probabilities[said.group] == max(said.group_probabilities.values())
+        assert GROUP_OF_GARMENT[said.garment] == said.group
+        of_group = [name for name in GARMENTS if GROUP_OF_GARMENT[name] == said.group]
+        assert said.confidence == pytest.approx(sum(said.garment_probabilities[name] for name in of_group))
+        assert said.garment == max(of_group, key=lambda name: said.garment_probabilities[name])
+        assert len(said.embedding) == 64
+        assert np.linalg.norm(said.embedding) == pytest.approx(1.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 70])
+def test_every_picture_gets_its_own_label_whatever_the_batch(
+    classifier: Classifier, drawn_dataset: FashionMnist, count: int
+) -> None:
+    pictures = [drawn_dataset.train_images[index % 10] for index in range(count)]
+    together = classifier.classify(pictures)
+    assert len(together) == count
+    for picture, said in zip(pictures, together, strict=True):
+        alone = classifier.classify([picture])[0]
+        assert said.garment == alone.garment
+        np.testing.assert_allclose(said.embedding, alone.embedding, atol=1e-4)
+
+
+def test_a_blank_picture_gets_a_label_and_abstains(classifier: Classifier) -> None:
+    said = classifier.classify([np.full((200, 200, 3), 255, dtype=np.uint8)])[0]
+    assert said.group in GROUPS
+    assert said.abstained is True
+
+
+def test_no_pictures_give_no_predictions(classifier: Classifier) -> None:
+    assert classifier.classify([]) == []
+
+
+def test_the_version_is_the_manifests(classifier: Classifier, tiny_artefact: TrainedArtefact) -> None:
+    assert classifier.version == tiny_artefact.manifest.version
+    assert classifier.version.startswith("tiny-")
+
+
+def test_threads_share_a_classifier(classifier: Classifier, drawn_dataset: FashionMnist) -> None:
+    # Given threads that ask for batches of different sizes at the same time,
+    expected = [said.garment for said in classifier.classify(list(drawn_dataset.test_images))]
+    answers: dict[int, list[str]] = {}
+
+    def ask(size: int) -> None:
+        said = classifier.classify(list(drawn_dataset.test_images[:size]))
+        answers[size] = [prediction.garment for prediction in said]
+
+    threads = [threading.Thread(target=ask, args=(size,)) for size in range(1, 40, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # then each gets the labels of its own pictures.
+    assert answers == {size: expected[:size] for size in range(1, 40, 3)}
+
+
+def test_another_manifest_than_the_registered_one_is_not_loaded(artefact_folder: Path) -> None:
+    with pytest.raises(ArtefactTamperedError, match="expected SHA-256 " + "0" * 64):
+        Classifier.load(artefact_folder, manifest_sha256="0" * 64)
+
+
+def test_bytes_that_are_no_network_are_refused(tiny_artefact: TrainedArtefact) -> None:
+    with pytest.raises(ArtefactFormatError, match=f"{NETWORK_FILE} of tiny-.* is not a serving network"):
+        Classifier(network=b"TFL3 but nothing else", manifest=tiny_artefact.manifest)
+
+
+def test_labelling_does_not_import_tensorflow_or_django(artefact_folder: Path) -> None:
+    code = (
+        "import sys, numpy\n"
+        "from pathlib import Path\n"
+        "from classifier.ml.inference import Classifier\n"
+        "from classifier.ml import pipeline\n"
+        f"said = Classifier.load(Path({str(artefact_folder)!r})).classify([numpy.zeros((28, 28), numpy.uint8)])\n"
+        "assert len(said) == 1\n"
+        "assert not {'tensorflow', 'keras', 'django'} & set(sys.modules), sorted(sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

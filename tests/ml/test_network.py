@@ -1,0 +1,154 @@
+"""The architecture, its weights, and the serving network's agreement with it."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from classifier.ml.artefacts import NETWORK_FILE, WEIGHTS_FILE, verify_artefact, weights_from_bytes
+from classifier.ml.network import (
+    IMAGENET_CONTENT_SHA256,
+    BackboneWeightsError,
+    NetworkSpec,
+    assign_weights,
+    build_backbone,
+    build_network,
+    content_sha256,
+    count_parameters,
+    find_backbone_weights,
+    load_backbone_weights,
+    named_weights,
+)
+from classifier.ml.pipeline import TrainedArtefact
+
+SPEC = NetworkSpec(input_size=28, network_size=32, alpha=0.35, dropout=0.2, mean=70.0, standard_deviation=90.0)
+
+
+@pytest.fixture(scope="module")
+def backbone() -> keras.Model:
+    return build_backbone(SPEC)
+
+
+@pytest.fixture(scope="module")
+def network(tiny_artefact: TrainedArtefact) -> keras.Model:
+    """The tiny artefact's network, rebuilt from code and its weights file."""
+    rebuilt = build_network(NetworkSpec.from_json(tiny_artefact.manifest.network))
+    content = verify_artefact(tiny_artefact.folder).contents[WEIGHTS_FILE]
+    assign_weights(rebuilt, weights=weights_from_bytes(content))
+    return rebuilt
+
+
+@pytest.mark.parametrize("batch_size", [1, 32, 250])
+def test_the_serving_network_agrees_with_keras(network: keras.Model, artefact_folder: Path, batch_size: int) -> None:
+    # Given pictures of every brightness,
+    pictures = np.random.default_rng(batch_size).integers(0, 256, (batch_size, 28, 28, 1), dtype=np.uint8)
+    expected_logits, expected_embedding = (np.asarray(value) for value in network(pictures, training=False))
+    # when LiteRT runs them in one batch,
+    interpreter = Interpreter(model_content=verify_artefact(artefact_folder).contents[NETWORK_FILE])
+    index = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(index, pictures.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(index, pictures)
+    interpreter.invoke()
+    outputs = {
+        value.shape[1]: value
+        for value in map(interpreter.get_tensor, [output["index"] for output in interpreter.get_output_details()])
+    }
+    # then both outputs are Keras' own.
+    np.testing.assert_allclose(outputs[10], expected_logits, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(outputs[64], expected_embedding, rtol=1e-3, atol=1e-4)
+    assert (outputs[10].argmax(axis=1) == expected_logits.argmax(axis=1)).all()
+
+
+def test_the_embedding_has_unit_length_and_explains_the_logits(network: keras.Model) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 1), dtype=np.uint8)
+    logits, embedding = (np.asarray(value) for value in network(pictures, training=False))
+    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1.0, rtol=1e-5)
+    weights = named_weights(network)
+    direction = embedding @ weights["logits/kernel"]
+    centred = logits - weights["logits/bias"]
+    scale = (centred * direction).sum(axis=1) / (direction**2).sum(axis=1)
+    np.testing.assert_allclose(direction * scale[:, None], centred, rtol=1e-3, atol=1e-4)
+
+
+def test_parameters_are_counted_as_the_published_tables_count_them() -> None:
+    # The published 2,230,277 are MobileNetV2 at 1.0 with a 1280 x 5 head, without batch norm's statistics.
+    backbone = build_backbone(
+        NetworkSpec(input_size=28, network_size=32, alpha=1.0, dropout=0.0, mean=0.0, standard_deviation=1.0)
+    )
+    assert count_parameters(backbone) + 1280 * 5 + 5 == 2_230_277
+
+
+def test_weights_of_another_architecture_change_nothing(network: keras.Model) -> None:
+    before = named_weights(network)
+    with pytest.raises(ValueError, match="logits/kernel of shape"):
+        assign_weights(network, weights={**before, "logits/kernel": np.zeros((64, 5), dtype=np.float32)})
+    with pytest.raises(ValueError, match=r"unknown \{'more'\}"):
+        assign_weights(network, weights={**before, "more": np.zeros(1, dtype=np.float32)})
+    for name, value in named_weights(network).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_backbone_weights_come_from_a_file(backbone: keras.Model, tmp_path: Path) -> None:
+    path = tmp_path / "backbone.weights.h5"
+    backbone.save_weights(path)
+    other = build_backbone(SPEC)
+    assert content_sha256(other) != content_sha256(backbone)
+    weights = find_backbone_weights(str(path), alpha=0.35)
+    assert weights is not None
+    load_backbone_weights(other, weights=weights)
+    assert content_sha256(other) == content_sha256(backbone)
+
+
+@pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")
+def test_a_file_for_another_width_is_refused(backbone: keras.Model, tmp_path: Path) -> None:
+    path = tmp_path / "backbone.weights.h5"
+    backbone.save_weights(path)
+    wider = build_backbone(
+        NetworkSpec(input_size=28, network_size=32, alpha=0.5, dropout=0.0, mean=0.0, standard_deviation=1.0)
+    )
+    weights = find_backbone_weights(str(path), alpha=0.5)
+    assert weights is not None
+    with pytest.raises(BackboneWeightsError, match=r"backbone\.weights\.h5 .* does not hold the weights"):
+        load_backbone_weights(wider, weights=weights)
+
+
+def test_imagenet_weights_are_pinned_by_their_content(
+    backbone: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a file of the right shapes with other numbers,
+    path = tmp_path / "backbone.weights.h5"
+    backbone.save_weights(path)
+    monkeypatch.setenv("BACKBONE_WEIGHTS", str(path))
+    # when it is offered as the ImageNet weights,
+    weights = find_backbone_weights("imagenet", alpha=0.35)
+    # then it is refused by the hash of its content.
+    assert weights is not None
+    with pytest.raises(BackboneWeightsError, match=f"expected SHA-256 {IMAGENET_CONTENT_SHA256[0.35]}"):
+        load_backbone_weights(build_backbone(SPEC), weights=weights)
+
+
+def test_a_missing_file_and_an_unpinned_width_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(BackboneWeightsError, match="in --backbone-weights, found none at /nowhere"):
+        find_backbone_weights("/nowhere", alpha=0.35)
+    monkeypatch.setenv("BACKBONE_WEIGHTS", str(tmp_path / "absent.h5"))
+    with pytest.raises(BackboneWeightsError, match=r"in BACKBONE_WEIGHTS, found none at .*absent\.h5"):
+        find_backbone_weights("imagenet", alpha=0.35)
+    with pytest.raises(BackboneWeightsError, match=r"pinned ImageNet weights \(0\.35\), received 1\.3"):
+        find_backbone_weights("imagenet", alpha=1.3)
+
+
+def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> str:
+        raise Exception("URL fetch failure")
+
+    monkeypatch.delenv("BACKBONE_WEIGHTS", raising=False)
+    monkeypatch.setattr(keras.utils, "get_file", fail)
+    with pytest.raises(BackboneWeightsError, match=r"URL fetch failure\. Name a file with BACKBONE_WEIGHTS"):
+        find_backbone_weights("imagenet", alpha=0.35)
+
+
+def test_none_starts_from_random_weights() -> None:
+    assert find_backbone_weights("none", alpha=0.35) is None

@@ -1,0 +1,142 @@
+"""From a recipe to an artefact and its evaluation."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classifier.ml import network as networks
+from classifier.ml import pipeline, training
+from classifier.ml.artefacts import NETWORK_FILE, artefact_bytes, load_manifest
+from classifier.ml.config import Recipe
+from classifier.ml.dataset import FashionMnist, limit_stratified, split_training_pictures
+from classifier.ml.labels import group_labels
+from classifier.ml.network import BackboneWeightsError
+from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, evaluate, evaluate_pictures, train
+from classifier.ml.training import LabelledPictures, TrainingStopped
+from classifier.ml.types import TrainingProgress
+from tests.ml.conftest import TINY_RECIPE, TINY_REQUEST
+from tests.ml.drawings import render_for_shop
+
+
+def serve_as(artefact: TrainedArtefact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the conversion, which takes most of a small training's time: an artefact's network serves instead."""
+    content = (artefact.folder / NETWORK_FILE).read_bytes()
+    monkeypatch.setattr(networks, "to_serving_network", lambda network: content)
+
+
+def test_the_manifest_says_how_the_artefact_came_about(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist
+) -> None:
+    manifest = load_manifest(tiny_artefact.folder)
+    assert manifest == tiny_artefact.manifest
+    assert Recipe.from_json(manifest.recipe) == TINY_RECIPE
+    assert (manifest.seed, manifest.command, manifest.backbone) == (7, "train tiny", None)
+    assert manifest.dataset["pictures"] == {"train": 80, "validation": 20, "calibration": 20}
+    assert manifest.dataset["sha256"] == dict(drawn_dataset.sha256)
+    assert manifest.metrics["images"] == 40
+    assert [row["epoch"] for row in manifest.training["history"]] == [1.0, 2.0]
+    assert set(manifest.libraries) == {"tensorflow", "keras", "numpy", "ai-edge-litert"}
+    split = split_training_pictures(drawn_dataset.train_labels, seed=7)
+    kept = limit_stratified(drawn_dataset.train_labels[split.train], limit=80, seed=7)
+    trained_on = drawn_dataset.train_images[split.train[kept]]
+    assert manifest.network["mean"] == pytest.approx(trained_on.mean())
+    assert manifest.network["standard_deviation"] == pytest.approx(trained_on.std())
+
+
+def test_evaluation_repeats_the_manifests_figures(tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist) -> None:
+    report = evaluate(tiny_artefact.folder, dataset=drawn_dataset).to_json()
+    for name in ("images", "accuracy", "garment_accuracy", "groups", "operating_points", "answered"):
+        assert report[name] == tiny_artefact.manifest.metrics[name]
+    assert report["artefact_bytes"] == artefact_bytes(tiny_artefact.folder)
+    assert report["parameters"] == tiny_artefact.manifest.parameters
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_pictures_from_elsewhere_are_measured_on_groups(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist
+) -> None:
+    pictures = [render_for_shop(picture, side=224, margin=12) for picture in drawn_dataset.test_images[:10]]
+    groups = group_labels(drawn_dataset.test_labels[:10]).tolist()
+    report = evaluate_pictures(tiny_artefact.folder, pictures=pictures, groups=groups)
+    assert report.metrics.images == 10
+    assert report.metrics.garment_accuracy is None
+
+
+def test_no_test_picture_takes_part_before_the_evaluation(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given test pictures that can be told from all others by their first pixel,
+    marked = drawn_dataset.test_images.copy()
+    marked[:, 0, 0] = 77
+    data = dataclasses.replace(drawn_dataset, test_images=marked)
+    seen: dict[str, LabelledPictures] = {}
+
+    def fit(network: object, *, train: LabelledPictures, validation: LabelledPictures, **rest: object) -> object:
+        seen.update(train=train, validation=validation)
+        return training.TrainingResult(history=(), best_epoch=0, seconds=0.0)
+
+    def predict_logits(network: object, *, pictures: np.ndarray) -> np.ndarray:
+        seen["calibration"] = LabelledPictures(pictures, np.zeros(0, dtype=np.int64))
+        return np.eye(10, dtype=np.float32)[np.arange(len(pictures)) % 10]
+
+    serve_as(tiny_artefact, monkeypatch)
+    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(training, "predict_logits", predict_logits)
+    # when a training runs,
+    request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights="none")
+    train(request, output_dir=tmp_path, dataset=data)
+    # then fitting, stopping and calibrating saw every training picture once, and no test picture.
+    assert sorted(seen) == ["calibration", "train", "validation"]
+    together = np.concatenate([part.pictures for part in seen.values()])
+    assert not (together[:, 0, 0, 0] == 77).any()
+    assert len(together) == len(drawn_dataset.train_images)
+    assert sorted(map(bytes, together)) == sorted(map(bytes, drawn_dataset.train_images))
+
+
+def test_a_limit_shortens_what_trains_only(drawn_dataset: FashionMnist) -> None:
+    request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", limit=50)
+    split = pipeline._limited_split(drawn_dataset, request=request)
+    assert (len(split.train), len(split.validation), len(split.calibration)) == (50, 20, 20)
+    whole = split_training_pictures(drawn_dataset.train_labels, seed=1)
+    assert set(split.train) <= set(whole.train)
+
+
+def test_two_trainings_with_one_seed_agree(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_as(tiny_artefact, monkeypatch)
+    again = train(dataclasses.replace(TINY_REQUEST, name="again"), output_dir=tmp_path, dataset=drawn_dataset)
+    assert again.folder == tmp_path / "again"
+    assert [path.name for path in tmp_path.iterdir()] == ["again"]
+    for first, second in zip(
+        tiny_artefact.manifest.training["history"], again.manifest.training["history"], strict=True
+    ):
+        assert second["loss"] == pytest.approx(first["loss"], rel=0.01)
+        assert second["learning_rate"] == first["learning_rate"]
+
+
+def test_progress_names_every_phase_in_order(
+    tiny_artefact: TrainedArtefact, training_reports: list[TrainingProgress]
+) -> None:
+    phases = list(dict.fromkeys(report.phase for report in training_reports))
+    assert phases == ["load", "train", "calibrate", "evaluate", "save"]
+    steps = [(report.epoch, report.step, report.steps) for report in training_reports if report.phase == "train"]
+    assert steps == [(1, 0, 5), (1, 5, 5), (2, 0, 5), (2, 5, 5)]
+    ends = [report for report in training_reports if report.phase == "train" and report.step == report.steps]
+    assert all({"loss", "validation_loss", "validation_accuracy"} <= set(report.metrics) for report in ends)
+
+
+def test_a_stopped_training_leaves_nothing(drawn_dataset: FashionMnist, tmp_path: Path) -> None:
+    with pytest.raises(TrainingStopped, match="epoch 1 of 2"):
+        train(TINY_REQUEST, output_dir=tmp_path, dataset=drawn_dataset, should_stop=lambda: True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_backbone_weights_end_before_any_training(drawn_dataset: FashionMnist, tmp_path: Path) -> None:
+    request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights="/nowhere.h5")
+    with pytest.raises(BackboneWeightsError, match=r"/nowhere\.h5"):
+        train(request, output_dir=tmp_path, dataset=drawn_dataset)
+    assert list(tmp_path.iterdir()) == []

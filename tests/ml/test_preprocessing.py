@@ -1,0 +1,150 @@
+"""Any picture becomes the canonical form."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from classifier.ml.config import PreprocessingSpec
+from classifier.ml.preprocessing import canonical_pictures, is_blank
+from tests.ml.drawings import draw_dataset, render_for_shop
+
+SPEC = PreprocessingSpec()
+
+
+def draw_shirt() -> NDArray[np.uint8]:
+    """Something like a shirt that touches the frame at top and bottom, uint8[28, 28]."""
+    picture = np.zeros((28, 28), dtype=np.uint8)
+    picture[:, 8:20] = 220
+    picture[2:9, 3:25] = 220
+    picture[12:14, 8:20] = 120
+    picture[0:2, 12:16] = 0
+    picture[27, 10] = 255
+    return picture
+
+
+def to_page(height: int, width: int, *, colour: tuple[int, int, int]) -> NDArray[np.uint8]:
+    page = np.empty((height, width, 3), dtype=np.uint8)
+    page[:] = colour
+    return page
+
+
+def mean_difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    return float(np.abs(first.astype(int) - second.astype(int)).mean())
+
+
+def test_a_canonical_picture_comes_back_unchanged_alone_and_in_a_stack() -> None:
+    shirt = draw_shirt()
+    stack = np.stack([shirt, shirt[:, ::-1]])
+    np.testing.assert_array_equal(canonical_pictures([shirt], spec=SPEC)[0, :, :, 0], shirt)
+    np.testing.assert_array_equal(canonical_pictures(stack, spec=SPEC)[..., 0], stack)
+
+
+@pytest.mark.parametrize("side, margin", [(224, 16), (224, 100), (392, 40)])
+def test_a_picture_as_shops_show_it_comes_back_to_the_same_form(side: int, margin: int) -> None:
+    shirt = draw_shirt()
+    page = render_for_shop(shirt, side=side, margin=margin)
+    form = canonical_pictures([page], spec=SPEC)[0, :, :, 0]
+    assert mean_difference(form, shirt) < 16.0
+    assert np.corrcoef(form.ravel(), shirt.ravel())[0, 1] > 0.95
+
+
+def test_a_picture_of_another_shape_and_an_off_centre_object_give_the_same_form() -> None:
+    page = render_for_shop(draw_shirt(), side=224, margin=20)
+    wide = to_page(300, 700, colour=(255, 255, 255))
+    wide[20:284, 400:664] = page
+    first, second = canonical_pictures([page, wide], spec=SPEC)
+    assert mean_difference(first, second) < 12.0
+
+
+@pytest.mark.parametrize(
+    "background, garment",
+    [((255, 255, 255), (20, 20, 20)), ((10, 10, 10), (240, 240, 240)), ((200, 200, 210), (180, 30, 30))],
+)
+def test_the_object_is_bright_on_black_whatever_the_picture(
+    background: tuple[int, int, int], garment: tuple[int, int, int]
+) -> None:
+    page = to_page(240, 240, colour=background)
+    page[60:180, 90:150] = garment
+    form = canonical_pictures([page], spec=SPEC)[0, :, :, 0]
+    assert form[:, 10:18].min() >= 200
+    assert form[:, :6].max() == 0
+    assert form[:, 22:].max() == 0
+
+
+def test_a_slow_change_of_light_is_no_object() -> None:
+    ramp = np.linspace(235, 195, 240).astype(np.uint8)
+    page = np.repeat(np.repeat(ramp[:, None, None], 240, axis=1), 3, axis=2)
+    page[80:160, 100:140] = 30
+    form = canonical_pictures([page], spec=SPEC)[0, :, :, 0]
+    assert form[:, :5].max() == 0
+    assert form[:, 10:18].min() > 200
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (16, 16), (28, 28), (300, 20, 3)])
+def test_blank_pictures_are_black_and_known_as_blank(value: int, shape: tuple[int, ...]) -> None:
+    forms = canonical_pictures([np.full(shape, value, dtype=np.uint8)], spec=SPEC)
+    assert not forms.any()
+    assert is_blank(forms).tolist() == [True]
+
+
+def test_a_speck_is_no_object_but_a_small_object_is() -> None:
+    speck, small = (to_page(400, 400, colour=(255, 255, 255)) for _ in range(2))
+    speck[200:203, 200:203] = 0
+    small[200:240, 200:240] = 0
+    assert is_blank(canonical_pictures([speck, small], spec=SPEC)).tolist() == [True, False]
+
+
+def test_an_object_that_fills_the_frame_is_not_lost() -> None:
+    page = to_page(200, 200, colour=(255, 255, 255))
+    page[:, 30:] = (40, 60, 90)
+    forms = canonical_pictures([page], spec=SPEC)
+    assert is_blank(forms).tolist() == [False]
+
+
+def test_noise_does_not_fail_and_is_the_same_each_time() -> None:
+    noise = np.random.default_rng(5).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    first, second = (canonical_pictures([noise], spec=SPEC) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_mixed_sizes_keep_their_order() -> None:
+    shirt = draw_shirt()
+    page = render_for_shop(shirt, side=224, margin=10)
+    forms = canonical_pictures([page, shirt, np.full((50, 40), 9, dtype=np.uint8)], spec=SPEC)
+    assert forms.shape == (3, 28, 28, 1)
+    np.testing.assert_array_equal(forms[1, :, :, 0], shirt)
+    assert is_blank(forms).tolist() == [False, False, True]
+
+
+def test_the_form_does_not_depend_on_the_neighbours() -> None:
+    pictures = [*draw_dataset(train_per_label=1).train_images, render_for_shop(draw_shirt(), side=224, margin=9)]
+    together = canonical_pictures(pictures, spec=SPEC)
+    alone = np.concatenate([canonical_pictures([picture], spec=SPEC) for picture in pictures])
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_the_pictures_given_are_not_changed() -> None:
+    page = render_for_shop(draw_shirt(), side=224, margin=9)
+    before = page.copy()
+    page.setflags(write=False)
+    canonical_pictures([page], spec=SPEC)
+    np.testing.assert_array_equal(page, before)
+
+
+@pytest.mark.parametrize(
+    "picture, received",
+    [
+        (np.zeros((28, 28), dtype=np.float32), "float32"),
+        (np.zeros((28, 28, 4), dtype=np.uint8), r"\(28, 28, 4\)"),
+        (np.zeros((0, 28), dtype=np.uint8), r"\(0, 28\)"),
+        (np.zeros(28, dtype=np.uint8), r"\(28,\)"),
+    ],
+)
+def test_another_type_or_shape_is_refused(picture: NDArray[np.generic], received: str) -> None:
+    with pytest.raises(ValueError, match=rf"\(H, W, 3\) or \(H, W\).*{received}"):
+        canonical_pictures([picture], spec=SPEC)  # type: ignore[list-item]
+
+
+def test_no_pictures_give_no_forms() -> None:
+    assert canonical_pictures([], spec=SPEC).shape == (0, 28, 28, 1)
