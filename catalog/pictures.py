@@ -81,7 +81,7 @@ def build_stored_picture(
     if pixels is None:
         pixels = to_rgb(data, target_size=THUMBNAIL_SIZE)
     sha256 = hashlib.sha256(data).hexdigest()
-    name = storage_name or f"pictures/{sha256[:2]}/{sha256[2:4]}/{sha256}.{extension}"
+    name = storage_name or f"pictures/{sha256[:2]}/{sha256}.{extension}"
     if not storage_name:
         _write_once(name, data)
     _write_once(thumbnail_name(sha256), _encode_thumbnail(pixels))
@@ -149,9 +149,10 @@ def read_media_picture(name: str) -> bytes:
         if default_storage.size(name) > MAX_FILE_BYTES:
             raise PictureError("too_large", f"expected at most {MAX_FILE_BYTES:,} bytes")
         with default_storage.open(name) as file:
-            return file.read()
+            data: bytes = file.read()
     except (OSError, SuspiciousFileOperation, ValueError) as error:
         raise PictureError("not_found", "the media storage has no such picture") from error
+    return data
 
 
 def _is_safe_name(name: str) -> bool:
@@ -208,5 +209,9 @@ def _write_new(path: str, content: bytes) -> None:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    with open(descriptor, "wb") as file:
-        file.write(content)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)

@@ -30,7 +30,7 @@ def origin(shared_origin) -> Iterator[ImageOrigin]:
 
 @pytest.fixture
 def make_fetcher(origin):
-    """Build fetchers that may reach the origin and nothing else, with short deadlines."""
+    """Build fetchers that may reach the origin and nothing else; a test of a deadline shortens it."""
     fetchers = []
 
     def build(**changes) -> Fetcher:
@@ -38,9 +38,9 @@ def make_fetcher(origin):
             "allowed_networks": build_networks([f"{ORIGIN_ADDRESS}/32"]),
             "allowed_ports": frozenset({origin.port}),
             "requests_per_second_per_host": 0.0,
-            "total_seconds": 0.5,
-            "connect_seconds": 0.4,
-            "read_seconds": 0.4,
+            "total_seconds": 10.0,
+            "connect_seconds": 10.0,
+            "read_seconds": 10.0,
             "most_bytes": MOST_BYTES,
             "lookup": name_server(),
         }

@@ -14,7 +14,9 @@ import threading
 import time
 
 import pytest
+from yarl import URL
 
+from catalog import fetching
 from catalog.decoding import PictureError, to_rgb
 from catalog.fetching import FetchError, FetchRequest
 from tests.catalog.fetching import MOST_BYTES, code_of, fetch_one, make_fetcher, name_server, origin, shared_origin
@@ -51,6 +53,13 @@ def test_forbidden_address_is_never_connected_to(make_fetcher, origin, host):
 
     assert code_of(outcome) == "url_blocked"
     assert not outcome.retryable
+
+
+def test_socket_is_guarded_even_for_a_url_that_nobody_checked(make_fetcher, origin, monkeypatch):
+    monkeypatch.setattr(fetching, "validate_url", lambda url, **_: URL(url))
+
+    assert code_of(fetch_one(make_fetcher(), origin.url("/1.jpg", host="127.0.0.1"))) == "url_blocked"
+    assert code_of(fetch_one(make_fetcher(), origin.url("/1.jpg", host="[::1]"))) == "url_blocked"
 
 
 # --- F25 to F29: names ------------------------------------------------------------------------------------------------
@@ -95,13 +104,13 @@ def test_name_without_address_is_retried_later(make_fetcher, origin):
 
 def test_resolver_that_never_answers_costs_the_deadline_only(make_fetcher, origin):
     release = threading.Event()
-    fetcher = make_fetcher(lookup=lambda *_: release.wait(30))
+    fetcher = make_fetcher(lookup=lambda *_: release.wait(30), total_seconds=0.5)
     started = time.monotonic()
 
     outcome = fetch_one(fetcher, origin.url("/1.jpg", host="shop.example"))
     fetcher.close()
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     release.set()
     assert (code_of(outcome), outcome.retryable) == ("timeout", True)
 
@@ -172,7 +181,7 @@ def test_redirect_to_itself_ends(make_fetcher, origin):
 def test_host_that_accepts_no_connection_times_out(make_fetcher, origin):
     with socket.create_server((ORIGIN_ADDRESS, 0), backlog=0) as listener:
         port = listener.getsockname()[1]
-        fetcher = make_fetcher(allowed_ports=frozenset({port}))
+        fetcher = make_fetcher(allowed_ports=frozenset({port}), connect_seconds=0.4, read_seconds=0.4)
         outcome = fetch_one(fetcher, f"http://{ORIGIN_ADDRESS}:{port}/1.jpg")
 
     assert (code_of(outcome), outcome.retryable) == ("timeout", True)
@@ -190,7 +199,7 @@ def test_host_that_listens_at_no_port_is_an_error(make_fetcher, origin):
 def test_tls_handshake_that_hangs_times_out(make_fetcher, origin):
     with socket.create_server((ORIGIN_ADDRESS, 0)) as listener:
         port = listener.getsockname()[1]
-        fetcher = make_fetcher(allowed_ports=frozenset({port}))
+        fetcher = make_fetcher(allowed_ports=frozenset({port}), connect_seconds=0.4, read_seconds=0.4)
         outcome = fetch_one(fetcher, f"https://{ORIGIN_ADDRESS}:{port}/1.jpg")
 
     assert (code_of(outcome), outcome.retryable) == ("timeout", True)
@@ -205,21 +214,21 @@ def test_slow_host_costs_the_deadline_and_no_more(make_fetcher, origin, answer):
     url = origin.serve("/1.jpg", answer)
     started = time.monotonic()
 
-    outcome = fetch_one(make_fetcher(), url)
+    outcome = fetch_one(make_fetcher(total_seconds=0.5), url)
 
     assert (code_of(outcome), outcome.retryable) == ("timeout", True)
-    assert 0.4 < time.monotonic() - started < 2
+    assert 0.4 < time.monotonic() - started < 5
 
 
 def test_deadline_counts_over_redirects(make_fetcher, origin):
     async def answer_late(request, writer):
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.6)
         writer.write(response(b"", status="302 Found", headers=f"Location: {request.path}0\r\n"))
 
     for path in ("/1", "/10", "/100"):
         origin.serve(path, answer_late)
 
-    assert code_of(fetch_one(make_fetcher(), origin.url("/1"))) == "timeout"
+    assert code_of(fetch_one(make_fetcher(total_seconds=1.0), origin.url("/1"))) == "timeout"
     assert origin.paths() == ["/1", "/10"]
 
 
@@ -257,12 +266,10 @@ def test_deadline_counts_over_redirects(make_fetcher, origin):
 )  # fmt: skip
 def test_bad_answer_has_a_code(make_fetcher, origin, answer, code, retryable):
     url = origin.serve("/1.jpg", answer)
-    started = time.monotonic()
 
-    outcome = fetch_one(make_fetcher(total_seconds=5.0, read_seconds=5.0), url)
+    outcome = fetch_one(make_fetcher(), url)
 
     assert (code_of(outcome), outcome.retryable) == (code, retryable)
-    assert time.monotonic() - started < 3
 
 
 def test_length_that_is_too_small_gives_a_truncated_picture(make_fetcher, origin):
@@ -439,7 +446,7 @@ def tls_port(tmp_path_factory):
 @pytest.mark.parametrize("host", [ORIGIN_ADDRESS, "other.example"], ids=["self-signed", "wrong host"])
 def test_certificate_must_be_trusted(make_fetcher, tls_port, host):
     names = name_server({"other.example": [ORIGIN_ADDRESS]})
-    fetcher = make_fetcher(allowed_ports=frozenset({tls_port}), lookup=names, total_seconds=5.0, connect_seconds=5.0)
+    fetcher = make_fetcher(allowed_ports=frozenset({tls_port}), lookup=names)
 
     outcome = fetch_one(fetcher, f"https://{host}:{tls_port}/1.jpg")
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def test_picture_is_stored_under_its_hash_with_a_thumbnail(media_root):
 
     stored = pictures.store_picture(image, data, etag='"1"', last_modified="Mon, 02 Nov 2026 10:00:00 GMT")
 
-    name = f"pictures/{sha256[:2]}/{sha256[2:4]}/{sha256}.jpg"
+    name = f"pictures/{sha256[:2]}/{sha256}.jpg"
     assert list_files(media_root) == [name, f"thumbnails/{sha256[:2]}/{sha256}.jpg"]
     assert (media_root / name).read_bytes() == data
     row = StoredPicture.objects.get()
@@ -137,10 +138,10 @@ def test_file_left_half_by_a_crash_is_written_again(media_root):
 
 
 def test_full_disk_leaves_no_part_of_a_file(media_root, monkeypatch):
-    def fail(_descriptor, _mode):
+    def fail(_descriptor, _content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pictures, "open", fail, raising=False)
+    monkeypatch.setattr(os, "write", fail)
 
     with pytest.raises(OSError, match="No space left"):
         pictures.build_stored_picture(Image(pk=1), make.jpeg())

