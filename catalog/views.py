@@ -37,8 +37,8 @@ def product_list(request: HttpRequest) -> HttpResponse:
         "statuses": [(value, label.capitalize()) for value, label in ProductLabel.Status.choices],
         "orderings": [
             ("id", "Oldest first"),
-            ("confidence", "Least confident first"),
-            ("-confidence", "Most confident first"),
+            ("confidence", "Least sure first"),
+            ("-confidence", "Most sure first"),
         ],
     }
     try:
