@@ -18,7 +18,9 @@ TINY_RECIPE = Recipe(
     batch_size=16,
     augmentation=NO_AUGMENTATION,
 )
-TINY_REQUEST = TrainingRequest(recipe=TINY_RECIPE, seed=7, command="train tiny", limit=80, backbone_weights="none")
+TINY_REQUEST = TrainingRequest(
+    recipe=TINY_RECIPE, seed=7, command="train tiny", limit=80, backbone_weights="none", name="tiny"
+)
 
 
 @pytest.fixture(scope="session")

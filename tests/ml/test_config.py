@@ -1,0 +1,77 @@
+"""Recipes and specifications."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from classifier.ml.config import (
+    DEFAULT_RECIPE,
+    RECIPES,
+    AugmentationSpec,
+    ConfigurationError,
+    PreprocessingSpec,
+    Recipe,
+    get_recipe,
+)
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_a_recipe_survives_the_manifest(name: str) -> None:
+    recipe = get_recipe(name)
+    assert recipe.name == name
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+
+
+def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match=f"out of {DEFAULT_RECIPE}.*received 'best'"):
+        get_recipe("best")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"network_size": 16}, "network_size from 32 to 224 pixels, received 16"),
+        ({"alpha": 0.4}, "alpha one of"),
+        ({"epochs": 0}, "at least 1 epoch, received 0"),
+        ({"batch_size": 1}, "batch_size of at least 2, received 1"),
+        ({"learning_rate": 0.0}, "positive learning_rate"),
+        ({"weight_decay": -0.1}, "weight_decay of 0 or more"),
+        ({"dropout": 1.0}, "dropout from 0 to below 1"),
+        ({"label_smoothing": 1.0}, "label_smoothing from 0 to below 1"),
+        ({"group_loss_weight": -1.0}, "group_loss_weight of 0 or more"),
+        ({"patience": 0}, "patience of at least 1 epoch"),
+        ({"name": ""}, "a recipe name"),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        dataclasses.replace(get_recipe(DEFAULT_RECIPE), **changes)
+
+
+@pytest.mark.parametrize("name", ["erase_share", "shop_share", "outlier_share"])
+def test_shares_lie_between_nothing_and_all(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} from 0 to 1, received 1.5"):
+        AugmentationSpec(**{name: 1.5})
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"size": 4}, "size from 8 to 224 pixels, received 4"),
+        ({"working_size": 20}, "working_size from 28 to 1024 pixels, received 20"),
+        ({"distance_floor": 0}, "distance_floor from 1 to 255"),
+        ({"object_share": 1.0}, "object_share from 0 to 1"),
+    ],
+)
+def test_a_preprocessing_that_cannot_work_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        PreprocessingSpec(**changes)
+
+
+def test_fields_that_are_missing_or_unknown_are_named() -> None:
+    with pytest.raises(ConfigurationError, match="received size"):
+        PreprocessingSpec.from_json({"size": 28})
+    with pytest.raises(ConfigurationError, match="colour"):
+        Recipe.from_json({**get_recipe(DEFAULT_RECIPE).to_json(), "colour": True})
