@@ -99,7 +99,7 @@ def _canonical_form(picture: Picture, *, spec: PreprocessingSpec) -> NDArray[np.
     value, mask = _find_object(pixels, spec=spec)
     if mask.sum() < max(1.0, spec.object_share * mask.size):
         return np.zeros((spec.size, spec.size), dtype=np.uint8)
-    box, scale = _bounding_box(mask), max(picture.shape[:2]) / max(pixels.shape[:2])
+    box, scale = _bounding_box(mask), max(picture.shape[:2]) / max(mask.shape)
     if scale > 1 and max(box[1] - box[0], box[3] - box[2]) < _SMALL_OBJECT * max(mask.shape):
         # A small object has lost detail that the picture still has: look again, closer.
         closer = _cut_with_margin(picture, box=box, scale=scale)
@@ -114,13 +114,14 @@ def _find_object(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """How much each pixel differs from the background in lightness, float32[H, W], and which belong to the object.
 
-    The difference is 0 outside the object and the pixel around it.
+    ``pixels`` is float32[3, H, W] in 0..255. The difference is 0 outside the object and the pixel around it.
     """
     background, noise = _estimate_background(pixels)
-    difference = pixels - background
-    distance = np.abs(difference).max(axis=2)
+    red, green, blue = difference = pixels - background
+    distance = np.maximum(np.maximum(np.abs(red), np.abs(green)), np.abs(blue))
     mask = _object_mask(distance, threshold=max(float(spec.distance_floor), 4.0 * noise))
-    return np.abs(difference @ _LIGHTNESS_WEIGHTS) * ndimage.binary_dilation(mask), mask
+    lightness = np.abs(np.tensordot(_LIGHTNESS_WEIGHTS, difference, axes=1))
+    return lightness * ndimage.binary_dilation(mask), mask
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
@@ -140,47 +141,57 @@ def _cut_with_margin(picture: Picture, *, box: tuple[int, int, int, int], scale:
 
 
 def _reduced(picture: Picture, *, longest_side: int) -> NDArray[np.float32]:
-    """The picture as float32[H, W, 3] in 0..255 with its longest side reduced to at most ``longest_side`` pixels."""
-    if picture.ndim == 2:
-        picture = np.repeat(picture[:, :, None], 3, axis=2)
+    """The picture as float32[3, H, W] in 0..255 with its longest side reduced to at most ``longest_side`` pixels."""
     height, width = picture.shape[:2]
     scale = longest_side / max(height, width)
     if scale < 1:
         target = (max(1, round(width * scale)), max(1, round(height * scale)))
-        picture = np.asarray(Image.fromarray(picture).resize(target, Image.Resampling.BOX))
-    return picture.astype(np.float32)
+        picture = np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize(target, Image.Resampling.BOX))
+    planes = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
+    return np.broadcast_to(planes, (3, *picture.shape[:2])).astype(np.float32)
 
 
 def _estimate_background(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """The background's colour at every pixel, float32[H, W, 3], and its noise (median distance, 0..255).
+    """The background's colour at every pixel, float32[3, H, W], and its noise (median distance, 0..255).
 
     The most frequent colour of the border is taken for the background, so that an object may touch the frame on
     several sides; a plane through the border pixels of about that colour follows a slow change of light.
     """
-    height, width = pixels.shape[:2]
-    rows, columns = np.mgrid[0:height, 0:width]
-    design = np.stack(
-        [np.ones((height, width)), rows / max(1, height - 1) - 0.5, columns / max(1, width - 1) - 0.5], axis=-1
-    ).astype(np.float32)
+    height, width = pixels.shape[1:]
+    rows = np.linspace(-0.5, 0.5, height, dtype=np.float32)
+    columns = np.linspace(-0.5, 0.5, width, dtype=np.float32)
     thickness = max(1, min(height, width) // 40)
-    frame = np.ones((height, width), dtype=bool)
-    if height > 2 * thickness and width > 2 * thickness:
-        frame[thickness:-thickness, thickness:-thickness] = False
-    border, border_design = pixels[frame], design[frame]
+    border = _frame_pixels(pixels, thickness=thickness)
+    row, column = np.broadcast_to(rows[:, None], (height, width)), np.broadcast_to(columns, (height, width))
+    design = np.ones((3, border.shape[1]), dtype=np.float32)
+    design[1:] = _frame_pixels(np.stack([row, column]), thickness=thickness)
 
-    bins = (border // 32).astype(np.int64) @ np.array([64, 8, 1])
-    colour = np.median(border[bins == np.bincount(bins).argmax()], axis=0)
-    near = np.abs(border - colour).max(axis=1) <= _BACKGROUND_TOLERANCE
+    bins = np.array([64, 8, 1]) @ (border // 32).astype(np.int64)
+    colour = np.median(border[:, bins == np.bincount(bins).argmax()], axis=1)
+    near = np.abs(border - colour[:, None]).max(axis=0) <= _BACKGROUND_TOLERANCE
+    # One row of coefficients for each channel: its colour in the middle, and its change along rows and columns.
     coefficients = np.zeros((3, 3), dtype=np.float32)
-    coefficients[0] = np.median(border[near], axis=0)
+    coefficients[:, 0] = np.median(border[:, near], axis=1)
     if near.sum() >= 16 and near.mean() >= 0.5:
         # A plane needs pixels on more than one side; below half of the border it would be led by a corner.
-        coefficients = np.linalg.lstsq(border_design[near], border[near], rcond=None)[0].astype(np.float32)
-        near = np.abs(border - border_design @ coefficients).max(axis=1) <= _BACKGROUND_TOLERANCE
-    residual = np.abs(border - border_design @ coefficients).max(axis=1)
+        fitted = np.linalg.lstsq(design[:, near].T, border[:, near].T, rcond=None)[0]
+        coefficients = fitted.T.astype(np.float32)
+        near = np.abs(border - coefficients @ design).max(axis=0) <= _BACKGROUND_TOLERANCE
+    residual = np.abs(border - coefficients @ design).max(axis=0)
     noise = float(np.median(residual[near])) if near.any() else 0.0
-    background: NDArray[np.float32] = np.clip(design @ coefficients, 0.0, 255.0)
-    return background, noise
+    middle, along_rows, along_columns = (coefficients[:, index, None, None] for index in range(3))
+    background = middle + along_rows * rows[:, None] + along_columns * columns
+    return np.clip(background, 0.0, 255.0, out=background), noise
+
+
+def _frame_pixels(planes: NDArray[np.float32], *, thickness: int) -> NDArray[np.float32]:
+    """The pixels within ``thickness`` of the frame, float32[C, pixels] for float32[C, H, W]."""
+    height, width = planes.shape[1:]
+    if height <= 2 * thickness or width <= 2 * thickness:
+        return planes.reshape(len(planes), -1)
+    inner = planes[:, thickness : height - thickness]
+    parts = (planes[:, :thickness], planes[:, -thickness:], inner[:, :, :thickness], inner[:, :, -thickness:])
+    return np.concatenate([part.reshape(len(planes), -1) for part in parts], axis=1)
 
 
 def _object_mask(distance: NDArray[np.float32], *, threshold: float) -> NDArray[np.bool_]:
