@@ -29,8 +29,8 @@ class DemoSummary:
 def build_demo_summary(run: LabellingRun, *, seconds: float) -> DemoSummary:
     """Sum up what the run's model version says of the catalogue; `seconds` is what labelling took just now."""
     newest = Classification.objects.newest().filter(model_version=run.model_version)
-    rows = newest.values_list("group").annotate(Count("pk"), Count("pk", filter=Q(abstained=True)))
-    counts = {group: (number, abstained) for group, number, abstained in rows}
+    rows = newest.values_list("group").annotate(number=Count("pk"), unsure=Count("pk", filter=Q(abstained=True)))
+    counts = {group: (number, unsure) for group, number, unsure in rows}
     true_garments = read_true_garments()
     sure = newest.filter(abstained=False, image__url__in=list(true_garments)).values_list("image__url", "group")
     right = [GROUP_OF_GARMENT[true_garments[url]] == group for url, group in sure]
