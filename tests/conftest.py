@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start what the run needs and name it in the environment before Django reads its settings."""
     config.addinivalue_line("markers", "postgresql: the test needs PostgreSQL; skipped on SQLite")
     config.addinivalue_line("markers", "redis: the test needs a Redis server; skipped on the file-system broker")
-    if hasattr(config, "workerinput") or config.option.help or config.option.version:
+    if config.option.help or config.option.version:
         return
     if django_settings.configured:
         raise pytest.UsageError("expected DJANGO_SETTINGS_MODULE to be unset: the test servers must start before it")
@@ -53,15 +53,6 @@ def _provide(config: pytest.Config, variable: str, *, start: Any) -> None:
         url = server.url
     if url and url != "sqlite://":
         os.environ[variable] = url
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes(specs: list[Any]) -> None:
-    """Give every worker process a folder and a Redis database of its own; its test database gets a suffix anyway."""
-    for number, spec in enumerate(specs, start=1):
-        spec.env["VAR_DIR"] = str(Path(os.environ["VAR_DIR"]) / spec.id)
-        if "REDIS_URL" in os.environ:
-            spec.env["REDIS_URL"] = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,15 @@ def test_http_clients_are_imported_where_they_may_be():
 
     assert found <= ALLOWED_HTTP_CLIENTS
     assert ("catalog/fetching.py", "aiohttp") in found
+
+
+def test_requirements_name_what_is_imported():
+    imported = {name.split(".")[0] for path in list_files(*PRODUCT) for name in list_imports(path)}
+    distributions = packages_distributions()
+    needed = {distributions[name][0].lower() for name in imported - sys.stdlib_module_names - set(PRODUCT)}
+    lines = (REPOSITORY / "requirements.txt").read_text().splitlines()
+
+    assert needed <= {line.split("==")[0] for line in lines}
 
 
 @pytest.mark.parametrize("name", ["pickle", "cPickle", "dill", "joblib", "shelve", "marshal"])
