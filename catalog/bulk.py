@@ -13,15 +13,15 @@ def insert_rows(model: type[models.Model], *, fields: Sequence[str], rows: Itera
     PostgreSQL gets them by COPY, which took the rows of 20,000 products 5 times as fast as `bulk_create` (0.86 s for
     80,000 rows, against 4.3 s); SQLite by one prepared statement. Values are ids, numbers, texts without NUL, and None.
     """
-    columns = [model._meta.get_field(field).column for field in fields]
+    column_of = {field.name: str(field.column) for field in model._meta.concrete_fields}
     table = connection.ops.quote_name(model._meta.db_table)
-    names = ", ".join(connection.ops.quote_name(column) for column in columns)
+    names = ", ".join(connection.ops.quote_name(column_of[field]) for field in fields)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             text = "".join("\t".join(map(_copy_cell, row)) + "\n" for row in rows)
             cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN", io.StringIO(text))
         else:
-            marks = ", ".join(["%s"] * len(columns))
+            marks = ", ".join(["%s"] * len(fields))
             cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(rows))  # noqa: S608
 
 

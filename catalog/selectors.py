@@ -44,10 +44,11 @@ def find_stored_products(ids: Collection[int]) -> dict[int, StoredProduct]:
         product.has_gaps = product.has_gaps or image_index != len(product.images)
         product.images.append(url)
     descriptions = ProductDescription.objects.filter(product__in=products).order_by("pk")
-    for product_id, country_code, *row in descriptions.values_list(
+    for product_id, country_code, id, original_text, translated_text in descriptions.values_list(
         "product_id", "country_code", "pk", "original_text", "translated_text"
     ):
-        products[product_id].descriptions.setdefault(country_code.lower(), StoredDescription(*row))
+        description = StoredDescription(id=id, original_text=original_text, translated_text=translated_text)
+        products[product_id].descriptions.setdefault(country_code.lower(), description)
     return products
 
 

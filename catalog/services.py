@@ -1,6 +1,6 @@
 """Writes that touch several of the catalogue's tables: the import of a catalogue."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
@@ -54,20 +54,18 @@ def import_catalog(
     *,
     dry_run: bool = False,
     progress: Callable[[ImportReport], None] | None = None,
-    on_pictures_changed: Callable[[Sequence[int]], None] | None = None,
 ) -> ImportReport:
     """Bring the catalogue to what `rows` say and return what was done; a refused row is reported, the rest imported.
 
     Each batch is one transaction, so an import that dies leaves whole batches, and running it again ends in the same
     state. Importing the same rows twice changes nothing. With `dry_run` nothing is written and the counts are those
-    that the import would have had. `progress` gets the report after every batch; `on_pictures_changed` gets, inside the
-    batch's transaction, the ids of products that are new or whose images changed.
+    that the import would have had. `progress` gets the report after every batch.
     """
     report = ImportReport(dry_run=dry_run)
     with SeenProducts() as seen:
         for batch in _split_batches(rows, report=report):
             with nullcontext() if dry_run else transaction.atomic():
-                _import_batch(batch, seen=seen, report=report, on_pictures_changed=on_pictures_changed)
+                _import_batch(batch, seen=seen, report=report)
             if progress:
                 progress(report)
     report.errors.sort(key=lambda error: error.line)
@@ -91,13 +89,7 @@ def _split_batches(rows: Iterable[ProductRecord | RowError], *, report: ImportRe
         yield batch
 
 
-def _import_batch(
-    batch: list[ProductRecord],
-    *,
-    seen: SeenProducts,
-    report: ImportReport,
-    on_pictures_changed: Callable[[Sequence[int]], None] | None,
-) -> None:
+def _import_batch(batch: list[ProductRecord], *, seen: SeenProducts, report: ImportReport) -> None:
     if not report.dry_run:
         _take_turns()
     stored = find_stored_products({record.id for record in batch if record.id is not None})
@@ -106,9 +98,6 @@ def _import_batch(
     needed = [change for change in changes if change.is_needed]
     if not report.dry_run:
         write_changes(needed)
-        pictured = [change.product.pk for change in needed if change.changes_images or change.stored is None]
-        if on_pictures_changed and pictured:
-            on_pictures_changed(pictured)
     # An automatic id counts as named by the file as well, so that no later row with that id takes the product over.
     seen.add((change.product.pk, content_digest(change.record)) for change in changes if change.product.pk is not None)
     created = sum(change.stored is None for change in changes)
@@ -164,6 +153,7 @@ def _build_keys(record: ProductRecord, *, stored: Mapping[int, StoredProduct]) -
     """Return the keys of the id (again of the content where there is none), and of the content with and without id."""
     images = record.images
     if images is None:
-        images = tuple(stored[record.id].images) if record.id in stored else ()
+        product = stored.get(record.id) if record.id is not None else None
+        images = tuple(product.images) if product else ()
     with_id, without_id = (content_key(record.title, images=images, with_id=with_id) for with_id in (True, False))
     return record.id or without_id, with_id, without_id

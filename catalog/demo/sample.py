@@ -70,8 +70,8 @@ def write_sample(sample: DemoSample, *, folder: Path) -> None:
     rows = -(-len(sample.pictures) // PICTURES_PER_ROW)
     sheet = np.zeros((rows * PICTURES_PER_ROW, PICTURE_SIDE, PICTURE_SIDE), dtype=np.uint8)
     sheet[: len(sample.pictures)] = sample.pictures
-    sheet = sheet.reshape(rows, PICTURES_PER_ROW, PICTURE_SIDE, PICTURE_SIDE).transpose(0, 2, 1, 3)
-    image = Image.fromarray(np.ascontiguousarray(sheet).reshape(rows * PICTURE_SIDE, PICTURES_PER_ROW * PICTURE_SIDE))
+    in_rows = sheet.reshape(rows, PICTURES_PER_ROW, PICTURE_SIDE, PICTURE_SIDE).transpose(0, 2, 1, 3)
+    image = Image.fromarray(in_rows.reshape(rows * PICTURE_SIDE, PICTURES_PER_ROW * PICTURE_SIDE))
     image.save(folder / PICTURES_FILE, optimize=True)
     lines = [json.dumps(product, ensure_ascii=False, separators=(",", ":")) + "\n" for product in sample.products]
     (folder / CATALOGUE_FILE).write_text("".join(lines), encoding="utf-8")

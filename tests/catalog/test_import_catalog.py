@@ -8,7 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from catalog.models import Image, Product
-from catalog.services import KEPT_ERRORS, import_catalog
+from catalog.services import KEPT_ERRORS
+from classifier.models import ProductLabel
 from tests.catalog.importing import Importer, counts, is_empty, read_catalogue
 from tests.factories import create_description, create_product
 
@@ -319,20 +320,13 @@ def test_unknown_format_is_bad_usage(tmp_path):
         call_command("import_catalog", "catalogue.xml", "--format", "xml")
 
 
-def test_products_whose_pictures_changed_are_told_once_per_batch():
-    from catalog.records import ProductRecord
+def test_label_of_a_picture_that_is_no_longer_first_goes(importer):
+    product = create_product("Hat", id=3, images=["old.png"])
+    image = product.product_images.get().image
+    ProductLabel.objects.create(product=product, image=image, status=ProductLabel.Status.FAILED)
 
-    create_product("Same", id=1, images=["a.png"])
-    create_product("Retitled", id=2, images=["a.png"])
-    create_product("Reordered", id=3, images=["a.png", "b.png"])
-    records = [
-        ProductRecord(line=1, id=1, title="Same", images=("a.png",), descriptions={}),
-        ProductRecord(line=2, id=2, title="New title", images=None, descriptions={"us": ("text", None)}),
-        ProductRecord(line=3, id=3, title="Reordered", images=("b.png", "a.png"), descriptions={}),
-        ProductRecord(line=4, id=4, title="New", images=None, descriptions={}),
-    ]
-    told: list[list[int]] = []
+    importer.run([{"id": 3, "title": "Hat", "images": ["new.png", "old.png"]}], dry_run=True)
+    assert ProductLabel.objects.filter(product=product).exists()
+    importer.run([{"id": 3, "title": "Hat", "images": ["new.png", "old.png"]}])
 
-    import_catalog(records, on_pictures_changed=lambda ids: told.append(sorted(ids)))
-
-    assert told == [[3, 4]]
+    assert not ProductLabel.objects.exists()

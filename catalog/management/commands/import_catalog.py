@@ -5,13 +5,14 @@ import json
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from typing import Any
+from typing import Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from catalog.importing import FORMATS, SourceError, detect_format, read_records
 from catalog.services import ImportReport, import_catalog
+from classifier.services import refresh_stale_product_labels
 
 _PLAIN_PROGRESS_SECONDS = 10.0
 _TERMINAL_PROGRESS_SECONDS = 0.2
@@ -58,6 +59,9 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
                     dry_run=options["dry_run"],
                     progress=_Progress(self.stderr) if show_progress else None,
                 )
+            if not options["dry_run"]:
+                # A product's label is that of its first picture, which may be another now.
+                refresh_stale_product_labels()
         except OSError as error:
             raise CommandError(f"expected a readable file {options['file']!r}: {error.strerror or error}") from error
         except SourceError as error:
@@ -73,7 +77,8 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
             raise CommandError(f"{report.refused:,} rows were refused, the others imported")
 
     def _open(self, name: str) -> io.BufferedReader:
-        return sys.stdin.buffer if name == "-" else open(name, "rb")
+        # Both are buffered readers; their declared types say less.
+        return cast(io.BufferedReader, sys.stdin.buffer if name == "-" else open(name, "rb"))
 
     def _print(self, report: ImportReport, *, seconds: float, as_json: bool) -> None:
         left_out = report.refused - len(report.errors)
