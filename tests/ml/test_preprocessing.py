@@ -71,6 +71,15 @@ def test_the_object_is_bright_on_black_whatever_the_picture(
     assert form[:, 22:].max() == 0
 
 
+def test_a_garment_that_differs_in_colour_alone_is_seen() -> None:
+    # Both colours have the same lightness, 120.
+    page = to_page(240, 240, colour=(120, 120, 120))
+    page[60:180, 90:150] = (255, 61, 70)
+    form = canonical_pictures([page], spec=SPEC)[0, :, :, 0]
+    assert form[:, 10:18].min() >= 200
+    assert form[:, :6].max() == 0
+
+
 def test_a_slow_change_of_light_is_no_object() -> None:
     ramp = np.linspace(235, 195, 240).astype(np.uint8)
     page = np.repeat(np.repeat(ramp[:, None, None], 240, axis=1), 3, axis=2)
