@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from catalog.demo.catalogue import read_true_garments
 from django.db.models import Count, Q
 from rich.table import Table
 
+from catalog.demo.catalogue import read_true_garments
 from classifier.ml.labels import GROUP_OF_GARMENT, GROUPS
 from classifier.models import Classification, LabellingRun, LabelTask
 
@@ -46,7 +46,7 @@ def build_demo_summary(run: LabellingRun, *, seconds: float) -> DemoSummary:
 
 def build_summary_table(summary: DemoSummary) -> Table:
     """Return the summary as a table for the terminal."""
-    table = Table(title="Pictures by group", title_justify="left", show_footer=True)
+    table = Table(show_footer=True)
     images = sum(number for number, _ in summary.groups.values())
     abstained = sum(number for _, number in summary.groups.values())
     table.add_column("Group", footer="All")
@@ -54,6 +54,11 @@ def build_summary_table(summary: DemoSummary) -> Table:
     table.add_column("Not sure", justify="right", footer=f"{abstained:,}")
     for group, (number, unsure) in summary.groups.items():
         table.add_row(group, f"{number:,}", f"{unsure:,}")
+    return table
+
+
+def list_summary_lines(summary: DemoSummary) -> list[str]:
+    """Return what the table does not say: failures, the rate, and how many labels are right."""
     lines = [f"Failed: {summary.failed:,}"]
     if summary.labelled_now:
         rate = summary.labelled_now / summary.seconds
@@ -65,6 +70,4 @@ def build_summary_table(summary: DemoSummary) -> Table:
             f"Right group, of {summary.sure:,} pictures it was sure of: {summary.right:,} "
             f"({summary.right / summary.sure:.1%})"
         )
-    table.caption = "\n".join(lines)
-    table.caption_justify = "left"
-    return table
+    return lines

@@ -32,7 +32,7 @@ def file_broker_options(folder: Path) -> dict[str, str | bool | float]:
         "data_folder_in": str(messages),
         "data_folder_out": str(messages),
         "control_folder": str(control),
-        # Seconds between two looks at an empty folder; the transport's own 1 s would leave workers idle between batches.
+        # Seconds between two looks at an empty folder; with the transport's own 1 s workers idle between batches.
         "polling_interval": 0.1,
         "store_processed": False,
     }

@@ -122,6 +122,8 @@ STORAGES: dict[str, dict[str, Any]] = {
 }
 # Trained and registered artefacts; each version is a folder of its own that never changes.
 ARTEFACTS_DIR = Path(env.str("ARTEFACTS_DIR", default=str(VAR_DIR / "artefacts")))
+# What `explore_dataset` found; until it ran here, the page Data shows what comes with the product.
+EXPLORATION_DIR = VAR_DIR / "exploration"
 ARTEFACT_KEY = env.str("ARTEFACT_KEY", default="")
 BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")
 

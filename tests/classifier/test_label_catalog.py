@@ -31,7 +31,7 @@ def test_json_is_one_document_on_standard_output(capsys: pytest.CaptureFixture[s
 
 
 def test_without_an_active_version_it_names_the_command_to_run() -> None:
-    with pytest.raises(CommandError, match="manage.py register_model_version .* --activate"):
+    with pytest.raises(CommandError, match=r"manage\.py register_model_version .* --activate"):
         call_command("label_catalog")
     assert not LabellingRun.objects.exists()
 

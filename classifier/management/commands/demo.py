@@ -7,14 +7,14 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
-from catalog.demo.catalogue import load_demo_catalogue
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
-from classifier.demo_summary import build_demo_summary, build_summary_table
+from catalog.demo.catalogue import load_demo_catalogue
+from classifier.demo_summary import build_demo_summary, build_summary_table, list_summary_lines
 from classifier.dispatch import start_labelling_run
 from classifier.management.progress import wait_for_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactError
@@ -107,7 +107,9 @@ class Command(BaseCommand):
             wait_for_run(run, stream=stream)
         run.refresh_from_db()
         summary = build_demo_summary(run, seconds=time.monotonic() - started_at)
-        Console(file=self.stdout._out).print(build_summary_table(summary))
+        Console(file=self.stdout, highlight=False).print(build_summary_table(summary))
+        for line in list_summary_lines(summary):
+            self.stdout.write(line)
 
     def serve(self, *, port: str) -> None:
         """Serve the site until Ctrl-C."""

@@ -59,4 +59,3 @@ class Command(BaseCommand):
         )
         for code, number in errors.items():
             self.stdout.write(f"  {number:>8}  {code}")
-

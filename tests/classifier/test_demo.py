@@ -1,0 +1,95 @@
+"""The demo, from an empty database to labelled pictures, with a real worker process."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from django.conf import settings as django_settings
+
+from classifier.demo_summary import DemoSummary, list_summary_lines
+
+
+def run_demo(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as `make demo` does: embedded, everything it writes below `folder`."""
+    result = subprocess.run(
+        [sys.executable, "manage.py", "demo"],
+        cwd=django_settings.BASE_DIR,
+        env=embedded_environment(folder, DEMO_SERVE="0", **variables),
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+def embedded_environment(folder: Path, **variables: str) -> dict[str, str]:
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL", "MEDIA_ROOT")
+    }
+    return {**kept, "DJANGO_SETTINGS_MODULE": "config.settings.base", "VAR_DIR": str(folder), **variables}
+
+
+def test_the_demo_labels_its_catalogue_once_and_mostly_right(tmp_path: Path) -> None:
+    first = run_demo(tmp_path).stdout
+    assert re.search(r"sign in at /admin/ as admin with the password \S{12,}", first)
+    assert "360 products created" in first
+    assert re.search(r"Labelled now: 602 in .* images per second", first)
+    sure, right = re.search(r"of (\d+) pictures it was sure of: (\d+)", first).groups()
+    assert int(sure) > 500
+    assert int(right) / int(sure) >= 0.97
+
+    second = run_demo(tmp_path).stdout
+    assert "password" not in second
+    assert "0 products created, 0 changed, 360 unchanged" in second
+    assert "Labelled now: nothing, every picture had its label" in second
+
+    port = find_free_port()
+    site = subprocess.Popen(
+        [sys.executable, "manage.py", "demo"],
+        cwd=django_settings.BASE_DIR,
+        env=embedded_environment(tmp_path, PORT=port),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        page = read_when_up(f"http://127.0.0.1:{port}/api/v1/products/?group=Bags")
+        assert '"group":"Bags"' in page
+        assert "/thumbnails/" in read_when_up(f"http://127.0.0.1:{port}/")
+        assert "<title>Log in | Fashion catalogue</title>" in read_when_up(f"http://127.0.0.1:{port}/admin/")
+    finally:
+        site.send_signal(signal.SIGINT)
+        assert site.wait(timeout=60) == 0
+
+
+def find_free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def read_when_up(url: str) -> str:
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.read().decode()
+        except OSError:
+            assert time.monotonic() < deadline, url
+            time.sleep(0.3)
+
+
+def test_the_summary_says_what_was_done_now() -> None:
+    summary = DemoSummary(groups={}, failed=2, labelled_now=30, seconds=1.5, sure=4, right=3)
+    assert list_summary_lines(summary) == [
+        "Failed: 2",
+        "Labelled now: 30 in 1.5 s, 20 images per second",
+        "Right group, of 4 pictures it was sure of: 3 (75.0%)",
+    ]
