@@ -3,7 +3,7 @@
 import logging
 from functools import partial
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
@@ -28,7 +28,7 @@ def start_labelling_run(
     images: QuerySet[Image] | None = None,
     relabel: bool = False,
     limit: int | None = None,
-    user: AbstractBaseUser | None = None,
+    user: User | None = None,
     idempotency_key: str | None = None,
 ) -> LabellingRun:
     """Start a run over `images` (None: all of them) with the active model version; saved, and sent on commit.
@@ -112,7 +112,7 @@ def start_training_run(
     epochs: int | None = None,
     limit: int | None = None,
     activate: bool = False,
-    user: AbstractBaseUser | None = None,
+    user: User | None = None,
 ) -> TrainingRun:
     """Queue a training for a worker of the training queue; saved, and sent on commit."""
     with transaction.atomic():

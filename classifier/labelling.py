@@ -126,9 +126,9 @@ def _build_request(image: Image) -> fetching.FetchRequest:
     return fetching.FetchRequest(image.url, etag=stored.etag, last_modified=stored.last_modified)
 
 
-def _read_answer(image: Image, answer: "fetching.FetchResult | fetching.FetchError") -> PictureContent | Failed:
+def _read_answer(image: Image, answer: fetching.FetchResult | fetching.FetchError) -> PictureContent | Failed:
     if isinstance(answer, fetching.FetchError):
         return Failed(answer.code, retryable=answer.retryable, retry_after_seconds=answer.retry_after_seconds)
-    if answer.not_modified:
+    if answer.data is None:  # not modified since we stored it
         return _read_stored(image) or Failed("not_found", retryable=True)
     return PictureContent(answer.data, etag=answer.etag, last_modified=answer.last_modified)

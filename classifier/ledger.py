@@ -22,6 +22,7 @@ from django.db.models.functions import Coalesce, Now
 from classifier.ml.labels import GARMENTS
 from classifier.ml.types import Prediction
 from classifier.models import Classification, LabellingRun, LabelTask
+from classifier.querysets import LabelTaskQuerySet
 from classifier.services import lock_images, refresh_product_labels
 
 State = LabelTask.State
@@ -179,7 +180,7 @@ def sweep_expired_leases() -> int:
     return _give_back_crashed(LabelTask.objects.lease_expired())
 
 
-def _give_back_crashed(tasks: "LabelTask.objects") -> int:
+def _give_back_crashed(tasks: LabelTaskQuerySet) -> int:
     """Count a crash for each task: back to work, or given up with `worker_crash` when it was the last one allowed."""
     with transaction.atomic():
         found = list(

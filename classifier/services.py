@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
@@ -19,7 +19,7 @@ class ReviewError(ValueError):
     """A review that names an unknown group or a garment of another group."""
 
 
-def record_review(image: Image, *, group: str, garment: str = "", reviewer: AbstractBaseUser, note: str = "") -> Review:
+def record_review(image: Image, *, group: str, garment: str = "", reviewer: User, note: str = "") -> Review:
     """Save a person's label for a picture; it wins over every machine from now on.
 
     Raises `ReviewError` for a group or garment that does not exist, or a garment of another group; nothing is written.

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 class SweepStep(bootsteps.StartStopStep):
     """Runs `classifier.dispatch.sweep` every LABELLING_SWEEP_SECONDS for as long as the worker lives."""
 
-    requires = {"celery.worker.components:Timer"}
+    requires = ("celery.worker.components:Timer",)
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)

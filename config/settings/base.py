@@ -167,7 +167,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "labelling"
-CELERY_TASK_QUEUES = {"labelling": {}, "training": {}}
+CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {"labelling": {}, "training": {}}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {
     "classifier.tasks.label_batch_task": {"queue": "labelling"},

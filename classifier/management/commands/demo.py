@@ -5,7 +5,7 @@ import secrets
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from typing import Any
+from typing import IO, Any, cast
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -107,7 +107,7 @@ class Command(BaseCommand):
             wait_for_run(run, stream=stream)
         run.refresh_from_db()
         summary = build_demo_summary(run, seconds=time.monotonic() - started_at)
-        Console(file=self.stdout, highlight=False).print(build_summary_table(summary))
+        Console(file=cast(IO[str], self.stdout), highlight=False).print(build_summary_table(summary))
         for line in list_summary_lines(summary):
             self.stdout.write(line)
 
