@@ -117,7 +117,7 @@ def train(
         mean=float(parts["train"].pictures.mean()),
         standard_deviation=max(1.0, float(parts["train"].pictures.std())),
     )
-    network = training.build_seeded_network(spec, seed=request.seed, weights=weights)
+    network = training.build_seeded_network(spec, seed=request.seed, weights=weights, frozen=recipe.trainable == "head")
     result = training.fit(
         network,
         recipe=recipe,

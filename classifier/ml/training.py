@@ -60,15 +60,19 @@ class TrainingResult:
     seconds: float
 
 
-def build_seeded_network(spec: NetworkSpec, *, seed: int, weights: BackboneWeights | None) -> keras.Model:
+def build_seeded_network(
+    spec: NetworkSpec, *, seed: int, weights: BackboneWeights | None, frozen: bool = False
+) -> keras.Model:
     """A network ready to be trained; everything random in it and in its training's dropout follows from the seed.
 
-    Raises ``BackboneWeightsError`` when ``weights`` do not fit; None starts from random weights.
+    A ``frozen`` backbone keeps its weights and its statistics. Raises ``BackboneWeightsError`` when ``weights`` do not
+    fit; None starts from random weights.
     """
     keras.utils.set_random_seed(seed)
     backbone = build_backbone(spec)
     if weights is not None:
         load_backbone_weights(backbone, weights=weights)
+    backbone.trainable = not frozen
     return build_network(spec, backbone=backbone)
 
 

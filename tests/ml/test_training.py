@@ -121,6 +121,17 @@ def test_the_rate_rises_and_falls_once() -> None:
     assert factors[peak:] == sorted(factors[peak:], reverse=True)
 
 
+def test_a_frozen_backbone_keeps_weights_and_statistics() -> None:
+    spec = NetworkSpec(input_size=28, network_size=32, alpha=0.35, dropout=0.2, mean=70.0, standard_deviation=90.0)
+    network = build_seeded_network(spec, seed=1, weights=None, frozen=True)
+    learning = ["logits/bias", "logits/kernel", "projection/bias", "projection/kernel"]
+    assert sorted(variable.path for variable in network.trainable_variables) == learning
+    before = named_weights(network)
+    network(TRAIN.pictures[:16], training=True)
+    for name, value in named_weights(network).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
 def test_the_seed_decides_random_weights() -> None:
     spec = NetworkSpec(input_size=28, network_size=32, alpha=0.35, dropout=0.2, mean=70.0, standard_deviation=90.0)
     first, again, other = (build_seeded_network(spec, seed=seed, weights=None) for seed in (1, 1, 2))
