@@ -61,8 +61,8 @@ def import_catalog(
     state. Importing the same rows twice changes nothing. With `dry_run` nothing is written and the counts are those
     that the import would have had. `progress` gets the report after every batch.
 
-    Both hold as long as no row names by id what the database drew for a row of the same file without one; in a file that
-    mixes the two, ids belong above those that are drawn.
+    Both hold as long as no row names by id what the database drew for a row of the same file without one; in a file
+    that mixes the two, ids belong above those that are drawn.
     """
     report = ImportReport(dry_run=dry_run)
     with SeenProducts() as seen:
