@@ -175,9 +175,9 @@ def describe_label_errors(report: ReportParts) -> Section:
     for number in range(min(_GALLERY_SUSPECTS, len(suspects.indices))):
         given, predicted = GARMENTS[suspects.given[number]], GARMENTS[suspects.predicted[number]]
         lines = [
-            f"Given: {given}, {percent(suspects.given_probability[number], digits=0)}",
-            f"Predicted: {predicted}, {percent(suspects.predicted_probability[number], digits=0)}",
-            f"Training {suspects.indices[number]}",
+            f"Given: {given}",
+            f"Predicted: {predicted}",
+            f"Training {suspects.indices[number]}, {percent(suspects.predicted_probability[number])}",
         ]
         items.append(
             {"tiles": [report.picture(int(suspects.indices[number]), sheet="label-errors.png")], "lines": lines}
@@ -203,7 +203,8 @@ def describe_label_errors(report: ReportParts) -> Section:
         ),
         "galleries": [
             {
-                "title": f"Most certain across groups: {len(items)} of {len(suspects.indices):,}",
+                "title": f"Most certain across groups, with the probability of the prediction: {len(items)} of "
+                f"{len(suspects.indices):,}",
                 "kind": "pictures",
                 "items": items,
             }
