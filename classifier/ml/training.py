@@ -138,12 +138,11 @@ def one_cycle_factor(share: float) -> float:
 
 def predict_logits(network: keras.Model, *, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The network's logits in inference mode, float32[N, 10]."""
-    infer = tf.function(lambda batch: network(batch, training=False)[0], reduce_retracing=True)
-    parts = [
-        np.asarray(infer(tf.constant(pictures[start : start + _PREDICTION_BATCH])))
-        for start in range(0, len(pictures), _PREDICTION_BATCH)
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, len(GARMENTS)), dtype=np.float32)
+    if not len(pictures):
+        return np.zeros((0, len(GARMENTS)), dtype=np.float32)
+    # Keras keeps the traced function with the network; tracing it anew would take seconds in every epoch.
+    logits: NDArray[np.float32] = network.predict(pictures, batch_size=_PREDICTION_BATCH, verbose=0)[0]
+    return logits
 
 
 def _batches(
