@@ -7,6 +7,7 @@ the embedded product does; tests marked ``postgresql`` or ``redis`` are then ski
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if django_settings.configured:
         raise pytest.UsageError("expected DJANGO_SETTINGS_MODULE to be unset: the test servers must start before it")
+    # A shell that runs the suite in the background has it ignore Ctrl-C, and every process it starts; tests send it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="test-var-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["VAR_DIR"] = str(folder)

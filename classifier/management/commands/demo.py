@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -54,6 +55,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Set up, label, sum up, serve."""
+        # A kill stops the workers and the site in order, as Ctrl-C does, which a shell's background job would ignore.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         self.say("Database and media storage")
         call_command("migrate", verbosity=0, interactive=False)
         self.create_admin()
