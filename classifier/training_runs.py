@@ -98,7 +98,7 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> ModelVersion:
         command=_command_line(run),
         epochs=run.epochs,
         limit=run.limit,
-        backbone_weights=settings.BACKBONE_WEIGHTS or "imagenet",
+        backbone_weights=_backbone_weights(),
     )
     with tempfile.TemporaryDirectory(prefix=".training-", dir=settings.ARTEFACTS_DIR) as folder:
         trained = pipeline.train(request, output_dir=Path(folder), progress=reporter.report)
@@ -106,9 +106,15 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> ModelVersion:
         return register_model_version(trained.folder, activate=run.activate)
 
 
+def _backbone_weights() -> str:
+    """Return what the backbone starts from: ImageNet weights, whose file BACKBONE_WEIGHTS may name, or none."""
+    return "none" if settings.BACKBONE_WEIGHTS == "none" else "imagenet"
+
+
 def _command_line(run: TrainingRun) -> str:
     """Return the command that trains the same artefact in the foreground."""
     words = ["manage.py", "train_classifier", "--recipe", run.recipe, "--seed", str(run.seed)]
+    words += ["--backbone-weights", _backbone_weights()]
     for option, value in (("--epochs", run.epochs), ("--limit", run.limit)):
         if value is not None:
             words += [option, str(value)]

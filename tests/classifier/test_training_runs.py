@@ -55,7 +55,16 @@ def test_a_run_ends_with_a_candidate_version_and_its_history(fake_training: list
     assert run.started_at <= run.heartbeat_at <= run.finished_at
     request = fake_training[0]
     assert (request.recipe.name, request.seed, request.epochs, request.limit) == ("default", 7, 2, 500)
-    assert request.command == "manage.py train_classifier --recipe default --seed 7 --epochs 2 --limit 500"
+    assert request.command == (
+        "manage.py train_classifier --recipe default --seed 7 --backbone-weights imagenet --epochs 2 --limit 500"
+    )
+
+
+def test_a_machine_without_weights_trains_from_none_and_says_so(fake_training: list, settings) -> None:
+    settings.BACKBONE_WEIGHTS = "none"
+    run_training(start().pk)
+    assert fake_training[0].backbone_weights == "none"
+    assert "--backbone-weights none" in fake_training[0].command
 
 
 def test_a_run_activates_its_version_when_asked_to(fake_training: list) -> None:
