@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from celery.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 
 from catalog import fetching, pictures
 from catalog.models import Image, StoredPicture
-from classifier.ledger import Failed, Labelled, Outcome, claim_tasks, finish_tasks, release_tasks
+from classifier.ledger import Failed, Labelled, Outcome, claim_tasks, finish_tasks, postpone_tasks, release_tasks
+from classifier.ml.artefacts import ArtefactError
 from classifier.ml.types import ImageClassifier
 from classifier.models import LabelTask, ModelVersion
 
@@ -37,16 +37,26 @@ def label_batch(task_ids: Sequence[int], *, get_classifier: GetClassifier) -> in
     """Claim, label and finish these tasks; return how many were finished.
 
     Tasks that somebody else holds or has finished are left alone, so it may be called twice for the same ids. When the
-    worker is stopped gracefully the tasks go back; when it ran into its time limit they go back as suspects.
+    worker is stopped gracefully the tasks go back. So they do, for later, when this machine cannot label anything (its
+    artefact is missing or damaged, its disk is full). After any other error, a time limit among them, they go back as
+    suspects, which are tried one by one.
     """
     batch = claim_tasks(task_ids)
     if not batch.tasks:
         return 0
     try:
         return finish_tasks(batch, label_tasks(batch.tasks, get_classifier=get_classifier))
-    except BaseException as error:
-        released = release_tasks(batch, crashed=isinstance(error, SoftTimeLimitExceeded))
-        logger.warning("gave %s tasks back after %s", released, type(error).__name__)
+    except (ArtefactError, OSError) as error:
+        released = postpone_tasks(batch)
+        logger.error("this machine cannot label: %s; put %s tasks off", error, released)
+        raise
+    except Exception as error:
+        released = release_tasks(batch, crashed=True)
+        logger.warning("gave %s tasks back as suspects after %s", released, type(error).__name__)
+        raise
+    except BaseException as error:  # the worker is being stopped
+        released = release_tasks(batch, crashed=False)
+        logger.warning("gave %s tasks back at %s", released, type(error).__name__)
         raise
 
 

@@ -175,6 +175,22 @@ def release_tasks(batch: ClaimedBatch, *, crashed: bool) -> int:
     return held.update(state=State.NEW, lease_token=None, lease_until=None, sent_at=None, attempts=F("attempts") - 1)
 
 
+def postpone_tasks(batch: ClaimedBatch) -> int:
+    """Give back the tasks that the batch still holds, to be tried again a little later; the try does not count.
+
+    For what is the machine's fault and no picture's. The run stays open until a machine that can does the work.
+    """
+    held = LabelTask.objects.filter(lease_token=batch.token, state=State.RUNNING)
+    return held.update(
+        state=State.NEW,
+        lease_token=None,
+        lease_until=None,
+        sent_at=None,
+        attempts=F("attempts") - 1,
+        next_try_at=_after(FIRST_RETRY_SECONDS),
+    )
+
+
 def sweep_expired_leases() -> int:
     """Give back the tasks whose lease ran out, each with one crash more; return how many there were."""
     return _give_back_crashed(LabelTask.objects.lease_expired())
@@ -190,6 +206,8 @@ def _give_back_crashed(tasks: LabelTaskQuerySet) -> int:
         again = [pk for pk, crashes, _, _ in found if crashes + 1 < MAXIMUM_CRASHES]
         back = {"crashes": F("crashes") + 1, "lease_token": None, "lease_until": None, "sent_at": None}
         LabelTask.objects.filter(pk__in=again).update(state=State.NEW, **back)
+        cancelled_runs = LabellingRun.objects.filter(state=LabellingRun.State.CANCELLED)
+        LabelTask.objects.filter(pk__in=again, run__in=cancelled_runs).update(state=State.CANCELLED)
         LabelTask.objects.filter(pk__in=[row[0] for row in given_up]).update(
             state=State.FAILED,
             error_code="worker_crash",
@@ -244,5 +262,6 @@ def cancel_labelling_run(run: LabellingRun) -> bool:
             state=LabellingRun.State.CANCELLED, finished_at=Now()
         )
         if cancelled:
-            LabelTask.objects.filter(run=run, state=State.NEW).update(state=State.CANCELLED, sent_at=None)
+            waiting = LabelTask.objects.filter(run=run, state__in=[State.NEW, State.RETRY])
+            waiting.update(state=State.CANCELLED, sent_at=None)
     return bool(cancelled)

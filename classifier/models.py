@@ -23,7 +23,8 @@ class ModelVersion(models.Model):
         ACTIVE = "active"
         RETIRED = "retired"
 
-    name = models.CharField(max_length=100, unique=True)
+    # For people; the same weights trained twice on one day have the same name. The manifest's hash is the identity.
+    name = models.CharField(max_length=100)
     folder = models.CharField(max_length=255, help_text="The artefact's folder below ARTEFACTS_DIR.")
     manifest_sha256 = models.CharField(max_length=64, unique=True)
     recipe = models.CharField(max_length=64)
@@ -72,6 +73,7 @@ class TrainingRun(models.Model):
     progress = models.JSONField(default=dict, help_text="Phase, epoch, step and the metrics of each epoch so far.")
     error = models.TextField(blank=True, default="")
     heartbeat_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="When it was last put on the queue.")
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

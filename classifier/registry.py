@@ -58,23 +58,32 @@ def register_model_version(folder: Path, *, activate: bool = False) -> ModelVers
 
 
 def _copy_artefact(folder: Path, *, name: str) -> None:
-    """Copy the artefact to `name` below ARTEFACTS_DIR, whole or not at all."""
+    """Copy the artefact to `name` below ARTEFACTS_DIR, whole or not at all; a copy that is damaged is replaced."""
     target = Path(settings.ARTEFACTS_DIR) / name
-    if target.is_dir() or folder.resolve() == target.resolve():
-        return
+    key = artefact_key()
+    if target.is_dir():
+        try:
+            artefacts.verify_artefact(target)
+        except artefacts.ArtefactError:
+            if folder.resolve() == target.resolve():
+                raise
+            shutil.rmtree(target)
+        else:
+            if key is not None:
+                artefacts.sign_artefact(target, key=key)
+            return
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".copy-", dir=target.parent))
     try:
         shutil.copytree(folder, temporary, dirs_exist_ok=True)
         temporary.chmod(0o755)
-        key = artefact_key()
         if key is not None:
             artefacts.sign_artefact(temporary, key=key)
         os.replace(temporary, target)
-    except OSError:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         # Another process that registers the same artefact may have been first; its copy has the same name and bytes.
-        if not target.is_dir():
+        if not (isinstance(error, OSError) and target.is_dir()):
             raise
 
 

@@ -50,8 +50,7 @@ def refresh_product_labels(image_ids: Collection[int]) -> None:
     """Write the current label of every product whose image with index 0 is one of these; in six queries.
 
     The newest review decides (its confidence is 1); without one the classification of the latest run; without one a
-    failure. Call it inside
-    the transaction that wrote what decides, after `lock_images`.
+    failure. Call it inside the transaction that wrote what decides, after `lock_images`.
     """
     ids = list(image_ids)
     placements = list(

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from celery import bootsteps
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def sweep_once() -> None:
 
     try:
         sweep()
-    except DatabaseError as error:
+    except Error as error:
         logger.warning("sweep skipped, database not reachable: %s", error)
     finally:
         connections.close_all()

@@ -43,7 +43,7 @@ def send_due_batches(*, maximum: int) -> int:
 
 def send_queued_training() -> bool:
     """Put the oldest queued training run on the training queue if none is running; return whether one was."""
-    training_run = training_runs.find_next_training_run()
+    training_run = training_runs.take_training_run_to_send()
     if training_run is None:
         return False
     try:

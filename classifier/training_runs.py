@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import DateTimeField, ExpressionWrapper
+from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from classifier.ml.types import TrainingProgress
@@ -27,11 +27,19 @@ class TrainingStoppedError(Exception):
     """The run was cancelled, or its row was given up; the training ends and leaves nothing behind."""
 
 
-def find_next_training_run() -> TrainingRun | None:
-    """Return the oldest queued run if no run is running, else None."""
+def take_training_run_to_send() -> TrainingRun | None:
+    """Mark the oldest queued run as sent and return it; None if a run is running or the message is on its way.
+
+    A message that nobody took up after LABELLING_RESEND_SECONDS counts as lost.
+    """
     if TrainingRun.objects.filter(state=State.RUNNING).exists():
         return None
-    return TrainingRun.objects.filter(state=State.QUEUED).order_by("pk").first()
+    run = TrainingRun.objects.filter(state=State.QUEUED).order_by("pk").first()
+    if run is None:
+        return None
+    lost = Now() - timedelta(seconds=settings.LABELLING_RESEND_SECONDS)
+    unsent = TrainingRun.objects.filter(Q(sent_at__isnull=True) | Q(sent_at__lt=lost), pk=run.pk, state=State.QUEUED)
+    return run if unsent.update(sent_at=Now()) else None
 
 
 def claim_training_run(training_run_id: int) -> TrainingRun | None:

@@ -40,7 +40,7 @@ class ProductDetailQuery(serializers.Serializer[dict[str, Any]]):
     """The country of a product's description."""
 
     country = serializers.RegexField(
-        r"^[A-Za-z_-]{1,16}\Z",
+        r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}\Z",
         required=False,
         help_text="Country code of the description; case does not matter. Default us.",
     )

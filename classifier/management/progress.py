@@ -1,6 +1,7 @@
 """Waiting for a labelling run as a command does: show its progress, and sweep meanwhile."""
 
 import time
+from collections.abc import Callable
 from typing import IO
 
 from django.conf import settings
@@ -15,10 +16,17 @@ POLL_SECONDS = 0.25
 PATIENCE_SECONDS = 20.0
 
 
-def wait_for_run(run: LabellingRun, *, stream: IO[str], enabled: bool = True) -> RunProgress:
+class WorkerEndedError(Exception):
+    """The worker that was to do the run has ended; the run goes on when another one is started."""
+
+
+def wait_for_run(
+    run: LabellingRun, *, stream: IO[str], enabled: bool = True, is_alive: Callable[[], bool] = lambda: True
+) -> RunProgress:
     """Return the run's progress once it has ended, showing it on `stream` meanwhile.
 
     Sweeps every LABELLING_SWEEP_SECONDS, so that lost messages are sent again even while no worker's timer does.
+    `is_alive` says meanwhile whether the caller's own worker still runs; raises `WorkerEndedError` when it does not.
     """
     swept_at = time.monotonic()
     moved_at, finished, warned = swept_at, -1, False
@@ -33,6 +41,8 @@ def wait_for_run(run: LabellingRun, *, stream: IO[str], enabled: bool = True) ->
             report.update(progress.finished, progress.total, note=f"{rate:.0f} a second, {progress.failed} failed")
             if run.state != LabellingRun.State.RUNNING:
                 return progress
+            if not is_alive():
+                raise WorkerEndedError
             if now - moved_at > PATIENCE_SECONDS and enabled and not warned:
                 warned = True
                 report.console.print(

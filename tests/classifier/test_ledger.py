@@ -11,6 +11,7 @@ from classifier import ledger
 from classifier.dispatch import start_labelling_run
 from classifier.labelling import label_batch
 from classifier.ledger import Failed, Labelled, claim_tasks, finish_tasks
+from classifier.ml.artefacts import ArtefactMissingError
 from classifier.models import Classification, LabellingRun, LabelTask, ModelVersion, ProductLabel
 from tests.classifier.fakes import (
     FakeClassifier,
@@ -146,6 +147,33 @@ def test_a_graceful_stop_gives_the_tasks_back_without_counting_the_try(version: 
     assert label_batch(ids, get_classifier=lambda _: FakeClassifier()) == 2
 
 
+def test_an_unexpected_error_makes_suspects_of_the_batch(version: ModelVersion) -> None:
+    _, ids = start_run(2)
+
+    class BrokenClassifier(FakeClassifier):
+        def classify(self, pictures: object) -> list:
+            raise ValueError("a shape nobody expected")
+
+    with pytest.raises(ValueError, match="a shape nobody expected"):
+        label_batch(ids, get_classifier=lambda _: BrokenClassifier())
+    assert set(LabelTask.objects.values_list("state", "crashes", "lease_token")) == {(State.NEW, 1, None)}
+
+
+def test_a_machine_without_the_artefact_puts_its_tasks_off_and_blames_no_picture(version: ModelVersion) -> None:
+    run, ids = start_run(2)
+
+    def refuse(_version: ModelVersion) -> FakeClassifier:
+        raise ArtefactMissingError("expected a plain file at manifest.json")
+
+    with pytest.raises(ArtefactMissingError):
+        label_batch(ids, get_classifier=refuse)
+    rows = LabelTask.objects.values_list("state", "crashes", "attempts", "lease_token")
+    assert set(rows) == {(State.NEW, 0, 0, None)}
+    assert ledger.take_batches_to_send(maximum=10) == []
+    run.refresh_from_db()
+    assert run.state == LabellingRun.State.RUNNING
+
+
 def test_one_bad_picture_is_a_code_and_the_others_keep_their_labels(version: ModelVersion) -> None:
     good = [create_painted_image(garment) for garment in ("Trouser", "Bag", "Dress")]
     bad = create_stored_image(b"this is a text file, not a picture")
@@ -225,6 +253,16 @@ def test_cancelling_keeps_what_is_done_and_drops_what_is_not(version: ModelVersi
     assert states == [State.DONE, State.DONE, State.CANCELLED]
     run.refresh_from_db()
     assert run.state == LabellingRun.State.CANCELLED
+
+
+def test_a_cancelled_run_does_not_come_back_by_a_retry_or_a_dead_worker(version: ModelVersion) -> None:
+    run, ids = start_run(2)
+    finish_tasks(claim_tasks(ids[:1]), [Failed("timeout", retryable=True)])
+    claim_tasks(ids[1:])
+    ledger.cancel_labelling_run(run)
+    expire_leases()
+    ledger.sweep_expired_leases()
+    assert set(LabelTask.objects.values_list("state", flat=True)) == {State.CANCELLED}
 
 
 def test_a_token_that_was_never_given_finishes_nothing(version: ModelVersion) -> None:

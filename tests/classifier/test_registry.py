@@ -75,6 +75,21 @@ def test_with_a_key_only_signed_copies_are_loaded(artefact: Path, settings) -> N
         get_classifier(version)
 
 
+def test_a_key_set_later_is_met_by_registering_again(artefact: Path, settings) -> None:
+    register_model_version(artefact)
+    settings.ARTEFACT_KEY = "a secret set later"
+    version = register_model_version(artefact)
+    assert get_classifier(version).version == version.name
+
+
+def test_registering_again_replaces_a_damaged_copy(artefact: Path) -> None:
+    version = register_model_version(artefact)
+    network = get_artefact_folder(version) / NETWORK_FILE
+    network.write_bytes(b"damaged")
+    register_model_version(artefact)
+    assert network.read_bytes() == (artefact / NETWORK_FILE).read_bytes()
+
+
 def test_activation_retires_the_version_before() -> None:
     old, new = create_model_version(stage="active"), create_model_version(stage="candidate")
     assert activate_model_version(new).stage == Stage.ACTIVE

@@ -82,9 +82,22 @@ def test_one_training_at_a_time_and_the_next_one_waits(fake_training: list) -> N
     first, second = start(), start()
     assert claim_training_run(first.pk) == first
     assert claim_training_run(second.pk) is None
-    assert training_runs.find_next_training_run() is None
+    assert training_runs.take_training_run_to_send() is None
     second.refresh_from_db()
     assert second.state == State.QUEUED
+
+
+def test_a_queued_training_is_one_message_until_that_counts_as_lost(monkeypatch: pytest.MonkeyPatch, settings) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(tasks.train_task, "apply_async", lambda arguments, *, retry: sent.append(arguments[0]))
+    run = start()
+    dispatch.sweep()
+    dispatch.sweep()
+    assert sent == [run.pk]
+    lost = timezone.now() - timedelta(seconds=settings.LABELLING_RESEND_SECONDS + 1)
+    TrainingRun.objects.update(sent_at=lost)
+    dispatch.sweep()
+    assert sent == [run.pk, run.pk]
 
 
 def test_the_database_allows_one_running_training() -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
 from typing import IO, Any, cast
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from rich.console import Console
 from catalog.demo.catalogue import load_demo_catalogue
 from classifier.demo_summary import build_demo_summary, build_summary_table, list_summary_lines
 from classifier.dispatch import start_labelling_run
-from classifier.management.progress import wait_for_run
+from classifier.management.progress import WorkerEndedError, wait_for_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactError
 from classifier.registry import register_model_version
 from classifier.selectors import find_active_model_version
@@ -63,8 +64,12 @@ class Command(BaseCommand):
         self.create_admin()
         self.load_catalogue()
         self.register_artefact()
-        with running(*LABELLING_WORKER, log=settings.VAR_DIR / "log" / "labelling.log"):
-            self.label(stream=options.get("stderr") or sys.stderr)
+        log = settings.VAR_DIR / "log" / "labelling.log"
+        with running(*LABELLING_WORKER, log=log) as worker:
+            try:
+                self.label(stream=options.get("stderr") or sys.stderr, is_alive=lambda: worker.poll() is None)
+            except WorkerEndedError:
+                raise CommandError(f"The worker ended with code {worker.poll()}. See {log}") from None
             if os.environ.get("DEMO_SERVE") == "0":
                 return
             with running(*TRAINING_WORKER, log=settings.VAR_DIR / "log" / "training.log"):
@@ -102,13 +107,13 @@ class Command(BaseCommand):
                 raise CommandError(f"The shipped artefact cannot be used: {error}") from error
         self.stdout.write(f"  model version {version.pk}: {version.name}")
 
-    def label(self, *, stream: Any) -> None:
+    def label(self, *, stream: Any, is_alive: Callable[[], bool]) -> None:
         """Label what is not labelled yet and print the summary table."""
         self.say("Labelling")
         started_at = time.monotonic()
         run = start_labelling_run()
         if run.total:
-            wait_for_run(run, stream=stream)
+            wait_for_run(run, stream=stream, is_alive=is_alive)
         run.refresh_from_db()
         summary = build_demo_summary(run, seconds=time.monotonic() - started_at)
         Console(file=cast(IO[str], self.stdout), highlight=False).print(build_summary_table(summary))

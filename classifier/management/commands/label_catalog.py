@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from classifier.dispatch import start_labelling_run
 from classifier.management.arguments import positive_integer
@@ -37,6 +38,8 @@ class Command(BaseCommand):
             run = start_labelling_run(relabel=relabel, limit=limit)
         except NoActiveModelVersionError as error:
             raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"{error}. Is the database set up? Run: manage.py migrate") from error
         progress = get_run_progress(run)
         if wait:
             try:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from classifier.ml.artefacts import ArtefactError
 from classifier.registry import StageTransitionError, register_model_version
@@ -30,8 +31,10 @@ class Command(BaseCommand):
         """Register the folder and say what it became."""
         try:
             version = register_model_version(folder, activate=activate)
-        except (ArtefactError, StageTransitionError) as error:
+        except (ArtefactError, StageTransitionError, OSError) as error:
             raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"{error}. Is the database set up? Run: manage.py migrate") from error
         if options["json"]:
             result = {"id": version.pk, "name": version.name, "stage": version.stage, "recipe": version.recipe}
             self.stdout.write(json.dumps(result))
