@@ -70,6 +70,8 @@ class Command(BaseCommand):
                 self.label(stream=options.get("stderr") or sys.stderr, is_alive=lambda: worker.poll() is None)
             except WorkerEndedError:
                 raise CommandError(f"The worker ended with code {worker.poll()}. See {log}") from None
+            except KeyboardInterrupt:
+                raise CommandError("Stopped while labelling; run it again to go on from there.") from None
             if os.environ.get("DEMO_SERVE") == "0":
                 return
             with running(*TRAINING_WORKER, log=settings.VAR_DIR / "log" / "training.log"):
