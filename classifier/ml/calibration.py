@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from classifier.ml.evaluation import GroupScores, group_scores
-from classifier.ml.labels import (
-    BAGS,
-    BOTTOM_PART,
-    FOOTWEAR,
-    GROUPS,
-    ONE_PIECE,
-    UPPER_PART,
-    group_labels,
-    group_probabilities,
-)
+from classifier.ml.evaluation import group_scores
+from classifier.ml.labels import GROUPS, group_labels, group_probabilities
+from classifier.ml.published import BEST_PUBLISHED
 
 #: A group's label is kept from the confidence at which this share of the kept calibration pictures is right.
 TARGET_PRECISION: Final = 0.99
@@ -32,16 +23,6 @@ _HIGHEST_THRESHOLD: Final = 0.999
 _EVIDENCE_QUANTILE: Final = 0.002
 _TEMPERATURE_BOUNDS: Final = (0.2, 5.0)
 
-#: The best published recall, precision and negative predictive value of each group over all published columns.
-BEST_PUBLISHED: Final[Mapping[str, GroupScores]] = MappingProxyType(
-    {
-        UPPER_PART: GroupScores(recall=0.96, precision=0.99, negative_predictive_value=0.97),
-        BOTTOM_PART: GroupScores(recall=0.99, precision=0.99, negative_predictive_value=1.0),
-        ONE_PIECE: GroupScores(recall=0.96, precision=0.86, negative_predictive_value=1.0),
-        FOOTWEAR: GroupScores(recall=1.0, precision=1.0, negative_predictive_value=1.0),
-        BAGS: GroupScores(recall=0.99, precision=0.99, negative_predictive_value=1.0),
-    }
-)
 #: Published figures have two decimals: ours reaches one when it rounds to it.
 _ROUNDING: Final = 0.005
 
