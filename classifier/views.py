@@ -11,13 +11,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from classifier.ml.stored_exploration import (
-    COMMITTED_EXPLORATION,
-    DOCUMENT_NAME,
-    StoredExploration,
-    StoredExplorationError,
-    load_exploration,
-)
+from classifier.ml.stored_documents import StoredDocument, StoredDocumentError
+from classifier.ml.stored_exploration import COMMITTED_EXPLORATION, DOCUMENT_NAME, load_exploration
 
 logger = logging.getLogger(__name__)
 
@@ -59,18 +54,18 @@ def exploration_file(request: HttpRequest, version: str, name: str) -> HttpRespo
     return HttpResponse(path.read_bytes(), content_type=CONTENT_TYPES[path.suffix], headers=headers)
 
 
-def find_exploration() -> StoredExploration | None:
+def find_exploration() -> StoredDocument | None:
     """Return what `explore_dataset` wrote here, else what comes with the product, or None without either."""
     for folder in (Path(settings.EXPLORATION_DIR), COMMITTED_EXPLORATION):
         try:
             return load_exploration(folder)
-        except StoredExplorationError as error:
+        except StoredDocumentError as error:
             if (folder / DOCUMENT_NAME).exists():
                 logger.warning("the exploration in %s is left out: %s", folder, error)
     return None
 
 
-def _with_addresses(section: dict[str, Any], *, stored: StoredExploration) -> dict[str, Any]:
+def _with_addresses(section: dict[str, Any], *, stored: StoredDocument) -> dict[str, Any]:
     """Return the section with the address of each plot, and of the sheet of each tile with the sheet's size."""
 
     def address(name: str) -> str:

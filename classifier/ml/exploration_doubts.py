@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from classifier.ml.duplicates import LOOK_ALIKE_DISTANCE, NEAR_DUPLICATE_DISTANCE
 from classifier.ml.exploration import is_across
-from classifier.ml.exploration_parts import ReportParts, Section, build_table, percent
+from classifier.ml.exploration_parts import ReportParts
 from classifier.ml.labels import GARMENTS
 from classifier.ml.plots import Marker, plot_bars, plot_histogram, plot_matrix
+from classifier.ml.report_parts import Section, build_table, percent
 
 _GALLERY_PAIRS: Final = 12
 _GALLERY_SUSPECTS: Final = 24

@@ -13,9 +13,10 @@ import numpy as np
 from classifier.ml.dataset import FashionMnist
 from classifier.ml.exploration import Exploration
 from classifier.ml.exploration_doubts import describe_confusions, describe_duplicates, describe_label_errors
-from classifier.ml.exploration_parts import ReportParts, Section, build_table, percent
+from classifier.ml.exploration_parts import ReportParts
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS, group_labels
 from classifier.ml.plots import plot_bars
+from classifier.ml.report_parts import Section, build_table, percent
 
 EXAMPLES_PER_GARMENT: Final = 12
 

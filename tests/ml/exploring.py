@@ -6,9 +6,9 @@ from unittest.mock import patch
 from classifier.ml import exploration
 from classifier.ml.dataset import FashionMnist
 from classifier.ml.exploration import Exploration, ExplorationProgress, explore
-from classifier.ml.exploration_parts import Section
 from classifier.ml.exploration_report import build_report
 from classifier.ml.label_errors import predict_out_of_fold
+from classifier.ml.report_parts import Section
 from tests.ml.drawings import draw_dataset
 
 Report = tuple[list[Section], dict[str, object], dict[str, bytes]]

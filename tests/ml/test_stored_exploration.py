@@ -2,13 +2,8 @@
 
 import pytest
 
-from classifier.ml.stored_exploration import (
-    COMMITTED_EXPLORATION,
-    DOCUMENT_NAME,
-    StoredExplorationError,
-    load_exploration,
-    save_exploration,
-)
+from classifier.ml.stored_documents import StoredDocumentError
+from classifier.ml.stored_exploration import COMMITTED_EXPLORATION, DOCUMENT_NAME, load_exploration, save_exploration
 
 PLOTS = {"pixel-mean-light.svg": b"<svg/>", "examples.png": b"png"}
 
@@ -45,10 +40,10 @@ def test_a_changed_or_missing_picture_makes_it_none(tmp_path):
     save_exploration(tmp_path, document={}, files=PLOTS)
 
     (tmp_path / "examples.png").write_bytes(b"another")
-    with pytest.raises(StoredExplorationError, match=r"examples\.png with SHA-256"):
+    with pytest.raises(StoredDocumentError, match=r"examples\.png with SHA-256"):
         load_exploration(tmp_path)
     (tmp_path / "examples.png").unlink()
-    with pytest.raises(StoredExplorationError, match="holds no exploration"):
+    with pytest.raises(StoredDocumentError, match="is no complete document"):
         load_exploration(tmp_path)
 
 
@@ -56,7 +51,7 @@ def test_a_changed_or_missing_picture_makes_it_none(tmp_path):
 def test_another_document_is_none(content, tmp_path):
     (tmp_path / DOCUMENT_NAME).write_text(content)
 
-    with pytest.raises(StoredExplorationError):
+    with pytest.raises(StoredDocumentError):
         load_exploration(tmp_path)
 
 
