@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self
 
@@ -11,6 +11,10 @@ from typing import Any, Final, Literal, Self
 PUBLISHED_ALPHAS: Final = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 #: MobileNetV2 refuses smaller inputs.
 MIN_NETWORK_SIZE: Final = 32
+#: A training that begins with small pictures enlarges them by so many pixels at a time ...
+SIZE_STEP: Final = 16
+#: ... and reaches the full size after this share of its epochs.
+GROWING_SHARE: Final = 0.6
 
 
 class ConfigurationError(ValueError):
@@ -56,6 +60,9 @@ class PreprocessingSpec:
         return cls(**_known_fields(cls, value))
 
 
+_SHARES: Final = ("erase_share", "shop_share", "outlier_share")
+
+
 @dataclass(frozen=True, slots=True)
 class AugmentationSpec:
     """What happens to a training picture before the network sees it.
@@ -74,9 +81,14 @@ class AugmentationSpec:
 
     def __post_init__(self) -> None:
         _require(0 <= self.shift_pixels <= 8, expected="shift_pixels from 0 to 8", received=self.shift_pixels)
-        for name in ("erase_share", "shop_share", "outlier_share"):
+        for name in _SHARES:
             value = getattr(self, name)
             _require(0 <= value <= 1, expected=f"{name} from 0 to 1", received=value)
+
+    def moved_to(self, other: AugmentationSpec, *, share: float) -> AugmentationSpec:
+        """This specification with its shares moved towards those of another, by ``share`` (0..1) of the way."""
+        moved = {name: (1 - share) * getattr(self, name) + share * getattr(other, name) for name in _SHARES}
+        return replace(self, **moved)
 
 
 NO_AUGMENTATION: Final = AugmentationSpec(flip=False, shift_pixels=0, erase_share=0.0)
@@ -86,15 +98,19 @@ NO_AUGMENTATION: Final = AugmentationSpec(flip=False, shift_pixels=0, erase_shar
 class Recipe:
     """A named way to train a network.
 
-    ``network_size`` is the side in pixels to which the network itself enlarges the canonical form. ``trainable``
-    is "all" (every layer learns) or "head" (the backbone stays as it came). ``group_loss_weight`` adds the loss
-    over the five groups to that over the ten garments. ``patience`` is the number of epochs without a better
-    validation loss after which training stops. ``published_column`` names the published result that it answers.
+    ``network_size`` is the side in pixels to which the network itself enlarges the canonical form; training begins
+    at ``first_size`` (None is the same) and grows. ``trainable`` is "all" (every layer learns) or "head" (the
+    backbone stays as it came; its features are computed once, for ``feature_copies`` augmented copies of each
+    picture). ``group_loss_weight`` adds the loss over the five groups to that over the ten garments. ``patience``
+    is the number of epochs without a better validation loss after which training stops. The shares of
+    ``augmentation`` move to those of ``final_augmentation`` (None is the same) over the epochs.
+    ``published_column`` names the published result that it answers.
     """
 
     name: str
     description: str
-    network_size: int = 56
+    network_size: int = 64
+    first_size: int | None = None
     alpha: float = 0.35
     epochs: int = 12
     batch_size: int = 128
@@ -105,8 +121,10 @@ class Recipe:
     group_loss_weight: float = 0.5
     patience: int = 4
     trainable: Literal["all", "head"] = "all"
+    feature_copies: int = 1
     published_column: str | None = None
     augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
+    final_augmentation: AugmentationSpec | None = None
     preprocessing: PreprocessingSpec = field(default_factory=PreprocessingSpec)
 
     def __post_init__(self) -> None:
@@ -116,6 +134,12 @@ class Recipe:
             expected=f"network_size from {MIN_NETWORK_SIZE} to 224 pixels",
             received=self.network_size,
         )
+        _require(
+            self.first_size is None or MIN_NETWORK_SIZE <= self.first_size <= self.network_size,
+            expected=f"first_size from {MIN_NETWORK_SIZE} to {self.network_size} pixels or none",
+            received=self.first_size,
+        )
+        _require(self.feature_copies >= 1, expected="at least 1 of feature_copies", received=self.feature_copies)
         _require(self.alpha in PUBLISHED_ALPHAS, expected=f"alpha one of {PUBLISHED_ALPHAS}", received=self.alpha)
         _require(self.epochs >= 1, expected="at least 1 epoch", received=self.epochs)
         _require(self.batch_size >= 2, expected="a batch_size of at least 2", received=self.batch_size)
@@ -131,6 +155,22 @@ class Recipe:
         _require(self.patience >= 1, expected="a patience of at least 1 epoch", received=self.patience)
         _require(self.trainable in ("all", "head"), expected="trainable 'all' or 'head'", received=self.trainable)
 
+    def size_in_epoch(self, epoch: int) -> int:
+        """The side in pixels at which the network sees pictures in an epoch, counted from 1.
+
+        It grows in steps of ``SIZE_STEP`` over the first ``GROWING_SHARE`` of the epochs.
+        """
+        first = self.first_size or self.network_size
+        sizes = [*range(first, self.network_size, SIZE_STEP), self.network_size]
+        done = (epoch - 1) / (GROWING_SHARE * self.epochs)
+        return sizes[min(int(done * (len(sizes) - 1)), len(sizes) - 1)]
+
+    def augmentation_in_epoch(self, epoch: int) -> AugmentationSpec:
+        """What happens to the training pictures in an epoch, counted from 1."""
+        if self.final_augmentation is None or self.epochs == 1:
+            return self.augmentation
+        return self.augmentation.moved_to(self.final_augmentation, share=(epoch - 1) / (self.epochs - 1))
+
     def to_json(self) -> dict[str, Any]:
         """The recipe as the manifest keeps it."""
         return asdict(self)
@@ -140,6 +180,9 @@ class Recipe:
         """The recipe that ``to_json`` wrote. Raises ``ConfigurationError`` for missing or unknown fields."""
         values = _known_fields(cls, value)
         values["augmentation"] = AugmentationSpec(**_known_fields(AugmentationSpec, values["augmentation"]))
+        if values["final_augmentation"] is not None:
+            final = _known_fields(AugmentationSpec, values["final_augmentation"])
+            values["final_augmentation"] = AugmentationSpec(**final)
         values["preprocessing"] = PreprocessingSpec.from_json(values["preprocessing"])
         return cls(**values)
 
@@ -161,9 +204,11 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
         for recipe in (
             Recipe(
                 name=DEFAULT_RECIPE,
-                description="MobileNetV2 0.35 at 56 pixels, every layer trained from ImageNet weights",
-                published_column="MobileNetV2, all layers trained",
-                augmentation=AugmentationSpec(shop_share=0.35, outlier_share=0.03),
+                description="MobileNetV2 0.35 at 64 pixels, every layer trained, with what pictures in shops show",
+                first_size=32,
+                epochs=16,
+                augmentation=AugmentationSpec(shop_share=0.35, erase_share=0.15, outlier_share=0.03),
+                final_augmentation=AugmentationSpec(shop_share=0.12, erase_share=0.1, outlier_share=0.02),
             ),
         )
     }

@@ -91,9 +91,12 @@ class BackboneWeights:
 
 
 def build_backbone(spec: NetworkSpec) -> keras.Model:
-    """MobileNetV2 without its head, randomly initialised: float32[N, size, size, 3] in -1..1 -> float32[N, 1280]."""
+    """MobileNetV2 without its head, randomly initialised: float32[N, H, W, 3] in -1..1 -> float32[N, 1280].
+
+    It takes any size from 32 pixels, so that a training may begin with small pictures.
+    """
     backbone = keras.applications.MobileNetV2(
-        input_shape=(spec.network_size, spec.network_size, 3),
+        input_shape=(None, None, 3),
         alpha=spec.alpha,
         include_top=False,
         weights=None,
@@ -106,23 +109,41 @@ def build_backbone(spec: NetworkSpec) -> keras.Model:
     return backbone
 
 
-def build_network(spec: NetworkSpec, *, backbone: keras.Model | None = None) -> keras.Model:
+def build_network(
+    spec: NetworkSpec, *, backbone: keras.Model | None = None, trained: keras.Model | None = None
+) -> keras.Model:
     """The whole network: uint8[N, size, size, 1] -> [logits float32[N, 10], embedding float32[N, 64] of unit length].
 
     The logits are a linear function of the embedding before it is scaled to unit length, so that pictures with
-    neighbouring embeddings get similar labels. ``backbone`` shares an existing backbone.
+    neighbouring embeddings get similar labels. ``backbone`` uses an existing backbone; ``trained`` shares all layers
+    that learn with a network that was built before, at another ``network_size``.
     """
-    backbone = backbone if backbone is not None else build_backbone(spec)
+    if trained is not None:
+        backbone = trained.get_layer("backbone")
     pictures = keras.Input((spec.input_size, spec.input_size, 1), dtype="uint8", name="pictures")
     value = keras.ops.cast(pictures, "float32")
     value = keras.layers.Rescaling(1.0 / spec.standard_deviation, -spec.mean / spec.standard_deviation)(value)
     value = keras.layers.Resizing(spec.network_size, spec.network_size, interpolation="bilinear")(value)
-    value = keras.layers.Concatenate()([value, value, value])
-    features = keras.layers.Dropout(spec.dropout)(backbone(value))
-    projection = keras.layers.Dense(EMBEDDING_SIZE, name="projection")(features)
-    logits = keras.layers.Dense(len(GARMENTS), name="logits")(projection)
-    embedding = keras.layers.UnitNormalization(name="embedding")(projection)
-    return keras.Model(pictures, [logits, embedding], name="garments")
+    value = keras.layers.Concatenate(name="concatenate")([value, value, value])
+    features = (backbone if backbone is not None else build_backbone(spec))(value)
+    return keras.Model(pictures, _add_head(features, spec=spec, trained=trained), name="garments")
+
+
+def split_network(network: keras.Model, *, spec: NetworkSpec) -> tuple[keras.Model, keras.Model]:
+    """The network cut in two that share its layers: pictures -> features float32[N, 1280], features -> outputs."""
+    features = network.get_layer("backbone")(network.get_layer("concatenate").output)
+    given = keras.Input((features.shape[-1],), name="features")
+    head = keras.Model(given, _add_head(given, spec=spec, trained=network), name="head")
+    return keras.Model(network.input, features, name="features"), head
+
+
+def _add_head(features: Any, *, spec: NetworkSpec, trained: keras.Model | None) -> list[Any]:
+    def layer(name: str, width: int) -> keras.layers.Layer:
+        return trained.get_layer(name) if trained is not None else keras.layers.Dense(width, name=name)
+
+    projection = layer("projection", EMBEDDING_SIZE)(keras.layers.Dropout(spec.dropout)(features))
+    logits = layer("logits", len(GARMENTS))(projection)
+    return [logits, keras.layers.UnitNormalization(name="embedding")(projection)]
 
 
 def named_weights(network: keras.Model) -> dict[str, NDArray[np.float32]]:

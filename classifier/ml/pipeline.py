@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as library_version
@@ -39,7 +40,7 @@ from classifier.ml.types import Picture, ProgressCallback, TrainingProgress
 
 if TYPE_CHECKING:
     from classifier.ml.network import BackboneWeights
-    from classifier.ml.training import TrainingResult
+    from classifier.ml.training import LabelledPictures
 
 logger = logging.getLogger(__name__)
 
@@ -72,11 +73,6 @@ class TrainingRequest:
     name: str | None = None
 
 
-def never_stop() -> bool:
-    """The ``should_stop`` of a training that nobody interrupts."""
-    return False
-
-
 def ignore_progress(progress: TrainingProgress) -> None:
     """The ``progress`` of a training that nobody watches."""
 
@@ -89,19 +85,18 @@ def train(
     dataset: FashionMnist | None = None,
     key: bytes | None = None,
     progress: ProgressCallback = ignore_progress,
-    should_stop: Callable[[], bool] = never_stop,
 ) -> TrainedArtefact:
     """Train, calibrate, evaluate and save one artefact below ``output_dir``; nothing is left there on any failure.
 
     The data set is read from ``data_dir`` unless it is given. With a ``key`` the manifest is signed. The test pictures
     are looked at once, after everything has been chosen. Raises ``DatasetError``, ``BackboneWeightsError``,
-    ``ArtefactError``, or ``TrainingStopped`` soon after ``should_stop`` returns true.
+    ``ArtefactError``, and whatever ``progress`` raises to end the training.
     """
     # Here and not above: TensorFlow takes seconds and hundreds of megabytes.
     from classifier.ml import network as networks
     from classifier.ml import training
 
-    started = time.monotonic()
+    started, cpu_started = time.monotonic(), _cpu_seconds()
     recipe = request.recipe if request.epochs is None else dataclasses.replace(request.recipe, epochs=request.epochs)
     progress(TrainingProgress("load"))
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
@@ -118,14 +113,14 @@ def train(
         standard_deviation=max(1.0, float(parts["train"].pictures.std())),
     )
     network = training.build_seeded_network(spec, seed=request.seed, weights=weights, frozen=recipe.trainable == "head")
-    result = training.fit(
+    result = training.train_network(
         network,
+        spec=spec,
         recipe=recipe,
         train=parts["train"],
         validation=parts["validation"],
         seed=request.seed,
         progress=progress,
-        should_stop=should_stop,
     )
     progress(TrainingProgress("calibrate"))
     calibration = calibrate(
@@ -162,11 +157,20 @@ def train(
     manifest = dataclasses.replace(
         manifest,
         metrics=metrics.to_json(),
-        training=_training_record(result, seconds=time.monotonic() - started),
+        training={
+            "history": [dict(row) for row in result.history],
+            "best_epoch": result.best_epoch,
+            "fit_seconds": result.seconds,
+            "seconds": time.monotonic() - started,
+            "cpu_seconds": _cpu_seconds() - cpu_started,
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "parts": {
+                "train": training.score(network, part=_sample(parts["train"], like=parts["validation"])),
+                "validation": training.score(network, part=parts["validation"]),
+            },
+        },
     )
     progress(TrainingProgress("save", metrics={"accuracy": metrics.accuracy}))
-    if should_stop():
-        raise training.TrainingStopped("stopped before the artefact was saved")
     folder = output_dir / (request.name or manifest.version)
     save_artefact(folder, manifest=manifest, contents=contents, key=key)
     logger.info("saved artefact %s in %s, accuracy %.4f", manifest.version, folder, metrics.accuracy)
@@ -248,6 +252,12 @@ def _limited_split(data: FashionMnist, *, request: TrainingRequest) -> Split:
     return dataclasses.replace(split, train=split.train[kept])
 
 
+def _sample(part: LabelledPictures, *, like: LabelledPictures) -> LabelledPictures:
+    """As many pictures as another part has, with every label's share kept."""
+    kept = limit_stratified(part.labels, limit=len(like.labels), seed=0)
+    return dataclasses.replace(part, pictures=part.pictures[kept], labels=part.labels[kept])
+
+
 def _version(recipe_name: str, *, contents: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256(contents[WEIGHTS_FILE]).hexdigest()
     return f"{recipe_name}-{datetime.now(UTC):%Y%m%d}-{digest[:8]}"
@@ -259,10 +269,6 @@ def _backbone_record(weights: BackboneWeights | None) -> dict[str, Any] | None:
     return {"file": weights.path.name, "sha256": weights.sha256, "content_sha256": weights.content_sha256}
 
 
-def _training_record(result: TrainingResult, *, seconds: float) -> dict[str, Any]:
-    return {
-        "history": [dict(row) for row in result.history],
-        "best_epoch": result.best_epoch,
-        "fit_seconds": result.seconds,
-        "seconds": seconds,
-    }
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import keras
@@ -13,8 +13,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from classifier.ml.augmentation import augment
-from classifier.ml.config import Recipe
+from classifier.ml.config import NO_AUGMENTATION, AugmentationSpec, Recipe
 from classifier.ml.labels import GARMENT_TO_GROUP, GARMENTS, group_labels, group_probabilities
+from classifier.ml.layers import with_faster_layers
 from classifier.ml.network import (
     BackboneWeights,
     NetworkSpec,
@@ -23,6 +24,7 @@ from classifier.ml.network import (
     build_network,
     load_backbone_weights,
     named_weights,
+    split_network,
 )
 from classifier.ml.types import ProgressCallback, TrainingProgress
 
@@ -33,17 +35,17 @@ _END_FACTOR: Final = 0.001
 _GRADIENT_NORM: Final = 5.0
 _PREDICTION_BATCH: Final = 250
 _PROGRESS_EVERY_STEPS: Final = 5
-
-
-class TrainingStopped(Exception):
-    """Whoever started the training asked it to stop; nothing was written."""
+_BATCHES_AHEAD: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledPictures:
-    """Pictures in canonical form, uint8[N, S, S, 1], and the index of each one's garment, int[N]."""
+    """Pictures in canonical form, uint8[N, S, S, 1], and the index of each one's garment, int[N].
 
-    pictures: NDArray[np.uint8]
+    Where only the head learns, their features float32[N, 1280] stand in the pictures' place.
+    """
+
+    pictures: NDArray[Any]
     labels: NDArray[np.integer]
 
 
@@ -72,8 +74,54 @@ def build_seeded_network(
     backbone = build_backbone(spec)
     if weights is not None:
         load_backbone_weights(backbone, weights=weights)
+    backbone = with_faster_layers(backbone)
     backbone.trainable = not frozen
     return build_network(spec, backbone=backbone)
+
+
+def train_network(
+    network: keras.Model,
+    *,
+    spec: NetworkSpec,
+    recipe: Recipe,
+    train: LabelledPictures,
+    validation: LabelledPictures,
+    seed: int,
+    progress: ProgressCallback,
+) -> TrainingResult:
+    """Train the network of ``spec`` in place as the recipe says: all its layers, or its head on the features."""
+    if recipe.trainable == "head":
+        extractor, head = split_network(network, spec=spec)
+        generator = np.random.default_rng(seed)
+        copies = [
+            _to_features(extractor, train, augmentation=recipe.augmentation, generator=generator, progress=progress)
+            for _ in range(recipe.feature_copies)
+        ]
+        return fit(
+            head,
+            recipe=replace(recipe, augmentation=NO_AUGMENTATION, final_augmentation=None, first_size=None),
+            train=LabelledPictures(
+                np.concatenate([copy.pictures for copy in copies]), np.concatenate([copy.labels for copy in copies])
+            ),
+            validation=_to_features(
+                extractor, validation, augmentation=NO_AUGMENTATION, generator=generator, progress=progress
+            ),
+            seed=seed,
+            progress=progress,
+        )
+
+    def network_at(size: int) -> keras.Model:
+        return build_network(replace(spec, network_size=size), trained=network)
+
+    return fit(
+        network,
+        recipe=recipe,
+        train=train,
+        validation=validation,
+        seed=seed,
+        progress=progress,
+        network_at=network_at,
+    )
 
 
 def fit(
@@ -84,42 +132,52 @@ def fit(
     validation: LabelledPictures,
     seed: int,
     progress: ProgressCallback,
-    should_stop: Callable[[], bool],
+    network_at: Callable[[int], keras.Model] | None = None,
 ) -> TrainingResult:
     """Train the network in place on ``train``; ``validation`` alone decides when to stop and which epoch is kept.
 
-    Raises ``TrainingStopped`` soon after ``should_stop`` returns true; the network's weights are then of no use.
+    ``network_at`` gives a network that shares the weights at another size in pixels; epochs at a smaller size than
+    the recipe's are never kept. Whatever ``progress`` raises ends the training; the weights are then of no use.
     """
     started = time.monotonic()
     steps = max(1, len(train.labels) // recipe.batch_size)
     optimizer = keras.optimizers.AdamW(weight_decay=recipe.weight_decay, global_clipnorm=_GRADIENT_NORM)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    train_step = _build_train_step(network, optimizer=optimizer, group_loss_weight=recipe.group_loss_weight)
+    optimizer.build(network.trainable_variables)
     generator = np.random.default_rng(seed)
     history: list[dict[str, float]] = []
     best_loss, best_epoch, best_weights = np.inf, 0, named_weights(network)
+    size, trained_network, train_step = 0, network, None
 
     for epoch in range(1, recipe.epochs + 1):
         epoch_started = time.monotonic()
+        if size != recipe.size_in_epoch(epoch):
+            size = recipe.size_in_epoch(epoch)
+            full = size == recipe.network_size or network_at is None
+            trained_network = network if full or network_at is None else network_at(size)
+            train_step = _build_train_step(
+                trained_network, optimizer=optimizer, group_loss_weight=recipe.group_loss_weight
+            )
         losses = []
-        for step, (pictures, targets) in enumerate(_batches(train, recipe=recipe, generator=generator)):
-            if should_stop():
-                raise TrainingStopped(f"stopped in epoch {epoch} of {recipe.epochs}")
+        for step, (pictures, targets) in enumerate(_read_ahead(train, recipe=recipe, epoch=epoch, generator=generator)):
             share = ((epoch - 1) * steps + step) / (recipe.epochs * steps)
             optimizer.learning_rate.assign(recipe.learning_rate * one_cycle_factor(share))
-            losses.append(float(train_step(tf.constant(pictures), tf.constant(targets))))
+            losses.append(float(train_step(pictures, targets)))
             if step % _PROGRESS_EVERY_STEPS == 0:
                 recent = {"loss": float(np.mean(losses[-20:]))}
                 progress(TrainingProgress("train", epoch, recipe.epochs, step, steps, recent))
         row = {
             "epoch": float(epoch),
+            "size": float(size),
             "loss": float(np.mean(losses)),
-            **_validate(network, validation),
+            **{f"validation_{name}": value for name, value in score(trained_network, part=validation).items()},
             "learning_rate": float(recipe.learning_rate * one_cycle_factor(epoch / recipe.epochs)),
             "seconds": time.monotonic() - epoch_started,
         }
         history.append(row)
         progress(TrainingProgress("train", epoch, recipe.epochs, steps, steps, row))
+        if trained_network is not network:
+            continue
         if row["validation_loss"] < best_loss:
             best_loss, best_epoch, best_weights = row["validation_loss"], epoch, named_weights(network)
         elif epoch - best_epoch >= recipe.patience:
@@ -145,27 +203,74 @@ def predict_logits(network: keras.Model, *, pictures: NDArray[np.uint8]) -> NDAr
     return logits
 
 
+def score(network: keras.Model, *, part: LabelledPictures) -> dict[str, float]:
+    """Loss over the garments, accuracy over the groups and over the garments, before any calibration."""
+    logits = predict_logits(network, pictures=part.pictures).astype(np.float64)
+    log_probabilities = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    probabilities = np.exp(log_probabilities)
+    groups = group_probabilities(probabilities)
+    truth = np.arange(len(logits)), part.labels
+    return {
+        "loss": float(-log_probabilities[truth].mean()),
+        "accuracy": float((groups.argmax(axis=1) == group_labels(part.labels)).mean()),
+        "garment_accuracy": float((probabilities.argmax(axis=1) == part.labels).mean()),
+    }
+
+
+def _to_features(
+    extractor: keras.Model,
+    part: LabelledPictures,
+    *,
+    augmentation: AugmentationSpec,
+    generator: np.random.Generator,
+    progress: ProgressCallback,
+) -> LabelledPictures:
+    """The part with the features of its pictures, each of them augmented once, in their place."""
+    targets = np.eye(len(GARMENTS), dtype=np.float32)[part.labels]
+    features = []
+    for start in range(0, len(part.labels), _PREDICTION_BATCH):
+        batch = slice(start, start + _PREDICTION_BATCH)
+        pictures, _ = augment(part.pictures[batch], targets=targets[batch], spec=augmentation, generator=generator)
+        features.append(np.asarray(extractor.predict_on_batch(pictures)))
+        progress(TrainingProgress("features", step=min(batch.stop, len(part.labels)), steps=len(part.labels)))
+    return LabelledPictures(np.concatenate(features), part.labels)
+
+
+def _read_ahead(
+    train: LabelledPictures, *, recipe: Recipe, epoch: int, generator: np.random.Generator
+) -> Iterable[tuple[tf.Tensor, tf.Tensor]]:
+    """One epoch's batches, the next few of which are made while the network learns from the last."""
+    signature = (
+        tf.TensorSpec((None, *train.pictures.shape[1:]), train.pictures.dtype),
+        tf.TensorSpec((None, len(GARMENTS)), tf.float32),
+    )
+    batches = tf.data.Dataset.from_generator(
+        lambda: _batches(train, recipe=recipe, epoch=epoch, generator=generator), output_signature=signature
+    )
+    return batches.prefetch(_BATCHES_AHEAD)  # type: ignore[no-any-return]
+
+
 def _batches(
-    train: LabelledPictures, *, recipe: Recipe, generator: np.random.Generator
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+    train: LabelledPictures, *, recipe: Recipe, epoch: int, generator: np.random.Generator
+) -> Iterator[tuple[NDArray[Any], NDArray[np.float32]]]:
     """One epoch in a new order, in full batches; the last incomplete one is left out, for its statistics are poor."""
     order = generator.permutation(len(train.labels))
     batch_size = min(recipe.batch_size, len(order))
     smooth = recipe.label_smoothing
     table = np.eye(len(GARMENTS), dtype=np.float32) * (1 - smooth) + smooth / len(GARMENTS)
+    spec = recipe.augmentation_in_epoch(epoch)
     for start in range(0, len(order) - batch_size + 1, batch_size):
         indices = order[start : start + batch_size]
-        yield augment(
-            train.pictures[indices],
-            targets=table[train.labels[indices]].astype(np.float32),
-            spec=recipe.augmentation,
-            generator=generator,
+        pictures, targets = train.pictures[indices], table[train.labels[indices]].astype(np.float32)
+        yield (
+            (pictures, targets)
+            if spec == NO_AUGMENTATION
+            else augment(pictures, targets=targets, spec=spec, generator=generator)
         )
 
 
 def _build_train_step(network: keras.Model, *, optimizer: Any, group_loss_weight: float) -> Callable[..., Any]:
     to_groups = tf.constant(GARMENT_TO_GROUP)
-    optimizer.build(network.trainable_variables)
 
     @tf.function(reduce_retracing=True)
     def train_step(pictures: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -182,16 +287,3 @@ def _build_train_step(network: keras.Model, *, optimizer: Any, group_loss_weight
         return loss
 
     return train_step  # type: ignore[no-any-return]
-
-
-def _validate(network: keras.Model, validation: LabelledPictures) -> dict[str, float]:
-    logits = predict_logits(network, pictures=validation.pictures).astype(np.float64)
-    log_probabilities = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-    probabilities = np.exp(log_probabilities)
-    groups = group_probabilities(probabilities)
-    truth = np.arange(len(logits)), validation.labels
-    return {
-        "validation_loss": float(-log_probabilities[truth].mean()),
-        "validation_accuracy": float((groups.argmax(axis=1) == group_labels(validation.labels)).mean()),
-        "validation_garment_accuracy": float((probabilities.argmax(axis=1) == validation.labels).mean()),
-    }

@@ -46,9 +46,9 @@ class ImageClassifier(Protocol):
 class TrainingProgress:
     """How far a training has come.
 
-    ``phase`` is "load", "train", "calibrate", "evaluate" or "save". ``step`` counts from 0 to ``steps`` within
-    ``epoch``, which counts from 1 to ``epochs``; phases without epochs report 0 of 0. ``metrics`` holds what is
-    known by now, such as ``loss`` and ``validation_accuracy``.
+    ``phase`` is "load", "features", "train", "calibrate", "evaluate" or "save". ``step`` counts from 0 to ``steps``
+    within ``epoch``, which counts from 1 to ``epochs``; phases without epochs report 0 of 0. ``metrics`` holds what
+    is known by now, such as ``loss`` and ``validation_accuracy``.
     """
 
     phase: str
