@@ -2,6 +2,7 @@
 
 The manifest holds the SHA-256 of every file. Its own is held by whoever registered the artefact, and its signature
 (HMAC-SHA256) lies beside it where a key is set. Nothing in the folder is read before its hash has been checked.
+MODEL_CARD.md is for people: it follows from the manifest, and no program reads it.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from numpy.typing import NDArray
 from classifier.ml.calibration import Calibration
 from classifier.ml.config import PreprocessingSpec
 from classifier.ml.labels import GARMENTS, GROUPS
+from classifier.ml.model_card import build_model_card
 
 DEFAULT_ARTEFACT: Final = Path(__file__).resolve().parent.parent / "artefacts" / "default"
 MANIFEST_FILE: Final = "manifest.json"
 SIGNATURE_FILE: Final = "manifest.hmac"
 WEIGHTS_FILE: Final = "weights.safetensors"
 NETWORK_FILE: Final = "network.tflite"
+MODEL_CARD_FILE: Final = "MODEL_CARD.md"
 SCHEMA_VERSION: Final = 1
 MAX_ARTEFACT_BYTES: Final = 10 * 1024 * 1024
 
@@ -85,6 +88,10 @@ class Manifest:
         """The manifest's file, the same bytes for the same values."""
         return (json.dumps(asdict(self), indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
+    def model_card(self) -> bytes:
+        """The file that tells people what this artefact is, the same bytes for the same values."""
+        return build_model_card(json.loads(self.to_bytes())).encode()
+
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
         """The manifest of a file. Raises ``ArtefactFormatError`` for anything that is not one of this schema."""
@@ -133,7 +140,7 @@ def build_file_hashes(contents: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def save_artefact(folder: Path, *, manifest: Manifest, contents: Mapping[str, bytes], key: bytes | None = None) -> None:
-    """Write an artefact; the folder appears whole or not at all, and replaces one of the same name.
+    """Write an artefact and its model card; the folder appears whole or not at all, and replaces one of the same name.
 
     ``contents`` maps file names to bytes and must match the manifest's hashes. With a ``key`` the manifest is signed.
     Raises ``ArtefactError`` when something does not match, and ``OSError`` when the disk refuses; nothing is left then.
@@ -142,13 +149,13 @@ def save_artefact(folder: Path, *, manifest: Manifest, contents: Mapping[str, by
         raise ArtefactTamperedError("expected the manifest's file hashes to be those of the contents to be saved")
     _validate_files(manifest.files)
     manifest_bytes = manifest.to_bytes()
-    total = len(manifest_bytes) + sum(map(len, contents.values()))
+    files = {**contents, MANIFEST_FILE: manifest_bytes, MODEL_CARD_FILE: manifest.model_card()}
+    total = sum(map(len, files.values()))
     if total > MAX_ARTEFACT_BYTES:
         raise ArtefactError(f"expected an artefact of at most {MAX_ARTEFACT_BYTES} bytes, received {total}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.partial-"))
     try:
-        files = {**contents, MANIFEST_FILE: manifest_bytes}
         if key is not None:
             files[SIGNATURE_FILE] = _signature(manifest_bytes, key=key)
         for name, content in files.items():
@@ -163,9 +170,12 @@ def save_artefact(folder: Path, *, manifest: Manifest, contents: Mapping[str, by
 def sign_artefact(folder: Path, *, key: bytes) -> None:
     """Write the signature beside a verified artefact's manifest, in one step."""
     verify_artefact(folder)
-    partial = folder / f".{SIGNATURE_FILE}.partial"
-    _write_durably(partial, _signature(_read_plain_file(folder / MANIFEST_FILE), key=key))
-    partial.replace(folder / SIGNATURE_FILE)
+    _replace_file(folder / SIGNATURE_FILE, content=_signature(_read_plain_file(folder / MANIFEST_FILE), key=key))
+
+
+def write_model_card(folder: Path) -> None:
+    """Write the model card of a verified artefact anew, in one step; for artefacts that an older version made."""
+    _replace_file(folder / MODEL_CARD_FILE, content=verify_artefact(folder).manifest.model_card())
 
 
 def manifest_sha256(folder: Path) -> str:
@@ -223,7 +233,7 @@ def weights_from_bytes(content: bytes) -> dict[str, NDArray[Any]]:
 
 def _validate_files(files: Mapping[str, str]) -> None:
     for name, sha256 in files.items():
-        if not _PLAIN_NAME.fullmatch(name) or name in (MANIFEST_FILE, SIGNATURE_FILE):
+        if not _PLAIN_NAME.fullmatch(name) or name in (MANIFEST_FILE, SIGNATURE_FILE, MODEL_CARD_FILE):
             raise ArtefactFormatError(f"expected plain file names in the manifest, received {name!r}")
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
             raise ArtefactFormatError(f"expected the SHA-256 of {name}, received {sha256!r}")
@@ -259,6 +269,12 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _replace_file(path: Path, *, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    _write_durably(partial, content)
+    partial.replace(path)
 
 
 def _replace_folder(source: Path, *, target: Path) -> None:

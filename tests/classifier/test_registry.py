@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE, ArtefactError
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, MODEL_CARD_FILE, NETWORK_FILE, ArtefactError
 from classifier.models import ModelVersion
 from classifier.registry import (
     StageTransitionError,
@@ -38,6 +38,7 @@ def test_a_folder_becomes_a_version_with_the_facts_of_its_manifest(artefact: Pat
     version = register_model_version(artefact)
     assert (version.stage, version.recipe) == (Stage.CANDIDATE, "default")
     assert version.metrics["images"] == 10000
+    assert (get_artefact_folder(version) / MODEL_CARD_FILE).read_bytes() == (artefact / MODEL_CARD_FILE).read_bytes()
     shutil.rmtree(artefact)
     assert get_classifier(version).version == version.name
 

@@ -14,6 +14,7 @@ import pytest
 from classifier.ml.artefacts import (
     DEFAULT_ARTEFACT,
     MANIFEST_FILE,
+    MODEL_CARD_FILE,
     NETWORK_FILE,
     SIGNATURE_FILE,
     WEIGHTS_FILE,
@@ -31,6 +32,7 @@ from classifier.ml.artefacts import (
     verify_artefact,
     weights_from_bytes,
     weights_to_bytes,
+    write_model_card,
 )
 
 CONTENTS = {WEIGHTS_FILE: b"weights" * 50, NETWORK_FILE: b"network" * 50}
@@ -68,7 +70,9 @@ def test_what_was_saved_is_what_is_verified(folder: Path) -> None:
     artefact = verify_artefact(folder, expected_sha256=manifest_sha256(folder), key=KEY)
     assert artefact.manifest == build_manifest()
     assert artefact.contents == CONTENTS
-    assert sorted(path.name for path in folder.iterdir()) == [SIGNATURE_FILE, MANIFEST_FILE, NETWORK_FILE, WEIGHTS_FILE]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        MODEL_CARD_FILE, SIGNATURE_FILE, MANIFEST_FILE, NETWORK_FILE, WEIGHTS_FILE,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [WEIGHTS_FILE, NETWORK_FILE])
@@ -214,6 +218,35 @@ def test_an_artefact_replaces_one_of_the_same_name(folder: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
+def test_the_model_card_follows_from_the_manifest_alone(folder: Path) -> None:
+    card = (folder / MODEL_CARD_FILE).read_bytes()
+
+    assert card == build_manifest().model_card()
+    assert card.startswith(b"# Model card: v-1\n")
+    (folder / MODEL_CARD_FILE).write_text("praise")
+    write_model_card(folder)
+    assert (folder / MODEL_CARD_FILE).read_bytes() == card
+    assert len(list(folder.iterdir())) == 5
+
+
+def test_no_model_card_is_written_into_a_damaged_artefact(folder: Path) -> None:
+    (folder / NETWORK_FILE).write_bytes(b"other")
+    (folder / MODEL_CARD_FILE).unlink()
+    with pytest.raises(ArtefactTamperedError):
+        write_model_card(folder)
+    assert not (folder / MODEL_CARD_FILE).exists()
+
+
+def test_the_model_card_counts_towards_the_ten_megabytes(tmp_path: Path) -> None:
+    contents = {**CONTENTS, WEIGHTS_FILE: bytes(10 * 1024 * 1024 - len(CONTENTS[NETWORK_FILE]))}
+    manifest = build_manifest(files=build_file_hashes(contents))
+    with pytest.raises(
+        ArtefactError, match=f"received {10 * 1024 * 1024 + len(manifest.to_bytes() + manifest.model_card())}"
+    ):
+        save_artefact(tmp_path / "new", manifest=manifest, contents=contents)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_weights_survive_safetensors() -> None:
     weights = {"a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "a/bias": np.zeros(3, dtype=np.float32)}
     loaded = weights_from_bytes(weights_to_bytes(weights))
@@ -234,4 +267,7 @@ def test_the_shipped_artefact_is_whole_small_and_made_by_the_products_command() 
     assert artefact.manifest.dataset["pictures"] == {"train": 48000, "validation": 6000, "calibration": 6000}
     assert artefact.manifest.metrics["images"] == 10000
     assert artefact.manifest.metrics["accuracy"] >= 0.975
-    assert sorted(path.name for path in DEFAULT_ARTEFACT.iterdir()) == [MANIFEST_FILE, NETWORK_FILE, WEIGHTS_FILE]
+    assert sorted(path.name for path in DEFAULT_ARTEFACT.iterdir()) == [
+        MODEL_CARD_FILE, MANIFEST_FILE, NETWORK_FILE, WEIGHTS_FILE,
+    ]  # fmt: skip
+    assert (DEFAULT_ARTEFACT / MODEL_CARD_FILE).read_bytes() == artefact.manifest.model_card()

@@ -1,0 +1,182 @@
+"""The model card of an artefact, as Markdown: what it was made of, how good it is, and what it must not be used for.
+
+Everything in it comes from the manifest, so that the card can be made again and compared at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
+from classifier.ml.published import MEASURES
+from classifier.ml.report_parts import percent
+
+#: How far accuracies of a repeated training may lie from the recorded ones: with another processor or number of cores,
+#: sums of floating-point numbers are rounded in another order.
+REPRODUCTION_TOLERANCE: Final = 0.003
+
+_PURPOSE: Final = """\
+It labels pictures of clothes in a shop's catalogue: one of five groups, and one of the ten garments within them. It
+is meant to work beside people: pictures on which it abstains are looked at by a person, whose label wins."""
+
+_LIMITS: Final = """\
+- **It knows ten garments.** Skirts, hats, jewellery or furniture get one of these labels or none; abstaining is meant
+  to catch them, and does not always.
+- **Photographs are harder than its test.** It learned from small grey pictures of single garments on an empty ground,
+  and the figures below are measured on such pictures alone. A photograph is brought to that form first: the object is
+  cut from the ground that is found at the border. Pictures with several garments, with a person in a scene, on a busy
+  ground, folded or from close by are labelled less well. Measure on your own pictures before you rely on it:
+  `manage.py evaluate_classifier --pictures DIR`.
+- **It sees shape and brightness.** Colour, material, size, brand and the wearer are nothing to it; it says nothing
+  about people and must not be used to.
+- **The labels it learned from carry errors.** About one training label in 200 would change its group if it were judged
+  by the other pictures, most of them between dresses and coats or shirts; figures for One piece suffer most."""
+
+
+def build_model_card(manifest: Mapping[str, Any]) -> str:
+    """The card of the artefact whose manifest has these values, plain JSON as in its file.
+
+    What a manifest does not record is left out: an artefact without metrics has a card without figures.
+    """
+    blocks = [
+        f"# Model card: {manifest['version']}",
+        "Made from `manifest.json` in the same folder, and from nothing else.",
+        "## What it is for",
+        _PURPOSE,
+        _table(("Group", "Garments"), [(group, _garments_of(group)) for group in GROUPS]),
+        "## What it is not for",
+        _LIMITS,
+        *_describe_data(manifest),
+        *_describe_training(manifest),
+        *_describe_metrics(manifest["metrics"]),
+        *_describe_calibration(manifest["calibration"], metrics=manifest["metrics"]),
+        "## Files",
+        _table(
+            ("File", "SHA-256"), [(f"`{name}`", f"`{digest}`") for name, digest in sorted(manifest["files"].items())]
+        ),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _garments_of(group: str) -> str:
+    return ", ".join(name for name in GARMENTS if GROUP_OF_GARMENT[name] == group)
+
+
+def _describe_data(manifest: Mapping[str, Any]) -> list[str]:
+    dataset, backbone = manifest["dataset"], manifest["backbone"]
+    blocks = [
+        "## Data and their licences",
+        "Fashion-MNIST: 70,000 grey pictures of 28 x 28 pixels, © 2017 Zalando SE, MIT licence. The published test "
+        "pictures measured it, once; none of them trained, stopped, calibrated or chose anything.",
+    ]
+    if pictures := dataset.get("pictures"):
+        blocks.append(_table(("Part", "Pictures"), [(name, f"{count:,}") for name, count in pictures.items()]))
+    if hashes := dataset.get("sha256"):
+        blocks.append(
+            _table(("File, decompressed", "SHA-256"), [(f"`{k}`", f"`{v}`") for k, v in sorted(hashes.items())])
+        )
+    blocks.append(
+        "The backbone, MobileNetV2, started from random weights."
+        if backbone is None
+        else f"The backbone started from Keras' MobileNetV2 weights for ImageNet, Apache-2.0 licence: "
+        f"`{backbone['file']}`, SHA-256 `{backbone['sha256']}`."
+    )
+    return blocks
+
+
+def _describe_training(manifest: Mapping[str, Any]) -> list[str]:
+    training, recipe = manifest["training"], dict(manifest["recipe"])
+    costs = [
+        ("Parameters", f"{manifest['parameters']:,}"),
+        *_known(training, "seconds", "Training and evaluation", lambda value: f"{value:,.0f} s"),
+        *_known(training, "cpu_seconds", "Processor time", lambda value: f"{value:,.0f} s"),
+        *_known(training, "peak_memory_bytes", "Peak memory", lambda value: f"{value / 1e9:.1f} GB"),
+        *_known(training, "best_epoch", "Epoch whose weights were kept", lambda value: f"{value:.0f}"),
+    ]
+    description = recipe.pop("description", "")
+    blocks = ["## Training"]
+    if description:
+        blocks.append(f"{description}.")
+    blocks += [
+        f"Made {manifest['created_at']} with seed {manifest['seed']}:",
+        f"    {manifest['command']}",
+        "The same command on a CPU makes it again: every random choice follows from the seed. Its accuracies are then "
+        f"within {REPRODUCTION_TOLERANCE} of those below.",
+        _table(("", "Value"), costs),
+        _table(("Recipe", "Value"), [(name.replace("_", " "), _plain(value)) for name, value in recipe.items()]),
+    ]
+    if libraries := manifest["libraries"]:
+        blocks.append(_table(("Library", "Version"), sorted(libraries.items())))
+    return blocks
+
+
+def _describe_metrics(metrics: Mapping[str, Any]) -> list[str]:
+    if not metrics:
+        return []
+    rows = [
+        ("Accuracy over five groups", _share(metrics["accuracy"])),
+        ("Accuracy over ten garments", _share(metrics["garment_accuracy"])),
+        ("Balanced accuracy over groups", _share(metrics["balanced_accuracy"])),
+        ("Macro F1 over groups", _share(metrics["macro_f1"])),
+    ]
+    points = metrics["operating_points"]
+    scores = [
+        (name, group, *(_share(point[group][measure]) for measure in MEASURES))
+        for name, point in points.items()
+        for group in GROUPS
+    ]
+    return [
+        f"## Results on {metrics['images']:,} test pictures",
+        _table(("", "Value"), rows),
+        "`argmax` takes the most probable group and is what serves. `balanced` weighs the groups, with factors chosen "
+        "on the calibration part, so that as few published figures as possible are higher.",
+        _table(("Operating point", "Group", *MEASURES.values()), scores),
+    ]
+
+
+def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[str, Any]) -> list[str]:
+    if not calibration:
+        return []
+    blocks = [
+        "## Calibration and abstention",
+        f"Chosen on the calibration part, which neither trained nor stopped it. Logits are divided by "
+        f"{calibration['temperature']:.3f}. A label is kept from the confidence at which "
+        f"{percent(calibration['target_precision'], digits=0)} of the kept calibration pictures of that group are right. "
+        f"It abstains below that, with little evidence for any garment (under {calibration['evidence_threshold']:.2f}), "
+        "and on blank pictures.",
+        _table(
+            ("Group", "Least confidence", "Factor at `balanced`"),
+            [
+                (group, f"{calibration['thresholds'][group]:.3f}", f"{calibration['balanced_weights'][group]:.3f}")
+                for group in GROUPS
+            ],
+        ),
+    ]
+    if metrics:
+        blocks.append(
+            f"On the test pictures: expected calibration error {metrics['expected_calibration_error']:.4f} over 15 "
+            f"bins; {percent(metrics['answered'])} answered, {percent(metrics['accuracy_of_answered'], digits=2)} of the "
+            "answers right."
+        )
+    return blocks
+
+
+def _known(values: Mapping[str, Any], key: str, title: str, write: Callable[[float], str]) -> list[tuple[str, str]]:
+    """One row, or none where an older artefact does not say."""
+    return [(title, write(values[key]))] if values.get(key) is not None else []
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name.replace('_', ' ')} {_plain(inner)}" for name, inner in value.items())
+    return "-" if value is None else str(value)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,83 @@
+"""The model card: everything that the manifest knows, and nothing where it does not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE
+from classifier.ml.model_card import REPRODUCTION_TOLERANCE, build_model_card
+
+
+@pytest.fixture
+def manifest() -> dict[str, Any]:
+    """The manifest that comes with the product, as plain JSON."""
+    values: dict[str, Any] = json.loads((DEFAULT_ARTEFACT / MANIFEST_FILE).read_bytes())
+    return values
+
+
+def test_it_names_data_licences_command_and_tolerance(manifest: dict[str, Any]) -> None:
+    card = build_model_card(manifest)
+
+    assert card.startswith(f"# Model card: {manifest['version']}\n")
+    assert "Fashion-MNIST" in card
+    assert "MIT licence" in card
+    assert "Apache-2.0 licence" in card
+    assert f"    {manifest['command']}\n" in card
+    assert f"within {REPRODUCTION_TOLERANCE} of those below" in card
+    assert f"| `network.tflite` | `{manifest['files']['network.tflite']}` |" in card
+    assert f"| `t10k-labels-idx1-ubyte` | `{manifest['dataset']['sha256']['t10k-labels-idx1-ubyte']}` |" in card
+
+
+def test_it_has_the_figures_of_both_operating_points(manifest: dict[str, Any]) -> None:
+    card = build_model_card(manifest)
+
+    for point in ("argmax", "balanced"):
+        scores = manifest["metrics"]["operating_points"][point]["One piece"]
+        row = f"| {scores['recall']:.4f} | {scores['precision']:.4f} | {scores['negative_predictive_value']:.4f} |"
+        assert f"| {point} | One piece {row}" in card
+    assert f"expected calibration error {manifest['metrics']['expected_calibration_error']:.4f}" in card
+    assert f"| Bags | {manifest['calibration']['thresholds']['Bags']:.3f} |" in card
+
+
+def test_it_says_what_it_is_not_for(manifest: dict[str, Any]) -> None:
+    card = build_model_card(manifest)
+
+    assert "## What it is not for" in card
+    assert "Photographs are harder than its test" in card
+    assert "evaluate_classifier --pictures DIR" in card
+
+
+def test_costs_are_shown_where_the_manifest_has_them(manifest: dict[str, Any]) -> None:
+    manifest["training"] = {"seconds": 1234.5}
+    older = build_model_card(manifest)
+    manifest["training"] |= {"cpu_seconds": 2345.6, "peak_memory_bytes": 3_456_000_000}
+    newer = build_model_card(manifest)
+
+    assert "| Training and evaluation | 1,234 s |" in older
+    assert "Peak memory" not in older
+    assert "| Processor time | 2,346 s |" in newer
+    assert "| Peak memory | 3.5 GB |" in newer
+
+
+def test_an_artefact_from_random_weights_without_figures(manifest: dict[str, Any]) -> None:
+    manifest |= {"backbone": None, "metrics": {}, "calibration": {}, "training": {}, "libraries": {}, "dataset": {}}
+
+    card = build_model_card(manifest)
+
+    assert "started from random weights" in card
+    assert "Apache" not in card
+    assert "## Results" not in card
+    assert "## Calibration" not in card
+
+
+def test_a_bar_in_a_value_does_not_break_the_table(manifest: dict[str, Any]) -> None:
+    manifest["recipe"] = {"name": "a|b", "published_column": None}
+
+    card = build_model_card(manifest)
+
+    assert "| name | a\\|b |\n| published column | - |" in card
+
+
+def test_the_same_manifest_makes_the_same_card(manifest: dict[str, Any]) -> None:
+    assert build_model_card(manifest) == build_model_card(json.loads(json.dumps(manifest)))
