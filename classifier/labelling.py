@@ -1,8 +1,10 @@
 """The work on a claimed batch: fetch, decode, infer. No transaction is open meanwhile."""
 
 import logging
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from classifier.ledger import Failed, Labelled, Outcome, claim_tasks, finish_tas
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.types import ImageClassifier
 from classifier.models import LabelTask, ModelVersion
+from classifier.reconnecting import UNREACHABLE_ERRORS, retry_while_unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -33,29 +36,41 @@ class PictureContent:
     last_modified: str = ""
 
 
+class BatchMemoryError(Exception):
+    """A batch needed more memory than there is. Not a `MemoryError`, which would stop Celery's main process."""
+
+
 def label_batch(task_ids: Sequence[int], *, get_classifier: GetClassifier) -> int:
     """Claim, label and finish these tasks; return how many were finished.
 
     Tasks that somebody else holds or has finished are left alone, so it may be called twice for the same ids. When the
-    worker is stopped gracefully the tasks go back. So they do, for later, when this machine cannot label anything (its
-    artefact is missing or damaged, its disk is full). After any other error, a time limit among them, they go back as
-    suspects, which are tried one by one.
+    worker is stopped gracefully the tasks go back, and so they do when the database went away meanwhile. They go back,
+    for later, when this machine cannot label anything (its artefact is missing or damaged, its disk is full). After
+    any other error, a time limit among them, they go back as suspects, which are tried one by one. A database that is
+    away while they are claimed, finished or given back is waited for; if that takes too long the lease runs out.
     """
-    batch = claim_tasks(task_ids)
+    batch = retry_while_unreachable(partial(claim_tasks, task_ids, token=uuid.uuid4()))
     if not batch.tasks:
         return 0
     try:
-        return finish_tasks(batch, label_tasks(batch.tasks, get_classifier=get_classifier))
+        outcomes = label_tasks(batch.tasks, get_classifier=get_classifier)
+        return retry_while_unreachable(partial(finish_tasks, batch, outcomes))
+    except UNREACHABLE_ERRORS as error:
+        released = retry_while_unreachable(partial(release_tasks, batch, crashed=False))
+        logger.warning("the database went away (%s); gave %s tasks back", error, released)
+        raise
     except (ArtefactError, OSError) as error:
-        released = postpone_tasks(batch)
+        released = retry_while_unreachable(partial(postpone_tasks, batch))
         logger.error("this machine cannot label: %s; put %s tasks off", error, released)
         raise
     except Exception as error:
-        released = release_tasks(batch, crashed=True)
+        released = retry_while_unreachable(partial(release_tasks, batch, crashed=True))
         logger.warning("gave %s tasks back as suspects after %s", released, type(error).__name__)
+        if isinstance(error, MemoryError):
+            raise BatchMemoryError(f"not enough memory for {len(batch.tasks)} pictures") from error
         raise
     except BaseException as error:  # the worker is being stopped
-        released = release_tasks(batch, crashed=False)
+        released = retry_while_unreachable(partial(release_tasks, batch, crashed=False))
         logger.warning("gave %s tasks back at %s", released, type(error).__name__)
         raise
 

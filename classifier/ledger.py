@@ -66,12 +66,13 @@ def _after(seconds: float) -> ExpressionWrapper:
     return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
 
 
-def claim_tasks(task_ids: Sequence[int]) -> ClaimedBatch:
+def claim_tasks(task_ids: Sequence[int], *, token: uuid.UUID | None = None) -> ClaimedBatch:
     """Take a lease on those of the tasks that are due, and return them.
 
-    A picture that was in a crash before is claimed only when it comes alone, so that it cannot take others down.
+    A picture that was in a crash before is claimed only when it comes alone, so that it cannot take others down. A
+    claim whose answer was lost is repeated with the same `token`, which must be a fresh one for each batch.
     """
-    token = uuid.uuid4()
+    token = token or uuid.uuid4()
     claimable = LabelTask.objects.due().filter(pk__in=task_ids)
     if len(task_ids) > 1:
         claimable = claimable.filter(crashes=0)
@@ -191,6 +192,15 @@ def postpone_tasks(batch: ClaimedBatch) -> int:
     )
 
 
+def give_back_lost_tasks(task_ids: Sequence[int]) -> int:
+    """Give back those of the tasks that are being worked on, each with one crash more; return how many.
+
+    For the worker that sees its child die with a message in hand. If another worker holds some of them (the message
+    came twice) that one is fenced off and they are done again.
+    """
+    return _give_back_crashed(LabelTask.objects.filter(pk__in=task_ids, state=State.RUNNING))
+
+
 def sweep_expired_leases() -> int:
     """Give back the tasks whose lease ran out, each with one crash more; return how many there were."""
     return _give_back_crashed(LabelTask.objects.lease_expired())
@@ -222,25 +232,24 @@ def _give_back_crashed(tasks: LabelTaskQuerySet) -> int:
     return len(found)
 
 
-def take_batches_to_send(*, maximum: int) -> list[list[int]]:
+def take_batches_to_send(*, maximum: int, lost_after_seconds: float) -> list[list[int]]:
     """Mark due tasks as sent and return their ids in batches for one message each; at most `maximum` batches.
 
-    The queue is kept short: what was sent and is not claimed yet counts against `LABELLING_QUEUE_BATCHES`. Pictures
-    that were in a crash travel alone.
+    Tasks that were sent less than `lost_after_seconds` ago are on their way still. Pictures that were in a crash travel
+    alone.
     """
-    resend_after = timedelta(seconds=settings.LABELLING_RESEND_SECONDS)
     size = settings.LABELLING_BATCH_SIZE
+    unsent = LabelTask.objects.due().unsent(resend_after=timedelta(seconds=lost_after_seconds))
     with transaction.atomic():
-        on_the_way = LabelTask.objects.due().filter(sent_at__gte=Now() - resend_after).count()
-        room = min(maximum, settings.LABELLING_QUEUE_BATCHES - on_the_way // size)
-        if room <= 0:
-            return []
-        waiting = LabelTask.objects.select_for_update(skip_locked=True).due().unsent(resend_after=resend_after)
-        rows = list(waiting.order_by("next_try_at", "pk").values_list("pk", "crashes", "run_id")[: room * size])
-        LabelTask.objects.filter(pk__in=[pk for pk, _, _ in rows]).update(sent_at=Now())
-    alone = [[pk] for pk, crashes, _ in rows if crashes]
-    together = [pk for pk, crashes, _ in rows if not crashes]
-    return alone + [together[start : start + size] for start in range(0, len(together), size)]
+        # In the order of the index of open tasks, so that the cost does not grow with what waits behind.
+        waiting = unsent.select_for_update(skip_locked=True).order_by("next_try_at", "pk")
+        rows = list(waiting.values_list("pk", "crashes")[: max(maximum, 0) * size])
+        together = [pk for pk, crashes in rows if not crashes]
+        batches = [[pk] for pk, crashes in rows if crashes]
+        batches += [together[start : start + size] for start in range(0, len(together), size)]
+        batches = batches[:maximum]
+        LabelTask.objects.filter(pk__in=[pk for batch in batches for pk in batch]).update(sent_at=Now())
+    return batches
 
 
 def close_finished_runs(run_ids: set[int] | None = None) -> int:

@@ -2,9 +2,9 @@
 
 import logging
 
-from celery import shared_task
+from celery import current_app, shared_task
 from django.conf import settings
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 
 from classifier import ledger, training_runs
 from classifier.labelling import label_batch
@@ -13,7 +13,11 @@ from classifier.runtime import get_classifier
 logger = logging.getLogger(__name__)
 
 
-@shared_task(soft_time_limit=settings.LABELLING_SOFT_LIMIT_SECONDS, time_limit=settings.LABELLING_HARD_LIMIT_SECONDS)
+@shared_task(
+    Request="classifier.lost_workers:LabellingRequest",
+    soft_time_limit=settings.LABELLING_SOFT_LIMIT_SECONDS,
+    time_limit=settings.LABELLING_HARD_LIMIT_SECONDS,
+)
 def label_batch_task(task_ids: list[int], **_later: object) -> None:
     """Label one batch, then put one more batch on the queue in its place."""
     label_batch(task_ids, get_classifier=get_classifier)
@@ -28,17 +32,41 @@ def train_task(training_run_id: int, **_later: object) -> None:
 
 
 def send_due_batches(*, maximum: int) -> int:
-    """Put up to `maximum` batches of due tasks on the queue; return how many.
+    """Put up to `maximum` batches of due tasks on the queue, as far as there is room on it; return how many.
 
-    A broker that is down is no error: the rows stay due, and the sweep sends them again.
+    The queue is kept at LABELLING_QUEUE_BATCHES messages: what was sent long ago and still lies on it is never sent
+    without end. When the queue is empty, what was sent before the last sweep and not claimed since is lost, and sent
+    again at once. A broker that is down is no error: the rows stay due, and the sweep sends them again.
     """
-    batches = ledger.take_batches_to_send(maximum=maximum)
+    batches: list[list[int]] = []
     try:
+        on_queue = count_messages("labelling")
+        room = min(maximum, settings.LABELLING_QUEUE_BATCHES - on_queue)
+        lost_after = settings.LABELLING_RESEND_SECONDS if on_queue else settings.LABELLING_SWEEP_SECONDS
+        batches = ledger.take_batches_to_send(maximum=room, lost_after_seconds=lost_after)
         for batch in batches:
             label_batch_task.apply_async((batch,), retry=False)
-    except OperationalError as error:
-        logger.warning("broker not reachable (%s); %s batches wait for the sweep", error, len(batches))
+    except broker_errors() as error:
+        logger.warning("broker not reachable (%s); due tasks wait for the sweep", error)
     return len(batches)
+
+
+def count_messages(queue: str) -> int:
+    """Return how many messages wait on the queue; those that a worker holds are not among them.
+
+    Raises one of `broker_errors`.
+    """
+    with current_app.pool.acquire(block=True) as broker:
+        try:
+            return int(broker.default_channel.queue_declare(queue, passive=True).message_count)
+        except ChannelError:  # Redis knows no empty queue
+            return 0
+
+
+def broker_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of a broker that is away, full or read-only."""
+    broker = current_app.connection_for_write()
+    return (OperationalError, *broker.connection_errors, *broker.channel_errors)
 
 
 def send_queued_training() -> bool:
@@ -48,6 +76,6 @@ def send_queued_training() -> bool:
         return False
     try:
         train_task.apply_async((training_run.pk,), retry=False)
-    except OperationalError as error:
+    except broker_errors() as error:
         logger.warning("broker not reachable (%s); training run %s waits for the sweep", error, training_run.pk)
     return True

@@ -89,7 +89,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
+    options = DATABASES["default"].setdefault("OPTIONS", {})
+    options.setdefault("connect_timeout", 3)
+    # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
+    options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -142,23 +145,29 @@ LABELLING_BATCH_SIZE = 32
 LABELLING_SOFT_LIMIT_SECONDS = env.int("LABELLING_SOFT_LIMIT_SECONDS", default=60)
 LABELLING_HARD_LIMIT_SECONDS = env.int("LABELLING_HARD_LIMIT_SECONDS", default=75)
 LABELLING_LEASE_SECONDS = env.int("LABELLING_LEASE_SECONDS", default=90)
-# A message not taken up after this time counts as lost and is sent again (a second one finds nothing to claim).
+# While others lie on the queue, a message not taken up after this time counts as lost and is sent again (a second one
+# finds nothing to claim); when the queue is empty, after one sweep.
 LABELLING_RESEND_SECONDS = env.float("LABELLING_RESEND_SECONDS", default=30.0)
 # Batches on the queue at most: a short queue makes a lost broker cheap, and lets a new run's work be seen early.
 LABELLING_QUEUE_BATCHES = env.int("LABELLING_QUEUE_BATCHES", default=16)
 LABELLING_SWEEP_SECONDS = env.float("LABELLING_SWEEP_SECONDS", default=5.0)
+# How long a worker with a batch in hand waits for a database that went away; then the lease runs out.
+LABELLING_RECONNECT_SECONDS = env.float("LABELLING_RECONNECT_SECONDS", default=30.0)
 TRAINING_HEARTBEAT_SECONDS = env.int("TRAINING_HEARTBEAT_SECONDS", default=120)
 
 REDIS_URL = env.str("REDIS_URL", default="")
 CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     {
-        "visibility_timeout": 240,
+        "visibility_timeout": env.int("BROKER_VISIBILITY_SECONDS", default=240),
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         # A worker killed while it restores messages leaves this lock behind; for 300 s by default, without redelivery.
         "unacked_mutex_expire": 10,
-        "socket_connect_timeout": 2,
+        # A broker that is away costs a request a moment: the row is written, and the sweep sends it later.
+        "socket_connect_timeout": 1,
+        "max_retries": 1,
+        "interval_start": 0,
         "socket_keepalive": True,
         "health_check_interval": 10,
     }
@@ -177,10 +186,18 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
+# Safe only because the ledger counts a picture's crashes.
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# The outcome stands in the database.
+CELERY_TASK_ACKS_ON_FAILURE = True
+CELERY_TASK_ACKS_ON_TIMEOUT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 30
+# Kilobytes; looked at after each task, so that a child that grew is replaced.
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 1_000_000
+# Seconds that a dead child's result is waited for before its batch goes back.
+CELERY_WORKER_LOST_WAIT = 2.0
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=30.0)
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_ALWAYS_EAGER = False

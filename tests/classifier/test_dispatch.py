@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import redis
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -31,6 +32,7 @@ class Outbox(list):
 def outbox(monkeypatch: pytest.MonkeyPatch) -> Outbox:
     outbox = Outbox()
     monkeypatch.setattr(tasks.label_batch_task, "apply_async", outbox.apply_async)
+    monkeypatch.setattr(tasks, "count_messages", lambda queue: len(outbox))
     return outbox
 
 
@@ -158,23 +160,72 @@ def test_progress_and_errors_are_counts_by_state() -> None:
     assert list_error_counts(run) == [("not_image", 2)]
 
 
-def test_a_broker_that_is_down_loses_nothing(monkeypatch: pytest.MonkeyPatch, settings) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("connection refused"),
+        redis.exceptions.ResponseError("OOM command not allowed when used memory > 'maxmemory'"),
+        redis.exceptions.ReadOnlyError("You can't write against a read only replica."),
+    ],
+    ids=["away", "full", "read-only"],
+)
+@pytest.mark.redis
+def test_a_broker_that_is_down_loses_nothing(outbox: Outbox, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     create_model_version()
     create_painted_image()
     run = start_labelling_run()
     LabelTask.objects.update(sent_at=None)
 
     def refuse(*_arguments: object, **_options: object) -> None:
-        raise OperationalError("connection refused")
+        raise error
 
-    monkeypatch.setattr(tasks.label_batch_task, "apply_async", refuse)
-    dispatch.sweep()
+    with monkeypatch.context() as broken:
+        broken.setattr(tasks.label_batch_task, "apply_async", refuse)
+        dispatch.sweep()
     assert run.tasks.get().state == State.NEW
 
-    outbox = Outbox()
-    monkeypatch.setattr(tasks.label_batch_task, "apply_async", outbox.apply_async)
-    LabelTask.objects.update(sent_at=timezone.now() - timedelta(seconds=settings.LABELLING_RESEND_SECONDS + 1))
+    LabelTask.objects.update(sent_at=timezone.now() - timedelta(seconds=31))
     dispatch.sweep()
+    assert outbox == [[run.tasks.get().pk]]
+
+
+def test_a_broker_that_cannot_be_asked_leaves_the_rows_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_model_version()
+    create_painted_image()
+    run = start_labelling_run()
+
+    def refuse(_queue: str) -> int:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(tasks, "count_messages", refuse)
+    assert tasks.send_due_batches(maximum=5) == 0
+    assert run.tasks.get().sent_at is None
+
+
+def test_the_queue_is_kept_short(outbox: Outbox, settings) -> None:
+    settings.LABELLING_BATCH_SIZE, settings.LABELLING_QUEUE_BATCHES = 1, 2
+    create_model_version()
+    for _ in range(4):
+        create_painted_image()
+    start_labelling_run()
+    assert tasks.send_due_batches(maximum=10) == 2
+    # However long the messages lie there, they are not sent again while they fill the queue.
+    LabelTask.objects.filter(sent_at__isnull=False).update(sent_at=timezone.now() - timedelta(days=1))
+    assert tasks.send_due_batches(maximum=10) == 0
+    outbox.pop(0)
+    assert tasks.send_due_batches(maximum=10) == 1
+
+
+def test_what_an_emptied_queue_lost_is_sent_again_after_one_sweep(outbox: Outbox, settings) -> None:
+    create_model_version()
+    create_painted_image()
+    run = start_labelling_run()
+    tasks.send_due_batches(maximum=5)
+    sent = run.tasks.get().sent_at
+    outbox.clear()
+    assert tasks.send_due_batches(maximum=5) == 0
+    LabelTask.objects.update(sent_at=sent - timedelta(seconds=settings.LABELLING_SWEEP_SECONDS))
+    assert tasks.send_due_batches(maximum=5) == 1
     assert outbox == [[run.tasks.get().pk]]
 
 

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
+from django.db import OperationalError
 from django.utils import timezone
 
 from classifier import ledger
 from classifier.dispatch import start_labelling_run
-from classifier.labelling import label_batch
+from classifier.labelling import BatchMemoryError, label_batch
 from classifier.ledger import Failed, Labelled, claim_tasks, finish_tasks
 from classifier.ml.artefacts import ArtefactMissingError
 from classifier.models import Classification, LabellingRun, LabelTask, ModelVersion, ProductLabel
@@ -100,7 +101,7 @@ def test_a_crashed_batch_comes_back_one_by_one_and_only_the_guilty_is_given_up(v
     for _ in range(ledger.MAXIMUM_CRASHES):
         expire_leases()
         ledger.sweep_expired_leases()
-        for batch in ledger.take_batches_to_send(maximum=10):
+        for batch in ledger.take_batches_to_send(maximum=10, lost_after_seconds=30):
             assert len(batch) == 1
             claimed = claim_tasks(batch)
             if batch != [guilty]:
@@ -159,6 +160,30 @@ def test_an_unexpected_error_makes_suspects_of_the_batch(version: ModelVersion) 
     assert set(LabelTask.objects.values_list("state", "crashes", "lease_token")) == {(State.NEW, 1, None)}
 
 
+def test_too_little_memory_makes_suspects_and_is_no_memory_error_for_celery(version: ModelVersion) -> None:
+    _, ids = start_run(2)
+
+    class HungryClassifier(FakeClassifier):
+        def classify(self, pictures: object) -> list:
+            raise MemoryError
+
+    with pytest.raises(BatchMemoryError, match="2 pictures"):
+        label_batch(ids, get_classifier=lambda _: HungryClassifier())
+    assert set(LabelTask.objects.values_list("state", "crashes")) == {(State.NEW, 1)}
+
+
+def test_a_database_that_went_away_while_a_batch_was_in_hand_blames_no_picture(version: ModelVersion) -> None:
+    _, ids = start_run(2)
+
+    class UnluckyClassifier(FakeClassifier):
+        def classify(self, pictures: object) -> list:
+            raise OperationalError("server closed the connection unexpectedly")
+
+    with pytest.raises(OperationalError):
+        label_batch(ids, get_classifier=lambda _: UnluckyClassifier())
+    assert set(LabelTask.objects.values_list("state", "crashes", "attempts")) == {(State.NEW, 0, 0)}
+
+
 def test_a_machine_without_the_artefact_puts_its_tasks_off_and_blames_no_picture(version: ModelVersion) -> None:
     run, ids = start_run(2)
 
@@ -169,7 +194,7 @@ def test_a_machine_without_the_artefact_puts_its_tasks_off_and_blames_no_picture
         label_batch(ids, get_classifier=refuse)
     rows = LabelTask.objects.values_list("state", "crashes", "attempts", "lease_token")
     assert set(rows) == {(State.NEW, 0, 0, None)}
-    assert ledger.take_batches_to_send(maximum=10) == []
+    assert ledger.take_batches_to_send(maximum=10, lost_after_seconds=30) == []
     run.refresh_from_db()
     assert run.state == LabellingRun.State.RUNNING
 
@@ -203,7 +228,7 @@ def test_a_failure_that_may_pass_waits_for_its_next_try_and_ends_the_run(version
     assert (task.state, task.error_code, task.lease_token) == (State.RETRY, "timeout", None)
     assert timedelta(seconds=20) < task.next_try_at - timezone.now() < timedelta(seconds=40)
     assert task.first_failed_at == task.last_failed_at
-    assert ledger.take_batches_to_send(maximum=10) == []
+    assert ledger.take_batches_to_send(maximum=10, lost_after_seconds=30) == []
     assert claim_tasks(ids).tasks == []
     run.refresh_from_db()
     assert run.state == LabellingRun.State.DONE
@@ -226,20 +251,50 @@ def test_sent_tasks_are_not_sent_again_until_the_message_counts_as_lost(version:
     settings.LABELLING_BATCH_SIZE = 2
     _, ids = start_run(5)
     LabelTask.objects.update(sent_at=None)
-    assert ledger.take_batches_to_send(maximum=2) == [ids[:2], ids[2:4]]
-    assert ledger.take_batches_to_send(maximum=2) == [ids[4:]]
-    assert ledger.take_batches_to_send(maximum=2) == []
-    LabelTask.objects.update(sent_at=timezone.now() - timedelta(seconds=settings.LABELLING_RESEND_SECONDS + 1))
-    assert ledger.take_batches_to_send(maximum=5) == [ids[:2], ids[2:4], ids[4:]]
+    assert ledger.take_batches_to_send(maximum=2, lost_after_seconds=30) == [ids[:2], ids[2:4]]
+    assert ledger.take_batches_to_send(maximum=2, lost_after_seconds=30) == [ids[4:]]
+    assert ledger.take_batches_to_send(maximum=2, lost_after_seconds=30) == []
+    LabelTask.objects.update(sent_at=timezone.now() - timedelta(seconds=31))
+    assert ledger.take_batches_to_send(maximum=5, lost_after_seconds=30) == [ids[:2], ids[2:4], ids[4:]]
 
 
-def test_the_queue_is_kept_short(version: ModelVersion, settings) -> None:
-    settings.LABELLING_BATCH_SIZE, settings.LABELLING_QUEUE_BATCHES = 1, 2
+def test_suspects_travel_alone_and_count_as_one_message_each(version: ModelVersion) -> None:
     _, ids = start_run(4)
-    LabelTask.objects.update(sent_at=None)
-    assert ledger.take_batches_to_send(maximum=10) == [[ids[0]], [ids[1]]]
-    claim_tasks([ids[0]])
-    assert ledger.take_batches_to_send(maximum=10) == [[ids[2]]]
+    LabelTask.objects.filter(pk__in=ids[:2]).update(crashes=1)
+    assert ledger.take_batches_to_send(maximum=2, lost_after_seconds=30) == [[ids[0]], [ids[1]]]
+    assert set(LabelTask.objects.filter(sent_at__isnull=True).values_list("pk", flat=True)) == set(ids[2:])
+    assert ledger.take_batches_to_send(maximum=0, lost_after_seconds=30) == []
+    assert ledger.take_batches_to_send(maximum=1, lost_after_seconds=30) == [ids[2:]]
+
+
+def test_a_claim_whose_answer_was_lost_is_repeated_with_its_token(version: ModelVersion) -> None:
+    _, ids = start_run(2)
+    token = uuid.uuid4()
+    claim_tasks(ids, token=token)
+    again = claim_tasks(ids, token=token)
+    assert [(task.pk, task.attempts) for task in again.tasks] == [(pk, 1) for pk in ids]
+    assert claim_tasks(ids).tasks == []
+
+
+def test_a_finish_whose_answer_was_lost_is_repeated_without_effect(version: ModelVersion) -> None:
+    _, ids = start_run(2)
+    batch = claim_tasks(ids)
+    assert finish_tasks(batch, [labelled(), labelled()]) == 2
+    assert finish_tasks(batch, [labelled(), labelled()]) == 0
+    assert Classification.objects.count() == 2
+
+
+def test_a_lost_childs_tasks_go_back_at_once_and_the_zombie_is_fenced_off(version: ModelVersion) -> None:
+    _, ids = start_run(3)
+    finish_tasks(claim_tasks(ids[:1]), [labelled()])
+    held = claim_tasks(ids[1:2])
+    assert ledger.give_back_lost_tasks(ids) == 1
+    assert list(LabelTask.objects.order_by("pk").values_list("state", "crashes")) == [
+        (State.DONE, 0),
+        (State.NEW, 1),
+        (State.NEW, 0),
+    ]
+    assert finish_tasks(held, [labelled()]) == 0
 
 
 def test_cancelling_keeps_what_is_done_and_drops_what_is_not(version: ModelVersion) -> None:

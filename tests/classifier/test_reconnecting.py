@@ -1,0 +1,60 @@
+"""Waiting for a database that is away."""
+
+import pytest
+from django.db import InterfaceError, OperationalError, connection
+
+from classifier import reconnecting
+from classifier.reconnecting import retry_while_unreachable
+
+
+class Flaky:
+    """An operation that fails a number of times before it succeeds."""
+
+    def __init__(self, failures: int, *, error: type[Exception] = OperationalError) -> None:
+        self.failures, self.error, self.calls = failures, error, 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise self.error("server closed the connection unexpectedly")
+        return "done"
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnecting, "PAUSE_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+@pytest.mark.django_db(transaction=True)
+def test_an_operation_is_repeated_on_a_new_connection_until_it_succeeds(error: type[Exception]) -> None:
+    connection.ensure_connection()
+    operation = Flaky(2, error=error)
+    assert retry_while_unreachable(operation) == "done"
+    assert operation.calls == 3
+    assert connection.connection is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_patience_ends_with_the_databases_error(settings) -> None:
+    settings.LABELLING_RECONNECT_SECONDS = 0.0
+    operation = Flaky(5)
+    with pytest.raises(OperationalError, match="server closed"):
+        retry_while_unreachable(operation)
+    assert operation.calls == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_of_another_kind_is_not_repeated() -> None:
+    operation = Flaky(5, error=ValueError)
+    with pytest.raises(ValueError, match="server closed"):
+        retry_while_unreachable(operation)
+    assert operation.calls == 1
+
+
+@pytest.mark.django_db
+def test_inside_a_transaction_the_error_passes_at_once() -> None:
+    operation = Flaky(1)
+    with pytest.raises(OperationalError):
+        retry_while_unreachable(operation)
+    assert operation.calls == 1
