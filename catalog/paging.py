@@ -1,6 +1,7 @@
 """Pages of long lists: by signed keyset cursors for readers, by capped numbers for the admin. No table is counted."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
@@ -43,8 +44,9 @@ class KeysetOrdering:
         return condition
 
     def values_of(self, row: Model) -> list[Any]:
-        """Return the row's values of the fields."""
-        return [attrgetter(field.replace("__", "."))(row) for field in self.fields]
+        """Return the row's values of the fields, as JSON knows them: times as text, to the microsecond."""
+        values = [attrgetter(field.replace("__", "."))(row) for field in self.fields]
+        return [value.isoformat() if isinstance(value, datetime) else value for value in values]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import logging
 from functools import partial
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
@@ -23,6 +23,14 @@ CHUNK_SIZE = 5000
 MANY_BATCHES = 1000
 
 
+class IdempotencyKeyError(ValueError):
+    """A key that came with another request before."""
+
+
+class TrainingOpenError(Exception):
+    """An exclusive training was asked for while another one is queued or running."""
+
+
 def start_labelling_run(
     *,
     images: QuerySet[Image] | None = None,
@@ -35,23 +43,44 @@ def start_labelling_run(
 
     It takes the pictures this version has not labelled yet, and those that wait for another try; with `relabel` those
     it has labelled too. Pictures that an open run holds are left to that run, and pictures it gave up to the error
-    queue. A run that finds nothing to do is done at once. The same `idempotency_key` returns the same run. Raises
-    `NoActiveModelVersionError`.
+    queue. A run that finds nothing to do is done at once. The same `idempotency_key` returns the same run; with another
+    `relabel`, `limit` or user it raises `IdempotencyKeyError`. Raises `NoActiveModelVersionError`.
     """
+    if idempotency_key is not None:
+        known = _find_run_of_key(idempotency_key, relabel=relabel, limit=limit, user=user)
+        if known is not None:
+            return known
     version = get_active_model_version()
     refresh_stale_product_labels()
     with transaction.atomic():
-        if idempotency_key is not None:
-            known = LabellingRun.objects.filter(idempotency_key=idempotency_key).first()
-            if known is not None:
-                return known
-        run = LabellingRun.objects.create(
-            model_version=version, relabel=relabel, requested_by=user, idempotency_key=idempotency_key
-        )
+        try:
+            with transaction.atomic():
+                run = LabellingRun.objects.create(
+                    model_version=version,
+                    relabel=relabel,
+                    limit=limit,
+                    requested_by=user,
+                    idempotency_key=idempotency_key,
+                )
+        except IntegrityError:  # the same request came twice at once, and the other one was first
+            known = _find_run_of_key(idempotency_key or "", relabel=relabel, limit=limit, user=user)
+            if known is None:
+                raise
+            return known
         run.total = _take_again(run, images=images, relabel=relabel, limit=limit)
         run.total += _take_new(run, images=images, limit=None if limit is None else limit - run.total)
         run.save(update_fields=["total"])
         transaction.on_commit(partial(_send_run, run))
+    return run
+
+
+def _find_run_of_key(key: str, *, relabel: bool, limit: int | None, user: User | None) -> LabellingRun | None:
+    """Return the run that this request started before, or None; raise `IdempotencyKeyError` if another one did."""
+    run = LabellingRun.objects.filter(idempotency_key=key).first()
+    if run is None:
+        return None
+    if (run.relabel, run.limit, run.requested_by_id) != (relabel, limit, user and user.pk):
+        raise IdempotencyKeyError("Expected a new Idempotency-Key; this one came with another request before.")
     return run
 
 
@@ -113,13 +142,30 @@ def start_training_run(
     limit: int | None = None,
     activate: bool = False,
     user: User | None = None,
+    exclusive: bool = False,
 ) -> TrainingRun:
-    """Queue a training for a worker of the training queue; saved, and sent on commit."""
-    with transaction.atomic():
-        run = TrainingRun.objects.create(
-            recipe=recipe, seed=seed, epochs=epochs, limit=limit, activate=activate, requested_by=user
-        )
-        transaction.on_commit(send_queued_training)
+    """Queue a training for a worker of the training queue; saved, and sent on commit.
+
+    With `exclusive` it is refused while another training is queued or running: raises `TrainingOpenError`, and nothing
+    is written. Of any number of such calls at once exactly one gets through.
+    """
+    open_runs = TrainingRun.objects.filter(state__in=[TrainingRun.State.QUEUED, TrainingRun.State.RUNNING])
+    try:
+        with transaction.atomic():
+            if exclusive and (other := open_runs.first()) is not None:
+                raise TrainingOpenError(f"Expected no open training; training run {other.pk} is {other.state}.")
+            run = TrainingRun.objects.create(
+                recipe=recipe,
+                seed=seed,
+                epochs=epochs,
+                limit=limit,
+                activate=activate,
+                requested_by=user,
+                exclusive=exclusive,
+            )
+            transaction.on_commit(send_queued_training)
+    except IntegrityError as error:  # the partial unique index: another call at the same time was first
+        raise TrainingOpenError("Expected no open training; another one was queued at the same time.") from error
     return run
 
 

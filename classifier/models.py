@@ -67,6 +67,7 @@ class TrainingRun(models.Model):
     epochs = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as many as the recipe says.")
     limit = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: every training picture.")
     activate = models.BooleanField(default=False)
+    exclusive = models.BooleanField(default=False, help_text="Refused while another exclusive run is open.")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
     cancel_requested = models.BooleanField(default=False)
@@ -85,6 +86,11 @@ class TrainingRun(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(fields=["state"], condition=Q(state="running"), name="trainingrun_one_running"),
+            models.UniqueConstraint(
+                fields=["exclusive"],
+                condition=Q(exclusive=True, state__in=["queued", "running"]),
+                name="trainingrun_one_exclusive",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -102,6 +108,7 @@ class LabellingRun(models.Model):
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="labelling_runs")
     state = models.CharField(max_length=16, choices=State, default=State.RUNNING)
     relabel = models.BooleanField(default=False)
+    limit = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: every picture.")
     total = models.PositiveIntegerField(default=0, help_text="Tasks the run took when it started.")
     idempotency_key = models.CharField(max_length=255, unique=True, null=True, blank=True)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
@@ -257,3 +264,17 @@ class ProductLabel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group or self.status} for product {self.product_id}"
+
+
+class QueueCanary(models.Model):
+    """A queue and the last message that came back through it: whether its workers take up what is sent to them."""
+
+    queue = models.CharField(max_length=64, primary_key=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "queue canaries"
+
+    def __str__(self) -> str:
+        return f"canary of the queue {self.queue}"

@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from django.conf import settings
@@ -18,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 class StageTransitionError(ValueError):
     """A change of stage that `STAGE_TRANSITIONS` does not allow."""
+
+
+class StaleActivationError(Exception):
+    """Another version was activated since the caller looked."""
 
 
 def artefact_key() -> bytes | None:
@@ -87,20 +92,45 @@ def _copy_artefact(folder: Path, *, name: str) -> None:
             raise
 
 
-def activate_model_version(version: ModelVersion) -> ModelVersion:
+def verify_registered_artefact(version: ModelVersion) -> None:
+    """Check that the version's artefact on this machine is, byte for byte, the registered one.
+
+    Raises `ArtefactError` that says which file is missing or changed.
+    """
+    artefacts.verify_artefact(get_artefact_folder(version), expected_sha256=version.manifest_sha256, key=artefact_key())
+
+
+def get_activation_tag() -> str:
+    """Return a short text for which version is active since when; every activation changes it."""
+    return _build_activation_tag(ModelVersion.objects.filter(stage=ModelVersion.Stage.ACTIVE).first())
+
+
+def _build_activation_tag(active: ModelVersion | None) -> str:
+    if active is None:
+        return "none"
+    return f"{active.pk}-{active.activated_at:%Y%m%dT%H%M%S.%f}" if active.activated_at else str(active.pk)
+
+
+def activate_model_version(version: ModelVersion, *, expected_tags: Collection[str] | None = None) -> ModelVersion:
     """Make this version the active one and retire the one before, in one transaction; return it refreshed.
 
-    Running workers use it for the next run. Raises `StageTransitionError` if its stage does not allow it.
+    Running workers use it for the next run. With `expected_tags` it happens only while `get_activation_tag` is one of
+    them: raises `StaleActivationError` otherwise. Raises `StageTransitionError` if its stage does not allow it.
     """
     with transaction.atomic():
         # All rows in one order: two activations at once wait for each other instead of meeting in the unique index.
         rows = {row.pk: row for row in ModelVersion.objects.select_for_update().order_by("pk")}
+        active = next((row for row in rows.values() if row.stage == ModelVersion.Stage.ACTIVE), None)
+        tag = _build_activation_tag(active)
+        if expected_tags is not None and tag not in expected_tags:
+            raise StaleActivationError(
+                f"Expected {', '.join(sorted(expected_tags)) or 'nothing'} to be active; it is {tag} by now."
+            )
         chosen = rows[version.pk]
-        if chosen.stage == ModelVersion.Stage.ACTIVE:
+        if chosen == active:
             return chosen
-        for row in rows.values():
-            if row.stage == ModelVersion.Stage.ACTIVE:
-                _change_stage(row, ModelVersion.Stage.RETIRED)
+        if active is not None:
+            _change_stage(active, ModelVersion.Stage.RETIRED)
         chosen.activated_at = timezone.now()
         _change_stage(chosen, ModelVersion.Stage.ACTIVE)
     return chosen

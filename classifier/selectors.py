@@ -1,10 +1,15 @@
 """Reads of model versions and runs."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
+from catalog.paging import KeysetOrdering
 from classifier.models import LabellingRun, LabelTask, ModelVersion
+
+NEWEST_FIRST = KeysetOrdering("-id", ("pk",), descending=True)
+#: The error queue, the latest failure first; there is an index for it.
+LATEST_FAILURE_FIRST = KeysetOrdering("-last_failed_at", ("last_failed_at", "pk"), descending=True)
 
 
 class NoActiveModelVersionError(Exception):
@@ -67,3 +72,23 @@ def list_error_counts(run: LabellingRun) -> list[tuple[str, int]]:
     """Return (error code, number of tasks) of the run's failures, most frequent first."""
     errors = LabelTask.objects.filter(run=run).errors()
     return list(errors.values_list("error_code").annotate(number=Count("pk")).order_by("-number", "error_code"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorCriteria:
+    """Which part of the error queue a list shows; empty strings and None do not narrow it."""
+
+    code: str = ""
+    state: str = ""
+    run: int | None = None
+    model_version: int | None = None
+    image: int | None = None
+
+
+def list_errors(criteria: ErrorCriteria) -> QuerySet[LabelTask]:
+    """Return the part of the error queue that meets the criteria, with image and version loaded; not yet ordered."""
+    errors: QuerySet[LabelTask] = LabelTask.objects.errors().filter(last_failed_at__isnull=False)
+    wanted = asdict(criteria)
+    exact = {"error_code": wanted.pop("code"), **wanted}
+    errors = errors.filter(**{field: value for field, value in exact.items() if value not in ("", None)})
+    return errors.select_related("image", "model_version")

@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions, serializers
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
@@ -25,6 +26,48 @@ class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
         required=False,
         help_text="The messages for each parameter or field; only with status 400.",
     )
+
+
+class ConflictError(exceptions.APIException):
+    """What is asked for does not fit the present state; the same call may succeed later."""
+
+    status_code = HTTPStatus.CONFLICT
+    default_detail = "Expected another state of what this is about."
+
+
+class PreconditionFailedError(exceptions.APIException):
+    """What the caller saw, by its If-Match, is no longer so."""
+
+    status_code = HTTPStatus.PRECONDITION_FAILED
+    default_detail = "Expected the ETag of the present state in If-Match; look again and decide anew."
+
+
+class PreconditionRequiredError(exceptions.APIException):
+    """The call needs an If-Match, so that two people cannot overwrite each other's decision unseen."""
+
+    status_code = HTTPStatus.PRECONDITION_REQUIRED
+    default_detail = "Expected the header If-Match with the ETag that the list of model versions answers with."
+
+
+class PayloadTooLargeError(exceptions.APIException):
+    """The body is larger than what this call reads."""
+
+    status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    default_detail = "Expected a smaller body."
+
+
+class UnprocessableRequestError(exceptions.APIException):
+    """A request that is well formed and contradicts an earlier one."""
+
+    status_code = HTTPStatus.UNPROCESSABLE_ENTITY
+    default_detail = "Expected a request that agrees with an earlier one."
+
+
+class ServiceUnavailableError(exceptions.APIException):
+    """This machine cannot do what is asked for at the moment."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_detail = "Expected a working service; please try again later."
 
 
 def build_problem(status: int, *, detail: str, errors: Any = None) -> dict[str, Any]:
@@ -59,6 +102,9 @@ def problem_exception_handler(error: Exception, context: dict[str, Any]) -> Resp
     else:
         errors, detail = None, str(error.detail)
     set_rollback()
+    # Whatever the view answers in, YAML for one, its problems are JSON.
+    context["request"].accepted_renderer = JSONRenderer()
+    context["request"].accepted_media_type = JSONRenderer.media_type
     problem = build_problem(error.status_code, detail=detail, errors=errors)
     return Response(problem, status=error.status_code, headers=headers, content_type=PROBLEM_MEDIA_TYPE)
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.cache import cache
 
 from tests.servers import Server, ServerError, start_postgresql, start_redis
 
@@ -77,3 +78,9 @@ def media_folder(settings: Any, tmp_path: Path) -> Path:
     """Keep the pictures of one test from the next: media storage is a new empty folder."""
     settings.MEDIA_ROOT = tmp_path / "media"
     return tmp_path / "media"
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> None:
+    """Let no test meet the request counts of another."""
+    cache.clear()

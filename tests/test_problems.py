@@ -106,3 +106,19 @@ def test_a_page_that_fails_shows_an_error_page_without_the_database(
     assert (response.status_code, response.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
     assert f'<p class="eyebrow">{status}</p>' in response.text
     assert "secret" not in response.text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["/api/v1/products/?format=xml", "/api/v1/products/?format=json"])
+def test_the_form_of_an_answer_is_no_parameter(patient_client: Client, address: str) -> None:
+    response = patient_client.get(address)
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["format"])
+
+
+def test_a_problem_of_the_schema_is_json_whatever_the_schema_is_written_in(patient_client: Client) -> None:
+    assert patient_client.get("/api/v1/schema/?format=zzz").status_code == 200
+    response = patient_client.post("/api/v1/schema/")
+    assert (response.status_code, response.json()["title"]) == (405, "Method Not Allowed")
+    assert response.headers["Content-Type"] == "application/problem+json"
+    response = patient_client.get("/api/v1/schema/", headers={"Accept": "image/png"})
+    assert (response.status_code, response.json()["status"]) == (406, 406)

@@ -1,23 +1,40 @@
-"""The classifier over HTTP; every call needs a sign-in and its permission."""
+"""Pictures and people's labels over HTTP; every call needs a sign-in and its permission."""
 
 from typing import Any
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.generics import ListAPIView
+from rest_framework import status
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import GenericAPIView, ListAPIView
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from catalog.api.pagination import KeysetPagination
 from catalog.api.query import PageQuery, check_parameters
 from catalog.models import Image
-from catalog.paging import KeysetOrdering
-from classifier.api.permissions import ModelPermissions
-from classifier.api.serializers import ClassificationSerializer
+from catalog.picture_formats import MAX_FILE_BYTES
+from classifier.api.permissions import ModelPermissions, QueryPermissions, WriteThrottle
+from classifier.api.responses import PROBLEMS, get_member, problems
+from classifier.api.serializers import (
+    ClassificationSerializer,
+    PictureAnswerSerializer,
+    PictureSerializer,
+    ReviewSerializer,
+)
 from classifier.listing import list_image_classifications
-from classifier.models import Classification
-from config.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer
+from classifier.ml.artefacts import ArtefactError
+from classifier.models import Classification, Review
+from classifier.picture_answers import classify_picture
+from classifier.runtime import get_classifier
+from classifier.selectors import NEWEST_FIRST, NoActiveModelVersionError, get_active_model_version
+from classifier.services import ReviewError, record_review
+from config.problems import ConflictError, PayloadTooLargeError, ServiceUnavailableError
 
-PROBLEMS = {(status, PROBLEM_MEDIA_TYPE): ProblemSerializer for status in (400, 401, 403, 404)}
+# What a form adds to the picture in it: boundaries and the headers of the part.
+FORM_BYTES = 16_384
 
 
 @extend_schema(
@@ -32,7 +49,7 @@ class ImageClassificationListView(ListAPIView):
     serializer_class = ClassificationSerializer
     pagination_class = KeysetPagination
     filter_backends: list[Any] = []
-    ordering = KeysetOrdering("-id", ("pk",), descending=True)
+    ordering = NEWEST_FIRST
 
     def get_queryset(self) -> QuerySet[Classification]:
         """Return the image's classifications; not found without such an image."""
@@ -40,3 +57,65 @@ class ImageClassificationListView(ListAPIView):
         self.page_size, self.cursor = query.get_page_size(), query.get_cursor()
         image = get_object_or_404(Image, pk=self.kwargs["image_id"])
         return list_image_classifications(image.pk)
+
+
+class ClassifyView(GenericAPIView):
+    """Say which group and garment a picture shows. Nothing is kept of it."""
+
+    queryset = Classification.objects.none()
+    permission_classes = [QueryPermissions]
+    throttle_classes = [WriteThrottle]
+    throttle_scope = "classify"
+    parser_classes = [MultiPartParser]
+    serializer_class = PictureSerializer
+
+    @extend_schema(
+        request=PictureSerializer,
+        responses={200: PictureAnswerSerializer(many=True), **problems(400, 401, 403, 409, 413, 415, 429, 503)},
+    )
+    def post(self, request: Request) -> Response:
+        """Answer with a list of one entry, as the command `classify --json` does.
+
+        A picture that cannot be read has a code in `error`; a body that is larger than any picture is a 413.
+        """
+        # Before the body is read: an upload has no other limit.
+        length = request.headers.get("Content-Length", "")
+        if length.isascii() and length.isdigit() and int(length) > MAX_FILE_BYTES + FORM_BYTES:
+            raise PayloadTooLargeError(f"Expected a picture of at most {MAX_FILE_BYTES:,} bytes.")
+        if len(request.FILES) != 1 or len(request.FILES.getlist("picture")) > 1:
+            raise ValidationError({"picture": [f"Expected one file; received {len(request.FILES)}."]})
+        form = PictureSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        try:
+            classifier = get_classifier(get_active_model_version())
+        except NoActiveModelVersionError as error:
+            raise ConflictError(str(error)) from error
+        except ArtefactError as error:
+            raise ServiceUnavailableError("Expected the active model version's files; this machine has others.") from (
+                error
+            )
+        picture = form.validated_data["picture"]
+        answer = classify_picture(picture.name, picture.read(), classifier=classifier)
+        return Response(PictureAnswerSerializer([answer.to_json()], many=True).data)
+
+
+class ReviewListView(GenericAPIView):
+    """People's labels."""
+
+    queryset = Review.objects.none()
+    permission_classes = [ModelPermissions]
+    throttle_classes = [WriteThrottle]
+    throttle_scope = "writes"
+    serializer_class = ReviewSerializer
+
+    @extend_schema(responses={201: ReviewSerializer, **problems(400, 401, 403, 415, 429)})
+    def post(self, request: Request) -> Response:
+        """Record your label for an image. It wins over every machine's and over every earlier one."""
+        form = ReviewSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        image = form.validated_data.pop("image")
+        try:
+            review = record_review(image, reviewer=get_member(request), **form.validated_data)
+        except ReviewError as error:
+            raise ValidationError({"garment": [str(error)]}) from error
+        return Response(ReviewSerializer(review).data, status=status.HTTP_201_CREATED)

@@ -212,7 +212,13 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["config.parsing.BoundedJSONParser"],
+    # Only the header Accept says what an answer is written in.
+    "URL_FORMAT_OVERRIDE": None,
+    # Requests of one user; counted by each process for itself, so they bound costs and are no lock.
+    "DEFAULT_THROTTLE_RATES": {"classify": "120/min", "runs": "120/min", "writes": "600/min"},
+    # Proxies in front whose X-Forwarded-For is true; 0: none, and the header is ignored.
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "config.problems.problem_exception_handler",
 }

@@ -63,9 +63,23 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
     schema = client.get("/api/v1/schema/", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
     assert sorted(schema["paths"]) == [
+        "/api/v1/classify/",
+        "/api/v1/errors/",
+        "/api/v1/errors/{id}/ignore/",
+        "/api/v1/errors/{id}/retry/",
         "/api/v1/images/{image_id}/classifications/",
+        "/api/v1/labelling-runs/",
+        "/api/v1/labelling-runs/{id}/",
+        "/api/v1/labelling-runs/{id}/cancel/",
+        "/api/v1/model-versions/",
+        "/api/v1/model-versions/{id}/",
+        "/api/v1/model-versions/{id}/activate/",
         "/api/v1/products/",
         "/api/v1/products/{id}/",
+        "/api/v1/reviews/",
+        "/api/v1/training-runs/",
+        "/api/v1/training-runs/{id}/",
+        "/api/v1/training-runs/{id}/cancel/",
     ]
     parameters = {parameter["name"] for parameter in schema["paths"]["/api/v1/products/"]["get"]["parameters"]}
     assert parameters == {

@@ -3,7 +3,6 @@
 import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -12,36 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from catalog.picture_formats import MAX_FILE_BYTES
-from catalog.pictures import PictureError, to_rgb
-from classifier.labelling import DECODED_SIZE
 from classifier.management.artefact_choice import choose_artefact
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.inference import BATCH_SIZE, Classifier
-from classifier.ml.types import ImageClassifier, Picture, Prediction
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What was said of one file: a prediction, or the code and text of what was wrong with it."""
-
-    path: str
-    prediction: Prediction | None
-    error: str | None = None
-    message: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """One entry of the command's JSON."""
-        said = self.prediction
-        return {
-            "path": self.path,
-            "group": said.group if said else None,
-            "garment": said.garment if said else None,
-            "confidence": said.confidence if said else None,
-            "abstained": said.abstained if said else None,
-            "group_probabilities": dict(said.group_probabilities) if said else None,
-            "garment_probabilities": dict(said.garment_probabilities) if said else None,
-            "error": self.error,
-        }
+from classifier.ml.types import ImageClassifier, Picture
+from classifier.picture_answers import PictureAnswer, decode_picture
 
 
 class Command(BaseCommand):
@@ -77,7 +51,7 @@ class Command(BaseCommand):
         if all(row.prediction is None for row in rows):
             raise CommandError(f"none of the {len(rows)} files could be read")
 
-    def _print_table(self, rows: Sequence[Row]) -> None:
+    def _print_table(self, rows: Sequence[PictureAnswer]) -> None:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for title in ("File", "Group", "Garment"):
             table.add_column(title, overflow="fold")
@@ -94,25 +68,20 @@ class Command(BaseCommand):
         console.print(table)
 
 
-def classify_files(paths: Sequence[str], *, classifier: ImageClassifier) -> Iterator[Row]:
+def classify_files(paths: Sequence[str], *, classifier: ImageClassifier) -> Iterator[PictureAnswer]:
     """A row for each file, in the order given; pictures are held in memory a batch at a time."""
     for start in range(0, len(paths), BATCH_SIZE):
         decoded = [decode_file(path) for path in paths[start : start + BATCH_SIZE]]
         predictions = iter(classifier.classify([picture for _, picture in decoded if picture is not None]))
         for row, picture in decoded:
-            yield row if picture is None else Row(row.path, next(predictions))
+            yield row if picture is None else PictureAnswer(row.path, next(predictions))
 
 
-def decode_file(path: str) -> tuple[Row, Picture | None]:
+def decode_file(path: str) -> tuple[PictureAnswer, Picture | None]:
     """A file's picture, or None and a row that says what is wrong with the file."""
     try:
         with Path(path).open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        return Row(path, None, "not_found", error.strerror or str(error)), None
-    if len(data) > MAX_FILE_BYTES:
-        return Row(path, None, "too_large", f"expected at most {MAX_FILE_BYTES:,} bytes"), None
-    try:
-        return Row(path, None), to_rgb(data, target_size=DECODED_SIZE)
-    except PictureError as error:
-        return Row(path, None, error.code, error.message), None
+        return PictureAnswer(path, None, "not_found", error.strerror or str(error)), None
+    return decode_picture(path, data)
