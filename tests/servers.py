@@ -16,8 +16,8 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,9 +31,9 @@ STOP_SECONDS = 15.0
 # The shell starts the server, waits until its standard input closes, stops the server and removes the folder.
 SUPERVISOR = """
 exec 3<&0
-"$@" </dev/null >"$FOLDER/log" 2>&1 3<&- &
+"$@" </dev/null >>"$FOLDER/log" 2>&1 3<&- &
 cat <&3 >/dev/null
-kill -"$STOP_SIGNAL" $!
+kill -"$STOP_SIGNAL" $! 2>&-
 wait $!
 rm -rf "$FOLDER"
 """
@@ -49,30 +49,71 @@ POSTGRESQL_SETTINGS = {
     "autovacuum": "off",
     "timezone": "UTC",
 }
+# As a server in production has them: what is committed has reached the disk.
+DURABLE_SETTINGS = {
+    **POSTGRESQL_SETTINGS,
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "autovacuum": "on",
+}
 
 
 class ServerError(Exception):
     """A private test server could not be found or did not start."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Server:
-    """A running server: the URL to reach it and the shell that supervises it."""
+    """A server: the URL to reach it, how it is started, and the shells that supervise what was started."""
 
     url: str
-    supervisor: subprocess.Popen[bytes]
+    folder: Path
+    command: list[Path | str]
+    stop_signal: str
+    is_ready: Callable[[], bool]
+    user: pwd.struct_passwd | None = None
+    supervisors: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self) -> "Server":
+        """Start the server, again after a kill, and return it when it answers; raise `ServerError` if it does not."""
+        self.supervisors.append(
+            _supervise(self.command, folder=self.folder, stop_signal=self.stop_signal, user=self.user)
+        )
+        deadline = time.monotonic() + START_SECONDS
+        log = self.folder / "log"
+        while not self.is_ready():
+            if time.monotonic() > deadline:
+                text = log.read_text() if log.exists() else "(no log)"
+                self.stop()
+                raise ServerError(f"expected a server at {self.url} within {START_SECONDS:.0f} s; its log: {text}")
+            time.sleep(0.05)
+        return self
+
+    def kill(self, signal: int) -> None:
+        """Send the signal to the server itself and wait until it no longer answers; its folder stays."""
+        (children,) = Path(f"/proc/{self.supervisors[-1].pid}/task").glob("*/children")
+        for pid in children.read_text().split():
+            if Path(f"/proc/{pid}/comm").read_text().strip() != "cat":
+                os.kill(int(pid), signal)
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.is_ready():
+            if time.monotonic() > deadline:
+                raise ServerError(f"expected the server at {self.url} to end at signal {signal}, it answers still")
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """Stop the server and wait until its folder is gone."""
-        assert self.supervisor.stdin is not None
-        self.supervisor.stdin.close()
-        try:
-            self.supervisor.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.supervisor.pid, 9)
+        for supervisor in reversed(self.supervisors):
+            assert supervisor.stdin is not None
+            supervisor.stdin.close()
+            try:
+                supervisor.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(supervisor.pid, 9)
 
 
-def start_postgresql() -> Server:
+def start_postgresql(*, server_settings: Mapping[str, str] = POSTGRESQL_SETTINGS) -> Server:
     """Start PostgreSQL on a Unix socket and return it; its URL names the database ``postgres``.
 
     PostgreSQL refuses to run as root, so root starts it as ``nobody``.
@@ -88,9 +129,8 @@ def start_postgresql() -> Server:
     except ServerError:
         shutil.rmtree(folder)
         raise
-    settings = [part for name, value in POSTGRESQL_SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    settings = [part for name, value in server_settings.items() for part in ("-c", f"{name}={value}")]
     command = [programs / "postgres", "-D", data, "-k", folder, *settings]
-    supervisor = _supervise(command, folder=folder, stop_signal="INT", user=user)
 
     def is_ready() -> bool:
         try:
@@ -99,27 +139,32 @@ def start_postgresql() -> Server:
             return False
         return True
 
-    return _wait(Server(f"postgres://postgres@/{folder}/postgres", supervisor), is_ready=is_ready, log=folder / "log")
+    url = f"postgres://postgres@/{folder}/postgres"
+    return Server(url, folder, command, stop_signal="INT", is_ready=is_ready, user=user).start()
 
 
-def start_redis() -> Server:
-    """Start Valkey, or Redis, on a free loopback port and return it; its URL names database 0."""
+def start_redis(*, durable: bool = False) -> Server:
+    """Start Valkey, or Redis, on a free loopback port and return it; its URL names database 0.
+
+    A `durable` one keeps its data at a kill, in an append-only file.
+    """
     program = _find_redis()
     folder = _make_folder("redis", owner=None)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": folder, "databases": 32}
+    options = {"port": port, "bind": "127.0.0.1", "save": "", "dir": folder, "databases": 32}
+    options["appendonly"] = "yes" if durable else "no"
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    supervisor = _supervise([program, *arguments], folder=folder, stop_signal="TERM", user=None)
 
     def is_ready() -> bool:
         try:
-            return bool(redis.Redis(port=port).ping())
-        except redis.ConnectionError:
+            return bool(redis.Redis(port=port, retry=None).ping())
+        except (redis.ConnectionError, redis.exceptions.BusyLoadingError):
             return False
 
-    return _wait(Server(f"redis://127.0.0.1:{port}/0", supervisor), is_ready=is_ready, log=folder / "log")
+    url = f"redis://127.0.0.1:{port}/0"
+    return Server(url, folder, [program, *arguments], stop_signal="TERM", is_ready=is_ready).start()
 
 
 def get_test_database_url() -> str:
@@ -210,14 +255,3 @@ def _supervise(
         start_new_session=True,
         **_identity(user),
     )
-
-
-def _wait(server: Server, *, is_ready: Callable[[], bool], log: Path) -> Server:
-    deadline = time.monotonic() + START_SECONDS
-    while not is_ready():
-        if time.monotonic() > deadline:
-            text = log.read_text() if log.exists() else "(no log)"
-            server.stop()
-            raise ServerError(f"expected a server at {server.url} within {START_SECONDS:.0f} s; its log: {text}")
-        time.sleep(0.05)
-    return server
