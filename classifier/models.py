@@ -270,6 +270,7 @@ class QueueCanary(models.Model):
     """A queue and the last message that came back through it: whether its workers take up what is sent to them."""
 
     queue = models.CharField(max_length=64, primary_key=True)
+    created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True, blank=True)
     done_at = models.DateTimeField(null=True, blank=True)
 

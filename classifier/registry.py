@@ -100,6 +100,19 @@ def verify_registered_artefact(version: ModelVersion) -> None:
     artefacts.verify_artefact(get_artefact_folder(version), expected_sha256=version.manifest_sha256, key=artefact_key())
 
 
+def check_registered_manifest(version: ModelVersion) -> None:
+    """Check that the version's manifest is the registered one and that every file it names is there to be read.
+
+    Unlike `verify_registered_artefact` it does not hash the files, so that it may be asked every second. Raises
+    `ArtefactError`.
+    """
+    folder = get_artefact_folder(version)
+    manifest = artefacts.load_manifest(folder, expected_sha256=version.manifest_sha256, key=artefact_key())
+    for name in manifest.files:
+        if not os.access(folder / name, os.R_OK):
+            raise artefacts.ArtefactMissingError(f"expected a file that can be read at {folder / name}")
+
+
 def get_activation_tag() -> str:
     """Return a short text for which version is active since when; every activation changes it."""
     return _build_activation_tag(ModelVersion.objects.filter(stage=ModelVersion.Stage.ACTIVE).first())

@@ -1,12 +1,13 @@
 """Celery's side of labelling and training: load by id, call a service, say what comes next."""
 
 import logging
+from collections.abc import Collection
 
 from celery import current_app, shared_task
 from django.conf import settings
 from kombu.exceptions import ChannelError, OperationalError
 
-from classifier import ledger, training_runs
+from classifier import canaries, ledger, training_runs
 from classifier.labelling import label_batch
 from classifier.runtime import get_classifier
 
@@ -29,6 +30,26 @@ def train_task(training_run_id: int, **_later: object) -> None:
     """Carry out one training run, then offer the next queued one."""
     training_runs.run_training(training_run_id)
     send_queued_training()
+
+
+@shared_task
+def canary_task(queue: str, **_later: object) -> None:
+    """Write down that a message came through the queue."""
+    canaries.record_canary(queue)
+
+
+def send_canaries(queues: Collection[str]) -> int:
+    """Send a canary through each of these queues that is due for one; return how many.
+
+    One that is late is forgotten by the broker's side, so that they do not pile up where nobody takes them.
+    """
+    due = canaries.take_canaries_to_send(queues)
+    try:
+        for queue in due:
+            canary_task.apply_async((queue,), queue=queue, expires=settings.CANARY_STALE_SECONDS, retry=False)
+    except broker_errors() as error:
+        logger.warning("broker not reachable (%s); no canary was sent", error)
+    return len(due)
 
 
 def send_due_batches(*, maximum: int) -> int:

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import migrations, models
+from django.utils import timezone
 
 
 class Migration(migrations.Migration):
@@ -16,6 +17,7 @@ class Migration(migrations.Migration):
             name='QueueCanary',
             fields=[
                 ('queue', models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ('created_at', models.DateTimeField(default=timezone.now)),
                 ('sent_at', models.DateTimeField(blank=True, null=True)),
                 ('done_at', models.DateTimeField(blank=True, null=True)),
             ],

@@ -154,6 +154,10 @@ LABELLING_SWEEP_SECONDS = env.float("LABELLING_SWEEP_SECONDS", default=5.0)
 # How long a worker with a batch in hand waits for a database that went away; then the lease runs out.
 LABELLING_RECONNECT_SECONDS = env.float("LABELLING_RECONNECT_SECONDS", default=30.0)
 TRAINING_HEARTBEAT_SECONDS = env.int("TRAINING_HEARTBEAT_SECONDS", default=120)
+# A worker sends a message through each of its own queues this often; a queue through which none came back for the
+# second time is one whose workers are gone or hear nothing.
+CANARY_SECONDS = env.float("CANARY_SECONDS", default=30.0)
+CANARY_STALE_SECONDS = env.float("CANARY_STALE_SECONDS", default=120.0)
 
 REDIS_URL = env.str("REDIS_URL", default="")
 CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost"
@@ -244,6 +248,7 @@ X_FRAME_OPTIONS = "DENY"
 # Behind TLS set HTTPS=1: cookies become secure, plain http is redirected, browsers are told to stay on https.
 HTTPS = env.bool("HTTPS", default=False)
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz/"]  # whoever asks whether we live asks from inside, without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 if HTTPS:

@@ -1,0 +1,152 @@
+"""Health checks and canaries."""
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+from django.utils import timezone
+
+from classifier import canaries, health, tasks
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
+from classifier.models import QueueCanary, TrainingRun
+from classifier.registry import get_artefact_folder, register_model_version
+
+pytestmark = pytest.mark.django_db
+
+WELL = {"database": "ok", "broker": "ok", "model_version": "ok"}
+
+
+@pytest.fixture(autouse=True)
+def artefacts_folder(settings, tmp_path: Path) -> None:
+    settings.ARTEFACTS_DIR = tmp_path / "artefacts"
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The queues that canaries were sent through; the canaries themselves go nowhere."""
+    queues: list[str] = []
+    monkeypatch.setattr(tasks.canary_task, "apply_async", lambda arguments, *, queue, **_: queues.append(queue))
+    return queues
+
+
+def test_a_process_that_answers_is_alive_whatever_else_is_broken(client: Client, django_assert_num_queries) -> None:
+    with django_assert_num_queries(0):
+        response = client.get("/healthz/live")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert "no-store" in response.headers["Cache-Control"]
+
+
+def test_a_site_with_everything_it_needs_is_ready(client: Client) -> None:
+    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    response = client.get("/healthz/ready")
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": WELL})
+
+
+def test_a_site_without_an_active_version_is_not_ready(client: Client) -> None:
+    response = client.get("/healthz/ready")
+    checks = WELL | {"model_version": "none is active"}
+    assert (response.status_code, response.json()) == (503, {"status": "failing", "checks": checks})
+
+
+@pytest.mark.parametrize("damage", ["manifest", "network", "folder"])
+def test_a_site_without_the_active_versions_files_is_not_ready(client: Client, damage: str) -> None:
+    folder = get_artefact_folder(register_model_version(DEFAULT_ARTEFACT, activate=True))
+    if damage == "folder":
+        shutil.rmtree(folder)
+    elif damage == "network":
+        (folder / NETWORK_FILE).unlink()
+    else:
+        (folder / "manifest.json").write_text("{}")
+    response = client.get("/healthz/ready")
+    assert (response.status_code, response.json()["checks"]["model_version"]) == (503, "files missing or changed")
+    assert str(folder) not in response.text
+
+
+@pytest.mark.redis
+def test_a_site_whose_broker_is_away_is_not_ready_and_says_no_more(client: Client, settings) -> None:
+    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    settings.CELERY_BROKER_URL = "redis://user:secret@127.0.0.1:1/0"
+    response = client.get("/healthz/ready")
+    assert (response.status_code, response.json()["checks"]) == (503, WELL | {"broker": "not reachable"})
+    assert "secret" not in response.text
+    assert "127.0.0.1" not in response.text
+
+
+def test_a_site_whose_database_is_away_is_not_ready(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> str:
+        raise OperationalError("connection to server at 10.1.2.3 failed: password")
+
+    monkeypatch.setattr(health, "check_database", fail)
+    response = client.get("/healthz/ready")
+    assert (response.status_code, response.json()["checks"]["database"]) == (503, "not reachable")
+    assert "10.1.2.3" not in response.text
+
+
+def test_health_is_only_read(client: Client) -> None:
+    for name in ("live", "ready", "workers"):
+        assert client.post(f"/healthz/{name}").status_code == 405
+
+
+def test_health_is_asked_without_tls(client: Client, settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert client.get("/").status_code == 301
+    assert client.get("/healthz/live").status_code == 200
+
+
+def test_a_canary_goes_out_once_and_is_written_down_when_it_comes_back(sent: list[str]) -> None:
+    for _ in range(2):
+        tasks.send_canaries(["labelling", "training"])
+    assert sent == ["labelling", "training"]
+    assert QueueCanary.objects.get(pk="labelling").done_at is None
+    tasks.canary_task("labelling")
+    row = QueueCanary.objects.get(pk="labelling")
+    assert row.done_at >= row.sent_at
+    assert QueueCanary.objects.get(pk="training").done_at is None
+
+
+def test_the_next_canary_waits_for_the_one_before_and_for_its_time(sent: list[str], settings) -> None:
+    def age(**fields: float) -> None:
+        now = timezone.now()
+        QueueCanary.objects.update(**{name: now - timedelta(seconds=seconds) for name, seconds in fields.items()})
+
+    tasks.send_canaries(["labelling"])
+    age(sent_at=settings.CANARY_SECONDS + 1)
+    tasks.send_canaries(["labelling"])
+    assert sent == ["labelling"], "it has not come back"
+    age(sent_at=settings.CANARY_SECONDS + 1, done_at=settings.CANARY_SECONDS)
+    tasks.send_canaries(["labelling"])
+    assert sent == ["labelling"] * 2
+    age(sent_at=settings.CANARY_STALE_SECONDS + 1)
+    tasks.send_canaries(["labelling"])
+    assert sent == ["labelling"] * 3, "it counts as lost"
+
+
+def test_a_broker_that_is_away_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise ConnectionError("no broker")
+
+    monkeypatch.setattr(tasks.canary_task, "apply_async", fail)
+    assert tasks.send_canaries(["labelling"]) == 1
+
+
+def test_a_queue_that_is_silent_is_stale(client: Client, settings) -> None:
+    assert client.get("/healthz/workers").json() == {"status": "ok", "checks": {}}
+    now, long_ago = timezone.now(), timezone.now() - timedelta(seconds=settings.CANARY_STALE_SECONDS + 1)
+    QueueCanary.objects.create(queue="labelling", created_at=long_ago, sent_at=now, done_at=now)
+    QueueCanary.objects.create(queue="training", created_at=now, sent_at=now)
+    assert client.get("/healthz/workers").json()["checks"] == {"labelling": "ok", "training": "ok"}
+    QueueCanary.objects.update(done_at=long_ago)
+    response = client.get("/healthz/workers")
+    assert (response.status_code, response.json()["checks"]) == (503, {"labelling": "stale", "training": "stale"})
+
+
+def test_a_training_that_lives_keeps_its_queue_well(settings) -> None:
+    now, long_ago = timezone.now(), timezone.now() - timedelta(seconds=settings.CANARY_STALE_SECONDS + 1)
+    QueueCanary.objects.create(queue="training", sent_at=now, created_at=long_ago)
+    run = TrainingRun.objects.create(recipe="default", seed=1, state="running", heartbeat_at=now)
+    assert not canaries.list_queue_health()[0].stale
+    TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=now - timedelta(hours=1))
+    assert canaries.list_queue_health()[0].stale
