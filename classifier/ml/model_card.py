@@ -140,11 +140,11 @@ def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[st
         return []
     blocks = [
         "## Calibration and abstention",
-        f"Chosen on the calibration part, which neither trained nor stopped it. Logits are divided by "
+        "Chosen on the calibration part, which neither trained nor stopped it. Logits are divided by "
         f"{calibration['temperature']:.3f}. A label is kept from the confidence at which "
-        f"{percent(calibration['target_precision'], digits=0)} of the kept calibration pictures of that group are right. "
-        f"It abstains below that, with little evidence for any garment (under {calibration['evidence_threshold']:.2f}), "
-        "and on blank pictures.",
+        f"{percent(calibration['target_precision'], digits=0)} of the kept calibration pictures of that group are "
+        "right. It abstains below that, with little evidence for any garment (under "
+        f"{calibration['evidence_threshold']:.2f}), and on blank pictures.",
         _table(
             ("Group", "Least confidence", "Factor at `balanced`"),
             [
@@ -156,8 +156,8 @@ def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[st
     if metrics:
         blocks.append(
             f"On the test pictures: expected calibration error {metrics['expected_calibration_error']:.4f} over 15 "
-            f"bins; {percent(metrics['answered'])} answered, {percent(metrics['accuracy_of_answered'], digits=2)} of the "
-            "answers right."
+            f"bins; {percent(metrics['answered'])} answered, "
+            f"{percent(metrics['accuracy_of_answered'], digits=2)} of the answers right."
         )
     return blocks
 

@@ -120,12 +120,55 @@ def plot_histogram(
     return _render(draw, title=title, axes_labels=axes_labels, height_inches=4.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Points joined in their order; ``dots`` marks each, ``reference`` draws it dashed and faint."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    dots: bool = True
+    reference: bool = False
+
+
+def plot_lines(
+    lines: Sequence[Line],
+    *,
+    title: str,
+    axes_labels: tuple[str, str],
+    percentages: tuple[bool, bool] = (False, False),
+    from_zero: bool = True,
+) -> dict[str, bytes]:
+    """Lines over one pair of axes, a colour for each that is no reference; an SVG for each theme's name.
+
+    ``percentages`` says of each axis whether its values are shares in 0..1. ``from_zero`` begins the upright axis at 0.
+    """
+
+    def draw(axes: Axes, theme: Theme) -> None:
+        colours = iter(theme.series)
+        for line in lines:
+            axes.plot(
+                [x for x, _ in line.points], [y for _, y in line.points],
+                color=theme.faint if line.reference else next(colours), label=line.name, linewidth=1.6, markersize=4,
+                linestyle="--" if line.reference else "-", marker="o" if line.dots else None,
+                zorder=2 if line.reference else 3,
+            )  # fmt: skip
+        if from_zero:
+            axes.set_ylim(bottom=0)
+        for share, drawn in zip(percentages, (axes.xaxis, axes.yaxis), strict=True):
+            if share:
+                drawn.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+        axes.grid(color=theme.grid, zorder=0)
+
+    return _render(draw, title=title, axes_labels=axes_labels, height_inches=4.2)
+
+
 def plot_matrix(
-    shares: NDArray[np.floating], *, names: Sequence[str], title: str, axes_labels: tuple[str, str]
+    shares: NDArray[np.floating], *, names: Sequence[str], title: str, axes_labels: tuple[str, str], digits: int = 0
 ) -> dict[str, bytes]:
     """A square table of percentages, stronger in colour for more, with the number in each cell that is not 0.
 
-    ``shares`` is float[N, N] in 0..1, a row for each name. Returns an SVG document for each theme's name.
+    ``shares`` is float[N, N] in 0..1, a row for each name; the percentages are written with that many ``digits``.
+    Returns an SVG document for each theme's name.
     """
 
     def draw(axes: Axes, theme: Theme) -> None:
@@ -136,12 +179,12 @@ def plot_matrix(
             np.minimum(shares, top), cmap=theme.ramp, vmin=0, vmax=top, edgecolors=theme.grid, linewidth=0.5
         )
         colours = mpl.colormaps[theme.ramp]
-        for row, column in np.argwhere(np.rint(shares * 100) > 0):
+        for row, column in np.argwhere(np.rint(shares * 100 * 10**digits) > 0):
             red, green, blue, _ = colours(min(1.0, float(shares[row, column]) / top))
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             axes.text(
-                column + 0.5, row + 0.5, f"{100 * shares[row, column]:.0f}", ha="center", va="center", fontsize=10,
-                color="#ffffff" if dark else "#000000",
+                column + 0.5, row + 0.5, f"{100 * shares[row, column]:.{digits}f}", ha="center", va="center",
+                fontsize=10, color="#ffffff" if dark else "#000000",
             )  # fmt: skip
         places = np.arange(len(names)) + 0.5
         axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
@@ -177,7 +220,10 @@ def _render(
 
 
 def _compact(document: bytes) -> bytes:
-    """The same drawing in about half the bytes, lettered in the reader's own font."""
+    """The same drawing in less than half the bytes, lettered in the reader's own font."""
     document = re.sub(rb"(\.\d\d)\d+", rb"\1", document)
     document = re.sub(rb"\n\s+", rb"\n", document)
-    return re.sub(rb"'DejaVu Sans'[^;\"]*", rb"system-ui, sans-serif", document)
+    document = re.sub(rb" ?\n(?=[LC\"])", b"", document)
+    document = re.sub(rb' transform="rotate\(-0 [^)]*\)"', b"", document)
+    document = re.sub(rb"font-family: 'DejaVu Sans'[^;\"]*;? ?", b"", document)
+    return document.replace(b"<svg ", b'<svg font-family="system-ui, sans-serif" ', 1)
