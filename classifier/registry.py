@@ -113,6 +113,17 @@ def check_registered_manifest(version: ModelVersion) -> None:
             raise artefacts.ArtefactMissingError(f"expected a file that can be read at {folder / name}")
 
 
+def find_manifest(version: ModelVersion) -> artefacts.Manifest | None:
+    """Return the version's registered manifest, or None when this machine has it not or another one."""
+    try:
+        return artefacts.load_manifest(
+            get_artefact_folder(version), expected_sha256=version.manifest_sha256, key=artefact_key()
+        )
+    except artefacts.ArtefactError as error:
+        logger.warning("the manifest of model version %s cannot be shown: %s", version.pk, error)
+        return None
+
+
 def get_activation_tag() -> str:
     """Return a short text for which version is active since when; every activation changes it."""
     return _build_activation_tag(ModelVersion.objects.filter(stage=ModelVersion.Stage.ACTIVE).first())

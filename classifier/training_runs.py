@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
@@ -62,6 +63,13 @@ def abandon_dead_training_runs() -> int:
     return TrainingRun.objects.filter(state=State.RUNNING, heartbeat_at__lt=lapsed).update(
         state=State.ABANDONED, finished_at=Now(), error="The worker that trained it stopped answering."
     )
+
+
+def has_stalled(run: TrainingRun) -> bool:
+    """Return whether a run that should be running gave no sign of life for half its heartbeat time."""
+    if run.state != State.RUNNING or run.heartbeat_at is None:
+        return False
+    return timezone.now() - run.heartbeat_at > timedelta(seconds=settings.TRAINING_HEARTBEAT_SECONDS / 2)
 
 
 def cancel_training_run(run: TrainingRun) -> bool:

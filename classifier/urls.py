@@ -2,13 +2,19 @@
 
 from django.urls import path, re_path
 
-from classifier import health_views, views
+from classifier import health_views, run_views, views
 
 urlpatterns = [
     path("data/", views.data_understanding, name="data-understanding"),
     re_path(
         r"^data/(?P<version>[0-9a-f]{16})/(?P<name>[a-z0-9-]+\.(?:svg|png))$", views.exploration_file, name="data-file"
     ),
+    path("training-runs/", run_views.training_run_list, name="training-run-list"),
+    path("training-runs/<int:pk>/", run_views.training_run_detail, name="training-run-detail"),
+    path("training-runs/<int:pk>/cancel/", run_views.training_run_cancel, name="training-run-cancel"),
+    path("model-versions/", run_views.model_version_list, name="model-version-list"),
+    path("model-versions/<int:pk>/", run_views.model_version_detail, name="model-version-detail"),
+    path("model-versions/<int:pk>/activate/", run_views.model_version_activate, name="model-version-activate"),
     path("healthz/live", health_views.live, name="health-live"),
     path("healthz/ready", health_views.ready, name="health-ready"),
     path("healthz/workers", health_views.workers, name="health-workers"),
