@@ -104,6 +104,7 @@ class Recipe:
     picture). ``group_loss_weight`` adds the loss over the five groups to that over the ten garments. ``patience``
     is the number of epochs without a better validation loss after which training stops. The shares of
     ``augmentation`` move to those of ``final_augmentation`` (None is the same) over the epochs.
+    ``last_layer`` names the layer of MobileNetV2 after which the backbone ends; None is the whole.
     ``published_column`` names the published result that it answers.
     """
 
@@ -122,6 +123,7 @@ class Recipe:
     patience: int = 4
     trainable: Literal["all", "head"] = "all"
     feature_copies: int = 1
+    last_layer: str | None = None
     published_column: str | None = None
     augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
     final_augmentation: AugmentationSpec | None = None
@@ -158,8 +160,10 @@ class Recipe:
     def size_in_epoch(self, epoch: int) -> int:
         """The side in pixels at which the network sees pictures in an epoch, counted from 1.
 
-        It grows in steps of ``SIZE_STEP`` over the first ``GROWING_SHARE`` of the epochs.
+        It grows in steps of ``SIZE_STEP`` over the first ``GROWING_SHARE`` of the epochs; the last one is at full size.
         """
+        if epoch == self.epochs:
+            return self.network_size
         first = self.first_size or self.network_size
         sizes = [*range(first, self.network_size, SIZE_STEP), self.network_size]
         done = (epoch - 1) / (GROWING_SHARE * self.epochs)
@@ -198,6 +202,8 @@ def _known_fields(cls: type, value: Mapping[str, Any]) -> dict[str, Any]:
 
 DEFAULT_RECIPE: Final = "default"
 
+_LIGHT: Final = AugmentationSpec(erase_share=0.15)
+
 RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
     {
         recipe.name: recipe
@@ -209,6 +215,51 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 epochs=16,
                 augmentation=AugmentationSpec(shop_share=0.35, erase_share=0.15, outlier_share=0.03),
                 final_augmentation=AugmentationSpec(shop_share=0.12, erase_share=0.1, outlier_share=0.02),
+            ),
+            Recipe(
+                name="frozen",
+                description="MobileNetV2 0.35 at 96 pixels as ImageNet left it; a linear head on its features",
+                network_size=96,
+                epochs=40,
+                batch_size=256,
+                learning_rate=3e-3,
+                weight_decay=1e-3,
+                trainable="head",
+                published_column="MobileNetV2, frozen",
+                augmentation=NO_AUGMENTATION,
+            ),
+            Recipe(
+                name="frozen-augmented",
+                description="MobileNetV2 0.35 at 96 pixels as ImageNet left it; a linear head on features of three "
+                "altered copies of each picture",
+                network_size=96,
+                epochs=20,
+                batch_size=256,
+                learning_rate=3e-3,
+                weight_decay=1e-3,
+                trainable="head",
+                feature_copies=3,
+                published_column="MobileNetV2, frozen, augmented",
+                augmentation=_LIGHT,
+            ),
+            Recipe(
+                name="all-layers",
+                description="MobileNetV2 0.35 at 64 pixels, every layer trained, no shop pictures; 224 pixels would "
+                "take hours on a CPU",
+                first_size=32,
+                epochs=12,
+                published_column="MobileNetV2, all layers trained",
+                augmentation=_LIGHT,
+            ),
+            Recipe(
+                name="compact",
+                description="MobileNetV2 0.35 at 48 pixels, cut off in its 13th block; every layer trained",
+                network_size=48,
+                first_size=32,
+                epochs=12,
+                last_layer="block_13_expand_relu",
+                published_column="SqueezeNet 1.1, all layers trained",
+                augmentation=_LIGHT,
             ),
         )
     }

@@ -50,6 +50,7 @@ class NetworkSpec:
 
     ``input_size`` is the side of the uint8[N, size, size, 1] input, ``network_size`` that of the backbone's input.
     ``mean`` and ``standard_deviation`` (0..255) are those of the pictures trained on, in canonical form.
+    ``last_layer`` names the layer of MobileNetV2 after which the backbone ends; None is the whole.
     """
 
     input_size: int
@@ -58,6 +59,7 @@ class NetworkSpec:
     dropout: float
     mean: float
     standard_deviation: float
+    last_layer: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The specification as the manifest keeps it."""
@@ -78,6 +80,7 @@ class NetworkSpec:
             dropout=recipe.dropout,
             mean=mean,
             standard_deviation=standard_deviation,
+            last_layer=recipe.last_layer,
         )
 
 
@@ -91,7 +94,7 @@ class BackboneWeights:
 
 
 def build_backbone(spec: NetworkSpec) -> keras.Model:
-    """MobileNetV2 without its head, randomly initialised: float32[N, H, W, 3] in -1..1 -> float32[N, 1280].
+    """The whole of MobileNetV2 but its head, randomly initialised: float32[N, H, W, 3] in -1..1 -> float32[N, 1280].
 
     It takes any size from 32 pixels, so that a training may begin with small pictures.
     """
@@ -107,6 +110,17 @@ def build_backbone(spec: NetworkSpec) -> keras.Model:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = _BATCH_NORM_MOMENTUM
     return backbone
+
+
+def cut_backbone(backbone: keras.Model, *, last_layer: str | None) -> keras.Model:
+    """The backbone up to and including the named layer, pooled to float32[N, C]; the whole one for None.
+
+    Raises ``ValueError`` when MobileNetV2 has no layer of that name.
+    """
+    if last_layer is None:
+        return backbone
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone.get_layer(last_layer).output)
+    return keras.Model(backbone.input, pooled, name=backbone.name)
 
 
 def build_network(
@@ -125,7 +139,9 @@ def build_network(
     value = keras.layers.Rescaling(1.0 / spec.standard_deviation, -spec.mean / spec.standard_deviation)(value)
     value = keras.layers.Resizing(spec.network_size, spec.network_size, interpolation="bilinear")(value)
     value = keras.layers.Concatenate(name="concatenate")([value, value, value])
-    features = (backbone if backbone is not None else build_backbone(spec))(value)
+    if backbone is None:
+        backbone = cut_backbone(build_backbone(spec), last_layer=spec.last_layer)
+    features = backbone(value)
     return keras.Model(pictures, _add_head(features, spec=spec, trained=trained), name="garments")
 
 

@@ -22,6 +22,7 @@ from classifier.ml.network import (
     assign_weights,
     build_backbone,
     build_network,
+    cut_backbone,
     load_backbone_weights,
     named_weights,
     split_network,
@@ -74,7 +75,7 @@ def build_seeded_network(
     backbone = build_backbone(spec)
     if weights is not None:
         load_backbone_weights(backbone, weights=weights)
-    backbone = with_faster_layers(backbone)
+    backbone = with_faster_layers(cut_backbone(backbone, last_layer=spec.last_layer))
     backbone.trainable = not frozen
     return build_network(spec, backbone=backbone)
 

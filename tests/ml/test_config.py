@@ -15,6 +15,7 @@ from classifier.ml.config import (
     Recipe,
     get_recipe,
 )
+from classifier.ml.published import PUBLISHED
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
@@ -41,6 +42,9 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
         ({"dropout": 1.0}, "dropout from 0 to below 1"),
         ({"label_smoothing": 1.0}, "label_smoothing from 0 to below 1"),
         ({"group_loss_weight": -1.0}, "group_loss_weight of 0 or more"),
+        ({"first_size": 16}, "first_size from 32 to 64 pixels or none, received 16"),
+        ({"first_size": 80}, "first_size from 32 to 64 pixels or none, received 80"),
+        ({"feature_copies": 0}, "at least 1 of feature_copies, received 0"),
         ({"patience": 0}, "patience of at least 1 epoch"),
         ({"name": ""}, "a recipe name"),
     ],
@@ -75,3 +79,29 @@ def test_fields_that_are_missing_or_unknown_are_named() -> None:
         PreprocessingSpec.from_json({"size": 28})
     with pytest.raises(ConfigurationError, match="colour"):
         Recipe.from_json({**get_recipe(DEFAULT_RECIPE).to_json(), "colour": True})
+
+
+def test_every_published_column_is_answered_by_a_recipe() -> None:
+    assert {recipe.published_column for recipe in RECIPES.values()} == set(PUBLISHED)
+
+
+def test_pictures_grow_to_the_full_size_and_stay_there() -> None:
+    recipe = dataclasses.replace(get_recipe(DEFAULT_RECIPE), epochs=10, first_size=32, network_size=64)
+    sizes = [recipe.size_in_epoch(epoch) for epoch in range(1, 11)]
+    assert sizes == [32, 32, 32, 48, 48, 48, 64, 64, 64, 64]
+    assert dataclasses.replace(recipe, first_size=None).size_in_epoch(1) == 64
+    assert dataclasses.replace(recipe, epochs=1).size_in_epoch(1) == 64
+
+
+def test_augmentation_moves_from_the_first_shares_to_the_last() -> None:
+    recipe = dataclasses.replace(
+        get_recipe(DEFAULT_RECIPE),
+        epochs=3,
+        augmentation=AugmentationSpec(erase_share=0.3, shop_share=0.4, outlier_share=0.1),
+        final_augmentation=AugmentationSpec(erase_share=0.1, shop_share=0.2, outlier_share=0.0),
+    )
+    shares = [recipe.augmentation_in_epoch(epoch) for epoch in (1, 2, 3)]
+    assert (shares[0], shares[2]) == (recipe.augmentation, recipe.final_augmentation)
+    assert (shares[1].erase_share, shares[1].shop_share, shares[1].outlier_share) == pytest.approx((0.2, 0.3, 0.05))
+    constant = dataclasses.replace(recipe, final_augmentation=None)
+    assert constant.augmentation_in_epoch(3) == recipe.augmentation

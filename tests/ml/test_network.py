@@ -1,5 +1,6 @@
 """The architecture, its weights, and the serving network's agreement with it."""
 
+import dataclasses
 from pathlib import Path
 
 import keras
@@ -17,9 +18,11 @@ from classifier.ml.network import (
     build_network,
     content_sha256,
     count_parameters,
+    cut_backbone,
     find_backbone_weights,
     load_backbone_weights,
     named_weights,
+    split_network,
 )
 from classifier.ml.pipeline import TrainedArtefact
 
@@ -152,3 +155,32 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_none_starts_from_random_weights() -> None:
     assert find_backbone_weights("none", alpha=0.35) is None
+
+
+def test_a_cut_backbone_ends_after_the_named_layer(backbone: keras.Model) -> None:
+    cut = cut_backbone(backbone, last_layer="block_13_expand_relu")
+    assert cut.output.shape == (None, 192)
+    whole, part = named_weights(backbone), named_weights(cut)
+    assert set(part) < set(whole)
+    assert "block_13_expand/kernel" in part
+    assert not any(name.startswith(("block_13_depthwise", "block_14", "Conv_1")) for name in part)
+    assert cut_backbone(backbone, last_layer=None) is backbone
+    with pytest.raises(ValueError, match="block_99"):
+        cut_backbone(backbone, last_layer="block_99_add")
+
+
+def test_the_two_halves_of_a_network_make_the_whole(network: keras.Model, tiny_artefact: TrainedArtefact) -> None:
+    spec = NetworkSpec.from_json(tiny_artefact.manifest.network)
+    pictures = np.random.default_rng(4).integers(0, 256, (5, 28, 28, 1), dtype=np.uint8)
+    features, head = split_network(network, spec=spec)
+    halves = head(features(pictures, training=False), training=False)
+    for half, whole in zip(halves, network(pictures, training=False), strict=True):
+        np.testing.assert_allclose(np.asarray(half), np.asarray(whole), rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_at_another_size_shares_all_that_learns(network: keras.Model, tiny_artefact: TrainedArtefact) -> None:
+    spec = dataclasses.replace(NetworkSpec.from_json(tiny_artefact.manifest.network), network_size=48)
+    larger = build_network(spec, trained=network)
+    assert [id(variable) for variable in larger.trainable_variables] == [
+        id(variable) for variable in network.trainable_variables
+    ]

@@ -15,7 +15,7 @@ from classifier.ml.dataset import FashionMnist, limit_stratified, split_training
 from classifier.ml.labels import group_labels
 from classifier.ml.network import BackboneWeightsError
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, evaluate, evaluate_pictures, train
-from classifier.ml.training import LabelledPictures, TrainingStopped
+from classifier.ml.training import LabelledPictures
 from classifier.ml.types import TrainingProgress
 from tests.ml.conftest import TINY_RECIPE, TINY_REQUEST
 from tests.ml.drawings import render_for_shop
@@ -121,9 +121,27 @@ def test_progress_names_every_phase_in_order(
 
 
 def test_a_stopped_training_leaves_nothing(drawn_dataset: FashionMnist, tmp_path: Path) -> None:
-    with pytest.raises(TrainingStopped, match="epoch 1 of 2"):
-        train(TINY_REQUEST, output_dir=tmp_path, dataset=drawn_dataset, should_stop=lambda: True)
+    class Enough(Exception):
+        pass
+
+    def stop(progress: TrainingProgress) -> None:
+        if progress.phase == "save":
+            raise Enough
+
+    with pytest.raises(Enough):
+        train(TINY_REQUEST, output_dir=tmp_path, dataset=drawn_dataset, progress=stop)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_manifest_says_what_the_training_took(tiny_artefact: TrainedArtefact) -> None:
+    training = tiny_artefact.manifest.training
+    assert training["seconds"] > training["fit_seconds"] > 0
+    assert training["cpu_seconds"] > 0
+    # The test's own process holds TensorFlow, which takes more than a hundred megabytes.
+    assert training["peak_memory_bytes"] > 100_000_000
+    kept = training["history"][training["best_epoch"] - 1]
+    assert training["parts"]["validation"]["loss"] == pytest.approx(kept["validation_loss"], rel=1e-4)
+    assert set(training["parts"]["train"]) == {"loss", "accuracy", "garment_accuracy"}
 
 
 def test_missing_backbone_weights_end_before_any_training(drawn_dataset: FashionMnist, tmp_path: Path) -> None:

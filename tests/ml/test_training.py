@@ -11,11 +11,12 @@ from classifier.ml.network import NetworkSpec, content_sha256, named_weights
 from classifier.ml.training import (
     LabelledPictures,
     TrainingResult,
-    TrainingStopped,
     build_seeded_network,
     fit,
     one_cycle_factor,
     predict_logits,
+    score,
+    train_network,
 )
 from classifier.ml.types import TrainingProgress
 from tests.ml.drawings import draw_dataset
@@ -46,7 +47,6 @@ def run(
         validation=VALIDATION,
         seed=seed,
         progress=(reports if reports is not None else []).append,
-        should_stop=lambda: False,
     )
 
 
@@ -87,19 +87,43 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_the_training()
     assert kept == pytest.approx(min(losses), rel=1e-4)
 
 
-def test_a_stop_is_heeded_before_the_next_step() -> None:
-    answers = iter([False, False, True])
-    with pytest.raises(TrainingStopped, match="epoch 1 of 4"):
-        fit(
-            build_small_network(),
-            recipe=RECIPE,
-            train=TRAIN,
-            validation=VALIDATION,
-            seed=1,
-            progress=[].append,
-            should_stop=lambda: next(answers),
-        )
-    assert next(answers, "asked three times") == "asked three times"
+def test_what_the_progress_raises_ends_the_training() -> None:
+    class Enough(Exception):
+        pass
+
+    def stop(progress: TrainingProgress) -> None:
+        if progress.epoch == 2:
+            raise Enough
+
+    network = build_small_network()
+    with pytest.raises(Enough):
+        fit(network, recipe=RECIPE, train=TRAIN, validation=VALIDATION, seed=1, progress=stop)
+
+
+def test_epochs_at_a_smaller_size_train_the_same_weights_and_are_never_kept() -> None:
+    # Given a network with a twin for small pictures,
+    network = build_small_network()
+    asked = []
+
+    def network_at(size: int) -> keras.Model:
+        asked.append(size)
+        return keras.Model(network.input, network.output)
+
+    recipe = dataclasses.replace(RECIPE, epochs=4, first_size=32, network_size=48, learning_rate=3.0, patience=4)
+    # when the rate is so high that every epoch is worse than the one before,
+    result = fit(
+        network,
+        recipe=recipe,
+        train=TRAIN,
+        validation=VALIDATION,
+        seed=5,
+        progress=[].append,
+        network_at=network_at,
+    )
+    # then only the epochs at full size were candidates.
+    assert [row["size"] for row in result.history] == [32.0, 32.0, 32.0, 48.0]
+    assert asked == [32]
+    assert result.best_epoch == 4
 
 
 def test_every_epoch_reports_its_figures_at_its_end() -> None:
@@ -130,6 +154,28 @@ def test_a_frozen_backbone_keeps_weights_and_statistics() -> None:
     network(TRAIN.pictures[:16], training=True)
     for name, value in named_weights(network).items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_head_learns_from_features_that_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = NetworkSpec(input_size=28, network_size=32, alpha=0.35, dropout=0.0, mean=70.0, standard_deviation=90.0)
+    network = build_seeded_network(spec, seed=1, weights=None, frozen=True)
+    before = content_sha256(network.get_layer("backbone"))
+    recipe = dataclasses.replace(
+        RECIPE, epochs=30, trainable="head", feature_copies=2, network_size=32, augmentation=AugmentationSpec()
+    )
+    reports: list[TrainingProgress] = []
+    result = train_network(
+        network, spec=spec, recipe=recipe, train=TRAIN, validation=VALIDATION, seed=2, progress=reports.append
+    )
+    # Two augmented copies of each training picture, then the validation pictures as they are.
+    done = [report.step for report in reports if report.phase == "features"]
+    assert done == [200, 200, 40]
+    assert {report.steps for report in reports if report.phase == "train"} == {20}
+    assert content_sha256(network.get_layer("backbone")) == before
+    # What the head learnt is in the whole network.
+    whole = score(network, part=VALIDATION)
+    assert whole["loss"] == pytest.approx(result.history[result.best_epoch - 1]["validation_loss"], rel=1e-3)
+    assert whole["loss"] < result.history[0]["validation_loss"]
 
 
 def test_the_seed_decides_random_weights() -> None:
