@@ -8,12 +8,13 @@ PIP := $(RUN) -m pip install --quiet --no-input --disable-pip-version-check
 # The test command and the linters choose the settings themselves.
 unexport DJANGO_SETTINGS_MODULE
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test lint
+.PHONY: help demo test lint bench
 
 help:
 	@echo "make demo   set up, label the demo catalogue, show the table, serve the site on 127.0.0.1:8000 (PORT=...)"
 	@echo "make test   set up and run the whole test suite (TEST_DATABASE_URL and TEST_REDIS_URL use your servers)"
 	@echo "make lint   formatting, lint, import contracts, Django's checks, types"
+	@echo "make bench  the benchmarks; ten minutes on two cores, best with nothing else at work"
 
 demo: $(VENV)/installed
 	@$(RUN) manage.py demo
@@ -31,6 +32,11 @@ lint: $(VENV)/installed-dev
 	$(RUN) manage.py check --fail-level WARNING
 	$(RUN) manage.py makemigrations --check --dry-run
 	$(RUN) -m mypy
+
+# Each runs alone too, with options: see docs/benchmarks.md.
+bench: $(VENV)/installed-dev
+	$(RUN) -m benchmarks.inference
+	$(RUN) -m benchmarks.labelling
 
 $(VENV)/installed: requirements.txt constraints.txt | $(RUN)
 	@echo "Installing the pinned packages into $(VENV) (2.7 GB on disk; two to four minutes, once) ..."

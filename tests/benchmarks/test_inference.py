@@ -1,0 +1,56 @@
+"""The inference benchmark on a few pictures: what it reports, never how fast it is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classifier.ml.dataset import DatasetError, load_fashion_mnist
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.inference", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_all_ways_label_the_pictures_in_one_run() -> None:
+    try:
+        load_fashion_mnist()
+    except DatasetError as error:
+        pytest.skip(str(error))
+    result = run_benchmark("--images", "64", "--published-images", "2", "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    product, predictions, same, published = report["rates"]
+    assert [row["images"] for row in report["rates"]] == [64, 64, 64, 2]
+    assert all(row["seconds"] > 0 for row in report["rates"])
+    assert len(product["all_seconds"]) == len(predictions["all_seconds"]) == 5
+    assert product["seconds"] == np.median(product["all_seconds"])
+    assert product["images_per_second"] == pytest.approx(64 / product["seconds"])
+    assert same["batch_size"] in (32, 128)
+    assert published["parameters"] == 2_230_277
+    assert published["times_faster_than_published"] == 1.0
+    assert product["times_faster_than_published"] == pytest.approx(
+        product["images_per_second"] / published["images_per_second"]
+    )
+    assert set(report["machine"]) == {"processor", "cores", "load_before", "python", "libraries"}
+    assert set(report["machine"]["libraries"]) == {"tensorflow", "keras", "ai-edge-litert", "numpy", "pillow"}
+
+
+def test_a_data_set_that_is_not_there_ends_the_benchmark(tmp_path: Path) -> None:
+    result = run_benchmark("--data-dir", str(tmp_path))
+    assert result.returncode == 1
+    assert str(tmp_path) in result.stderr
+    assert result.stdout == ""
