@@ -35,7 +35,6 @@ from classifier.ml.dataset import FashionMnist, Split, limit_stratified, load_fa
 from classifier.ml.evaluation import EvaluationReport, Metrics, measure
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import group_labels
-from classifier.ml.memory import keep_freed_memory
 from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Picture, ProgressCallback, TrainingProgress
 
@@ -97,7 +96,6 @@ def train(
     from classifier.ml import network as networks
     from classifier.ml import training
 
-    keep_freed_memory()
     started, cpu_started = time.monotonic(), _cpu_seconds()
     recipe = request.recipe if request.epochs is None else dataclasses.replace(request.recipe, epochs=request.epochs)
     progress(TrainingProgress("load"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -37,6 +39,9 @@ _GRADIENT_NORM: Final = 5.0
 _PREDICTION_BATCH: Final = 250
 _PROGRESS_EVERY_STEPS: Final = 5
 _BATCHES_AHEAD: Final = 4
+
+#: Pictures uint8[N, S, S, 1] (or features) and targets float32[N, 10].
+_Batch = tuple[NDArray[Any], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +165,11 @@ def fit(
                 trained_network, optimizer=optimizer, group_loss_weight=recipe.group_loss_weight
             )
         losses = []
-        for step, (pictures, targets) in enumerate(_read_ahead(train, recipe=recipe, epoch=epoch, generator=generator)):
+        batches = _batches(train, recipe=recipe, epoch=epoch, generator=generator)
+        for step, (pictures, targets) in enumerate(_read_ahead(batches)):
             share = ((epoch - 1) * steps + step) / (recipe.epochs * steps)
             optimizer.learning_rate.assign(recipe.learning_rate * one_cycle_factor(share))
-            losses.append(float(train_step(pictures, targets)))
+            losses.append(float(train_step(tf.constant(pictures), tf.constant(targets))))
             if step % _PROGRESS_EVERY_STEPS == 0:
                 recent = {"loss": float(np.mean(losses[-20:]))}
                 progress(TrainingProgress("train", epoch, recipe.epochs, step, steps, recent))
@@ -237,23 +243,22 @@ def _to_features(
     return LabelledPictures(np.concatenate(features), part.labels)
 
 
-def _read_ahead(
-    train: LabelledPictures, *, recipe: Recipe, epoch: int, generator: np.random.Generator
-) -> Iterable[tuple[tf.Tensor, tf.Tensor]]:
-    """One epoch's batches, the next few of which are made while the network learns from the last."""
-    signature = (
-        tf.TensorSpec((None, *train.pictures.shape[1:]), train.pictures.dtype),
-        tf.TensorSpec((None, len(GARMENTS)), tf.float32),
-    )
-    batches = tf.data.Dataset.from_generator(
-        lambda: _batches(train, recipe=recipe, epoch=epoch, generator=generator), output_signature=signature
-    )
-    return batches.prefetch(_BATCHES_AHEAD)  # type: ignore[no-any-return]
+def _read_ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    """The same batches, the next few of which are made while the network learns from the last.
+
+    A thread of our own and not ``tf.data``: its generators set glibc's trim threshold to 128 kB, after which every
+    tensor is mapped and cleared anew. Measured at 64 pixels in batches of 128: 1.1 steps a second, 2.6 without.
+    """
+    with ThreadPoolExecutor(max_workers=1) as maker:
+        ahead = deque(maker.submit(next, batches, None) for _ in range(_BATCHES_AHEAD))
+        while (batch := ahead.popleft().result()) is not None:
+            ahead.append(maker.submit(next, batches, None))
+            yield batch
 
 
 def _batches(
     train: LabelledPictures, *, recipe: Recipe, epoch: int, generator: np.random.Generator
-) -> Iterator[tuple[NDArray[Any], NDArray[np.float32]]]:
+) -> Iterator[_Batch]:
     """One epoch in a new order, in full batches; the last incomplete one is left out, for its statistics are poor."""
     order = generator.permutation(len(train.labels))
     batch_size = min(recipe.batch_size, len(order))
