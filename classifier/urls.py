@@ -2,12 +2,18 @@
 
 from django.urls import path, re_path
 
-from classifier import health_views, run_views, views
+from classifier import experiment_views, health_views, run_views, views
 
 urlpatterns = [
     path("data/", views.data_understanding, name="data-understanding"),
     re_path(
         r"^data/(?P<version>[0-9a-f]{16})/(?P<name>[a-z0-9-]+\.(?:svg|png))$", views.exploration_file, name="data-file"
+    ),
+    path("experiments/", experiment_views.experiments, name="experiments"),
+    re_path(
+        r"^experiments/(?P<recipe>[a-z0-9-]+)/(?P<version>[0-9a-f]{16})/(?P<name>[a-z0-9-]+\.(?:svg|png))$",
+        experiment_views.experiment_file,
+        name="experiment-file",
     ),
     path("training-runs/", run_views.training_run_list, name="training-run-list"),
     path("training-runs/<int:pk>/", run_views.training_run_detail, name="training-run-detail"),

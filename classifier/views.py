@@ -13,13 +13,9 @@ from django.views.decorators.http import require_safe
 
 from classifier.ml.stored_documents import StoredDocument, StoredDocumentError
 from classifier.ml.stored_exploration import COMMITTED_EXPLORATION, DOCUMENT_NAME, load_exploration
+from classifier.report_pages import HASH_LENGTH, PictureAddresses, answer_with_picture
 
 logger = logging.getLogger(__name__)
-
-ONE_YEAR_SECONDS = 31_536_000
-CONTENT_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
-# Plots carry their colours in style attributes; nothing else in them may do anything.
-PLOT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 @require_safe
@@ -46,12 +42,7 @@ def exploration_file(request: HttpRequest, version: str, name: str) -> HttpRespo
     stored = find_exploration()
     if stored is None or name not in stored.files or not stored.document["files"][name].startswith(version):
         raise Http404
-    path = stored.files[name]
-    headers = {
-        "Cache-Control": f"public, max-age={ONE_YEAR_SECONDS}, immutable",
-        "Content-Security-Policy": PLOT_POLICY,
-    }
-    return HttpResponse(path.read_bytes(), content_type=CONTENT_TYPES[path.suffix], headers=headers)
+    return answer_with_picture(stored.files[name])
 
 
 def find_exploration() -> StoredDocument | None:
@@ -69,23 +60,13 @@ def _with_addresses(section: dict[str, Any], *, stored: StoredDocument) -> dict[
     """Return the section with the address of each plot, and of the sheet of each tile with the sheet's size."""
 
     def address(name: str) -> str:
-        return reverse("data-file", args=[stored.document["files"][name][:16], name])
+        return reverse("data-file", args=[stored.document["files"][name][:HASH_LENGTH], name])
 
-    def place(cell: Any) -> Any:
-        if not isinstance(cell, dict):
-            return cell
-        return cell | {"url": address(cell["sheet"]), "sheet_size": stored.document["sheets"][cell["sheet"]]}
-
-    result = dict(section)
+    pictures = PictureAddresses(address=address, sheets=stored.document["sheets"])
+    result = section | {
+        "table": pictures.place_table(section["table"]),
+        "galleries": [pictures.place_gallery(gallery) for gallery in section.get("galleries", [])],
+    }
     if plot := section.get("plot"):
-        result["plot"] = plot | {"light": address(plot["light"]), "dark": address(plot["dark"])}
-    columns = section["table"]["columns"]
-    rows = [
-        [(column, place(cell)) for column, cell in zip(columns, row, strict=True)] for row in section["table"]["rows"]
-    ]
-    result["table"] = section["table"] | {"rows": rows}
-    result["galleries"] = [
-        gallery | {"entries": [item | {"tiles": [place(tile) for tile in item["tiles"]]} for item in gallery["items"]]}
-        for gallery in section.get("galleries", [])
-    ]
+        result["plot"] = pictures.place_plot(plot)
     return result

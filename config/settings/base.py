@@ -127,6 +127,8 @@ STORAGES: dict[str, dict[str, Any]] = {
 ARTEFACTS_DIR = Path(env.str("ARTEFACTS_DIR", default=str(VAR_DIR / "artefacts")))
 # What `explore_dataset` found; until it ran here, the page Data shows what comes with the product.
 EXPLORATION_DIR = VAR_DIR / "exploration"
+# What `report_experiments` measured: part of the product, so that a fresh copy shows it.
+EXPERIMENTS_DIR = BASE_DIR / "docs" / "experiments"
 ARTEFACT_KEY = env.str("ARTEFACT_KEY", default="")
 BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")
 
