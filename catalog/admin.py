@@ -1,6 +1,6 @@
 """Products and images in the admin, with their labels and the actions that lead to new ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
@@ -12,7 +12,7 @@ from django.db.models import QuerySet, TextField
 from django.forms import Textarea
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
@@ -30,7 +30,9 @@ admin.site.site_header = admin.site.site_title = "Fashion catalogue"
 admin.site.index_title = "Administration"
 
 # A person looks at what they mark; more than a page of it is a slip of the mouse.
-MAXIMUM_MARKED_PRODUCTS = 100
+MAXIMUM_MARKED = 100
+# Products that an image's page links to; the same picture may stand for any number.
+SHOWN_PRODUCTS = 10
 # Characters that turn the direction of what follows them, on our page as well: U+061C, U+200E to U+2069.
 BIDI_CONTROLS = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
@@ -128,19 +130,47 @@ class ProductDescriptionInline(admin.TabularInline):
     formfield_overrides = {TextField: {"widget": Textarea(attrs={"rows": 3, "cols": 45})}}
 
 
-def build_mark_action(group: str) -> Callable[[Any, HttpRequest, QuerySet[Product]], None]:
-    """Return the admin action that gives the first image of each selected product a person's label."""
+class MarkingAdmin(LargeTableAdmin):
+    """An admin whose actions give what is selected a person's label."""
+
+    marked_name = "products"
+
+    def has_review_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may give labels."""
+        return request.user.has_perm("classifier.add_review")
+
+    def find_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any] | None:
+        """Return the selected rows, or None and a message when they are more than a person looks at."""
+        rows = list(queryset[: MAXIMUM_MARKED + 1])
+        if len(rows) <= MAXIMUM_MARKED:
+            return rows
+        text = f"Expected at most {MAXIMUM_MARKED} {self.marked_name} to mark at a time; more were selected."
+        self.message_user(request, text, messages.ERROR)
+        return None
+
+    def mark(self, request: HttpRequest, *, images: Iterable[Image], rows: Sequence[Any], group: str) -> None:
+        """Record a person's label for the images, in one transaction, and log it for the rows that show them."""
+        note = f"Marked in the list of {self.marked_name}."
+        with transaction.atomic():
+            for image in images:
+                record_review(image, group=group, reviewer=get_member(request), note=note)
+            LogEntry.objects.log_actions(get_member(request).pk, rows, CHANGE, change_message=f"Marked as {group}.")
+        self.message_user(request, f"{len(rows)} {self.marked_name} are marked as {group}.", messages.SUCCESS)
+
+
+def build_mark_action(group: str) -> Callable[[Any, HttpRequest, QuerySet[Any]], None]:
+    """Return the admin action that gives each selected product's first image, or each image, a person's label."""
 
     @admin.action(description=f"Mark as {group}", permissions=["review"])
-    def mark_as_group(model_admin: "ProductAdmin", request: HttpRequest, queryset: QuerySet[Product]) -> None:
-        model_admin.mark_products(request, queryset, group=group)
+    def mark_as_group(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        model_admin.mark_selected(request, queryset, group=group)
 
     mark_as_group.__name__ = f"mark_as_{group.lower().replace(' ', '_')}"
     return mark_as_group
 
 
 @admin.register(Product)
-class ProductAdmin(LargeTableAdmin):
+class ProductAdmin(MarkingAdmin):
     """Products with their picture and label."""
 
     list_display = ("thumbnail", "id", "short_title", "label_text", "confidence", "status", "labelled_at")
@@ -196,10 +226,6 @@ class ProductAdmin(LargeTableAdmin):
         """Return whether the user may start labelling runs."""
         return request.user.has_perm("classifier.add_labellingrun")
 
-    def has_review_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may give labels."""
-        return request.user.has_perm("classifier.add_review")
-
     @admin.action(description="Label selected products", permissions=["label"])
     def label_selected(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
         """Start a labelling run over every image of the selected products."""
@@ -214,27 +240,21 @@ class ProductAdmin(LargeTableAdmin):
         text = format_html('<a href="{}">Labelling run {}</a> started over {} images.', address, run.pk, run.total)
         self.message_user(request, text, messages.SUCCESS)
 
-    def mark_products(self, request: HttpRequest, queryset: QuerySet[Product], *, group: str) -> None:
+    def mark_selected(self, request: HttpRequest, queryset: QuerySet[Product], *, group: str) -> None:
         """Record a person's label for the first image of each product: all of them or, with too many, none."""
-        products = list(queryset[: MAXIMUM_MARKED_PRODUCTS + 1])
-        if len(products) > MAXIMUM_MARKED_PRODUCTS:
-            text = f"Expected at most {MAXIMUM_MARKED_PRODUCTS} products to mark at a time; more were selected."
-            self.message_user(request, text, messages.ERROR)
+        products = self.find_selected(request, queryset)
+        if products is None:
             return
         placements = ProductImages.objects.filter(product__in=[product.pk for product in products], image_index=0)
         images = Image.objects.filter(product_images__in=placements).distinct().order_by("pk")
         marked = [product for product in products if product.image_url is not None]
-        with transaction.atomic():
-            for image in images:
-                record_review(image, group=group, reviewer=get_member(request), note="Marked in the list of products.")
-            LogEntry.objects.log_actions(get_member(request).pk, marked, CHANGE, change_message=f"Marked as {group}.")
-        self.message_user(request, f"{len(marked)} products are marked as {group}.", messages.SUCCESS)
+        self.mark(request, images=images, rows=marked, group=group)
         if skipped := len(products) - len(marked):
             self.message_user(request, f"{skipped} selected products have no image to mark.", messages.WARNING)
 
 
 @admin.register(Image)
-class ImageAdmin(LargeTableAdmin):
+class ImageAdmin(MarkingAdmin):
     """Images by URL, with our copy of each."""
 
     list_display = ("thumbnail", "id", "url", "size")
@@ -242,13 +262,30 @@ class ImageAdmin(LargeTableAdmin):
     list_select_related = ("stored_picture",)
     search_fields = ("url",)
     search_help_text = "An id, or a part of the URL."
-    fields = ("url", "thumbnail", "size", "sha256", "fetched_at")
-    readonly_fields = ("thumbnail", "size", "sha256", "fetched_at")
+    fields = ("url", "thumbnail", "products", "size", "sha256", "fetched_at")
+    readonly_fields = ("thumbnail", "products", "size", "sha256", "fetched_at")
+    actions = tuple(build_mark_action(group) for group in GROUPS)
+    marked_name = "images"
 
     @admin.display(description="")
     def thumbnail(self, image: Image) -> SafeString | str:
         """Show our copy."""
         return render_thumbnail(self.sha256(image))
+
+    @admin.display
+    def products(self, image: Image) -> SafeString | str:
+        """Link to the pages of the first products that show the image."""
+        ids = (
+            image.product_images.order_by("product_id").values_list("product_id", flat=True).distinct()[:SHOWN_PRODUCTS]
+        )
+        links = [(reverse("product-detail", args=[pk]), pk) for pk in ids]
+        return format_html_join(", ", '<a href="{}">Product {}</a>', links) or "-"
+
+    def mark_selected(self, request: HttpRequest, queryset: QuerySet[Image], *, group: str) -> None:
+        """Record a person's label for each image: all of them or, with too many, none."""
+        images = self.find_selected(request, queryset.order_by("pk"))
+        if images is not None:
+            self.mark(request, images=images, rows=images, group=group)
 
     @admin.display
     def size(self, image: Image) -> str | None:

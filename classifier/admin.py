@@ -1,102 +1,29 @@
-"""The classifier in the admin: versions, runs, the error queue and the labels. Almost all of it is for reading."""
+"""The classifier in the admin: runs, what was said of pictures, and people's labels. Almost all of it is for reading.
+
+The error queue and the model versions with their trainings have modules of their own.
+"""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.options import BaseModelAdmin
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
-from django.utils.html import format_html_join
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from catalog.admin import LargeTableAdmin, get_member, render_thumbnail
+from classifier import error_admin, version_admin  # noqa: F401  (the imports register them)
 from classifier.ledger import cancel_labelling_run
 from classifier.listing import get_probabilities
 from classifier.ml.labels import GROUP_OF_GARMENT
-from classifier.models import (
-    Classification,
-    LabellingRun,
-    LabelTask,
-    ModelVersion,
-    ProductLabel,
-    Review,
-    TrainingRun,
-)
-from classifier.registry import StageTransitionError, activate_model_version
+from classifier.models import Classification, LabellingRun, LabelTask, ProductLabel, QueueCanary, Review
+from classifier.read_only_admin import ReadOnlyAdmin
 from classifier.selectors import get_run_progress
 from classifier.services import record_review
-
-
-class ReadOnlyAdmin(LargeTableAdmin):
-    """Rows that only the product itself writes."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Return False."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Return False."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Return False."""
-        return False
-
-
-@admin.register(ModelVersion)
-class ModelVersionAdmin(ReadOnlyAdmin):
-    """Model versions and their figures."""
-
-    list_display = ("name", "stage", "accuracy", "recipe", "seed", "created_at", "activated_at")
-    list_filter = ("stage",)
-    search_fields = ("name",)
-    actions = ("activate_selected",)
-
-    @admin.display
-    def accuracy(self, version: ModelVersion) -> str | None:
-        """Show the accuracy over the five groups on the test images."""
-        accuracy = version.metrics.get("accuracy")
-        return None if accuracy is None else f"{accuracy:.2%}"
-
-    def has_activate_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may change which version is active."""
-        return request.user.has_perm("classifier.change_modelversion")
-
-    @admin.action(description="Activate the selected version", permissions=["activate"])
-    def activate_selected(self, request: HttpRequest, queryset: QuerySet[ModelVersion]) -> None:
-        """Make the one selected version the active one."""
-        versions = list(queryset[:2])
-        if len(versions) != 1:
-            self.message_user(request, "Expected one version to activate; more were selected.", messages.ERROR)
-            return
-        try:
-            version = activate_model_version(versions[0])
-        except StageTransitionError as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return
-        self.log_change(request, version, "Activated.")
-        self.message_user(request, f"{version.name} is active. New runs use it.", messages.SUCCESS)
-
-
-@admin.register(TrainingRun)
-class TrainingRunAdmin(ReadOnlyAdmin):
-    """Trainings and how far they are."""
-
-    list_display = ("id", "recipe", "state", "phase", "model_version", "requested_by", "created_at", "finished_at")
-    list_filter = ("state",)
-    list_select_related = ("model_version", "requested_by")
-
-    @admin.display
-    def phase(self, run: TrainingRun) -> str | None:
-        """Show the phase and, while it trains, the epoch."""
-        progress = run.progress
-        if not progress.get("epochs"):
-            return progress.get("phase")
-        return f"{progress.get('phase')}, epoch {progress.get('epoch')} of {progress['epochs']}"
 
 
 @admin.register(LabellingRun)
@@ -117,7 +44,7 @@ class LabellingRunAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     list_select_related = ("model_version", "requested_by")
     list_per_page = 25
-    readonly_fields = ("tasks_by_state",)
+    readonly_fields = ("tasks_by_state", "failed")
     actions = ("cancel_selected",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LabellingRun]:
@@ -136,10 +63,13 @@ class LabellingRunAdmin(ReadOnlyAdmin):
         return done
 
     @admin.display
-    def failed(self, run: LabellingRun) -> int:
-        """Show how many tasks are in the error queue."""
+    def failed(self, run: LabellingRun) -> SafeString | str:
+        """Show how many tasks are in the error queue, with a link to them there."""
         failed: int = vars(run)["failed_tasks"]
-        return failed
+        if not failed:
+            return "0"
+        address = reverse("admin:classifier_labeltask_changelist", query={"run__id__exact": run.pk})
+        return format_html('<a href="{}">{}</a>', address, failed)
 
     @admin.display(description="Tasks by state")
     def tasks_by_state(self, run: LabellingRun) -> str:
@@ -159,63 +89,6 @@ class LabellingRunAdmin(ReadOnlyAdmin):
         for run in cancelled:
             self.log_change(request, run, "Cancelled.")
         self.message_user(request, f"{len(cancelled)} runs are cancelled.", messages.SUCCESS)
-
-
-class ErrorQueueFilter(admin.SimpleListFilter):
-    """The error queue, which is what one comes for, or every task."""
-
-    title = "tasks"
-    parameter_name = "tasks"
-
-    def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[str, str]]:
-        """Return the choices beside the error queue."""
-        return [("all", "All tasks")]
-
-    def choices(self, changelist: ChangeList) -> Any:
-        """Return the choices; the one without a value is the error queue."""
-        first, *others = super().choices(changelist)
-        return [{**first, "display": "Error queue"}, *others]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> QuerySet[LabelTask]:
-        """Return the tasks that failed, unless all are asked for."""
-        return queryset if self.value() == "all" else queryset.filter(pk__in=LabelTask.objects.errors().values("pk"))
-
-
-class ErrorCodeFilter(admin.SimpleListFilter):
-    """Failed tasks by their code."""
-
-    title = "error code"
-    parameter_name = "error_code"
-
-    def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[str, str]]:
-        """Return the codes in the error queue; that is a small part of the ledger, with an index of its own."""
-        codes = LabelTask.objects.errors().order_by("error_code").values_list("error_code", flat=True).distinct()
-        return [(code, code) for code in codes if code]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> QuerySet[LabelTask]:
-        """Return the tasks with the chosen code."""
-        return queryset.filter(error_code=self.value()) if self.value() else queryset
-
-
-@admin.register(LabelTask)
-class LabelTaskAdmin(ReadOnlyAdmin):
-    """The error queue, and the ledger behind it."""
-
-    list_display = (
-        "id",
-        "image",
-        "state",
-        "error_code",
-        "attempts",
-        "crashes",
-        "first_failed_at",
-        "last_failed_at",
-        "run",
-    )
-    list_filter = (ErrorQueueFilter, ErrorCodeFilter, "state")
-    list_select_related = ("image", "run")
-    search_fields = ("image__url",)
-    search_help_text = "The id of a task, or a part of the image's URL."
 
 
 @admin.register(Classification)
@@ -322,3 +195,12 @@ class ProductLabelAdmin(ReadOnlyAdmin):
     search_help_text = "The id of a product, or words of its title."
     sortable_by = ()
     ordering = ("-pk",)
+
+
+@admin.register(QueueCanary)
+class QueueCanaryAdmin(ReadOnlyAdmin):
+    """When a message last came back through each queue."""
+
+    list_display = ("queue", "sent_at", "done_at")
+    ordering = ("queue",)
+    sortable_by = ()

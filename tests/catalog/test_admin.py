@@ -5,7 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from catalog.models import Product
+from catalog.models import Image, Product
 from classifier.models import LabellingRun, LabelTask, ProductLabel, Review
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_product
@@ -14,6 +14,7 @@ from tests.labels import create_labelled_product, label_everything
 pytestmark = pytest.mark.django_db
 
 PRODUCTS = "/admin/catalog/product/"
+IMAGES = "/admin/catalog/image/"
 
 
 def sign_in(client: Client, *permissions: str) -> User:
@@ -26,10 +27,10 @@ def sign_in(client: Client, *permissions: str) -> User:
     return user
 
 
-def act(client: Client, action: str, *products: Product) -> list[str]:
-    """Choose an action for the products; the messages that follow."""
-    data = {"action": action, "_selected_action": [product.pk for product in products]}
-    response = client.post(PRODUCTS, data, follow=True)
+def act(client: Client, action: str, *rows: Product | Image, address: str = PRODUCTS) -> list[str]:
+    """Choose an action for the rows of a list; the messages that follow."""
+    data = {"action": action, "_selected_action": [row.pk for row in rows]}
+    response = client.post(address, data, follow=True)
     assert response.status_code == 200
     return [str(message) for message in response.context["messages"]]
 
@@ -124,12 +125,38 @@ def test_marking_records_a_review_of_each_first_image(client: Client) -> None:
 
 
 def test_marking_too_many_marks_none(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("catalog.admin.MAXIMUM_MARKED_PRODUCTS", 1)
+    monkeypatch.setattr("catalog.admin.MAXIMUM_MARKED", 1)
     products = [create_product(images=[f"demo/{number}.png"]) for number in range(2)]
     (message,) = act(admin_client, "mark_as_bags", *products)
     assert message == "Expected at most 1 products to mark at a time; more were selected."
     assert not Review.objects.exists()
     assert not ProductLabel.objects.exists()
+
+
+def test_images_are_marked_each_for_itself(client: Client) -> None:
+    user = sign_in(client, "catalog.view_image", "classifier.add_review")
+    product = create_product(images=["demo/1.png", "demo/2.png", "demo/3.png"])
+    chosen = [place.image for place in product.product_images.order_by("image_index")[:2]]
+    (message,) = act(client, "mark_as_footwear", *chosen, address=IMAGES)
+    assert message == "2 images are marked as Footwear."
+    reviews = Review.objects.order_by("image").values_list("image__url", "group", "reviewer")
+    assert list(reviews) == [("demo/1.png", "Footwear", user.pk), ("demo/2.png", "Footwear", user.pk)]
+    assert (product.label.status, product.label.group) == ("reviewed", "Footwear")
+    assert set(LogEntry.objects.values_list("object_id", flat=True)) == {str(image.pk) for image in chosen}
+
+
+def test_marking_too_many_images_or_without_permission_marks_none(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product = create_product(images=["demo/1.png", "demo/2.png"])
+    images = [place.image for place in product.product_images.all()]
+    sign_in(client, "catalog.view_image")
+    act(client, "mark_as_bags", images[0], address=IMAGES)
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="add_review"))
+    monkeypatch.setattr("catalog.admin.MAXIMUM_MARKED", 1)
+    (message,) = act(client, "mark_as_bags", *images, address=IMAGES)
+    assert message == "Expected at most 1 images to mark at a time; more were selected."
+    assert not Review.objects.exists()
 
 
 @pytest.mark.parametrize("action", ["label_selected", "mark_as_bags", "delete_selected"])

@@ -10,6 +10,7 @@ from classifier.models import (
     LabelTask,
     ModelVersion,
     ProductLabel,
+    QueueCanary,
     Review,
     TrainingRun,
 )
@@ -19,7 +20,7 @@ from tests.labels import label_everything
 
 pytestmark = pytest.mark.django_db
 
-READ_ONLY = [Classification, LabellingRun, LabelTask, ModelVersion, ProductLabel, TrainingRun]
+READ_ONLY = [Classification, LabellingRun, LabelTask, ModelVersion, ProductLabel, QueueCanary, TrainingRun]
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def labelled() -> None:
     label_everything()
     progress = {"phase": "train", "epoch": 2, "epochs": 3}
     TrainingRun.objects.create(recipe="default", seed=1, model_version=version, progress=progress)
+    QueueCanary.objects.create(queue="labelling")
 
 
 def sign_in(client: Client, *permissions: str) -> User:
@@ -136,21 +138,6 @@ def test_a_review_with_a_garment_of_another_group_is_refused(client: Client) -> 
     response = client.post("/admin/classifier/review/add/", data)
     assert "Expected a garment of Bags; received Sandal." in response.text
     assert not Review.objects.exists()
-
-
-def test_a_version_is_activated_by_who_may(client: Client) -> None:
-    active, candidate = create_model_version(), create_model_version(stage=ModelVersion.Stage.CANDIDATE)
-    user = sign_in(client, "view_modelversion")
-    chosen = {"action": "activate_selected", "_selected_action": [candidate.pk]}
-    client.post(address_of(ModelVersion), chosen)
-    candidate.refresh_from_db()
-    assert candidate.stage == "candidate"
-    user.user_permissions.add(Permission.objects.get(codename="change_modelversion"))
-    both = {"action": "activate_selected", "_selected_action": [active.pk, candidate.pk]}
-    client.post(address_of(ModelVersion), both)
-    assert ModelVersion.objects.get(stage="active") == active
-    client.post(address_of(ModelVersion), chosen)
-    assert ModelVersion.objects.get(stage="active") == candidate
 
 
 def test_a_run_is_cancelled_by_who_may(client: Client) -> None:
