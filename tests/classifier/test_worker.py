@@ -13,12 +13,14 @@ import pytest
 import redis
 from django.conf import settings as django_settings
 from django.core.management import call_command
+from django.test import Client
 
 from classifier.dispatch import start_labelling_run, start_training_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.dataset import DatasetError, load_fashion_mnist
-from classifier.models import Classification, LabellingRun, LabelTask, TrainingRun
-from classifier.registry import register_model_version
+from classifier.models import Classification, LabellingRun, LabelTask, QueueCanary, TrainingRun
+from classifier.registry import activate_model_version, register_model_version
+from tests.classifier.artefacts import create_artefact_twin
 from tests.classifier.fakes import create_painted_image, create_stored_image
 from tests.factories import create_product
 from tests.servers import get_test_database_url
@@ -91,6 +93,28 @@ def test_the_workers_timer_sends_what_no_message_speaks_of(tmp_path: Path) -> No
     with worker("labelling", log=tmp_path / "log"):
         wait_until(lambda: LabellingRun.objects.get(pk=run.pk).state == LabellingRun.State.DONE, log=tmp_path / "log")
     assert Classification.objects.count() == 1
+
+
+@pytest.mark.postgresql
+@pytest.mark.redis
+def test_a_running_worker_uses_a_new_version_for_the_next_run_and_its_canary_returns(
+    tmp_path: Path, client: Client
+) -> None:
+    versions = [
+        register_model_version(DEFAULT_ARTEFACT, activate=True),
+        register_model_version(create_artefact_twin(tmp_path / "twin")),
+    ]
+    create_product(images=[create_painted_image()])
+    with worker("labelling", log=tmp_path / "log") as process:
+        for version in versions:
+            activate_model_version(version)
+            run = start_labelling_run()
+            wait_until(lambda run=run: LabellingRun.objects.get(pk=run.pk).state == "done", log=tmp_path / "log")
+        wait_until(lambda: QueueCanary.objects.get().done_at is not None, log=tmp_path / "log")
+        assert process.poll() is None
+    labelled = list(Classification.objects.order_by("pk").values_list("model_version_id", "run__model_version_id"))
+    assert labelled == [(version.pk, version.pk) for version in versions]
+    assert client.get("/healthz/workers").json() == {"status": "ok", "checks": {"labelling": "ok"}}
 
 
 @pytest.mark.postgresql
