@@ -79,7 +79,9 @@ def test_no_test_picture_takes_part_before_the_evaluation(
         return training.TrainingResult(history=(), best_epoch=0, seconds=0.0)
 
     def predict_logits(network: object, *, pictures: np.ndarray) -> np.ndarray:
-        seen["calibration"] = LabelledPictures(pictures, np.zeros(0, dtype=np.int64))
+        # The first call is the calibration's; later ones measure what has been learnt, on the same parts.
+        assert not (pictures[:, 0, 0, 0] == 77).any()
+        seen.setdefault("calibration", LabelledPictures(pictures, np.zeros(0, dtype=np.int64)))
         return np.eye(10, dtype=np.float32)[np.arange(len(pictures)) % 10]
 
     serve_as(tiny_artefact, monkeypatch)
