@@ -15,15 +15,15 @@ from classifier.ledger import Failed, Labelled, Outcome, claim_tasks, finish_tas
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.types import ImageClassifier
 from classifier.models import LabelTask, ModelVersion
-from classifier.reconnecting import UNREACHABLE_ERRORS, retry_while_unreachable
+from classifier.reconnecting import is_unreachable, retry_while_unreachable
 
 logger = logging.getLogger(__name__)
 
 GetClassifier = Callable[[ModelVersion], ImageClassifier]
 
-# Pixels on the shorter side down to which a larger picture is decoded: enough for the thumbnail, and twice what the
-# canonical form looks at.
-DECODED_SIZE = pictures.THUMBNAIL_SIZE
+# Pixels on the longer side down to which a larger picture is decoded: enough for the thumbnail, and two and a half
+# times what the canonical form looks at.
+DECODED_SIZE = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,14 @@ def label_batch(task_ids: Sequence[int], *, get_classifier: GetClassifier) -> in
     try:
         outcomes = label_tasks(batch.tasks, get_classifier=get_classifier)
         return retry_while_unreachable(partial(finish_tasks, batch, outcomes))
-    except UNREACHABLE_ERRORS as error:
-        released = retry_while_unreachable(partial(release_tasks, batch, crashed=False))
-        logger.warning("the database went away (%s); gave %s tasks back", error, released)
-        raise
     except (ArtefactError, OSError) as error:
         released = retry_while_unreachable(partial(postpone_tasks, batch))
         logger.error("this machine cannot label: %s; put %s tasks off", error, released)
         raise
     except Exception as error:
-        released = retry_while_unreachable(partial(release_tasks, batch, crashed=True))
-        logger.warning("gave %s tasks back as suspects after %s", released, type(error).__name__)
+        suspects = not is_unreachable(error)
+        released = retry_while_unreachable(partial(release_tasks, batch, crashed=suspects))
+        logger.warning("gave %s tasks back%s: %r", released, " as suspects" if suspects else "", error)
         if isinstance(error, MemoryError):
             raise BatchMemoryError(f"not enough memory for {len(batch.tasks)} pictures") from error
         raise
@@ -86,13 +83,13 @@ def label_tasks(tasks: Sequence[LabelTask], *, get_classifier: GetClassifier) ->
             if isinstance(content, Failed):
                 outcomes[task.pk] = content
                 continue
-            pixels = pictures.to_rgb(content.data, target_size=DECODED_SIZE)
-            row = _build_stored_picture(task.image, content, pixels=pixels)
+            decoded = pictures.decode_picture(content.data, target_size=DECODED_SIZE)
+            row = _build_stored_picture(task.image, content, decoded=decoded)
         except pictures.PictureError as error:
             outcomes[task.pk] = Failed(error.code)
         else:
             stored.append(row)
-            readable.setdefault(task.model_version, []).append((task, row.sha256, pixels))
+            readable.setdefault(task.model_version, []).append((task, row.sha256, decoded.pixels))
     pictures.record_stored_pictures(stored)
     for version, entries in readable.items():
         predictions = get_classifier(version).classify([pixels for _, _, pixels in entries])
@@ -101,11 +98,11 @@ def label_tasks(tasks: Sequence[LabelTask], *, get_classifier: GetClassifier) ->
     return [outcomes[task.pk] for task in tasks]
 
 
-def _build_stored_picture(image: Image, content: PictureContent, *, pixels: NDArray[np.uint8]) -> StoredPicture:
+def _build_stored_picture(image: Image, content: PictureContent, *, decoded: pictures.DecodedPicture) -> StoredPicture:
     return pictures.build_stored_picture(
         image,
         content.data,
-        pixels=pixels,
+        decoded=decoded,
         storage_name=content.storage_name,
         etag=content.etag,
         last_modified=content.last_modified,

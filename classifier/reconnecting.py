@@ -6,14 +6,20 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, Error, InterfaceError, OperationalError, connection
 
 logger = logging.getLogger(__name__)
 
-UNREACHABLE_ERRORS = (OperationalError, InterfaceError)
+# DatabaseError itself, not its other subclasses: psycopg2 raises it for a connection that ends within a statement.
+UNREACHABLE_ERRORS = (DatabaseError, OperationalError, InterfaceError)
 PAUSE_SECONDS = 0.5
 
 Result = TypeVar("Result")
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether the error says that the database is away or busy, and not that a statement is wrong."""
+    return type(error) in UNREACHABLE_ERRORS
 
 
 def retry_while_unreachable(operation: Callable[[], Result]) -> Result:
@@ -26,8 +32,8 @@ def retry_while_unreachable(operation: Callable[[], Result]) -> Result:
     while True:
         try:
             return operation()
-        except UNREACHABLE_ERRORS as error:
-            if connection.in_atomic_block or time.monotonic() >= deadline:
+        except Error as error:
+            if not is_unreachable(error) or connection.in_atomic_block or time.monotonic() >= deadline:
                 raise
             logger.warning("database not reachable, trying again: %s", error)
         connection.close()

@@ -1,9 +1,11 @@
 """Errors of the API as RFC 9457 problem documents, and the site's error pages for everybody else."""
 
+import sys
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions, serializers
@@ -11,6 +13,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+# DatabaseError itself, not its other subclasses: psycopg2 raises it for a connection that ends within a statement.
+UNREACHABLE_ERRORS = (DatabaseError, OperationalError, InterfaceError)
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 
@@ -134,5 +138,9 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer after an uncaught error; Django has logged it by now."""
+    """Answer after an uncaught error; Django has logged it by now. A database that is away is 503, and passes."""
+    if type(sys.exception()) in UNREACHABLE_ERRORS:
+        response = _answer(request, 503, "The database cannot be reached at the moment; please try again.")
+        response["Retry-After"] = "5"
+        return response
     return _answer(request, 500, "Something went wrong on our side. It has been logged; please try again later.")

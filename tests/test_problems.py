@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import DatabaseError, IntegrityError, OperationalError
 from django.http import Http404
 from django.test import Client
 from django.urls import path
@@ -15,11 +16,14 @@ from config import urls
 
 ERRORS = {
     "fault": RuntimeError("secret detail"),
+    "broken-rule": IntegrityError("secret detail"),
     "missing": Http404(),
     "denied": PermissionDenied(),
     "suspicious": SuspiciousOperation("secret detail"),
     "throttled": exceptions.Throttled(wait=2.5),
     "invalid": exceptions.ValidationError(["Expected a label."]),
+    "database-away": OperationalError("connection to server failed"),
+    "database-gone": DatabaseError("server closed the connection unexpectedly"),
     "fields": exceptions.ValidationError({"group": ["Expected a group."]}),
 }
 
@@ -52,6 +56,9 @@ def patient_client() -> Client:
     "name, status, title",
     [
         ("fault", 500, "Internal Server Error"),
+        ("broken-rule", 500, "Internal Server Error"),
+        ("database-away", 503, "Service Unavailable"),
+        ("database-gone", 503, "Service Unavailable"),
         ("missing", 404, "Not Found"),
         ("denied", 403, "Forbidden"),
         ("suspicious", 400, "Bad Request"),
@@ -74,7 +81,8 @@ def test_a_refused_field_is_named(patient_client: Client) -> None:
     assert "errors" not in patient_client.get("/api/v1/fail/missing/").json()
 
 
-def test_a_throttled_caller_learns_when_to_come_back(patient_client: Client) -> None:
+def test_a_caller_learns_when_to_come_back(patient_client: Client) -> None:
+    assert patient_client.get("/api/v1/fail/database-away/").headers["Retry-After"] == "5"
     assert patient_client.get("/api/v1/fail/throttled/").headers["Retry-After"] == "3"
 
 
@@ -97,7 +105,10 @@ def test_an_address_that_does_not_exist_is_a_problem_or_a_page(patient_client: C
     assert "There is nothing at this address." in response.text
 
 
-@pytest.mark.parametrize("name, status", [("fault", 500), ("missing", 404), ("denied", 403), ("suspicious", 400)])
+@pytest.mark.parametrize(
+    "name, status",
+    [("fault", 500), ("database-away", 503), ("missing", 404), ("denied", 403), ("suspicious", 400)],
+)
 def test_a_page_that_fails_shows_an_error_page_without_the_database(
     patient_client: Client, name: str, status: int
 ) -> None:

@@ -202,7 +202,7 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 # Kilobytes; looked at after each task, so that a child that grew is replaced.
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 1_000_000
 # Seconds that a dead child's result is waited for before its batch goes back.
-CELERY_WORKER_LOST_WAIT = 2.0
+CELERY_WORKER_LOST_WAIT = env.float("WORKER_LOST_WAIT_SECONDS", default=2.0)
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=30.0)
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

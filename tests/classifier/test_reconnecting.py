@@ -1,7 +1,7 @@
 """Waiting for a database that is away."""
 
 import pytest
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, connection
 
 from classifier import reconnecting
 from classifier.reconnecting import retry_while_unreachable
@@ -25,7 +25,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconnecting, "PAUSE_SECONDS", 0.0)
 
 
-@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError, DatabaseError])
 @pytest.mark.django_db(transaction=True)
 def test_an_operation_is_repeated_on_a_new_connection_until_it_succeeds(error: type[Exception]) -> None:
     connection.ensure_connection()
@@ -45,9 +45,10 @@ def test_patience_ends_with_the_databases_error(settings) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_error_of_another_kind_is_not_repeated() -> None:
-    operation = Flaky(5, error=ValueError)
-    with pytest.raises(ValueError, match="server closed"):
+@pytest.mark.parametrize("error", [DataError, IntegrityError, ValueError])
+def test_an_error_of_another_kind_is_not_repeated(error: type[Exception]) -> None:
+    operation = Flaky(5, error=error)
+    with pytest.raises(error, match="server closed"):
         retry_while_unreachable(operation)
     assert operation.calls == 1
 
