@@ -8,6 +8,7 @@ import logging
 import struct
 import warnings
 import zlib
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -28,6 +29,8 @@ MAX_PIXELS = 40_000_000
 MAX_SCANNED_PIXELS = 600_000_000
 # Rows converted at a time, so that a picture of 40 megapixels never exists in two colour modes at once.
 BAND_ROWS = 256
+# A picture of at most this many pixels is converted in one piece.
+ONE_BAND_PIXELS = 500_000
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -51,32 +54,53 @@ class PictureError(Exception):
         return type(self), (self.code, self.message)
 
 
+@dataclass(frozen=True, slots=True)
+class DecodedPicture:
+    """A picture that was read: its pixels as `to_rgb` returns them, and what its file said.
+
+    `width` and `height` are the file's own in pixels, before turning and shrinking.
+    """
+
+    pixels: np.ndarray
+    picture_format: str
+    width: int
+    height: int
+
+
 def to_rgb(data: bytes, *, target_size: int | None = None) -> np.ndarray:
     """Return the picture upright, on white, as uint8 of shape (height, width, 3).
 
-    With `target_size` (pixels) a larger picture is decoded smaller, which saves time and memory: its shorter side stays
+    With `target_size` (pixels) a larger picture is decoded smaller, which saves time and memory: its longer side stays
     at least that long, and a smaller picture is returned as it is. Raises PictureError with the code `not_image`,
     `format_not_allowed`, `truncated`, `decode_error`, `too_small` or `too_many_pixels`.
     """
+    return decode_picture(data, target_size=target_size).pixels
+
+
+def decode_picture(data: bytes, *, target_size: int | None = None) -> DecodedPicture:
+    """Return the picture with its format and size; arguments and errors are those of `to_rgb`."""
     picture_format = get_picture_format(data)
     _check_structure(data, picture_format)
     try:
-        with Image.open(BytesIO(data), formats=tuple(picture_formats.EXTENSIONS)) as image:
-            _check_size(image.width, image.height, frames=_count_frames(image, data, picture_format))
-            _check_scans(image.width, image.height, data=data, picture_format=picture_format)
+        with Image.open(BytesIO(data), formats=(picture_format,)) as image:
+            width, height = image.size
+            _check_size(width, height, frames=_count_frames(image, data, picture_format))
+            _check_scans(width, height, data=data, picture_format=picture_format)
             if target_size is not None:
-                image.draft(None, (target_size, target_size))
+                longer = max(width, height)
+                image.draft(None, (max(1, width * target_size // longer), max(1, height * target_size // longer)))
             image.load()
             _turn_upright(image)
             if picture_format == picture_formats.PNG:
                 _scale_transparent_colour(image, data)
-            return _convert_in_bands(image, target_size=target_size)
+            pixels = _convert_in_bands(image, target_size=target_size)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError("too_many_pixels", f"expected at most {MAX_PIXELS:,} pixels") from error
     except _DECODER_ERRORS as error:
         if "truncated" in str(error).lower() or picture_formats.is_cut_short(data, picture_format):
             raise PictureError("truncated", f"the {picture_format} file ends before its pixels do") from error
         raise PictureError("decode_error", f"the {picture_format} file is damaged") from error
+    return DecodedPicture(pixels=pixels, picture_format=picture_format, width=width, height=height)
 
 
 def get_picture_format(data: bytes) -> str:
@@ -89,15 +113,6 @@ def get_picture_format(data: bytes) -> str:
     raise PictureError(
         "not_image", f"expected a JPEG, PNG, WebP or GIF file, got {len(data):,} bytes of something else"
     )
-
-
-def get_picture_size(data: bytes) -> tuple[int, int]:
-    """Return (width, height) in pixels as the file has them, before turning; raises PictureError `decode_error`."""
-    try:
-        with Image.open(BytesIO(data), formats=tuple(picture_formats.EXTENSIONS)) as image:
-            return image.size
-    except (*_DECODER_ERRORS, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError("decode_error", "the picture's header cannot be read") from error
 
 
 def _check_structure(data: bytes, picture_format: str) -> None:
@@ -168,13 +183,15 @@ def _scale_transparent_colour(image: Image.Image, data: bytes) -> None:
 
 
 def _convert_in_bands(image: Image.Image, *, target_size: int | None) -> np.ndarray:
-    factor = max(1, min(image.size) // target_size) if target_size else 1
+    factor = max(1, max(image.size) // target_size) if target_size else 1
+    if image.width * image.height <= ONE_BAND_PIXELS:
+        flat = _flatten(image)
+        return np.array(flat.reduce(factor) if factor > 1 else flat)
     band_rows = -(-BAND_ROWS // factor) * factor
     pixels = np.empty((-(-image.height // factor), -(-image.width // factor), 3), dtype=np.uint8)
     for top in range(0, image.height, band_rows):
         bottom = min(top + band_rows, image.height)
-        whole = top == 0 and bottom == image.height
-        band = _flatten(image if whole else image.crop((0, top, image.width, bottom)))
+        band = _flatten(image.crop((0, top, image.width, bottom)))
         pixels[top // factor : -(-bottom // factor)] = np.asarray(band.reduce(factor) if factor > 1 else band)
     return pixels
 

@@ -18,14 +18,16 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.utils import timezone
 from PIL import Image as PillowImage
 
-from catalog.decoding import PictureError, get_picture_format, get_picture_size, to_rgb
+from catalog.decoding import DecodedPicture, PictureError, decode_picture, to_rgb
 from catalog.models import Image, StoredPicture
 from catalog.picture_formats import EXTENSIONS, MAX_FILE_BYTES
 
 __all__ = [
     "THUMBNAIL_SIZE",
+    "DecodedPicture",
     "PictureError",
     "build_stored_picture",
+    "decode_picture",
     "find_picture_bytes",
     "find_thumbnail",
     "is_media_name",
@@ -45,7 +47,7 @@ def store_picture(
     image: Image,
     data: bytes,
     *,
-    pixels: np.ndarray | None = None,
+    decoded: DecodedPicture | None = None,
     storage_name: str = "",
     etag: str = "",
     last_modified: str = "",
@@ -55,7 +57,7 @@ def store_picture(
     The arguments and errors are those of `build_stored_picture`. Storing the same again changes the times only.
     """
     stored = build_stored_picture(
-        image, data, pixels=pixels, storage_name=storage_name, etag=etag, last_modified=last_modified
+        image, data, decoded=decoded, storage_name=storage_name, etag=etag, last_modified=last_modified
     )
     record_stored_pictures([stored])
     return stored
@@ -65,34 +67,32 @@ def build_stored_picture(
     image: Image,
     data: bytes,
     *,
-    pixels: np.ndarray | None = None,
+    decoded: DecodedPicture | None = None,
     storage_name: str = "",
     etag: str = "",
     last_modified: str = "",
 ) -> StoredPicture:
     """Write the picture and its thumbnail to the media storage and return the unsaved row that names them.
 
-    `pixels` is what `to_rgb` made of the data, at any size from the thumbnail's; without it the data is decoded here.
+    `decoded` is what `decode_picture` made of the data, at any size from the thumbnail's; without it that is done here.
     `storage_name` names a file of the media storage that holds the data already: then nothing is copied. The size on
     the row is the file's own. Raises PictureError, as `to_rgb` does, before anything is written.
     """
-    extension = EXTENSIONS[get_picture_format(data)]
-    width, height = get_picture_size(data)
-    if pixels is None:
-        pixels = to_rgb(data, target_size=THUMBNAIL_SIZE)
+    if decoded is None:
+        decoded = decode_picture(data, target_size=THUMBNAIL_SIZE)
     sha256 = hashlib.sha256(data).hexdigest()
-    name = storage_name or f"pictures/{sha256[:2]}/{sha256}.{extension}"
+    name = storage_name or f"pictures/{sha256[:2]}/{sha256}.{EXTENSIONS[decoded.picture_format]}"
     if not storage_name:
         _write_once(name, data)
-    _write_once(thumbnail_name(sha256), _encode_thumbnail(pixels))
+    _write_once(thumbnail_name(sha256), _encode_thumbnail(decoded.pixels))
     return StoredPicture(
         image=image,
         sha256=sha256,
         storage_name=name,
         etag=etag,
         last_modified=last_modified,
-        width=width,
-        height=height,
+        width=decoded.width,
+        height=decoded.height,
         fetched_at=timezone.now(),
     )
 

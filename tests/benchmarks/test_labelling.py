@@ -15,7 +15,7 @@ from benchmarks.labelling import Measurement
 from benchmarks.origin import running_origin
 from benchmarks.shop_pictures import build_shop, draw_pictures, parse_size
 from benchmarks.usage import Reading, seconds_used
-from catalog.decoding import get_picture_format, get_picture_size, to_rgb
+from catalog.decoding import decode_picture
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -62,11 +62,11 @@ def test_a_text_that_is_no_size_is_refused(text: str) -> None:
 def test_the_shops_pictures_are_jpeg_files_of_that_size_and_no_two_are_equal() -> None:
     shop = build_shop((60, 80), drawn=2)
     files = [shop(number) for number in range(6)]
-    assert {get_picture_format(file) for file in files} == {"JPEG"}
-    assert {get_picture_size(file) for file in files} == {(60, 80)}
+    decoded = [decode_picture(file) for file in files]
+    assert {(picture.picture_format, picture.width, picture.height) for picture in decoded} == {("JPEG", 60, 80)}
     assert len(set(files)) == 6
-    assert (to_rgb(files[0]) == to_rgb(files[2])).all()
-    assert (to_rgb(files[0]) != to_rgb(files[1])).any()
+    assert (decoded[0].pixels == decoded[2].pixels).all()
+    assert (decoded[0].pixels != decoded[1].pixels).any()
 
 
 def test_a_large_picture_is_as_heavy_as_a_shops() -> None:
@@ -77,7 +77,7 @@ def test_a_large_picture_is_as_heavy_as_a_shops() -> None:
 def test_the_origin_serves_its_pictures_and_ends_with_its_block() -> None:
     with running_origin("60x80") as origin:
         with urllib.request.urlopen(origin.url("60x80", 7)) as answer:
-            assert get_picture_size(answer.read()) == (60, 80)
+            assert decode_picture(answer.read()).pixels.shape == (80, 60, 3)
             assert answer.headers["ETag"] == '"7"'
         for path in ("/1200x1600/1.jpg", "/60x80/x.jpg", "/"):
             with pytest.raises(urllib.error.HTTPError, match="404"):

@@ -193,7 +193,8 @@ def test_thumbnail_is_small_and_holds_pixels_only(media_root):
 def test_thumbnail_is_made_from_pixels_given(media_root):
     white = np.full((30, 40, 3), 255, dtype=np.uint8)
 
-    row = pictures.build_stored_picture(Image(pk=1), make.jpeg(), pixels=white)
+    decoded = pictures.DecodedPicture(pixels=white, picture_format="JPEG", width=48, height=32)
+    row = pictures.build_stored_picture(Image(pk=1), make.jpeg(), decoded=decoded)
 
     with PillowImage.open(media_root / pictures.thumbnail_name(row.sha256)) as thumbnail:
         assert np.array_equal(np.asarray(thumbnail), white)

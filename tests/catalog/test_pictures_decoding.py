@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from catalog.decoding import PictureError, get_picture_size, to_rgb
+from catalog.decoding import PictureError, decode_picture, to_rgb
 from tests.corpus import make_images as make
 
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")
@@ -210,16 +210,27 @@ def test_many_scans_of_a_small_picture_are_read_in_time():
     ],
     ids=["JPEG", "PNG", "WebP", "RGBA"],
 )
-def test_target_size_shrinks_but_keeps_the_shorter_side_long_enough(make_file):
+def test_target_size_shrinks_but_keeps_the_longer_side_long_enough(make_file):
     large = make.scene().resize((960, 640), Image.Resampling.BICUBIC)
 
-    pixels = to_rgb(make_file(large), target_size=100)
+    pixels = to_rgb(make_file(large), target_size=120)
 
     height, width, _ = pixels.shape
-    assert 100 <= height < 200
-    assert width == height * 3 // 2
+    assert (height, width) == (80, 120)
     expected = np.asarray(large.resize((width, height), Image.Resampling.BOX))
     assert np.abs(pixels.astype(int) - expected.astype(int)).mean() < 3
+
+
+@pytest.mark.parametrize(
+    "size,shape",
+    [((1200, 1600), (400, 300)), ((1600, 1200), (300, 400)), ((800, 800), (400, 400)), ((799, 799), (799, 799)),
+     ((100, 1000), (500, 50)), ((1000, 1000), (500, 500))],
+)  # fmt: skip
+def test_a_jpeg_is_decoded_smaller_by_a_whole_number(size, shape):
+    pixels = to_rgb(make.jpeg(Image.new("RGB", size, "white")), target_size=400)
+
+    assert pixels.shape == (*shape, 3)
+    assert (pixels == 255).all()
 
 
 def test_target_size_never_enlarges():
@@ -252,8 +263,12 @@ def test_error_survives_pickling_and_tells_what_was_expected():
     assert (copied.code, str(copied)) == ("too_small", "expected at least 16 pixels a side, got 10 x 40")
 
 
-def test_size_is_that_of_the_file():
-    assert get_picture_size(make.oriented_jpeg(6)) == (32, 48)
+@pytest.mark.parametrize("target_size", [None, 20])
+def test_format_and_size_are_those_of_the_file(target_size):
+    decoded = decode_picture(make.oriented_jpeg(6), target_size=target_size)
+
+    assert (decoded.picture_format, decoded.width, decoded.height) == ("JPEG", 32, 48)
+    assert np.array_equal(decoded.pixels, to_rgb(make.oriented_jpeg(6), target_size=target_size))
 
 
 def test_pillow_never_completes_truncated_files():
