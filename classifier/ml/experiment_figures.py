@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from classifier.ml.evaluation import CALIBRATION_BINS
 
-#: Where the risk is given: every 5 % up to 95 %, then every percent, because there it rises.
-COVERAGES: Final = (*(step / 20 for step in range(1, 20)), 0.96, 0.97, 0.98, 0.99, 1.0)
+#: Where the risk is given: every tenth at first, then every percent, because there it rises.
+COVERAGES: Final = (*(step / 10 for step in range(1, 9)), 0.85, *(step / 100 for step in range(90, 101)))
 NEIGHBOURS: Final = 10
 _NEIGHBOUR_BLOCK: Final = 500
 
