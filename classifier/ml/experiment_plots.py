@@ -71,7 +71,8 @@ def draw_plots(record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, byt
             ),
             f"Lines of training and validation loss over the epochs, {recipe}",
         )
-    plots, files = {}, {}
+    plots: dict[str, Any] = {}
+    files: dict[str, bytes] = {}
     for name, (documents, text) in drawn.items():
         plots[name], written = name_plot(f"{recipe}-{name}", documents, text=text)
         files |= written

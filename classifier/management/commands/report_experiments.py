@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from classifier.ml.artefacts import ArtefactError, load_manifest, write_model_card
-from classifier.ml.dataset import DatasetError, load_fashion_mnist
+from classifier.ml.dataset import DatasetError, FashionMnist, load_fashion_mnist
 from classifier.ml.experiments import Experiment, measure_experiment
 from classifier.ml.experiments_markdown import write_markdown
 from classifier.ml.experiments_report import build_sections
@@ -116,18 +116,16 @@ class Command(BaseCommand):
             return []
         dataset = load_fashion_mnist(options["data_dir"])
         shown = options["verbosity"] > 0 and not options["no_progress"]
-        experiments = []
-        for folder in folders:
-            title = f"Measuring {folder.name}"
-            with ProgressReport(cast(IO[str], self.stderr), title=title, unit="steps", enabled=shown) as report:
-                experiments.append(
-                    measure_experiment(
-                        folder,
-                        dataset=dataset,
-                        progress=lambda done, total, note, report=report: report.update(done, total, note=note),
-                    )
-                )
-        return experiments
+        return [self._measure_one(folder, dataset=dataset, shown=shown) for folder in folders]
+
+    def _measure_one(self, folder: Path, *, dataset: FashionMnist, shown: bool) -> Experiment:
+        title = f"Measuring {folder.name}"
+        with ProgressReport(cast(IO[str], self.stderr), title=title, unit="steps", enabled=shown) as report:
+            return measure_experiment(
+                folder,
+                dataset=dataset,
+                progress=lambda done, total, note: report.update(done, total, note=note),
+            )
 
     def _answer(
         self, stored: list[StoredDocument], *, measured: list[Experiment], report: Path, options: dict[str, Any]
