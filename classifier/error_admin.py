@@ -15,11 +15,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from catalog.admin import get_member
+from catalog.admin import BIDI_CONTROLS, get_member
 from catalog.models import ProductImages
 from classifier.error_queue import MAXIMUM_ERRORS, ignore_errors, retry_errors
 from classifier.models import LabelTask
 from classifier.read_only_admin import ReadOnlyAdmin
+
+SHOWN_URL_LENGTH = 40
 
 
 class ErrorQueueFilter(admin.SimpleListFilter):
@@ -64,15 +66,15 @@ class LabelTaskAdmin(ReadOnlyAdmin):
 
     list_display = (
         "id",
-        "image",
-        "product",
-        "state",
         "error_code",
+        "state",
         "attempts",
         "crashes",
         "first_failed_at",
         "last_failed_at",
         "next_try",
+        "product",
+        "short_url",
         "run",
     )
     list_filter = (ErrorQueueFilter, ErrorCodeFilter, "state")
@@ -94,6 +96,12 @@ class LabelTaskAdmin(ReadOnlyAdmin):
         if product_id is None:
             return None
         return format_html('<a href="{}">Product {}</a>', reverse("product-detail", args=[product_id]), product_id)
+
+    @admin.display(description="image")
+    def short_url(self, task: LabelTask) -> str:
+        """Show the end of the image's URL, where images of one shop differ."""
+        url = task.image.url.translate(BIDI_CONTROLS)
+        return url if len(url) <= SHOWN_URL_LENGTH else f"…{url[-SHOWN_URL_LENGTH:]}"
 
     @admin.display
     def next_try(self, task: LabelTask) -> Any:

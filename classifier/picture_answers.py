@@ -49,4 +49,7 @@ def decode_picture(path: str, data: bytes) -> tuple[PictureAnswer, Picture | Non
 def classify_picture(path: str, data: bytes, *, classifier: ImageClassifier) -> PictureAnswer:
     """Return what the classifier says of the picture in these bytes, or what is wrong with them."""
     answer, picture = decode_picture(path, data)
-    return answer if picture is None else PictureAnswer(path, *classifier.classify([picture]))
+    if picture is None:
+        return answer
+    (prediction,) = classifier.classify([picture])
+    return PictureAnswer(path, prediction)

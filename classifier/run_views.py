@@ -37,6 +37,8 @@ FIGURES = (
     ("answered", "Answered"),
     ("accuracy_of_answered", "Accuracy of answered"),
 )
+# Digits after the point in the table of epochs, where four say too much or too little.
+DIGITS = {"size": 0, "seconds": 1, "learning_rate": 6}
 MEASURES = (
     ("recall", "Recall"),
     ("precision", "Precision"),
@@ -187,9 +189,15 @@ def find_share(progress: Mapping[str, Any]) -> float | None:
 
 
 def build_history(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Return the columns and the rows of a table of epochs; what one epoch lacks is None in its row."""
+    """Return the columns and the rows of a table of epochs, values as texts; what one epoch lacks is a dash there."""
     columns = list(dict.fromkeys(name for row in history for name in row if name != "epoch"))
-    rows = [(int(row.get("epoch", 0)), [row.get(name) for name in columns]) for row in history]
+    rows = [
+        (
+            int(row.get("epoch", 0)),
+            [f"{row[name]:.{DIGITS.get(name, 4)}f}" if name in row else "-" for name in columns],
+        )
+        for row in history
+    ]
     return {"columns": [name.replace("_", " ") for name in columns], "rows": rows}
 
 

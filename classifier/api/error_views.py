@@ -21,7 +21,7 @@ from classifier.selectors import LATEST_FAILURE_FIRST, list_errors
 from config.problems import ConflictError
 
 ERROR_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
-RESPONSES = {200: ErrorSerializer, **problems(401, 403, 404, 409, 429)}
+RESPONSES: dict[Any, Any] = {200: ErrorSerializer, **problems(401, 403, 404, 409, 429)}
 
 
 @extend_schema(parameters=[ErrorListQuery], responses={200: ErrorSerializer(many=True), **problems(400, 401, 403, 404)})

@@ -150,7 +150,7 @@ def test_versions_show_their_figures_beside_the_active_one(
     assert re.findall(r'<td class="number">([\d.]+)</td>', page)[:2] == ["0.5000", f"{active.metrics['accuracy']:.4f}"]
     assert "<polyline" in page
     assert candidate.manifest_sha256 in page
-    assert "Activate twin-1" not in page
+    assert "Activate this version" not in page
     assert client.get(f"{VERSIONS}999999/").status_code == 404
 
 
@@ -166,7 +166,7 @@ def test_a_version_is_activated_from_its_page_by_who_may(
     (tag,) = re.findall(r'name="tag" value="([^"]+)"', client.get(address).text)
     assert client.post(f"{address}activate/", {"tag": tag}).headers["Location"] == address
     assert ModelVersion.objects.get(stage="active") == candidate
-    assert "Activate twin-1" not in client.get(address).text
+    assert "Activate this version" not in client.get(address).text
     response = client.post(f"{VERSIONS}{active.pk}/activate/", {"tag": tag})
     assert (response.status_code, "Another version was activated meanwhile" in response.text) == (412, True)
     assert ModelVersion.objects.get(stage="active") == candidate
