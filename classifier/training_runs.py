@@ -5,6 +5,7 @@ import shlex
 import tempfile
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
+from classifier.reconnecting import retry_while_unreachable
 from classifier.registry import register_model_version
 
 logger = logging.getLogger(__name__)
@@ -90,13 +92,12 @@ def run_training(training_run_id: int) -> TrainingRun | None:
     reporter = _RowReporter(run)
     try:
         version = _train(run, reporter)
+        _end(run, State.DONE, model_version=version)
     except TrainingStoppedError:
         _end(run, State.CANCELLED)
     except Exception as error:  # whatever a training raises must end on its row, or the run would look alive
         logger.exception("training run %s failed", run.pk)
         _end(run, State.FAILED, error=f"{type(error).__name__}: {error}")
-    else:
-        _end(run, State.DONE, model_version=version)
     run.refresh_from_db()
     return run
 
@@ -139,9 +140,9 @@ def _command_line(run: TrainingRun) -> str:
 
 def _end(run: TrainingRun, state: str, *, error: str = "", model_version: ModelVersion | None = None) -> None:
     # Only a run that is still running ends here: one that was given up as dead meanwhile stays so.
-    TrainingRun.objects.filter(pk=run.pk, state=State.RUNNING).update(
-        state=state, finished_at=Now(), error=error, model_version=model_version
-    )
+    running = TrainingRun.objects.filter(pk=run.pk, state=State.RUNNING)
+    fields = {"state": state, "finished_at": Now(), "error": error, "model_version": model_version}
+    retry_while_unreachable(partial(running.update, **fields))
 
 
 class _RowReporter:
@@ -174,7 +175,10 @@ class _RowReporter:
         )
 
     def check(self, **fields: object) -> None:
-        """Renew the heartbeat, with more fields to write; raise `TrainingStoppedError` if the run shall not go on."""
+        """Renew the heartbeat, with more fields to write; raise `TrainingStoppedError` if the run shall not go on.
+
+        A database that is away for a moment does not cost the training.
+        """
         alive = TrainingRun.objects.filter(pk=self.run.pk, state=State.RUNNING, cancel_requested=False)
-        if not alive.update(heartbeat_at=Now(), **fields):
+        if not retry_while_unreachable(partial(alive.update, heartbeat_at=Now(), **fields)):
             raise TrainingStoppedError

@@ -120,6 +120,15 @@ def test_a_failure_ends_on_the_row_and_registers_nothing(
     assert list(artefacts_folder.iterdir()) == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_artefact_that_another_training_registered_fails_the_run(fake_training: list) -> None:
+    # The fake trains the same artefact twice, down to its time.
+    first, second = run_training(start().pk), run_training(start().pk)
+    assert (first.state, second.state) == (State.DONE, State.FAILED)
+    assert "IntegrityError" in second.error
+    assert ModelVersion.objects.get().training_run == first
+
+
 def test_an_unknown_recipe_fails_with_the_known_names() -> None:
     run = run_training(start_training_run(recipe="nothing", seed=1).pk)
     assert run.state == State.FAILED

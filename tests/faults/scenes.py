@@ -1,0 +1,58 @@
+"""What the fault tests have in common: a run, a worker that is in the middle of it, and the labels in the end."""
+
+from datetime import timedelta
+
+from celery import Celery
+from django.utils import timezone
+
+from classifier.dispatch import start_labelling_run
+from classifier.models import Classification, LabellingRun, LabelTask, ProductLabel
+from tests.classifier.fakes import create_model_version, create_painted_image
+from tests.factories import create_product
+from tests.faults.workers import Worker, list_held_by, wait_until
+
+State = LabelTask.State
+
+# Long enough for a test to act while a batch is in hand, and well below the soft limit of 3 s.
+SLOW = {"FAULT_WORK_SECONDS": "1.5"}
+# A lease that no slow machine outlives.
+PATIENT = {"LABELLING_LEASE_SECONDS": 120}
+
+
+def start_run(number: int) -> LabellingRun:
+    """Start a run over `number` new products with a picture each."""
+    create_model_version()
+    for _ in range(number):
+        create_product(images=[create_painted_image()])
+    return start_labelling_run()
+
+
+def wait_until_held(*workers: Worker) -> list[int]:
+    """Wait until a child of one of the workers has a batch in hand; return the ids of its tasks."""
+
+    def find_held() -> list[int]:
+        children = [child for worker in workers for child in worker.children()]
+        return next(filter(None, (list(list_held_by(child).values_list("pk", flat=True)) for child in children)), [])
+
+    return wait_until(find_held, what="a batch in hand")
+
+
+def wait_until_done(run: LabellingRun) -> None:
+    """Wait until the run is done."""
+    wait_until(lambda: LabellingRun.objects.get(pk=run.pk).state == LabellingRun.State.DONE, what="the run to be done")
+
+
+def assert_each_labelled_once(run: LabellingRun, *, number: int) -> None:
+    """Check that each of the run's pictures has one label, and its product shows it."""
+    assert set(run.tasks.values_list("state", flat=True)) == {State.DONE}
+    labelled = list(Classification.objects.filter(run=run).values_list("image_id", flat=True))
+    assert (len(labelled), len(set(labelled))) == (number, number)
+    assert ProductLabel.objects.filter(status="labelled").count() == number
+
+
+def send_patient_message(queue: Celery, run: LabellingRun) -> None:
+    """Send one message for all tasks of the run, with limits that no slow machine meets, and let no sweep send one."""
+    ids = list(run.tasks.order_by("pk").values_list("pk", flat=True))
+    run.tasks.update(sent_at=timezone.now() + timedelta(hours=1))
+    options = {"queue": "labelling", "soft_time_limit": 100, "time_limit": 110}
+    queue.send_task("classifier.tasks.label_batch_task", args=[ids], **options)

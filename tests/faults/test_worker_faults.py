@@ -1,0 +1,185 @@
+"""What happens to labels when workers die, stop or meet a picture that kills them; with real processes.
+
+Rows K01 to K04 and K10 to K15 of the crash matrix; docs/operations.md has the table.
+"""
+
+import os
+import re
+import signal
+from collections import Counter
+from io import BytesIO
+
+import pytest
+from celery import Celery
+from PIL import Image as PillowImage
+
+from catalog.models import Image
+from classifier import ledger
+from classifier.dispatch import start_labelling_run
+from classifier.models import Classification, LabelTask, ProductLabel
+from tests.classifier.fakes import create_model_version, create_painted_image, create_stored_image
+from tests.factories import create_product
+from tests.faults.harm import HANG, HUNGRY, SEGFAULT, STUBBORN
+from tests.faults.scenes import (
+    PATIENT,
+    SLOW,
+    assert_each_labelled_once,
+    send_patient_message,
+    start_run,
+    wait_until_done,
+    wait_until_held,
+)
+from tests.faults.workers import Crew, list_held_by, wait_until
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
+State = LabelTask.State
+
+
+def test_k01_a_killed_childs_batch_is_done_again_at_once(crew: Crew) -> None:
+    run = start_run(3)
+    worker = crew.start_ready(environ=SLOW)
+    held = wait_until_held(worker)
+    child = worker.kill_child()
+    # Given back long before the lease would have run out: the main process knows.
+    wait_until(lambda: not list_held_by(child).exists(), what="the dead child's tasks to go back")
+    assert set(LabelTask.objects.filter(pk__in=held).values_list("crashes", flat=True)) == {1}
+    assert LabelTask.objects.filter(state=State.DONE).count() == 0
+    wait_until_done(run)
+    assert_each_labelled_once(run, number=3)
+    assert set(run.tasks.values_list("attempts", "crashes")) == {(2, 1)}
+    assert worker.is_alive()
+    assert "a child was lost; gave 3 of its 3 tasks back" in crew.read_logs()
+
+
+def test_k02_a_killed_workers_batch_is_done_by_another(crew: Crew) -> None:
+    run = start_run(5)
+    first = crew.start_ready(environ=SLOW)
+    held = wait_until_held(first)
+    (child,) = first.kill()
+    assert list_held_by(child).count() == len(held) == 5
+    crew.start()
+    wait_until_done(run)
+    assert_each_labelled_once(run, number=5)
+    assert set(run.tasks.values_list("attempts", "crashes")) == {(2, 1)}
+
+
+def test_k03_a_stop_finishes_the_batch_in_hand(crew: Crew) -> None:
+    run = start_run(40)
+    worker = crew.start_ready(environ=SLOW)
+    held = wait_until_held(worker)
+    worker.signal(signal.SIGTERM)
+    wait_until(lambda: not worker.is_alive(), what="the worker to end")
+    assert set(LabelTask.objects.filter(pk__in=held).values_list("state", flat=True)) == {State.DONE}
+    assert not run.tasks.filter(state=State.RUNNING).exists()
+    assert not run.tasks.filter(crashes__gt=0).exists()
+    crew.start()
+    wait_until_done(run)
+    assert_each_labelled_once(run, number=40)
+
+
+def test_k03_a_soft_stop_gives_back_what_it_cannot_finish(crew: Crew, queue: Celery) -> None:
+    run = start_run(3)
+    send_patient_message(queue, run)
+    # The soft stop waits for 2 s, the work takes longer.
+    worker = crew.start_ready(environ={"FAULT_WORK_SECONDS": "60"}, settings=PATIENT)
+    wait_until_held(worker)
+    worker.signal(signal.SIGQUIT)
+    wait_until(lambda: not worker.is_alive(), what="the worker to end")
+    assert set(run.tasks.values_list("state", "attempts", "crashes", "lease_token")) == {(State.NEW, 0, 0, None)}
+    crew.start()
+    wait_until_done(run)
+    assert_each_labelled_once(run, number=3)
+
+
+def test_k04_a_worker_stopped_past_its_lease_is_fenced_off(crew: Crew) -> None:
+    run = start_run(3)
+    zombie = crew.start_ready(environ=SLOW)
+    wait_until_held(zombie)
+    (child,) = zombie.children()
+    zombie.signal_all(signal.SIGSTOP)
+    crew.start()
+    wait_until_done(run)
+    labels = set(Classification.objects.values_list("pk", "image_id"))
+    assert_each_labelled_once(run, number=3)
+    # The child first, so that the main process does not end it for the time it was away.
+    os.kill(child, signal.SIGCONT)
+    wait_until(lambda: "wrote 0 of 3 outcomes" in zombie.log.read_text(), what="the zombie to be refused")
+    zombie.signal(signal.SIGCONT)
+    assert set(Classification.objects.values_list("pk", "image_id")) == labels
+    assert set(run.tasks.values_list("state", "attempts", "crashes")) == {(State.DONE, 2, 1)}
+
+
+def test_k10_a_run_of_which_no_message_speaks_is_done(crew: Crew) -> None:
+    run = start_run(40)
+    assert run.tasks.filter(sent_at__isnull=True).count() == 40
+    crew.start()
+    wait_until_done(run)
+    assert_each_labelled_once(run, number=40)
+    assert set(run.tasks.values_list("attempts", flat=True)) == {1}
+
+
+def test_k10_messages_that_were_marked_as_sent_and_never_left_are_sent(crew: Crew) -> None:
+    run = start_run(3)
+    assert len(ledger.take_batches_to_send(maximum=1, lost_after_seconds=30)) == 1
+    crew.start()
+    wait_until_done(run)
+    assert_each_labelled_once(run, number=3)
+
+
+def test_k11_a_message_that_comes_a_hundred_times_labels_once(crew: Crew, queue: Celery) -> None:
+    run = start_run(8)
+    ids = list(run.tasks.values_list("pk", flat=True))
+    for _ in range(100):
+        queue.send_task("classifier.tasks.label_batch_task", args=[ids], queue="labelling")
+    for _ in range(2):
+        crew.start(environ={"FAULT_WORK_SECONDS": "0.2"})
+    wait_until_done(run)
+    wait_until(lambda: count_deliveries(crew).total() >= 100, what="every message to be taken up")
+    assert_each_labelled_once(run, number=8)
+    assert set(run.tasks.values_list("attempts", "crashes")) == {(1, 0)}
+
+
+def test_k12_redelivery_during_the_work_writes_once(crew: Crew, queue: Celery) -> None:
+    run = start_run(3)
+    send_patient_message(queue, run)
+    hasty = {"visibility_timeout": 1, "unacked_restore_interval": 0.2}
+    for _ in range(2):
+        crew.start(environ={"FAULT_WORK_SECONDS": "8"}, broker_options=hasty, settings=PATIENT)
+    wait_until(lambda: max(count_deliveries(crew).values(), default=0) > 1, what="a second delivery")
+    assert LabelTask.objects.filter(state=State.RUNNING).count() == 3
+    wait_until_done(run)
+    assert_each_labelled_once(run, number=3)
+    assert set(run.tasks.values_list("attempts", "crashes")) == {(1, 0)}
+
+
+def count_deliveries(crew: Crew) -> Counter[str]:
+    """Return how often each message was taken up, by its id."""
+    return Counter(re.findall(r"label_batch_task\[([0-9a-f-]+)\] received", crew.read_logs()))
+
+
+def test_k13_k14_k15_only_the_harmful_pictures_are_given_up(crew: Crew) -> None:
+    create_model_version()
+    harmless = [create_painted_image() for _ in range(6)]
+    # Crashes the process; hangs until the soft limit; hangs and ignores that, until the hard one; eats all memory.
+    harmful = [create_harmful_image(harm) for harm in (SEGFAULT, HANG, STUBBORN, HUNGRY)]
+    for image in (*harmless[:3], *harmful, *harmless[3:]):
+        create_product(images=[image])
+    run = start_labelling_run()
+    workers = [crew.start() for _ in range(3)]
+    wait_until_done(run)
+    given_up = run.tasks.filter(image__in=harmful)
+    assert set(given_up.values_list("state", "error_code", "crashes", "attempts")) == {
+        (State.FAILED, "worker_crash", 3, 3)
+    }
+    assert set(run.tasks.exclude(image__in=harmful).values_list("state", flat=True)) == {State.DONE}
+    assert set(Classification.objects.values_list("image_id", flat=True)) == {image.pk for image in harmless}
+    failed = ProductLabel.objects.filter(status="failed").values_list("image_id", flat=True)
+    assert set(failed) == {image.pk for image in harmful}
+    assert all(worker.is_alive() for worker in workers)
+
+
+def create_harmful_image(harm: bytes) -> Image:
+    """Create an image whose picture is fine until a worker decodes it."""
+    buffer = BytesIO()
+    PillowImage.new("RGB", (32, 32)).save(buffer, "PNG")
+    return create_stored_image(buffer.getvalue() + harm)
