@@ -8,6 +8,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
+from kombu.exceptions import OperationalError as OperationalBrokerError
 
 from classifier import canaries, health, tasks
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
@@ -126,7 +127,7 @@ def test_the_next_canary_waits_for_the_one_before_and_for_its_time(sent: list[st
 
 def test_a_broker_that_is_away_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object, **_options: object) -> None:
-        raise ConnectionError("no broker")
+        raise OperationalBrokerError("no broker")
 
     monkeypatch.setattr(tasks.canary_task, "apply_async", fail)
     assert tasks.send_canaries(["labelling"]) == 1
