@@ -165,7 +165,7 @@ class Recipe:
         if epoch == self.epochs:
             return self.network_size
         first = self.first_size or self.network_size
-        sizes = [*range(first, self.network_size, SIZE_STEP), self.network_size]
+        sizes: list[int] = [*range(first, self.network_size, SIZE_STEP), self.network_size]
         done = (epoch - 1) / (GROWING_SHARE * self.epochs)
         return sizes[min(int(done * (len(sizes) - 1)), len(sizes) - 1)]
 

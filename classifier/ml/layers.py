@@ -8,13 +8,13 @@ makes half of them. A 1 x 1 convolution is a matrix product, whose gradients are
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import keras
 import tensorflow as tf
 
 
-class BatchNormalization(keras.layers.BatchNormalization):
+class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
     """Keras' layer over the last axis; its statistics while training come from matrix products."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -28,7 +28,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return output
 
 
-class Conv2D(keras.layers.Conv2D):
+class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
     """Keras' layer; a 1 x 1 convolution without a bias is computed as a matrix product while it learns."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -40,7 +40,7 @@ class Conv2D(keras.layers.Conv2D):
         return tf.reshape(flat, tf.concat([tf.shape(inputs)[:-1], [kernel.shape[1]]], axis=0))
 
 
-_FASTER: dict[type, type] = {keras.layers.BatchNormalization: BatchNormalization, keras.layers.Conv2D: Conv2D}
+_FASTER: Final[dict[Any, Any]] = {keras.layers.BatchNormalization: BatchNormalization, keras.layers.Conv2D: Conv2D}
 
 
 def with_faster_layers(network: keras.Model) -> keras.Model:

@@ -153,17 +153,16 @@ def fit(
     generator = np.random.default_rng(seed)
     history: list[dict[str, float]] = []
     best_loss, best_epoch, best_weights = np.inf, 0, named_weights(network)
-    size, trained_network, train_step = 0, network, None
+    size = recipe.size_in_epoch(1)
+    trained_network = _at_size(network, size=size, recipe=recipe, network_at=network_at)
+    train_step = _build_train_step(trained_network, optimizer=optimizer, recipe=recipe)
 
     for epoch in range(1, recipe.epochs + 1):
         epoch_started = time.monotonic()
         if size != recipe.size_in_epoch(epoch):
             size = recipe.size_in_epoch(epoch)
-            full = size == recipe.network_size or network_at is None
-            trained_network = network if full or network_at is None else network_at(size)
-            train_step = _build_train_step(
-                trained_network, optimizer=optimizer, group_loss_weight=recipe.group_loss_weight
-            )
+            trained_network = _at_size(network, size=size, recipe=recipe, network_at=network_at)
+            train_step = _build_train_step(trained_network, optimizer=optimizer, recipe=recipe)
         losses = []
         batches = _batches(train, recipe=recipe, epoch=epoch, generator=generator)
         for step, (pictures, targets) in enumerate(_read_ahead(batches)):
@@ -275,7 +274,14 @@ def _batches(
         )
 
 
-def _build_train_step(network: keras.Model, *, optimizer: Any, group_loss_weight: float) -> Callable[..., Any]:
+def _at_size(
+    network: keras.Model, *, size: int, recipe: Recipe, network_at: Callable[[int], keras.Model] | None
+) -> keras.Model:
+    return network if network_at is None or size == recipe.network_size else network_at(size)
+
+
+def _build_train_step(network: keras.Model, *, optimizer: Any, recipe: Recipe) -> Callable[..., Any]:
+    group_loss_weight = recipe.group_loss_weight
     to_groups = tf.constant(GARMENT_TO_GROUP)
 
     @tf.function(reduce_retracing=True)
