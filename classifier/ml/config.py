@@ -211,10 +211,8 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
             Recipe(
                 name=DEFAULT_RECIPE,
                 description="MobileNetV2 0.35 at 64 pixels, every layer trained, with what pictures in shops show",
-                first_size=32,
-                epochs=16,
-                augmentation=AugmentationSpec(shop_share=0.35, erase_share=0.15, outlier_share=0.03),
-                final_augmentation=AugmentationSpec(shop_share=0.12, erase_share=0.1, outlier_share=0.02),
+                augmentation=AugmentationSpec(shop_share=0.12, erase_share=0.1, outlier_share=0.02),
+                final_augmentation=AugmentationSpec(shop_share=0.04, erase_share=0.05, outlier_share=0.01),
             ),
             Recipe(
                 name="frozen",
