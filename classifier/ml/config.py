@@ -211,8 +211,9 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
             Recipe(
                 name=DEFAULT_RECIPE,
                 description="MobileNetV2 0.35 at 64 pixels, every layer trained, with what pictures in shops show",
-                augmentation=AugmentationSpec(shop_share=0.12, erase_share=0.1, outlier_share=0.02),
-                final_augmentation=AugmentationSpec(shop_share=0.04, erase_share=0.05, outlier_share=0.01),
+                dropout=0.1,
+                augmentation=AugmentationSpec(shop_share=0.25, erase_share=0.05, outlier_share=0.03),
+                final_augmentation=AugmentationSpec(shop_share=0.15, erase_share=0.0, outlier_share=0.02),
             ),
             Recipe(
                 name="frozen",
