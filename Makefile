@@ -8,13 +8,14 @@ PIP := $(RUN) -m pip install --quiet --no-input --disable-pip-version-check
 # The test command and the linters choose the settings themselves.
 unexport DJANGO_SETTINGS_MODULE
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test lint bench
+.PHONY: help demo test lint bench chaos
 
 help:
 	@echo "make demo   set up, label the demo catalogue, show the table, serve the site on 127.0.0.1:8000 (PORT=...)"
 	@echo "make test   set up and run the whole test suite (TEST_DATABASE_URL and TEST_REDIS_URL use your servers)"
 	@echo "make lint   formatting, lint, import contracts, Django's checks, types"
 	@echo "make bench  the benchmarks; ten minutes on two cores, best with nothing else at work"
+	@echo "make chaos  100,000 labels while workers, broker and database are killed; half an hour on two cores"
 
 demo: $(VENV)/installed
 	@$(RUN) manage.py demo
@@ -37,6 +38,10 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.inference
 	$(RUN) -m benchmarks.labelling
+
+# Shorter: make chaos CHAOS="--labels 20000 --kills 80"
+chaos: $(VENV)/installed-dev
+	$(RUN) -m tests.faults $(CHAOS)
 
 $(VENV)/installed: requirements.txt constraints.txt | $(RUN)
 	@echo "Installing the pinned packages into $(VENV) (2.7 GB on disk; two to four minutes, once) ..."

@@ -6,8 +6,7 @@ Without it the pictures would wait for their lease to run out.
 import logging
 from typing import Any
 
-from billiard.einfo import ExceptionWithTraceback
-from billiard.exceptions import WorkerLostError
+from celery.exceptions import WorkerLostError
 from celery.worker.request import Request
 from django.db import Error, connections
 
@@ -19,9 +18,8 @@ class LabellingRequest(Request):
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Give the tasks back if the child is gone; then do what Celery does."""
-        error = exc_info.exception
-        if isinstance(error, ExceptionWithTraceback):
-            error = error.exc
+        # The error may come in a wrapper that carries its traceback as text.
+        error = getattr(exc_info.exception, "exc", exc_info.exception)
         if isinstance(error, WorkerLostError):
             give_back_lost_tasks(self.args[0])
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
