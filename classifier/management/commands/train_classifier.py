@@ -160,6 +160,9 @@ def build_command_line(options: dict[str, Any]) -> str:
 
 
 def _show(report: ProgressReport, progress: TrainingProgress) -> None:
+    if progress.phase == "features":
+        report.update(progress.step, progress.steps, note="features of pictures")
+        return
     if progress.phase != "train":
         report.console.print(f"{progress.phase.capitalize()} ...") if report.enabled else None
         return
