@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Collection
+from typing import Any
 
-from celery import current_app, shared_task
+from celery import Task, current_app, shared_task
 from django.conf import settings
 from kombu.exceptions import ChannelError, OperationalError
 
@@ -14,8 +15,14 @@ from classifier.runtime import get_classifier
 logger = logging.getLogger(__name__)
 
 
+class LabellingTask(Task):
+    """A task whose batch goes back at once when the child that works on it dies."""
+
+    Request = "classifier.lost_workers:LabellingRequest"
+
+
 @shared_task(
-    Request="classifier.lost_workers:LabellingRequest",
+    base=LabellingTask,
     soft_time_limit=settings.LABELLING_SOFT_LIMIT_SECONDS,
     time_limit=settings.LABELLING_HARD_LIMIT_SECONDS,
 )
@@ -77,14 +84,15 @@ def count_messages(queue: str) -> int:
 
     Raises one of `broker_errors`.
     """
-    with current_app.pool.acquire(block=True) as broker:
+    connections: Any = current_app.pool  # its types speak of producers
+    with connections.acquire(block=True) as broker:
         try:
             return int(broker.default_channel.queue_declare(queue, passive=True).message_count)
         except ChannelError:  # Redis knows no empty queue
             return 0
 
 
-def broker_errors() -> tuple[type[Exception], ...]:
+def broker_errors() -> tuple[type[BaseException], ...]:
     """Return the errors of a broker that is away, full or read-only."""
     broker = current_app.connection_for_write()
     return (OperationalError, *broker.connection_errors, *broker.channel_errors)
