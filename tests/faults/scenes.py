@@ -13,7 +13,7 @@ from tests.faults.workers import Worker, list_held_by, wait_until
 
 State = LabelTask.State
 
-# Long enough for a test to act while a batch is in hand, and well below the soft limit of 3 s.
+# Long enough for a test to act while a batch is in hand, and well below the soft limit of 4 s.
 SLOW = {"FAULT_WORK_SECONDS": "1.5"}
 # A lease that no slow machine outlives.
 PATIENT = {"LABELLING_LEASE_SECONDS": 120}
@@ -50,9 +50,10 @@ def assert_each_labelled_once(run: LabellingRun, *, number: int) -> None:
     assert ProductLabel.objects.filter(status="labelled").count() == number
 
 
-def send_patient_message(queue: Celery, run: LabellingRun) -> None:
-    """Send one message for all tasks of the run, with limits that no slow machine meets, and let no sweep send one."""
+def send_patient_messages(queue: Celery, run: LabellingRun, *, size: int = 32) -> None:
+    """Send all tasks of the run, with limits that no slow machine meets, and let no sweep send them meanwhile."""
     ids = list(run.tasks.order_by("pk").values_list("pk", flat=True))
     run.tasks.update(sent_at=timezone.now() + timedelta(hours=1))
     options = {"queue": "labelling", "soft_time_limit": 100, "time_limit": 110}
-    queue.send_task("classifier.tasks.label_batch_task", args=[ids], **options)
+    for start in range(0, len(ids), size):
+        queue.send_task("classifier.tasks.label_batch_task", args=[ids[start : start + size]], **options)

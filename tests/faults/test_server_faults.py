@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from celery import Celery
 from django.db import connection
 from django.test import Client
 
@@ -22,6 +23,7 @@ from tests.faults.database_proxy import DatabaseProxy
 from tests.faults.scenes import (
     PATIENT,
     assert_each_labelled_once,
+    send_patient_messages,
     start_run,
     wait_until_done,
     wait_until_held,
@@ -82,10 +84,11 @@ def test_k06_a_broker_that_loses_everything_costs_no_label(crew: Crew, nursery: 
 
 
 def test_k07_a_database_that_stops_and_comes_back_leaves_no_half_batch(
-    own_database: Server, crew_of_own_database: Crew
+    own_database: Server, crew_of_own_database: Crew, queue: Celery
 ) -> None:
     crew = crew_of_own_database
     run = start_run(96)
+    send_patient_messages(queue, run)
     workers = [
         crew.start(environ={"FAULT_WORK_SECONDS": "1"}, settings={"LABELLING_LEASE_SECONDS": 600}) for _ in range(2)
     ]

@@ -24,7 +24,7 @@ from tests.faults.scenes import (
     PATIENT,
     SLOW,
     assert_each_labelled_once,
-    send_patient_message,
+    send_patient_messages,
     start_run,
     wait_until_done,
     wait_until_held,
@@ -38,8 +38,8 @@ State = LabelTask.State
 def test_k01_a_killed_childs_batch_is_done_again_at_once(crew: Crew, queue: Celery) -> None:
     run = start_run(3)
     # Neither a time limit nor the end of the lease can give back what the child held.
-    send_patient_message(queue, run)
-    worker = crew.start_ready(environ={"FAULT_WORK_SECONDS": "2"}, settings=PATIENT)
+    send_patient_messages(queue, run)
+    worker = crew.start_ready(environ=SLOW, settings=PATIENT)
     held = wait_until_held(worker)
     child = worker.kill_child()
     wait_until(lambda: not list_held_by(child).exists(), what="the dead child's tasks to go back")
@@ -79,7 +79,7 @@ def test_k03_a_stop_finishes_the_batch_in_hand(crew: Crew) -> None:
 
 def test_k03_a_soft_stop_gives_back_what_it_cannot_finish(crew: Crew, queue: Celery) -> None:
     run = start_run(3)
-    send_patient_message(queue, run)
+    send_patient_messages(queue, run)
     # The soft stop waits for 2 s, the work takes longer.
     worker = crew.start_ready(environ={"FAULT_WORK_SECONDS": "60"}, settings=PATIENT)
     wait_until_held(worker)
@@ -141,7 +141,7 @@ def test_k11_a_message_that_comes_a_hundred_times_labels_once(crew: Crew, queue:
 
 def test_k12_redelivery_during_the_work_writes_once(crew: Crew, queue: Celery) -> None:
     run = start_run(3)
-    send_patient_message(queue, run)
+    send_patient_messages(queue, run)
     hasty = {"visibility_timeout": 1, "unacked_restore_interval": 0.2}
     for _ in range(2):
         crew.start(environ={"FAULT_WORK_SECONDS": "8"}, broker_options=hasty, settings=PATIENT)

@@ -27,10 +27,10 @@ QUIET = ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
 
 # soft < hard < lease < visibility, as in production, and short enough for a test to wait for.
 LIMITS = {
-    "LABELLING_SOFT_LIMIT_SECONDS": "3",
-    "LABELLING_HARD_LIMIT_SECONDS": "4",
-    "LABELLING_LEASE_SECONDS": "5",
-    "BROKER_VISIBILITY_SECONDS": "7",
+    "LABELLING_SOFT_LIMIT_SECONDS": "4",
+    "LABELLING_HARD_LIMIT_SECONDS": "5",
+    "LABELLING_LEASE_SECONDS": "6",
+    "BROKER_VISIBILITY_SECONDS": "8",
     "LABELLING_SWEEP_SECONDS": "0.5",
     "LABELLING_RESEND_SECONDS": "3",
     "WORKER_SOFT_SHUTDOWN_SECONDS": "2",
