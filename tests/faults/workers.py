@@ -33,16 +33,18 @@ LIMITS = {
     "BROKER_VISIBILITY_SECONDS": "8",
     "LABELLING_SWEEP_SECONDS": "0.5",
     "LABELLING_RESEND_SECONDS": "3",
+    # Two workers at most: what is tried again does not wait behind more than that.
+    "LABELLING_QUEUE_BATCHES": "4",
     "WORKER_SOFT_SHUTDOWN_SECONDS": "2",
     "WORKER_LOST_WAIT_SECONDS": "0.5",
     "TRAINING_HEARTBEAT_SECONDS": "5",
 }
 # For whole batches of 32, which take longer than the few pictures of a single fault.
 BATCH_LIMITS = LIMITS | {
-    "LABELLING_SOFT_LIMIT_SECONDS": "6",
-    "LABELLING_HARD_LIMIT_SECONDS": "7",
-    "LABELLING_LEASE_SECONDS": "8",
-    "BROKER_VISIBILITY_SECONDS": "10",
+    "LABELLING_SOFT_LIMIT_SECONDS": "5",
+    "LABELLING_HARD_LIMIT_SECONDS": "6",
+    "LABELLING_LEASE_SECONDS": "7",
+    "BROKER_VISIBILITY_SECONDS": "9",
 }
 
 
