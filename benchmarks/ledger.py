@@ -77,7 +77,7 @@ class Ledger:
 @contextmanager
 def running_ledgers(*sizes: int) -> Iterator[list[Ledger]]:
     """Run a PostgreSQL server with a filled database for each size while the block runs."""
-    server = start_postgresql(server_settings=DURABLE_SETTINGS)
+    server = start_postgresql(server_settings={**DURABLE_SETTINGS, "shared_buffers": "128MB"})  # PostgreSQL's default
     folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
     os.environ.update(
         DJANGO_SETTINGS_MODULE="config.settings.base", DATABASE_URL=server.url, VAR_DIR=str(folder), LOG_LEVEL="WARNING"
