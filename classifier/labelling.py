@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from catalog import fetching, pictures
 from catalog.models import Image, StoredPicture
-from classifier.ledger import Failed, Labelled, Outcome, claim_tasks, finish_tasks, postpone_tasks, release_tasks
+from classifier.ledger import (
+    ClaimedBatch,
+    Failed,
+    Labelled,
+    Outcome,
+    claim_tasks,
+    finish_tasks,
+    postpone_tasks,
+    release_tasks,
+)
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.types import ImageClassifier
 from classifier.models import LabelTask, ModelVersion
@@ -49,10 +58,12 @@ def label_batch(task_ids: Sequence[int], *, get_classifier: GetClassifier) -> in
     any other error, a time limit among them, they go back as suspects, which are tried one by one. A database that is
     away while they are claimed, finished or given back is waited for; if that takes too long the lease runs out.
     """
-    batch = retry_while_unreachable(partial(claim_tasks, task_ids, token=uuid.uuid4()))
-    if not batch.tasks:
-        return 0
+    # The token is known before anything is claimed: a stop that comes in the middle of the claim gives back as well.
+    batch = ClaimedBatch(token=uuid.uuid4(), tasks=[])
     try:
+        batch = retry_while_unreachable(partial(claim_tasks, task_ids, token=batch.token))
+        if not batch.tasks:
+            return 0
         outcomes = label_tasks(batch.tasks, get_classifier=get_classifier)
         return retry_while_unreachable(partial(finish_tasks, batch, outcomes))
     except (ArtefactError, OSError) as error:

@@ -8,7 +8,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError
 from django.utils import timezone
 
-from classifier import ledger
+from classifier import labelling, ledger
 from classifier.dispatch import start_labelling_run
 from classifier.labelling import BatchMemoryError, label_batch
 from classifier.ledger import Failed, Labelled, claim_tasks, finish_tasks
@@ -146,6 +146,22 @@ def test_a_graceful_stop_gives_the_tasks_back_without_counting_the_try(version: 
     rows = LabelTask.objects.values_list("state", "crashes", "attempts", "lease_token")
     assert set(rows) == {(State.NEW, 0, 0, None)}
     assert label_batch(ids, get_classifier=lambda _: FakeClassifier()) == 2
+
+
+def test_a_stop_between_claim_and_work_gives_the_tasks_back(
+    version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, ids = start_run(2)
+
+    def claim_and_stop(*arguments: object, **options: object) -> None:
+        claim_tasks(*arguments, **options)
+        raise SystemExit
+
+    monkeypatch.setattr(labelling, "claim_tasks", claim_and_stop)
+    with pytest.raises(SystemExit):
+        label_batch(ids, get_classifier=lambda _: FakeClassifier())
+    rows = LabelTask.objects.values_list("state", "crashes", "attempts", "lease_token")
+    assert set(rows) == {(State.NEW, 0, 0, None)}
 
 
 def test_an_unexpected_error_makes_suspects_of_the_batch(version: ModelVersion) -> None:

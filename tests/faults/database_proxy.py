@@ -46,23 +46,25 @@ class DatabaseProxy:
 
     def _serve(self, client: socket.socket, server: socket.socket) -> None:
         """Hand on what the client says; watch for the COMMIT that follows the writing of a batch."""
-        batch_written = False
         with suppress(OSError):
-            while data := client.recv(65536):
-                batch_written = batch_written or BATCH in data
-                if batch_written and b"COMMIT" in data and self.cuts_left:
-                    self.cuts_left -= 1
-                    # The client first, so that no answer can reach it.
-                    client.shutdown(socket.SHUT_RDWR)
-                    if self.after:
-                        server.sendall(data)
-                        server.shutdown(socket.SHUT_WR)
-                    else:
-                        server.shutdown(socket.SHUT_RDWR)
-                    return
-                batch_written = batch_written and b"COMMIT" not in data
-                server.sendall(data)
+            self._hand_on(client, server)
+        # Also when the client was killed, or its session would stay on the server.
+        with suppress(OSError):
             server.shutdown(socket.SHUT_WR)
+
+    def _hand_on(self, client: socket.socket, server: socket.socket) -> None:
+        batch_written = False
+        while data := client.recv(65536):
+            batch_written = batch_written or BATCH in data
+            if batch_written and b"COMMIT" in data and self.cuts_left:
+                self.cuts_left -= 1
+                # The client first, so that no answer can reach it.
+                client.shutdown(socket.SHUT_RDWR)
+                if self.after:
+                    server.sendall(data)
+                return
+            batch_written = batch_written and b"COMMIT" not in data
+            server.sendall(data)
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

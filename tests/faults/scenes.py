@@ -15,6 +15,8 @@ State = LabelTask.State
 
 # Long enough for a test to act while a batch is in hand, and well below the soft limit of 4 s.
 SLOW = {"FAULT_WORK_SECONDS": "1.5"}
+# For a worker that is killed or stopped anyway, so that nobody waits for longer than its work would take.
+SHORT_LEASE = {"LABELLING_LEASE_SECONDS": 2}
 # A lease that no slow machine outlives.
 PATIENT = {"LABELLING_LEASE_SECONDS": 120}
 

@@ -29,8 +29,8 @@ def test_twenty_kills_and_the_loss_of_broker_and_database_cost_no_label(
 def test_the_same_kills_without_the_ledger_lose_or_double_labels(
     crew_of_own_database: Crew, own_database: Server, broker: Server
 ) -> None:
-    create_pictures(LABELS // 5)
-    plan = ChaosPlan(labels=LABELS // 5, kills=KILLS // 2, patience_seconds=PATIENCE_SECONDS)
+    create_pictures(LABELS // 8)
+    plan = ChaosPlan(labels=LABELS // 8, kills=KILLS // 2, patience_seconds=PATIENCE_SECONDS)
     report = LedgerlessRun(plan, crew=crew_of_own_database, broker=broker, database=None).execute()
     assert report.kills >= KILLS // 4
     assert report.lost + report.doubled > 0, report.to_text()

@@ -58,20 +58,20 @@ def wait_until_in_the_middle(run: LabellingRun) -> None:
 
 
 def test_k05_a_broker_that_is_killed_and_comes_back_costs_no_label(crew: Crew, broker: Server) -> None:
-    run = start_run(120)
+    run = start_run(72)
     workers = [crew.start_ready(**SMALL_BATCHES) for _ in range(2)]
     wait_until_in_the_middle(run)
     broker.kill(signal.SIGKILL)
     broker.start()
     wait_until_done(run)
-    assert_each_labelled_once(run, number=120)
+    assert_each_labelled_once(run, number=72)
     # The workers reconnected by themselves, and no picture was blamed.
     assert all(worker.is_alive() for worker in workers)
     assert set(run.tasks.values_list("crashes", flat=True)) == {0}
 
 
 def test_k06_a_broker_that_loses_everything_costs_no_label(crew: Crew, nursery: Nursery) -> None:
-    run = start_run(120)
+    run = start_run(72)
     for _ in range(2):
         crew.start_ready(**SMALL_BATCHES)
     wait_until_in_the_middle(run)
@@ -79,7 +79,7 @@ def test_k06_a_broker_that_loses_everything_costs_no_label(crew: Crew, nursery: 
     assert client.llen("labelling") > 0
     client.flushall()
     wait_until_done(run)
-    assert_each_labelled_once(run, number=120)
+    assert_each_labelled_once(run, number=72)
     assert set(run.tasks.values_list("attempts", "crashes")) == {(1, 0)}
 
 

@@ -20,7 +20,7 @@ from classifier.registry import activate_model_version, get_artefact_folder, reg
 from classifier.training_runs import claim_training_run
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_product
-from tests.faults.scenes import SLOW, wait_until_done, wait_until_held
+from tests.faults.scenes import wait_until_done, wait_until_held
 from tests.faults.workers import Crew, wait_until
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
@@ -145,7 +145,7 @@ def test_k22_a_run_ends_with_the_version_it_began_with(crew: Crew) -> None:
     for _ in range(64):
         create_product(images=[create_painted_image()])
     run = start_labelling_run()
-    worker = crew.start(environ=SLOW)
+    worker = crew.start(environ={"FAULT_WORK_SECONDS": "0.7"})
     wait_until_held(worker)
     activate_model_version(after)
     create_product(images=[create_painted_image()])

@@ -22,6 +22,7 @@ from tests.factories import create_product
 from tests.faults.harm import HANG, HUNGRY, SEGFAULT, STUBBORN
 from tests.faults.scenes import (
     PATIENT,
+    SHORT_LEASE,
     SLOW,
     assert_each_labelled_once,
     send_patient_messages,
@@ -36,7 +37,7 @@ State = LabelTask.State
 
 
 def test_k01_a_killed_childs_batch_is_done_again_at_once(crew: Crew, queue: Celery) -> None:
-    run = start_run(3)
+    run = start_run(2)
     # Neither a time limit nor the end of the lease can give back what the child held.
     send_patient_messages(queue, run)
     worker = crew.start_ready(environ=SLOW, settings=PATIENT)
@@ -45,15 +46,15 @@ def test_k01_a_killed_childs_batch_is_done_again_at_once(crew: Crew, queue: Cele
     wait_until(lambda: not list_held_by(child).exists(), what="the dead child's tasks to go back")
     assert set(LabelTask.objects.filter(pk__in=held).values_list("crashes", flat=True)) == {1}
     wait_until_done(run)
-    assert_each_labelled_once(run, number=3)
+    assert_each_labelled_once(run, number=2)
     assert set(run.tasks.values_list("attempts", "crashes")) == {(2, 1)}
     assert worker.is_alive()
-    assert "a child was lost; gave 3 of its 3 tasks back" in crew.read_logs()
+    assert "a child was lost; gave 2 of its 2 tasks back" in crew.read_logs()
 
 
 def test_k02_a_killed_workers_batch_is_done_by_another(crew: Crew) -> None:
     run = start_run(5)
-    first = crew.start_ready(environ=SLOW)
+    first = crew.start_ready(environ=SLOW, settings=SHORT_LEASE)
     held = wait_until_held(first)
     (child,) = first.kill()
     assert list_held_by(child).count() == len(held) == 5
@@ -93,7 +94,7 @@ def test_k03_a_soft_stop_gives_back_what_it_cannot_finish(crew: Crew, queue: Cel
 
 def test_k04_a_worker_stopped_past_its_lease_is_fenced_off(crew: Crew) -> None:
     run = start_run(3)
-    zombie = crew.start_ready(environ=SLOW)
+    zombie = crew.start_ready(environ=SLOW, settings=SHORT_LEASE)
     wait_until_held(zombie)
     (child,) = zombie.children()
     zombie.signal_all(signal.SIGSTOP)
@@ -144,7 +145,7 @@ def test_k12_redelivery_during_the_work_writes_once(crew: Crew, queue: Celery) -
     send_patient_messages(queue, run)
     hasty = {"visibility_timeout": 1, "unacked_restore_interval": 0.2}
     for _ in range(2):
-        crew.start(environ={"FAULT_WORK_SECONDS": "8"}, broker_options=hasty, settings=PATIENT)
+        crew.start(environ={"FAULT_WORK_SECONDS": "5"}, broker_options=hasty, settings=PATIENT)
     wait_until(lambda: max(count_deliveries(crew).values(), default=0) > 1, what="a second delivery")
     assert LabelTask.objects.filter(state=State.RUNNING).count() == 3
     wait_until_done(run)
