@@ -248,8 +248,9 @@ class LedgerlessRun(ChaosRun):
         return run
 
     def start_worker(self) -> Worker:
-        """Start a worker that is at work most of the time, as one that fetches pictures is."""
-        return self.crew.start(environ={"FAULT_WORK_SECONDS": "0.003"})
+        """Start a worker that is at work most of the time, and for which Redis delivers again after a moment."""
+        options = {"visibility_timeout": 3}
+        return self.crew.start(environ={"FAULT_WORK_SECONDS": "0.003"}, broker_options=options)
 
     def plan_events(self, workers: list[Worker]) -> list[tuple[float, Callable[[], None]]]:
         """Return the kills alone."""
