@@ -95,7 +95,8 @@ def test_k03_a_soft_stop_gives_back_what_it_cannot_finish(crew: Crew, queue: Cel
 def test_k04_a_worker_stopped_past_its_lease_is_fenced_off(crew: Crew) -> None:
     run = start_run(3)
     zombie = crew.start_ready(environ=SLOW, settings=SHORT_LEASE)
-    wait_until_held(zombie)
+    # Not merely while it holds them: stopped within the claim it would find nothing left to refuse.
+    wait_until(lambda: "at work on 3 pictures" in zombie.log.read_text(), what="the zombie to be at work")
     (child,) = zombie.children()
     zombie.signal_all(signal.SIGSTOP)
     crew.start()

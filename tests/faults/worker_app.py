@@ -57,7 +57,9 @@ class SlowClassifier(FakeClassifier):
 
     def classify(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """One prediction for each picture, in the same order."""
-        time.sleep(float(os.environ.get("FAULT_WORK_SECONDS", "0")))
+        if pause := float(os.environ.get("FAULT_WORK_SECONDS", "0")):
+            logger.info("at work on %s pictures", len(pictures))
+            time.sleep(pause)
         return super().classify(pictures)
 
 
