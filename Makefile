@@ -15,7 +15,7 @@ help:
 	@echo "make test   set up and run the whole test suite (TEST_DATABASE_URL and TEST_REDIS_URL use your servers)"
 	@echo "make lint   formatting, lint, import contracts, Django's checks, types"
 	@echo "make bench  the benchmarks; ten minutes on two cores, best with nothing else at work"
-	@echo "make chaos  100,000 labels while workers, broker and database are killed; half an hour on two cores"
+	@echo "make chaos  100,000 labels while workers, broker and database are killed; ten minutes on two cores"
 
 demo: $(VENV)/installed
 	@$(RUN) manage.py demo

@@ -1,4 +1,4 @@
-"""The long form of the fault run: ``python -m tests.faults --labels 100000 --kills 400``, or ``make chaos``."""
+"""The long form of the fault run: ``python -m tests.faults --labels 100000 --kills 100``, or ``make chaos``."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ def main() -> int:
     """Run it on servers of its own, print the report, and return 1 if a label was lost, doubled or overwritten."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=main.__doc__)
     parser.add_argument("--labels", type=int, default=100_000, help="pictures to label (%(default)s)")
-    parser.add_argument("--kills", type=int, default=400, help="workers to kill on the way (%(default)s)")
+    parser.add_argument("--kills", type=int, default=100, help="workers to kill on the way (%(default)s)")
     parser.add_argument("--reviews", type=int, default=1000, help="labels that people give on the way (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of every choice (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON document")
