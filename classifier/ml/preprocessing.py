@@ -7,6 +7,8 @@ side and stands in the middle of the shorter one, its brightest pixel near 255.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -33,6 +35,8 @@ _CANONICAL_PEAK: Final = 200
 _MAX_GAIN: Final = 6.0
 #: An object whose longer side is below this share of the picture's is looked at again in the picture itself.
 _SMALL_OBJECT: Final = 0.6
+#: A pixel hangs together with the four beside it; SciPy's default, which it would build anew for every picture.
+_FOUR_NEIGHBOURS: Final = ndimage.generate_binary_structure(2, 1)
 
 
 def canonical_pictures(
@@ -123,8 +127,8 @@ def _find_object(
     red, green, blue = difference = pixels - background
     distance = np.maximum(np.maximum(np.abs(red), np.abs(green)), np.abs(blue))
     mask = _object_mask(distance, threshold=max(float(spec.distance_floor), 4.0 * noise))
-    lightness = np.abs(np.tensordot(_LIGHTNESS_WEIGHTS, difference, axes=1))
-    return np.maximum(lightness, _COLOUR_SHARE * distance) * ndimage.binary_dilation(mask), mask
+    lightness = np.abs(_LIGHTNESS_WEIGHTS @ difference.reshape(3, -1)).reshape(distance.shape)
+    return np.maximum(lightness, _COLOUR_SHARE * distance) * ndimage.binary_dilation(mask, _FOUR_NEIGHBOURS), mask
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
@@ -154,37 +158,66 @@ def _reduced(picture: Picture, *, longest_side: int) -> NDArray[np.float32]:
     return np.broadcast_to(planes, (3, *picture.shape[:2])).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What the background's estimate needs to know of pictures of one size, whatever they show.
+
+    ``rows`` float32[H, 1] and ``columns`` float32[W] are positions in -0.5..0.5; ``design`` float32[3, pixels] has 1,
+    row and column of each pixel within ``thickness`` of the frame.
+    """
+
+    thickness: int
+    rows: NDArray[np.float32]
+    columns: NDArray[np.float32]
+    design: NDArray[np.float32]
+
+
+@lru_cache(maxsize=256)
+def _get_frame(height: int, width: int) -> _Frame:
+    rows = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None]
+    columns = np.linspace(-0.5, 0.5, width, dtype=np.float32)
+    thickness = max(1, min(height, width) // 40)
+    positions = np.stack(np.broadcast_arrays(np.float32(1.0), rows, columns))
+    return _Frame(thickness, rows, columns, design=_frame_pixels(positions, thickness=thickness))
+
+
 def _estimate_background(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     """The background's colour at every pixel, float32[3, H, W], and its noise (median distance, 0..255).
 
     The most frequent colour of the border is taken for the background, so that an object may touch the frame on
     several sides; a plane through the border pixels of about that colour follows a slow change of light.
     """
-    height, width = pixels.shape[1:]
-    rows = np.linspace(-0.5, 0.5, height, dtype=np.float32)
-    columns = np.linspace(-0.5, 0.5, width, dtype=np.float32)
-    thickness = max(1, min(height, width) // 40)
-    border = _frame_pixels(pixels, thickness=thickness)
-    row, column = np.broadcast_to(rows[:, None], (height, width)), np.broadcast_to(columns, (height, width))
-    design = np.ones((3, border.shape[1]), dtype=np.float32)
-    design[1:] = _frame_pixels(np.stack([row, column]), thickness=thickness)
+    frame = _get_frame(*pixels.shape[1:])
+    border, design = _frame_pixels(pixels, thickness=frame.thickness), frame.design
 
-    bins = np.array([64, 8, 1]) @ (border // 32).astype(np.int64)
-    colour = np.median(border[:, bins == np.bincount(bins).argmax()], axis=1)
+    red, green, blue = border.astype(np.uint8) >> 5
+    bins = (red.astype(np.intp) << 6) + (green << 3) + blue
+    colour = _median(border[:, bins == np.bincount(bins).argmax()])
     near = np.abs(border - colour[:, None]).max(axis=0) <= _BACKGROUND_TOLERANCE
+    near_border = border[:, near]
     # One row of coefficients for each channel: its colour in the middle, and its change along rows and columns.
     coefficients = np.zeros((3, 3), dtype=np.float32)
-    coefficients[:, 0] = np.median(border[:, near], axis=1)
-    if near.sum() >= 16 and near.mean() >= 0.5:
+    coefficients[:, 0] = _median(near_border)
+    if near_border.shape[1] >= 16 and 2 * near_border.shape[1] >= border.shape[1]:
         # A plane needs pixels on more than one side; below half of the border it would be led by a corner.
-        fitted = np.linalg.lstsq(design[:, near].T, border[:, near].T, rcond=None)[0]
+        fitted = np.linalg.lstsq(design[:, near].T, near_border.T, rcond=None)[0]
         coefficients = fitted.T.astype(np.float32)
-        near = np.abs(border - coefficients @ design).max(axis=0) <= _BACKGROUND_TOLERANCE
-    residual = np.abs(border - coefficients @ design).max(axis=0)
-    noise = float(np.median(residual[near])) if near.any() else 0.0
+        residual = np.abs(border - coefficients @ design).max(axis=0)
+        near = residual <= _BACKGROUND_TOLERANCE
+    else:
+        residual = np.abs(border - coefficients @ design).max(axis=0)
+    noise = float(_median(residual[None, near])[0]) if near.any() else 0.0
     middle, along_rows, along_columns = (coefficients[:, index, None, None] for index in range(3))
-    background = middle + along_rows * rows[:, None] + along_columns * columns
+    background = middle + along_rows * frame.rows + along_columns * frame.columns
     return np.clip(background, 0.0, 255.0, out=background), noise
+
+
+def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The median of each row, float32[R] for float32[R, C]: NumPy's without its checks, which take most of its time."""
+    upper = values.shape[1] // 2
+    lower = (values.shape[1] - 1) // 2
+    ordered = np.partition(values, (lower, upper), axis=1)
+    return np.asarray((ordered[:, lower] + ordered[:, upper]) / 2, dtype=np.float32)
 
 
 def _frame_pixels(planes: NDArray[np.float32], *, thickness: int) -> NDArray[np.float32]:
@@ -202,7 +235,7 @@ def _object_mask(distance: NDArray[np.float32], *, threshold: float) -> NDArray[
 
     Parts count when they have at least a tenth of the largest one's area, so that both shoes of a pair stay.
     """
-    components, count = ndimage.label(distance > threshold)
+    components, count = ndimage.label(distance > threshold, _FOUR_NEIGHBOURS)
     if count <= 1:
         return np.asarray(components > 0)
     areas = np.bincount(components.ravel())
