@@ -18,6 +18,7 @@ from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
 from classifier.reconnecting import retry_while_unreachable
 from classifier.registry import register_model_version
+from classifier.training_heartbeat import TrainingHeartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +90,9 @@ def run_training(training_run_id: int) -> TrainingRun | None:
     run = claim_training_run(training_run_id)
     if run is None:
         return None
-    reporter = _RowReporter(run)
     try:
-        version = _train(run, reporter)
+        with TrainingHeartbeat(run) as heartbeat:
+            version = _train(run, _RowReporter(run, heartbeat))
         _end(run, State.DONE, model_version=version)
     except TrainingStoppedError:
         _end(run, State.CANCELLED)
@@ -146,16 +147,18 @@ def _end(run: TrainingRun, state: str, *, error: str = "", model_version: ModelV
 
 
 class _RowReporter:
-    """Writes progress and heartbeat on the run's row, and raises `TrainingStoppedError` when the row says stop."""
+    """Writes progress on the run's row, and raises `TrainingStoppedError` when the row says stop."""
 
-    def __init__(self, run: TrainingRun) -> None:
+    def __init__(self, run: TrainingRun, heartbeat: TrainingHeartbeat) -> None:
         self.run = run
+        self.heartbeat = heartbeat
         self.history: list[dict[str, float]] = []
         self.written_at = 0.0
         self.finished_epochs = 0
 
     def report(self, progress: TrainingProgress) -> None:
         """Take note of the progress; at most one write in `PROGRESS_SECONDS`, and one at the end of each epoch."""
+        self.heartbeat.note_progress()
         epoch_ended = progress.phase == "train" and progress.step == progress.steps and progress.steps > 0
         if epoch_ended and progress.epoch > self.finished_epochs:
             self.finished_epochs = progress.epoch
@@ -171,11 +174,12 @@ class _RowReporter:
                 "step": progress.step,
                 "steps": progress.steps,
                 "history": self.history,
+                "reported_at": timezone.now().isoformat(),
             }
         )
 
     def check(self, **fields: object) -> None:
-        """Renew the heartbeat, with more fields to write; raise `TrainingStoppedError` if the run shall not go on.
+        """Renew the heartbeat with more fields to write; raise `TrainingStoppedError` if the run shall not go on.
 
         A database that is away for a moment does not cost the training.
         """

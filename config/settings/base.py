@@ -156,6 +156,8 @@ LABELLING_SWEEP_SECONDS = env.float("LABELLING_SWEEP_SECONDS", default=5.0)
 # How long a worker with a batch in hand waits for a database that went away; then the lease runs out.
 LABELLING_RECONNECT_SECONDS = env.float("LABELLING_RECONNECT_SECONDS", default=30.0)
 TRAINING_HEARTBEAT_SECONDS = env.int("TRAINING_HEARTBEAT_SECONDS", default=120)
+# A training process that lives and reports nothing for so long is given up all the same.
+TRAINING_SILENCE_SECONDS = env.int("TRAINING_SILENCE_SECONDS", default=3600)
 # A worker sends a message through each of its own queues this often; a queue through which none came back for the
 # second time is one whose workers are gone or hear nothing.
 CANARY_SECONDS = env.float("CANARY_SECONDS", default=30.0)

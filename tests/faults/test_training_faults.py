@@ -4,6 +4,7 @@ Rows K16 to K19, K21 and K22 of the crash matrix; docs/operations.md has the tab
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from classifier.training_runs import claim_training_run
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_product
 from tests.faults.scenes import wait_until_done, wait_until_held
-from tests.faults.workers import Crew, wait_until
+from tests.faults.workers import LIMITS, Crew, wait_until
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
 State = TrainingRun.State
@@ -65,10 +66,17 @@ def test_k16_a_full_disk_fails_the_training_and_leaves_no_part_of_an_artefact(cr
     assert Classification.objects.get().model_version == active
 
 
-def test_k17_a_training_killed_while_it_saves_is_abandoned_and_the_next_one_runs(crew: Crew, settings: Any) -> None:
+def test_k17_a_training_is_alive_in_silence_and_abandoned_once_killed_and_the_next_one_runs(
+    crew: Crew, settings: Any
+) -> None:
     killed, following = start_training(), start_training()
     worker = crew.start("training", environ={"FAULT_SAVING": "hang"})
     wait_until(lambda: list_files(settings.ARTEFACTS_DIR), what="the first file of the artefact")
+    killed.refresh_from_db()
+    assert killed.heartbeat_at is not None
+    silent_until = killed.heartbeat_at + timedelta(seconds=float(LIMITS["TRAINING_HEARTBEAT_SECONDS"]) + 1)
+    # It reports nothing any more, and its worker sweeps; only the heartbeat says that it lives.
+    wait_until(lambda: TrainingRun.objects.filter(pk=killed.pk, heartbeat_at__gt=silent_until), what="signs of life")
     worker.kill()
     assert TrainingRun.objects.get(pk=killed.pk).state == State.RUNNING
     crew.start("training")
