@@ -86,7 +86,11 @@ def list_names(patterns: list[Any], namespace: str = "") -> Iterator[tuple[str, 
 
 @pytest.fixture
 def arguments() -> dict[str, list[Any]]:
-    """The arguments of each address that has some, of rows that exist; the model version has no files."""
+    return create_arguments()
+
+
+def create_arguments() -> dict[str, list[Any]]:
+    """Create rows; return the arguments of each address that has some. The model version has no files."""
     version = create_model_version()
     product = create_product(images=["demo/1.png"])
     image = product.product_images.get().image
