@@ -100,20 +100,73 @@ def _is_canonical(stack: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray((black >= _CANONICAL_BLACK_SHARE) & (black > white) & (peak >= _CANONICAL_PEAK))
 
 
+@dataclass(frozen=True, slots=True)
+class CanonicalView:
+    """A picture's canonical form, uint8[size, size], and the square of the picture that it shows.
+
+    ``left``, ``top`` and ``side`` count the picture's pixels; the square may reach beyond the picture, where the form
+    is black. A side of 0 says that nothing was found, and all of the form is black.
+    """
+
+    pixels: NDArray[np.uint8]
+    left: float
+    top: float
+    side: float
+
+
+def canonical_view(picture: Picture, *, spec: PreprocessingSpec) -> CanonicalView:
+    """What ``canonical_pictures`` makes of one picture, with the place it comes from. Raises ``ValueError`` alike."""
+    _validate(picture)
+    if picture.shape == (spec.size, spec.size) and _is_canonical(picture[None])[0]:
+        return CanonicalView(picture, left=0.0, top=0.0, side=float(spec.size))
+    found = _find_framed_object(picture, spec=spec)
+    if found is None:
+        return CanonicalView(np.zeros((spec.size, spec.size), dtype=np.uint8), left=0.0, top=0.0, side=0.0)
+    top, bottom, left, right = (found.scale * edge for edge in found.box)
+    side = max(bottom - top, right - left)
+    return CanonicalView(
+        _framed(found.value, box=found.box, size=spec.size),
+        left=found.left + (left + right - side) / 2,
+        top=found.top + (top + bottom - side) / 2,
+        side=side,
+    )
+
+
 def _canonical_form(picture: Picture, *, spec: PreprocessingSpec) -> NDArray[np.uint8]:
     """The canonical form of one picture, uint8[size, size]; black where nothing stands out."""
+    found = _find_framed_object(picture, spec=spec)
+    if found is None:
+        return np.zeros((spec.size, spec.size), dtype=np.uint8)
+    return _framed(found.value, box=found.box, size=spec.size)
+
+
+@dataclass(frozen=True, slots=True)
+class _FramedObject:
+    """An object's values, float32[H, W], its box in them, and where they lie in the picture, in its pixels."""
+
+    value: NDArray[np.float32]
+    box: tuple[int, int, int, int]
+    left: int
+    top: int
+    scale: float
+
+
+def _find_framed_object(picture: Picture, *, spec: PreprocessingSpec) -> _FramedObject | None:
+    """The object of a picture, or None where nothing stands out."""
     pixels = _reduced(picture, longest_side=spec.working_size)
     value, mask = _find_object(pixels, spec=spec)
     if mask.sum() < max(1.0, spec.object_share * mask.size):
-        return np.zeros((spec.size, spec.size), dtype=np.uint8)
+        return None
     box, scale = _bounding_box(mask), max(picture.shape[:2]) / max(mask.shape)
     if scale > 1 and max(box[1] - box[0], box[3] - box[2]) < _SMALL_OBJECT * max(mask.shape):
         # A small object has lost detail that the picture still has: look again, closer.
-        closer = _cut_with_margin(picture, box=box, scale=scale)
+        top, bottom, left, right = _box_with_margin(box, scale=scale)
+        closer = picture[top:bottom, left:right]
         closer_value, closer_mask = _find_object(_reduced(closer, longest_side=spec.working_size), spec=spec)
         if closer_mask.any():
-            value, mask = closer_value, closer_mask
-    return _framed(value, box=_bounding_box(mask), size=spec.size)
+            closer_scale = max(closer.shape[:2]) / max(closer_mask.shape)
+            return _FramedObject(closer_value, _bounding_box(closer_mask), left=left, top=top, scale=closer_scale)
+    return _FramedObject(value, box, left=0, top=0, scale=scale)
 
 
 def _find_object(
@@ -137,14 +190,16 @@ def _bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
-def _cut_with_margin(picture: Picture, *, box: tuple[int, int, int, int], scale: float) -> Picture:
+def _box_with_margin(box: tuple[int, int, int, int], *, scale: float) -> tuple[int, int, int, int]:
     """The part of a picture that the reduced picture's box shows, and a quarter of its longer side around it."""
     top, bottom, left, right = box
     margin = 0.25 * max(bottom - top, right - left)
-    return picture[
-        max(0, round((top - margin) * scale)) : round((bottom + margin) * scale),
-        max(0, round((left - margin) * scale)) : round((right + margin) * scale),
-    ]
+    return (
+        max(0, round((top - margin) * scale)),
+        round((bottom + margin) * scale),
+        max(0, round((left - margin) * scale)),
+        round((right + margin) * scale),
+    )
 
 
 def _reduced(picture: Picture, *, longest_side: int) -> NDArray[np.float32]:

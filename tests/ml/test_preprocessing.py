@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from classifier.ml.config import PreprocessingSpec
-from classifier.ml.preprocessing import canonical_pictures, is_blank
+from classifier.ml.preprocessing import canonical_pictures, canonical_view, is_blank
 from tests.ml.drawings import draw_dataset, render_for_shop
 
 SPEC = PreprocessingSpec()
@@ -157,3 +157,32 @@ def test_another_type_or_shape_is_refused(picture: NDArray[np.generic], received
 
 def test_no_pictures_give_no_forms() -> None:
     assert canonical_pictures([], spec=SPEC).shape == (0, 28, 28, 1)
+
+
+@pytest.mark.parametrize(
+    "box, square",
+    [
+        ((100, 300, 80, 160), (20, 100, 200)),  # tall: the square reaches beyond its sides
+        ((200, 240, 40, 200), (40, 140, 160)),  # wide, and small enough for a second look
+        ((300, 330, 150, 160), (140, 300, 30)),  # very small
+    ],
+)
+def test_a_view_knows_which_square_of_the_picture_it_shows(
+    box: tuple[int, int, int, int], square: tuple[int, int, int]
+) -> None:
+    top, bottom, left, right = box
+    picture = to_page(400, 300, colour=(250, 250, 250))
+    picture[top:bottom, left:right] = (30, 60, 90)
+    view = canonical_view(picture, spec=SPEC)
+    np.testing.assert_array_equal(view.pixels, canonical_pictures([picture], spec=SPEC)[0, :, :, 0])
+    # A pixel of the reduced picture is 2.5 of the picture's.
+    np.testing.assert_allclose((view.left, view.top, view.side), square, atol=2.5)
+
+
+def test_the_view_of_a_canonical_picture_is_all_of_it_and_that_of_a_blank_one_nothing() -> None:
+    shirt = draw_shirt()
+    view = canonical_view(shirt, spec=SPEC)
+    np.testing.assert_array_equal(view.pixels, shirt)
+    assert (view.left, view.top, view.side) == (0.0, 0.0, 28.0)
+    blank = canonical_view(to_page(90, 60, colour=(200, 200, 200)), spec=SPEC)
+    assert (blank.pixels.any(), blank.side) == (False, 0.0)
