@@ -210,6 +210,12 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_ALWAYS_EAGER = False
 
+# Counts of calls and of a run's tasks. Beside the broker in one Redis, under keys of its own; in memory without one.
+if REDIS_URL:
+    CACHES = {
+        "default": {"BACKEND": "config.caches.SharedCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "catalogue-cache"}
+    }
+
 # --- REST -----------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
@@ -223,8 +229,13 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["config.parsing.BoundedJSONParser"],
     # Only the header Accept says what an answer is written in.
     "URL_FORMAT_OVERRIDE": None,
-    # Requests of one user; counted by each process for itself, so they bound costs and are no lock.
-    "DEFAULT_THROTTLE_RATES": {"classify": "120/min", "runs": "120/min", "writes": "600/min"},
+    # Requests of one user, over all processes of the site with Redis and by each process for itself without.
+    "DEFAULT_THROTTLE_RATES": {
+        "classify": "120/min",
+        "explanations": "60/min",
+        "runs": "120/min",
+        "writes": "600/min",
+    },
     # Proxies in front whose X-Forwarded-For is true; 0: none, and the header is ignored.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
