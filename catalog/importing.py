@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 
 from catalog.records import (
+    MAX_TEXT_CHARACTERS,
     Description,
     ProductRecord,
     RecordError,
@@ -22,6 +23,12 @@ from catalog.records import (
 
 FORMATS: Final = ("jsonl", "csv")
 CSV_COLUMNS: Final = ("id", "title", "image_urls", "country_code", "original_text", "translated_text")
+#: What an export adds for its readers: the label of the product. An import reads past it.
+LABEL_FIELD: Final = "label"
+LABEL_PREFIX: Final = "label_"
+LABEL_COLUMNS: Final = tuple(
+    LABEL_PREFIX + name for name in ("group", "garment", "confidence", "status", "model_version", "labelled_at")
+)
 #: A longer line is refused without being read into memory.
 MAX_LINE_CHARACTERS: Final = 1_048_576
 
@@ -31,9 +38,15 @@ _FOREIGN_STARTS: Final = {
     b"\xff\xfe": "UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "UTF-16 text; save it as UTF-8",
 }
-_FIELDS: Final = {"id", "title", "images", "descriptions"}
+_FIELDS: Final = {"id", "title", "images", "descriptions", LABEL_FIELD}
 _DESCRIPTION_FIELDS: Final = {"country_code", "original_text", "translated_text"}
 _CSV_ID: Final = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+# What a spreadsheet takes for the start of a formula, behind any number of apostrophes; the last four are the forms of
+# double width of the first four.
+_FORMULA: Final = re.compile("'*[=+\\-@\t\r\n\x00\uff1d\uff0b\uff0d\uff20]")
+
+# One more than a text may have: the apostrophe of a defused one. (The limit holds for the whole process.)
+csv.field_size_limit(MAX_TEXT_CHARACTERS + 1)
 
 
 class SourceError(Exception):
@@ -46,6 +59,16 @@ class RowError:
 
     line: int
     message: str
+
+
+def defuse_cell(text: str) -> str:
+    """Return the text as a CSV cell that no spreadsheet takes for a formula: an apostrophe stands before one."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def restore_cell(cell: str) -> str:
+    """Return the text of which `defuse_cell` made the cell, exactly."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def detect_format(name: str, *, start: bytes) -> str:
@@ -232,7 +255,7 @@ def _read_rows(lines: _Lines) -> Iterator[_Row]:
         elif len(cells) != len(columns):
             yield _Row(line=line, cells={}, error=f"expected {len(columns)} cells, received {len(cells)}")
         else:
-            row = dict(zip(columns, map(str.strip, cells), strict=True))
+            row = dict(zip(columns, (restore_cell(cell.strip()) for cell in cells), strict=True))
             row["image_urls"] = " ".join(row["image_urls"].split())
             yield _Row(line=line, cells=row)
     if not columns:
@@ -241,7 +264,8 @@ def _read_rows(lines: _Lines) -> Iterator[_Row]:
 
 def _read_header(cells: list[str], *, error: str | None) -> tuple[str, ...]:
     columns = tuple(cell.strip().lower() for cell in cells)
-    if error is not None or sorted(columns) != sorted(CSV_COLUMNS):
+    known = [column for column in LABEL_COLUMNS if column in columns]
+    if error is not None or sorted(columns) != sorted([*CSV_COLUMNS, *known]):
         received = error or ", ".join(shorten(cell) for cell in cells[:10])
         raise SourceError(
             f"expected a first row with the columns {','.join(CSV_COLUMNS)} separated by commas, received {received}"

@@ -1,7 +1,7 @@
 """A picture's bytes: decoded by `to_rgb`, kept once by content hash, shown as a thumbnail made from its pixels.
 
-Originals are read by the classifier only and are never served: what a page shows is the thumbnail, which holds pixels
-and nothing of what came with them (metadata, scripts, archives).
+Originals are read by the classifier, and leave in exports of pictures; no page shows them. What a page shows is the
+thumbnail, which holds pixels and nothing of what came with them (metadata, scripts, archives).
 """
 
 import hashlib

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
+from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
 
@@ -19,6 +20,8 @@ from config.security import FILE_POLICY
 
 # Divides by two, three, four and six columns, so that only the last page ends in a gap.
 PRODUCTS_PER_PAGE = 24
+# Suffix and name of what the list can be exported as.
+EXPORTS = (("csv", "CSV"), ("jsonl", "JSON Lines"), ("zip", "pictures"))
 UNSEEN_STATUSES = (ProductLabel.Status.PENDING, ProductLabel.Status.NO_IMAGE)
 ONE_YEAR_SECONDS = 31_536_000
 
@@ -29,9 +32,10 @@ def product_list(request: HttpRequest) -> HttpResponse:
     # A page is reached by links that others made; what they added to the address is no reason to refuse it.
     parameters = QueryDict(mutable=True)
     parameters.update({name: request.GET[name] for name in request.GET if name in ProductListQuery().fields})
+    filters = {name: str(value) for name, value in parameters.items() if value and name not in ("cursor", "page_size")}
     context = {
         "parameters": parameters,
-        "filters": {name: value for name, value in parameters.items() if value and name not in ("cursor", "page_size")},
+        "filters": filters,
         "controls": ("search", "status", "ordering"),
         "groups": GROUPS,
         "statuses": [(value, label.capitalize()) for value, label in ProductLabel.Status.choices],
@@ -57,6 +61,8 @@ def product_list(request: HttpRequest) -> HttpResponse:
         raise Http404 from error
     products = [(product, get_label_summary(product)) for product in page.rows]
     context |= {
+        "exports": EXPORTS,
+        "export_query": urlencode(filters),
         "page": page,
         "products": products,
         "nothing_labelled": all(label.status in UNSEEN_STATUSES for _, label in products),

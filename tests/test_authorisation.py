@@ -33,6 +33,7 @@ class Row:
 TABLE: dict[str, dict[str, Row]] = {
     "product-list": {"GET": Row(PUBLIC, 200)},
     "product-detail": {"GET": Row(PUBLIC, 200)},
+    "product-export": {"GET": Row("view_productlabel", 200)},
     "thumbnail": {"GET": Row(PUBLIC, 404)},
     "data-understanding": {"GET": Row(PUBLIC, 200)},
     "data-file": {"GET": Row(PUBLIC, 404)},
@@ -51,6 +52,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-docs": {"GET": Row(PUBLIC, 200)},
     "api-product-list": {"GET": Row(PUBLIC, 200)},
     "api-product-detail": {"GET": Row(PUBLIC, 200)},
+    "api-product-export": {"GET": Row("view_productlabel", 200)},
     "api-image-classification-list": {"GET": Row("view_classification", 200)},
     "api-classify": {"POST": Row("view_classification", 503)},
     "api-review-list": {"POST": Row("add_review", 400)},
@@ -99,12 +101,14 @@ def create_arguments() -> dict[str, list[Any]]:
     training = TrainingRun.objects.create(recipe="default", seed=1)
     by_beginning = {
         "product-detail": [product.pk],
+        "product-export": ["csv"],
         "thumbnail": ["0" * 64, "jpg"],
         "data-file": ["0" * 16, "nothing.svg"],
         "experiment-file": ["nothing", "0" * 16, "nothing.svg"],
         "training-run-": [training.pk],
         "model-version-": [version.pk],
         "api-product-detail": [product.pk],
+        "api-product-export": ["csv"],
         "api-image-": [image.pk],
         "api-labelling-run-": [run.pk],
         "api-training-run-": [training.pk],

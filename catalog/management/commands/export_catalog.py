@@ -1,0 +1,194 @@
+"""The command `export_catalog`."""
+
+import json
+import os
+import secrets
+import shutil
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from django.http import QueryDict
+from rest_framework.exceptions import ValidationError
+
+from catalog.api.query import check_parameters
+from catalog.exporting import ExportReport
+from catalog.exports import ProductExportQuery, describe_refusals, encode_export
+from catalog.picture_export import write_folder
+from classifier.exporting import list_exported_pictures
+from config.console import ProgressReport
+
+FORMATS = ("jsonl", "csv", "pictures")
+STANDARD_OUTPUT = "-"
+
+
+class Command(BaseCommand):
+    """Exports the products that the filters choose: JSON Lines, CSV, or their pictures."""
+
+    help = """\
+Export the products that the filters choose, all of them without one. The filters are those of the API.
+
+jsonl and csv hold every image and text and the current label of each product; import_catalog reads both back and
+reads past the labels. pictures writes the first picture of each product into one folder for each group, with
+manifest.jsonl (hash, label, model version, source URL); DIR must be new or empty, and a name ending in .zip makes an
+archive instead. A file or folder appears when it is complete, or not at all.
+
+  manage.py export_catalog > catalogue.jsonl
+  manage.py export_catalog --format csv --group Footwear --status needs_review --output review.csv
+  manage.py export_catalog --format pictures --min-confidence 0.9 --output pictures --json
+
+Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        """Return Django's parser, which keeps the lines of the help as they are written."""
+        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add the format, the filters of the API, and where the export goes."""
+        parser.add_argument("--format", choices=FORMATS, default="jsonl", help="what is written (default: jsonl)")
+        filters = parser.add_argument_group("filters")
+        for name, parameter in ProductExportQuery().fields.items():
+            option = f"--{name.replace('_', '-')}"
+            filters.add_argument(option, metavar=name.rpartition("_")[2].upper(), help=str(parameter.help_text))
+        parser.add_argument(
+            "--output",
+            metavar="FILE|DIR|-",
+            default=STANDARD_OUTPUT,
+            help="a file, a folder for pictures, or - for standard output (default)",
+        )
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+        parser.add_argument("--no-progress", action="store_true", help="print no progress")
+
+    def handle(self, **options: Any) -> None:
+        """Export and print what was done; raises `CommandError` where the exit status is not 0."""
+        query = _build_query(options)
+        output: str = options["output"]
+        suffix = "zip" if options["format"] == "pictures" else options["format"]
+        is_folder = suffix == "zip" and not output.endswith(".zip")
+        _check_output(output, is_folder=is_folder, as_json=options["json"])
+        report = ExportReport()
+        started = time.monotonic()
+        with ProgressReport(
+            self.stderr,  # type: ignore[arg-type]  # Django's wrapper of a text stream
+            title="Export",
+            unit="products",
+            enabled=options["verbosity"] > 0 and not options["no_progress"],
+        ) as progress:
+            try:
+                total = query.find_products()[0].count() if progress.enabled else 0
+                with closing(_write(query, output=output, suffix=suffix, is_folder=is_folder, report=report)) as steps:
+                    for _ in steps:
+                        rate = report.products / max(progress.seconds, 0.001)
+                        progress.update(report.products, total, note=f"{rate:,.0f} a second")
+            except BrokenPipeError:
+                # Whoever read our output has seen enough. Python would complain again when it closes the pipe.
+                sys.stdout = None
+                raise CommandError("the reader of standard output went away") from None
+            except OSError as error:
+                raise CommandError(f"{output} cannot be written, nothing is left behind: {error}") from error
+            except DatabaseError as error:
+                raise CommandError(f"the database failed, nothing is left behind: {error}") from error
+            except KeyboardInterrupt:
+                raise CommandError("interrupted; nothing is left behind") from None
+        self._print(report, output=output, suffix=suffix, seconds=time.monotonic() - started, as_json=options["json"])
+
+    def _print(self, report: ExportReport, *, output: str, suffix: str, seconds: float, as_json: bool) -> None:
+        if as_json:
+            document: dict[str, Any] = {"output": output, "products": report.products, "seconds": round(seconds, 3)}
+            if suffix == "zip":
+                document |= {"files": report.files, "missing": report.missing}
+            if suffix == "csv":
+                document |= {"images_left_out": report.images_left_out}
+            self.stdout.write(json.dumps(document))
+            return
+        text = f"{report.products:,} products exported in {seconds:.1f} s"
+        if suffix == "zip":
+            text += f": {report.files:,} pictures, {report.missing:,} products whose picture we do not hold"
+        if report.images_left_out:
+            text += f"; {report.images_left_out:,} without their images, whose names no CSV cell can hold"
+        (self.stderr if output == STANDARD_OUTPUT else self.stdout).write(text)
+
+
+def _build_query(options: dict[str, Any]) -> ProductExportQuery:
+    parameters = QueryDict(mutable=True)
+    names: list[str] = list(ProductExportQuery().fields)
+    parameters.update({name: options[name] for name in names if options[name] is not None})
+    try:
+        return check_parameters(ProductExportQuery, parameters)
+    except ValidationError as error:
+        refused = [f"--{name.replace('_', '-')}: {text}" for name, text in describe_refusals(error).items()]
+        raise CommandError("; ".join(refused), returncode=2) from error
+
+
+def _check_output(output: str, *, is_folder: bool, as_json: bool) -> None:
+    if output == STANDARD_OUTPUT:
+        if is_folder:
+            raise CommandError("pictures need --output with a folder or a name ending in .zip", returncode=2)
+        if as_json:
+            raise CommandError("--json needs --output with a file; both would be written to one place", returncode=2)
+        return
+    path = Path(output)
+    if not path.parent.is_dir():
+        raise CommandError(f"expected --output in a folder that is there, received {output}", returncode=2)
+    if is_folder and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise CommandError(f"expected a new or empty folder for pictures, received {output}", returncode=2)
+    if not is_folder and path.is_dir():
+        raise CommandError(f"expected a file for --output, received the folder {output}", returncode=2)
+
+
+def _write(
+    query: ProductExportQuery, *, output: str, suffix: str, is_folder: bool, report: ExportReport
+) -> Generator[None]:
+    """Write the export to where it goes, and yield now and then."""
+    if is_folder:
+        products, ordering = query.find_products()
+        with _new_folder(Path(output)) as folder:
+            yield from write_folder(list_exported_pictures(products, ordering=ordering), folder=folder, report=report)
+        return
+    parts = encode_export(query, suffix=suffix, report=report)
+    if output == STANDARD_OUTPUT:
+        for part in parts:
+            sys.stdout.buffer.write(part)
+            yield
+        sys.stdout.buffer.flush()
+        return
+    with _new_file(Path(output)) as file:
+        for part in parts:
+            file.write(part)
+            yield
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file that takes its name, and the place of what had it, when everything was written."""
+    part = _build_part_path(path)
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """Give a folder that takes its name when everything was written."""
+    part = _build_part_path(path)
+    try:
+        part.mkdir()
+        yield part
+        os.replace(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _build_part_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
