@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from catalog.bulk import insert_rows, keep_sequence_ahead
+from catalog.bulk import draw_ids, insert_missing_rows, insert_or_update_rows, insert_rows
 from catalog.models import Image, Product, ProductDescription, ProductImages
 from catalog.records import ProductRecord
 from catalog.repeats import REFUSED, SeenProducts
@@ -14,13 +14,13 @@ from catalog.selectors import StoredProduct, find_similar_product_ids, find_stor
 class ProductChange:
     """What one record asks of the database: `stored` is its product as it is there, None where it is new.
 
-    `product` is the product's row, unsaved, with the record's title. `new_texts` and `other_texts` hold (country,
-    original text, translated text): those of a country that has none yet, and, by the id of its row, those that differ.
+    `product_id` is None as long as a new product has none. `new_texts` and `other_texts` hold (country, original text,
+    translated text): those of a country that has none yet, and, by the id of its row, those that differ.
     """
 
     record: ProductRecord
     stored: StoredProduct | None
-    product: Product
+    product_id: int | None
     changes_title: bool
     changes_images: bool
     new_texts: list[tuple[str, str | None, str | None]]
@@ -51,10 +51,11 @@ def find_changes(
 
 
 def write_changes(changes: Collection[ProductChange]) -> None:
-    """Write the changes inside the caller's transaction; every change's `product` has its id afterwards."""
-    _write_products(changes)
-    _write_images([change for change in changes if change.changes_images])
+    """Write the changes inside the caller's transaction; every change has its `product_id` afterwards."""
+    _number_products(changes)
     _write_descriptions(changes)
+    _write_images([change for change in changes if change.changes_images])
+    _write_products(changes)
 
 
 def _find_similar(
@@ -86,7 +87,7 @@ def _compare(record: ProductRecord, *, stored: StoredProduct | None) -> ProductC
     return ProductChange(
         record=record,
         stored=stored,
-        product=Product(id=stored.id if stored else record.id, title=record.title),
+        product_id=stored.id if stored else record.id,
         changes_title=stored is None or stored.title != record.title,
         changes_images=changes_images,
         new_texts=new_texts,
@@ -94,33 +95,36 @@ def _compare(record: ProductRecord, *, stored: StoredProduct | None) -> ProductC
     )
 
 
+def _number_products(changes: Collection[ProductChange]) -> None:
+    """Give every new product an id, so that whatever refers to it can be written in any order."""
+    given_ids = [change.product_id for change in changes if change.stored is None and change.product_id is not None]
+    without_id = [change for change in changes if change.product_id is None]
+    drawn_ids = draw_ids(Product, count=len(without_id), largest_given=max(given_ids, default=0))
+    for change, product_id in zip(without_id, drawn_ids, strict=True):
+        change.product_id = product_id
+
+
 def _write_products(changes: Collection[ProductChange]) -> None:
-    named = [change.product for change in changes if change.product.pk is not None and change.changes_title]
-    if named:
-        Product.objects.bulk_create(named, update_conflicts=True, unique_fields=["id"], update_fields=["title"])
-    given_ids = [change.product.pk for change in changes if change.stored is None and change.product.pk is not None]
-    if given_ids:
-        # Before any automatic id is drawn: it must not be one of these.
-        keep_sequence_ahead(Product, largest_id=max(given_ids))
-    Product.objects.bulk_create([change.product for change in changes if change.product.pk is None])
+    # Somebody else may add one of them meanwhile; the title of the file stands then.
+    insert_or_update_rows(
+        Product,
+        fields=("id", "title"),
+        rows=[(change.product_id, change.record.title) for change in changes if change.changes_title],
+    )
 
 
 def _write_images(changes: Collection[ProductChange]) -> None:
     urls = {url for change in changes for url in change.record.images or ()}
-    ids = dict(Image.objects.filter(url__in=urls).values_list("url", "pk"))
-    missing = [Image(url=url) for url in sorted(urls - ids.keys())]
-    # Somebody else may add one of them meanwhile; the conflict returns its id.
-    for image in Image.objects.bulk_create(
-        missing, update_conflicts=True, unique_fields=["url"], update_fields=["url"]
-    ):
-        ids[image.url] = image.pk
-    replaced = [change.product.pk for change in changes if change.stored and change.stored.images]
-    ProductImages.objects.filter(product__in=replaced).delete()
+    # In one order, so that two writers of the same images wait for each other instead of both waiting for ever.
+    ids = insert_missing_rows(Image, field="url", values=sorted(urls))
+    replaced = [change.product_id for change in changes if change.stored and change.stored.images]
+    if replaced:
+        ProductImages.objects.filter(product__in=replaced).delete()
     insert_rows(
         ProductImages,
         fields=("product", "image", "image_index"),
         rows=(
-            (change.product.pk, ids[url], image_index)
+            (change.product_id, ids[url], image_index)
             for change in changes
             for image_index, url in enumerate(change.record.images or ())
         ),
@@ -131,14 +135,19 @@ def _write_descriptions(changes: Collection[ProductChange]) -> None:
     insert_rows(
         ProductDescription,
         fields=("product", "country_code", "original_text", "translated_text"),
-        rows=((change.product.pk, *texts) for change in changes for texts in change.new_texts),
+        rows=((change.product_id, *texts) for change in changes for texts in change.new_texts),
     )
     ProductDescription.objects.bulk_create(
         [
             ProductDescription(
-                id=id, product=change.product, country_code=country, original_text=original, translated_text=translated
+                id=id,
+                product_id=change.stored.id,
+                country_code=country,
+                original_text=original,
+                translated_text=translated,
             )
             for change in changes
+            if change.stored
             for id, (country, original, translated) in change.other_texts.items()
         ],
         update_conflicts=True,

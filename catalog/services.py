@@ -102,7 +102,7 @@ def _import_batch(batch: list[ProductRecord], *, seen: SeenProducts, report: Imp
     if not report.dry_run:
         write_changes(needed)
     # An automatic id counts as named by the file as well, so that no later row with that id takes the product over.
-    seen.add((change.product.pk, content_digest(change.record)) for change in changes if change.product.pk is not None)
+    seen.add((change.product_id, content_digest(change.record)) for change in changes if change.product_id is not None)
     created = sum(change.stored is None for change in changes)
     report.created += created
     report.changed += len(needed) - created
