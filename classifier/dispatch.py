@@ -14,6 +14,7 @@ from classifier.models import LabellingRun, LabelTask, TrainingRun
 from classifier.selectors import get_active_model_version
 from classifier.services import refresh_stale_product_labels
 from classifier.tasks import send_due_batches, send_queued_training
+from config.statements import allow_long_statements
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class TrainingOpenError(Exception):
     """An exclusive training was asked for while another one is queued or running."""
 
 
+@allow_long_statements()
 def start_labelling_run(
     *,
     images: QuerySet[Image] | None = None,

@@ -24,6 +24,7 @@ from classifier.ml.types import Prediction
 from classifier.models import Classification, LabellingRun, LabelTask
 from classifier.querysets import LabelTaskQuerySet
 from classifier.services import lock_images, refresh_product_labels
+from config.statements import allow_long_statements
 
 State = LabelTask.State
 
@@ -274,6 +275,7 @@ def _has_open_task(run_id: int) -> bool:
     return front.values_list("pk", flat=True).first() is not None
 
 
+@allow_long_statements()
 def cancel_labelling_run(run: LabellingRun) -> bool:
     """Cancel the run: what nobody works on yet is not done; return False if it had ended already."""
     with transaction.atomic():

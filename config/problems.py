@@ -4,7 +4,7 @@ import sys
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -12,6 +12,8 @@ from rest_framework import exceptions, serializers
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
+
+from config.statements import is_statement_timeout
 
 # DatabaseError itself, not its other subclasses: psycopg2 raises it for a connection that ends within a statement.
 UNREACHABLE_ERRORS = (DatabaseError, OperationalError, InterfaceError)
@@ -89,6 +91,8 @@ def problem_exception_handler(error: Exception, context: dict[str, Any]) -> Resp
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
+    elif isinstance(error, RequestDataTooBig):
+        error = PayloadTooLargeError()
     elif isinstance(error, SuspiciousOperation):
         error = exceptions.ParseError()
     if not isinstance(error, exceptions.APIException):
@@ -123,7 +127,9 @@ def _answer(request: HttpRequest, status: int, detail: str) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a request that Django itself refused: a foreign Host header, too many parameters."""
+    """Answer a request that Django itself refused: a foreign Host header, too many parameters, too large a body."""
+    if isinstance(exception, RequestDataTooBig):
+        return _answer(request, 413, "Expected a smaller body.")
     return _answer(request, 400, "The request is not one that this site accepts.")
 
 
@@ -138,8 +144,13 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer after an uncaught error; Django has logged it by now. A database that is away is 503, and passes."""
-    if type(sys.exception()) in UNREACHABLE_ERRORS:
+    """Answer after an uncaught error; Django has logged it by now. A database away or slow is 503, and passes."""
+    error = sys.exception()
+    if is_statement_timeout(error):
+        response = _answer(request, 503, "This takes longer than the site allows. Ask for less, or try again later.")
+        response["Retry-After"] = "30"
+        return response
+    if type(error) in UNREACHABLE_ERRORS:
         response = _answer(request, 503, "The database cannot be reached at the moment; please try again.")
         response["Retry-After"] = "5"
         return response

@@ -93,6 +93,8 @@ else:
     options.setdefault("connect_timeout", 3)
     # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
     options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
+# After which PostgreSQL ends a statement of the site (`config.statements`); workers and commands have no limit.
+WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=2.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
