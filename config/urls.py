@@ -2,14 +2,13 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
-from drf_spectacular.views import SpectacularAPIView
 
-from catalog.api.views import ApiDocumentationView
+from catalog.api.views import ApiDocumentationView, ApiSchemaView
 
 api_urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("catalog.api.urls")),
     path("", include("classifier.api.urls")),
-    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("schema/", ApiSchemaView.as_view(), name="api-schema"),
     path("docs/", ApiDocumentationView.as_view(url_name="api-schema"), name="api-docs"),
 ]
 

@@ -127,7 +127,9 @@ def test_the_form_of_an_answer_is_no_parameter(patient_client: Client, address: 
 
 
 def test_a_problem_of_the_schema_is_json_whatever_the_schema_is_written_in(patient_client: Client) -> None:
-    assert patient_client.get("/api/v1/schema/?format=zzz").status_code == 200
+    response = patient_client.get("/api/v1/schema/?format=zzz")
+    assert (response.status_code, response.headers["Content-Type"]) == (400, "application/problem+json")
+    assert list(response.json()["errors"]) == ["format"]
     response = patient_client.post("/api/v1/schema/")
     assert (response.status_code, response.json()["title"]) == (405, "Method Not Allowed")
     assert response.headers["Content-Type"] == "application/problem+json"

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 from django.http import QueryDict
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from classifier.listing import PRODUCT_ORDERINGS, ProductCriteria
 from classifier.ml.labels import GARMENTS, GROUPS
@@ -13,6 +15,10 @@ from classifier.models import ProductLabel
 DEFAULT_PAGE_SIZE = 50
 MAXIMUM_PAGE_SIZE = 100
 MAXIMUM_SEARCH_WORDS = 8
+
+
+class NoQuery(serializers.Serializer[dict[str, Any]]):
+    """No parameters at all."""
 
 
 class PageQuery(serializers.Serializer[dict[str, Any]]):
@@ -104,8 +110,23 @@ def check_parameters(query_class: type[Query], parameters: QueryDict) -> Query:
     known = query_class().fields
     unknown = [name for name in parameters if name not in known]
     if unknown:
-        message = f"Unknown parameter; expected one of {', '.join(known)}."
+        message = f"Unknown parameter; expected one of {', '.join(known)}." if known else "Expected no parameters."
         raise serializers.ValidationError({name: [message] for name in unknown})
     query = query_class(data=parameters)
     query.is_valid(raise_exception=True)
     return query
+
+
+class CheckedView(APIView):
+    """A view of the API that refuses parameters which it does not know, whatever the method.
+
+    What is ignored would be taken for honoured: a filter with a typing error, a token in the address.
+    """
+
+    query_class: type[serializers.Serializer[dict[str, Any]]] = NoQuery
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Let a caller in as every view does, then read the parameters into `self.query`, valid."""
+        super().initial(request, *args, **kwargs)
+        if request.method in self.allowed_methods:
+            self.query: Any = check_parameters(self.query_class, request.query_params)

@@ -7,15 +7,15 @@ from django.http import Http404
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import conditional_page
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from drf_spectacular.views import SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from catalog.api.pagination import KeysetPagination
-from catalog.api.query import ProductDetailQuery, ProductListQuery, check_parameters
+from catalog.api.query import CheckedView, ProductDetailQuery, ProductListQuery
 from catalog.api.serializers import ProductDetailSerializer, ProductSerializer
 from catalog.models import Product
 from classifier.listing import PRODUCT_ORDERINGS, get_product_detail, list_labelled_products
@@ -27,7 +27,7 @@ NOT_FOUND = {(404, PROBLEM_MEDIA_TYPE): ProblemSerializer}
 
 
 @extend_schema(parameters=[ProductListQuery], responses={200: ProductSerializer(many=True), **BAD_REQUEST, **NOT_FOUND})
-class ProductListView(ListAPIView):
+class ProductListView(CheckedView, ListAPIView):
     """Products with their first picture, their description in one country and their current label.
 
     Follow `next` and `previous` for the pages beside this one. A list never says how many products there are. A
@@ -35,25 +35,26 @@ class ProductListView(ListAPIView):
     """
 
     permission_classes = [AllowAny]
+    query_class = ProductListQuery
     serializer_class = ProductSerializer
     pagination_class = KeysetPagination
     filter_backends: list[Any] = []
 
     def get_queryset(self) -> QuerySet[Product]:
         """Return the products that the query asks for."""
-        query = check_parameters(ProductListQuery, self.request.query_params)
-        criteria = query.get_criteria()
+        criteria = self.query.get_criteria()
         self.ordering = PRODUCT_ORDERINGS[criteria.ordering]
-        self.page_size = query.get_page_size()
-        self.cursor = query.get_cursor()
+        self.page_size = self.query.get_page_size()
+        self.cursor = self.query.get_cursor()
         return list_labelled_products(criteria)
 
 
 @method_decorator(conditional_page, name="dispatch")
-class ProductDetailView(APIView):
+class ProductDetailView(CheckedView):
     """A product with every image and its label, and every description. Answers carry an ETag."""
 
     permission_classes = [AllowAny]
+    query_class = ProductDetailQuery
 
     @extend_schema(
         parameters=[ProductDetailQuery, OpenApiParameter("id", int, OpenApiParameter.PATH)],
@@ -61,17 +62,33 @@ class ProductDetailView(APIView):
     )
     def get(self, request: Request, pk: int) -> Response:
         """Return the product in full."""
-        query = check_parameters(ProductDetailQuery, request.query_params)
         try:
-            detail = get_product_detail(pk, **query.validated_data)
+            detail = get_product_detail(pk, **self.query.validated_data)
         except Product.DoesNotExist as error:
             raise Http404 from error
         return Response(ProductDetailSerializer(detail, context={"request": request}).data)
 
 
-class ApiDocumentationView(SpectacularSwaggerSplitView):
+class ApiSchemaView(CheckedView, SpectacularAPIView):
+    """This API as OpenAPI 3, in YAML or JSON by the header Accept."""
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the schema."""
+        response: Response = super().get(request, *args, **kwargs)
+        return response
+
+
+class ApiDocumentationQuery(serializers.Serializer[dict[str, Any]]):
+    """What the page asks for its own script with."""
+
+    script = serializers.CharField(required=False, allow_blank=True)
+
+
+class ApiDocumentationView(CheckedView, SpectacularSwaggerSplitView):
     """The page of the schema; its scripts and styles are served by this site."""
 
+    query_class = ApiDocumentationQuery
     template_name = "catalog/api_documentation.html"
 
     @extend_schema(exclude=True)

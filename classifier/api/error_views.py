@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api.pagination import KeysetPagination
-from catalog.api.query import check_parameters
+from catalog.api.query import CheckedView
 from classifier.api.permissions import ChangePermissions, ModelPermissions, WriteThrottle
 from classifier.api.query import ErrorListQuery
 from classifier.api.responses import problems
@@ -25,24 +25,24 @@ RESPONSES: dict[Any, Any] = {200: ErrorSerializer, **problems(401, 403, 404, 409
 
 
 @extend_schema(parameters=[ErrorListQuery], responses={200: ErrorSerializer(many=True), **problems(400, 401, 403, 404)})
-class ErrorListView(ListAPIView):
+class ErrorListView(CheckedView, ListAPIView):
     """Pictures that could not be labelled, the latest failure first. A list never says how many there are."""
 
     queryset = LabelTask.objects.none()
     permission_classes = [ModelPermissions]
+    query_class = ErrorListQuery
     serializer_class = ErrorSerializer
     pagination_class = KeysetPagination
     filter_backends: list[Any] = []
     ordering = LATEST_FAILURE_FIRST
 
-    def get_queryset(self) -> QuerySet[LabelTask]:
+    def filter_queryset(self, queryset: QuerySet[LabelTask]) -> QuerySet[LabelTask]:
         """Return the part of the error queue that the query asks for."""
-        query = check_parameters(ErrorListQuery, self.request.query_params)
-        self.page_size, self.cursor = query.get_page_size(), query.get_cursor()
-        return list_errors(query.get_criteria())
+        self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
+        return list_errors(self.query.get_criteria())
 
 
-class ErrorView(GenericAPIView):
+class ErrorView(CheckedView, GenericAPIView):
     """One picture in the error queue."""
 
     queryset = LabelTask.objects.none()

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from catalog.api.query import CheckedView
 from classifier.api.permissions import ChangePermissions, ModelPermissions, WriteThrottle
 from classifier.api.responses import PROBLEMS, get_member, problems
 from classifier.api.serializers import (
@@ -37,7 +38,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 MAXIMUM_KEY_LENGTH = 255
 
 
-class LabellingRunView(GenericAPIView):
+class LabellingRunView(CheckedView, GenericAPIView):
     """Labelling runs."""
 
     queryset = LabellingRun.objects.select_related("model_version")
@@ -100,7 +101,7 @@ class LabellingRunCancelView(LabellingRunView):
         return Response(self.get_serializer(run).data)
 
 
-class TrainingRunView(GenericAPIView):
+class TrainingRunView(CheckedView, GenericAPIView):
     """Training runs."""
 
     queryset = TrainingRun.objects.all()

@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from catalog.models import Image
 from classifier.listing import get_probabilities
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
 from classifier.ml.labels import GARMENTS, GROUPS
@@ -70,6 +71,8 @@ class PictureAnswerSerializer(serializers.Serializer[Any]):
 class ReviewSerializer(serializers.ModelSerializer[Review]):
     """A person's label for an image."""
 
+    # A number and nothing that could be made one: 1.5 is no image.
+    image = serializers.PrimaryKeyRelatedField(queryset=Image.objects.all(), pk_field=serializers.IntegerField())
     reviewer = serializers.CharField(source="reviewer.username", read_only=True)
 
     class Meta:

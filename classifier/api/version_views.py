@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api.pagination import KeysetPagination
-from catalog.api.query import PageQuery, check_parameters
+from catalog.api.query import CheckedView, PageQuery
 from classifier.api.permissions import ChangePermissions, ModelPermissions, WriteThrottle
 from classifier.api.responses import PROBLEMS, problems
 from classifier.api.serializers import ModelVersionSerializer
@@ -37,21 +37,21 @@ IF_MATCH = OpenApiParameter(
 
 
 @extend_schema(parameters=[PageQuery, ETAG], responses={200: ModelVersionSerializer(many=True), **PROBLEMS})
-class ModelVersionListView(ListAPIView):
+class ModelVersionListView(CheckedView, ListAPIView):
     """Model versions with their metrics, newest first. The ETag says which one is active since when."""
 
     queryset = ModelVersion.objects.select_related("training_run")
     permission_classes = [ModelPermissions]
+    query_class = PageQuery
     serializer_class = ModelVersionSerializer
     pagination_class = KeysetPagination
     filter_backends: list[Any] = []
     ordering = NEWEST_FIRST
 
-    def get_queryset(self) -> QuerySet[ModelVersion]:
+    def filter_queryset(self, queryset: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
         """Return the versions."""
-        query = check_parameters(PageQuery, self.request.query_params)
-        self.page_size, self.cursor = query.get_page_size(), query.get_cursor()
-        return super().get_queryset()
+        self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
+        return queryset
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer with a page and the ETag, which is read first: what it stands for is never newer than the page."""
@@ -60,7 +60,7 @@ class ModelVersionListView(ListAPIView):
         return with_tag(response, tag=tag)
 
 
-class ModelVersionDetailView(GenericAPIView):
+class ModelVersionDetailView(CheckedView, GenericAPIView):
     """One model version."""
 
     queryset = ModelVersion.objects.select_related("training_run")
@@ -75,7 +75,7 @@ class ModelVersionDetailView(GenericAPIView):
         return with_tag(Response(self.get_serializer(version).data), tag=tag)
 
 
-class ModelVersionActivationView(GenericAPIView):
+class ModelVersionActivationView(CheckedView, GenericAPIView):
     """The choice of the active version."""
 
     queryset = ModelVersion.objects.select_related("training_run")

@@ -8,12 +8,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import GenericAPIView, ListAPIView
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api.pagination import KeysetPagination
-from catalog.api.query import PageQuery, check_parameters
+from catalog.api.query import CheckedView, PageQuery
 from catalog.models import Image
 from catalog.picture_formats import MAX_FILE_BYTES
 from classifier.api.permissions import ModelPermissions, QueryPermissions, WriteThrottle
@@ -31,6 +30,7 @@ from classifier.picture_answers import classify_picture
 from classifier.runtime import get_classifier
 from classifier.selectors import NEWEST_FIRST, NoActiveModelVersionError, get_active_model_version
 from classifier.services import ReviewError, record_review
+from config.parsing import FormParser
 from config.problems import ConflictError, PayloadTooLargeError, ServiceUnavailableError
 
 # What a form adds to the picture in it: boundaries and the headers of the part.
@@ -41,32 +41,32 @@ FORM_BYTES = 16_384
     parameters=[PageQuery, OpenApiParameter("image_id", int, OpenApiParameter.PATH)],
     responses={200: ClassificationSerializer(many=True), **PROBLEMS},
 )
-class ImageClassificationListView(ListAPIView):
+class ImageClassificationListView(CheckedView, ListAPIView):
     """What each model version said of an image, newest first."""
 
     queryset = Classification.objects.none()
     permission_classes = [ModelPermissions]
+    query_class = PageQuery
     serializer_class = ClassificationSerializer
     pagination_class = KeysetPagination
     filter_backends: list[Any] = []
     ordering = NEWEST_FIRST
 
-    def get_queryset(self) -> QuerySet[Classification]:
+    def filter_queryset(self, queryset: QuerySet[Classification]) -> QuerySet[Classification]:
         """Return the image's classifications; not found without such an image."""
-        query = check_parameters(PageQuery, self.request.query_params)
-        self.page_size, self.cursor = query.get_page_size(), query.get_cursor()
+        self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
         image = get_object_or_404(Image, pk=self.kwargs["image_id"])
         return list_image_classifications(image.pk)
 
 
-class ClassifyView(GenericAPIView):
+class ClassifyView(CheckedView, GenericAPIView):
     """Say which group and garment a picture shows. Nothing is kept of it."""
 
     queryset = Classification.objects.none()
     permission_classes = [QueryPermissions]
     throttle_classes = [WriteThrottle]
     throttle_scope = "classify"
-    parser_classes = [MultiPartParser]
+    parser_classes = [FormParser]
     serializer_class = PictureSerializer
 
     @extend_schema(
@@ -99,7 +99,7 @@ class ClassifyView(GenericAPIView):
         return Response(PictureAnswerSerializer([answer.to_json()], many=True).data)
 
 
-class ReviewListView(GenericAPIView):
+class ReviewListView(CheckedView, GenericAPIView):
     """People's labels."""
 
     queryset = Review.objects.none()
