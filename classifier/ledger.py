@@ -84,7 +84,8 @@ def claim_tasks(task_ids: Sequence[int], *, token: uuid.UUID | None = None) -> C
         attempts=F("attempts") + 1,
     )
     held = LabelTask.objects.filter(lease_token=token).select_related("image__stored_picture", "model_version", "run")
-    return ClaimedBatch(token=token, tasks=list(held.order_by("pk")))
+    # The version's metrics are kilobytes of JSON, which would be read once for each picture and are not needed.
+    return ClaimedBatch(token=token, tasks=list(held.defer("model_version__metrics").order_by("pk")))
 
 
 def finish_tasks(batch: ClaimedBatch, outcomes: Sequence[Outcome]) -> int:
