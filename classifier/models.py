@@ -169,6 +169,11 @@ class LabelTask(models.Model):
                 condition=Q(state__in=["retry", "failed", "ignored"]),
                 name="labeltask_errors",
             ),
+            models.Index(
+                fields=["error_code", "last_failed_at", "id"],
+                condition=Q(state__in=["retry", "failed", "ignored"]),
+                name="labeltask_errors_code",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -198,7 +203,11 @@ class Classification(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["run", "image"], name="classification_run_image_unique"),
         ]
-        indexes = [models.Index(fields=["image", "-run"], name="classification_image_latest")]
+        indexes = [
+            models.Index(fields=["image", "-run"], name="classification_image_latest"),
+            # How many a run was not sure of.
+            models.Index(fields=["run"], condition=Q(abstained=True), name="classification_unsure"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.group} for image {self.image_id} by model version {self.model_version_id}"
