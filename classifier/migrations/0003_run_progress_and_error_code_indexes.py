@@ -6,7 +6,6 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0002_text_search'),
         ('classifier', '0002_exclusive_trainings_and_canaries'),
     ]
 
