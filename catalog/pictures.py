@@ -36,6 +36,7 @@ __all__ = [
     "store_picture",
     "thumbnail_name",
     "to_rgb",
+    "write_once",
 ]
 
 # Pixels on the longer side; a smaller picture keeps its size.
@@ -83,8 +84,8 @@ def build_stored_picture(
     sha256 = hashlib.sha256(data).hexdigest()
     name = storage_name or f"pictures/{sha256[:2]}/{sha256}.{EXTENSIONS[decoded.picture_format]}"
     if not storage_name:
-        _write_once(name, data)
-    _write_once(thumbnail_name(sha256), _encode_thumbnail(decoded.pixels))
+        write_once(name, data)
+    write_once(thumbnail_name(sha256), _encode_thumbnail(decoded.pixels))
     return StoredPicture(
         image=image,
         sha256=sha256,
@@ -175,8 +176,11 @@ def _encode_thumbnail(pixels: np.ndarray) -> bytes:
     return encoded.getvalue()
 
 
-def _write_once(name: str, content: bytes) -> None:
-    """Put the content under exactly this name, whole or not at all, whoever else does the same at the same time."""
+def write_once(name: str, content: bytes) -> None:
+    """Put the content under exactly this name of the media storage, whole or not at all.
+
+    Whoever else does the same at the same time writes the same: a file that has this size already is left alone.
+    """
     if not isinstance(default_storage, FileSystemStorage):
         # An object store: a file appears whole there, and a second writer is given another name.
         if not default_storage.exists(name):

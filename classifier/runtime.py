@@ -4,12 +4,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from classifier.ml.inference import Classifier
-from classifier.ml.types import ImageClassifier
 from classifier.models import ModelVersion
 from classifier.registry import artefact_key, get_artefact_folder
 
 
-def get_classifier(version: ModelVersion) -> ImageClassifier:
+def get_classifier(version: ModelVersion) -> Classifier:
     """Return the version's classifier, verified against the row's hash when it is first needed in this process.
 
     Loading happens after the worker has forked, never at import. Raises `ArtefactError` when the files on this machine
@@ -20,5 +19,5 @@ def get_classifier(version: ModelVersion) -> ImageClassifier:
 
 # Two: a run that is still on the version before, and the active one.
 @lru_cache(maxsize=2)
-def _load(folder: str, manifest_sha256: str) -> ImageClassifier:
+def _load(folder: str, manifest_sha256: str) -> Classifier:
     return Classifier.load(Path(folder), manifest_sha256=manifest_sha256, key=artefact_key())

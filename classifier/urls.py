@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from classifier import experiment_views, health_views, run_views, views
+from classifier import experiment_views, health_views, picture_views, run_views, views
 
 urlpatterns = [
     path("data/", views.data_understanding, name="data-understanding"),
@@ -14,6 +14,12 @@ urlpatterns = [
         r"^experiments/(?P<recipe>[a-z0-9-]+)/(?P<version>[0-9a-f]{16})/(?P<name>[a-z0-9-]+\.(?:svg|png))$",
         experiment_views.experiment_file,
         name="experiment-file",
+    ),
+    path("images/<int:image_id>/explanation/", picture_views.image_explanation, name="image-explanation"),
+    path(
+        "products/<int:product_id>/images/<int:image_id>/review/",
+        picture_views.product_image_review,
+        name="product-image-review",
     ),
     path("training-runs/", run_views.training_run_list, name="training-run-list"),
     path("training-runs/<int:pk>/", run_views.training_run_detail, name="training-run-detail"),

@@ -31,10 +31,13 @@ class Row:
 
 # The name of every address but the admin's -> its methods; any other method is refused.
 TABLE: dict[str, dict[str, Row]] = {
+    "start": {"GET": Row(PUBLIC, 200)},
     "product-list": {"GET": Row(PUBLIC, 200)},
     "product-detail": {"GET": Row(PUBLIC, 200)},
     "product-export": {"GET": Row("view_productlabel", 200)},
     "thumbnail": {"GET": Row(PUBLIC, 404)},
+    "image-explanation": {"GET": Row(PUBLIC, 404)},
+    "product-image-review": {"POST": Row("add_review", 400)},
     "data-understanding": {"GET": Row(PUBLIC, 200)},
     "data-file": {"GET": Row(PUBLIC, 404)},
     "experiments": {"GET": Row(PUBLIC, 200)},
@@ -102,6 +105,8 @@ def create_arguments() -> dict[str, list[Any]]:
     by_beginning = {
         "product-detail": [product.pk],
         "product-export": ["csv"],
+        "product-image-review": [product.pk, image.pk],
+        "image-explanation": [image.pk],
         "thumbnail": ["0" * 64, "jpg"],
         "data-file": ["0" * 16, "nothing.svg"],
         "experiment-file": ["nothing", "0" * 16, "nothing.svg"],

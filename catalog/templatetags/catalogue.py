@@ -20,6 +20,30 @@ def bar_width(probability: float) -> str:
 
 
 @register.filter
+def bar_top(share: float) -> str:
+    """Return where a standing bar of this share begins in an SVG that is 100 units high."""
+    return f"{100 * (1 - share):.2f}"
+
+
+@register.filter
+def decimal(value: float, digits: int = 2) -> str:
+    """Return a number for an SVG's attribute or a text, with a dot whatever the language of the page."""
+    return f"{value:.{digits}f}"
+
+
+@register.filter
+def magnitude(value: float) -> float:
+    """Return a number without its sign."""
+    return abs(value)
+
+
+@register.filter
+def thousands(number: int) -> str:
+    """Return a whole number with its thousands set apart: 1234567 becomes "1,234,567"."""
+    return f"{number:,}"
+
+
+@register.filter
 def thumbnail_path(sha256: str) -> str:
     """Return the path of our copy of the picture with this content hash."""
     return get_thumbnail_path(sha256)
