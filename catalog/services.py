@@ -7,7 +7,7 @@ from typing import Final
 
 from django.db import connection, transaction
 
-from catalog.changes import find_changes, write_changes
+from catalog.changes import ProductChange, find_changes, write_changes
 from catalog.importing import RowError
 from catalog.records import ProductRecord
 from catalog.repeats import REFUSED, SeenProducts, content_digest, content_key
@@ -54,12 +54,14 @@ def import_catalog(
     *,
     dry_run: bool = False,
     progress: Callable[[ImportReport], None] | None = None,
+    observe: Callable[[list[ProductChange]], None] | None = None,
 ) -> ImportReport:
     """Bring the catalogue to what `rows` say and return what was done; a refused row is reported, the rest imported.
 
     Each batch is one transaction, so an import that dies leaves whole batches, and running it again ends in the same
     state. Importing the same rows twice changes nothing. With `dry_run` nothing is written and the counts are those
-    that the import would have had. `progress` gets the report after every batch.
+    that the import would have had. `progress` gets the report after every batch, `observe` the
+    changes that a batch needs before they are written.
 
     Both hold as long as no row names by id what the database drew for a row of the same file without one; in a file
     that mixes the two, ids belong above those that are drawn.
@@ -68,7 +70,7 @@ def import_catalog(
     with SeenProducts() as seen:
         for batch in _split_batches(rows, report=report):
             with nullcontext() if dry_run else transaction.atomic():
-                _import_batch(batch, seen=seen, report=report)
+                _import_batch(batch, seen=seen, report=report, observe=observe)
             if progress:
                 progress(report)
     report.errors.sort(key=lambda error: error.line)
@@ -92,13 +94,21 @@ def _split_batches(rows: Iterable[ProductRecord | RowError], *, report: ImportRe
         yield batch
 
 
-def _import_batch(batch: list[ProductRecord], *, seen: SeenProducts, report: ImportReport) -> None:
+def _import_batch(
+    batch: list[ProductRecord],
+    *,
+    seen: SeenProducts,
+    report: ImportReport,
+    observe: Callable[[list[ProductChange]], None] | None,
+) -> None:
     if not report.dry_run:
         _take_turns()
     stored = find_stored_products({record.id for record in batch if record.id is not None})
     records = _leave_out_repeats(batch, stored=stored, seen=seen, report=report)
     changes = find_changes(records, stored=stored, seen=seen)
     needed = [change for change in changes if change.is_needed]
+    if observe:
+        observe(needed)
     if not report.dry_run:
         write_changes(needed)
     # An automatic id counts as named by the file as well, so that no later row with that id takes the product over.

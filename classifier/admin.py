@@ -10,12 +10,21 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from catalog.admin import LargeTableAdmin, get_member, render_thumbnail
+from catalog.admin_actions import Question, ask
+from catalog.admin_lists import (
+    MAXIMUM_CHOSEN,
+    LargeTableAdmin,
+    OwnConfidenceFilter,
+    OwnGarmentFilter,
+    OwnModelVersionFilter,
+    get_member,
+    render_thumbnail,
+)
 from classifier import error_admin, version_admin  # noqa: F401  (the imports register them)
 from classifier.ledger import cancel_labelling_run
 from classifier.listing import get_probabilities
@@ -83,12 +92,27 @@ class LabellingRunAdmin(ReadOnlyAdmin):
         return request.user.has_perm("classifier.change_labellingrun")
 
     @admin.action(description="Cancel selected runs", permissions=["cancel"])
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[LabellingRun]) -> None:
-        """Cancel those of the selected runs that have not ended."""
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[LabellingRun]) -> HttpResponse | None:
+        """Ask, then cancel those of the selected runs that have not ended."""
+        if self.is_more_than(request, queryset, maximum=MAXIMUM_CHOSEN, verb="cancel"):
+            return None
+        running = [run for run in queryset if run.state == LabellingRun.State.RUNNING]
+        question = Question(
+            title="Cancel these runs?",
+            text="What a run has labelled stays; the pictures that it still holds are free for other runs.",
+            button="Cancel the runs",
+            counts=[
+                ("Runs that have not ended", f"{len(running):,}"),
+                ("Pictures they hold", f"{LabelTask.objects.open().filter(run__in=running).count():,}"),
+            ],
+        )
+        if page := ask(self, request, queryset, question=question):
+            return page
         cancelled = [run for run in queryset if cancel_labelling_run(run)]
         for run in cancelled:
             self.log_change(request, run, "Cancelled.")
         self.message_user(request, f"{len(cancelled)} runs are cancelled.", messages.SUCCESS)
+        return None
 
 
 @admin.register(Classification)
@@ -189,7 +213,7 @@ class ProductLabelAdmin(ReadOnlyAdmin):
     """The current label of each product."""
 
     list_display = ("product", "group", "garment", "confidence", "status", "source", "model_version", "labelled_at")
-    list_filter = ("group", "status", "source")
+    list_filter = ("group", OwnGarmentFilter, "status", OwnConfidenceFilter, OwnModelVersionFilter, "source")
     list_select_related = ("product", "model_version")
     search_fields = ("product__title",)
     search_help_text = "The id of a product, or words of its title."

@@ -9,13 +9,14 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.views.main import ChangeList
 from django.db import transaction
-from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from catalog.admin import BIDI_CONTROLS, get_member
+from catalog.admin_actions import MAXIMUM_SELECTED, Question, ask
+from catalog.admin_lists import BIDI_CONTROLS, get_member
 from catalog.models import ProductImages
 from classifier.error_queue import MAXIMUM_ERRORS, ignore_errors, retry_errors
 from classifier.models import LabelTask
@@ -113,16 +114,41 @@ class LabelTaskAdmin(ReadOnlyAdmin):
         return request.user.has_perm("classifier.change_labeltask")
 
     @admin.action(description="Try selected pictures again", permissions=["decide"])
-    def retry_selected(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> None:
-        """Let the selected pictures be tried again, now."""
+    def retry_selected(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> HttpResponse | None:
+        """Ask, then let the selected pictures be tried again, now."""
+        text = "Each picture is tried at once, as often as a new one, by the run and with the version it failed in."
+        if self._is_refused(request, queryset, verb="try again"):
+            return None
+        if page := self._ask(request, queryset, title="Try these pictures again?", text=text, button="Try again"):
+            return page
         changed = self._change(request, queryset, change=retry_errors, note="Tried again.")
         self.message_user(request, f"{changed} pictures are tried again.", messages.SUCCESS)
+        return None
 
     @admin.action(description="Ignore selected pictures", permissions=["decide"])
-    def ignore_selected(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> None:
-        """Leave the selected pictures alone until somebody tries them again."""
+    def ignore_selected(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> HttpResponse | None:
+        """Ask, then leave the selected pictures alone until somebody tries them again."""
+        text = "No run takes these pictures again, until somebody tries them again here."
+        if self._is_refused(request, queryset, verb="ignore"):
+            return None
+        if page := self._ask(request, queryset, title="Ignore these pictures?", text=text, button="Ignore"):
+            return page
         changed = self._change(request, queryset, change=ignore_errors, note="Ignored.")
         self.message_user(request, f"{changed} pictures are ignored.", messages.SUCCESS)
+        return None
+
+    def _is_refused(self, request: HttpRequest, queryset: QuerySet[LabelTask], *, verb: str) -> bool:
+        return self.is_more_than(request, queryset, maximum=MAXIMUM_SELECTED, verb=verb)
+
+    def _ask(
+        self, request: HttpRequest, queryset: QuerySet[LabelTask], *, title: str, text: str, button: str
+    ) -> HttpResponse | None:
+        """Return the page that asks, with the number of pictures by error code, or None after a yes."""
+        selected = LabelTask.objects.errors().filter(pk__in=queryset.order_by().values("pk"))
+        by_code = selected.values_list("error_code").annotate(number=Count("pk")).order_by("-number", "error_code")
+        counts = [(code or "no code", f"{number:,}") for code, number in by_code]
+        question = Question(title=title, text=text, button=button, counts=counts)
+        return ask(self, request, queryset, question=question)
 
     def _change(
         self,

@@ -11,6 +11,7 @@ from catalog.paging import KeysetOrdering
 from catalog.selectors import find_stored_products
 from classifier.listing import PRODUCT_ORDERINGS, Status
 from classifier.models import ProductLabel
+from config.statements import allow_long_statements
 
 #: Products in a batch; at 1,000 the five queries take 40 ms, most of it in making rows into objects.
 BATCH_SIZE: Final = 1_000
@@ -65,7 +66,9 @@ def _list_ids(products: QuerySet[Product], *, ordering: KeysetOrdering) -> Itera
     beyond: Sequence[Any] | None = None
     while True:
         page = rows if beyond is None else rows.filter(ordering.beyond(list(beyond), reverse=False))
-        batch = list(page[:BATCH_SIZE])
+        # Filters that few products meet may read the whole table for a batch.
+        with allow_long_statements():
+            batch = list(page[:BATCH_SIZE])
         if batch:
             yield [row[-1] for row in batch]
         if len(batch) < BATCH_SIZE:

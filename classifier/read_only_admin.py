@@ -3,7 +3,7 @@
 from django.db.models import Model
 from django.http import HttpRequest
 
-from catalog.admin import LargeTableAdmin
+from catalog.admin_lists import LargeTableAdmin
 
 
 class ReadOnlyAdmin(LargeTableAdmin):

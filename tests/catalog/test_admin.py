@@ -1,5 +1,8 @@
 """The admin of products and images: what it shows, what it costs, who may act."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
@@ -7,6 +10,7 @@ from django.test import Client
 
 from catalog.models import Image, Product
 from classifier.models import LabellingRun, LabelTask, ProductLabel, Review
+from tests.catalog.importing import Importer, counts
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_product
 from tests.labels import create_labelled_product, label_everything
@@ -27,9 +31,21 @@ def sign_in(client: Client, *permissions: str) -> User:
     return user
 
 
-def act(client: Client, action: str, *rows: Product | Image, address: str = PRODUCTS) -> list[str]:
-    """Choose an action for the rows of a list; the messages that follow."""
-    data = {"action": action, "_selected_action": [row.pk for row in rows]}
+def ask(client: Client, action: str, *rows: Product | Image, address: str = PRODUCTS, **fields: Any) -> Any:
+    """Choose an action for the rows of a list; the page that asks."""
+    response = client.post(address, {"action": action, "_selected_action": [row.pk for row in rows], **fields})
+    assert response.status_code == 200
+    return response
+
+
+def list_counts(response: Any) -> dict[str, str]:
+    """What the page that asks counts."""
+    return dict(response.context["question"].counts)
+
+
+def act(client: Client, action: str, *rows: Product | Image, address: str = PRODUCTS, **fields: Any) -> list[str]:
+    """Choose an action for the rows of a list and say yes; the messages that follow."""
+    data = {"action": action, "_selected_action": [row.pk for row in rows], "confirmed": "yes", **fields}
     response = client.post(address, data, follow=True)
     assert response.status_code == 200
     return [str(message) for message in response.context["messages"]]
@@ -62,15 +78,23 @@ def test_the_list_can_be_filtered_and_searched(admin_client: Client) -> None:
     assert list_ids(admin_client, q="red boot") == [boot.pk]
     assert list_ids(admin_client, q=str(bag.pk)) == [bag.pk]
     assert list_ids(admin_client, q="9" * 30) == []
+    assert list_ids(admin_client, garment="Ankle boot") == [boot.pk]
+    assert list_ids(admin_client, confidence="0.9") == [boot.pk, bag.pk]
+    assert list_ids(admin_client, confidence="0.7") == []
+    assert list_ids(admin_client, confidence="nonsense", model_version="x") == [bare.pk, boot.pk, bag.pk]
+    version = create_model_version()
+    bag.label.model_version = version
+    bag.label.save()
+    assert list_ids(admin_client, model_version=version.pk) == [bag.pk]
 
 
 @pytest.mark.parametrize("products", [1, 50])
-def test_the_list_costs_four_queries_and_counts_no_table(
+def test_the_list_costs_five_queries_and_counts_no_table(
     admin_client: Client, products: int, django_assert_num_queries
 ) -> None:
     for _ in range(products):
         create_labelled_product()
-    with django_assert_num_queries(4) as captured:
+    with django_assert_num_queries(5) as captured:
         admin_client.get(PRODUCTS)
     counts = [query["sql"] for query in captured if "COUNT(" in query["sql"]]
     assert len(counts) == 1
@@ -105,6 +129,84 @@ def test_labelling_the_selection_starts_a_run_over_all_its_images(client: Client
     assert LogEntry.objects.get().user == user
 
 
+@pytest.mark.parametrize("action, relabel, taken", [("label_selected", False, 1), ("relabel_selected", True, 2)])
+def test_labelling_again_takes_what_is_labelled_as_well(
+    admin_client: Client, action: str, relabel: bool, taken: int
+) -> None:
+    create_model_version()
+    labelled = create_product(images=[create_painted_image()])
+    label_everything()
+    fresh = create_product(images=[create_painted_image()])
+    page = ask(admin_client, action, labelled, fresh)
+    assert list_counts(page) == {"Selected products": "2", "Their images": "2"}
+    assert LabellingRun.objects.count() == 1
+    act(admin_client, action, labelled, fresh)
+    run = LabellingRun.objects.first()
+    assert (run.relabel, run.total) == (relabel, taken)
+    assert LogEntry.objects.count() == 1
+
+
+def test_a_run_takes_more_rows_than_a_person_looks_at_but_not_any_number(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.admin_actions.MAXIMUM_CHOSEN", 1)
+    create_model_version()
+    first, second = (create_product(images=[create_painted_image()]) for _ in range(2))
+    page = ask(admin_client, "label_selected", first, select_across="1")
+    assert list_counts(page)["Selected products"] == "2"
+    assert 'name="select_across" value="1"' in page.text
+    (message,) = act(admin_client, "label_selected", first, select_across="1")
+    assert message.endswith("started over 2 images.")
+    monkeypatch.setattr("catalog.admin_actions.MAXIMUM_SELECTED", 1)
+    (message,) = act(admin_client, "relabel_selected", first, second)
+    assert message == "Expected at most 1 products to label at a time; more were selected."
+    assert LabellingRun.objects.count() == 1
+
+
+def test_what_is_asked_about_row_by_row_is_what_is_done(admin_client: Client) -> None:
+    chosen = create_product(images=["demo/1.png"])
+    page = ask(admin_client, "mark_as_bags", chosen, select_across="1")
+    assert list_counts(page) == {
+        "Selected products": "1",
+        "Images that get the label": "1",
+        "Selected products without an image": "0",
+    }
+    assert "select_across" not in page.text
+    assert page.context["ids"] == [chosen.pk]
+    assert not Review.objects.exists()
+    assert not LogEntry.objects.exists()
+
+
+def test_too_many_rows_are_not_deleted_and_a_few_after_a_question(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products = [create_product() for _ in range(2)]
+    monkeypatch.setattr("catalog.admin_lists.MAXIMUM_CHOSEN", 1)
+    (message,) = act(admin_client, "delete_selected", *products, post="yes")
+    assert message == "Expected at most 1 products to delete at a time; more were selected."
+    assert Product.objects.count() == 2
+    act(admin_client, "delete_selected", products[0], post="yes")
+    assert list(Product.objects.all()) == [products[1]]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_the_selection_can_be_exported(client: Client, tmp_path: Path, suffix: str) -> None:
+    sign_in(client, "catalog.view_product", "classifier.view_productlabel")
+    chosen = create_labelled_product("Chosen", group="Bags", garment="Bag")
+    create_labelled_product("Other", group="Bags", garment="Bag")
+    data = {"action": f"export_{suffix}", "_selected_action": [chosen.pk]}
+    content = b"".join(client.post(PRODUCTS, data).streaming_content)
+    assert b"Chosen" in content
+    assert b"Other" not in content
+    assert counts(Importer(tmp_path).run(content, name=f"again.{suffix}")) == (0, 0, 1, 0)
+
+
+def test_a_selection_too_large_to_export_is_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.admin_actions.MAXIMUM_SELECTED", 1)
+    (message,) = act(admin_client, "export_csv", create_product(), create_product())
+    assert message == "Expected at most 1 products to export at a time; more were selected."
+
+
 def test_labelling_without_an_active_version_names_the_command(admin_client: Client) -> None:
     product = create_product(images=[create_painted_image()])
     (message,) = act(admin_client, "label_selected", product)
@@ -125,7 +227,7 @@ def test_marking_records_a_review_of_each_first_image(client: Client) -> None:
 
 
 def test_marking_too_many_marks_none(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("catalog.admin.MAXIMUM_MARKED", 1)
+    monkeypatch.setattr("catalog.admin_actions.MAXIMUM_CHOSEN", 1)
     products = [create_product(images=[f"demo/{number}.png"]) for number in range(2)]
     (message,) = act(admin_client, "mark_as_bags", *products)
     assert message == "Expected at most 1 products to mark at a time; more were selected."
@@ -153,13 +255,15 @@ def test_marking_too_many_images_or_without_permission_marks_none(
     sign_in(client, "catalog.view_image")
     act(client, "mark_as_bags", images[0], address=IMAGES)
     User.objects.get().user_permissions.add(Permission.objects.get(codename="add_review"))
-    monkeypatch.setattr("catalog.admin.MAXIMUM_MARKED", 1)
+    monkeypatch.setattr("catalog.admin_actions.MAXIMUM_CHOSEN", 1)
     (message,) = act(client, "mark_as_bags", *images, address=IMAGES)
     assert message == "Expected at most 1 images to mark at a time; more were selected."
     assert not Review.objects.exists()
 
 
-@pytest.mark.parametrize("action", ["label_selected", "mark_as_bags", "delete_selected"])
+@pytest.mark.parametrize(
+    "action", ["label_selected", "relabel_selected", "mark_as_bags", "delete_selected", "export_csv", "export_jsonl"]
+)
 def test_an_action_needs_its_permission(client: Client, action: str) -> None:
     sign_in(client, "catalog.view_product")
     create_model_version()

@@ -144,11 +144,15 @@ def test_a_run_is_cancelled_by_who_may(client: Client) -> None:
     run = LabellingRun.objects.create(model_version=create_model_version())
     task = LabelTask.objects.create(image=create_image(), model_version=run.model_version, run=run)
     user = sign_in(client, "view_labellingrun")
-    chosen = {"action": "cancel_selected", "_selected_action": [run.pk]}
+    chosen = {"action": "cancel_selected", "_selected_action": [run.pk], "confirmed": "yes"}
     client.post(address_of(LabellingRun), chosen)
     task.refresh_from_db()
     assert task.state == "new"
     user.user_permissions.add(Permission.objects.get(codename="change_labellingrun"))
+    question = client.post(address_of(LabellingRun), chosen | {"confirmed": []}).context["question"]
+    assert question.counts == [("Runs that have not ended", "1"), ("Pictures they hold", "1")]
+    task.refresh_from_db()
+    assert task.state == "new"
     client.post(address_of(LabellingRun), chosen)
     task.refresh_from_db()
     run.refresh_from_db()

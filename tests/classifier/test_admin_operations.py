@@ -111,14 +111,17 @@ def test_failed_pictures_are_tried_again_or_ignored_by_who_may(client: Client, m
     sign_in(client, "view_labeltask", staff=True)
     for action in ("retry_selected", "ignore_selected"):
         assert f'value="{action}"' not in client.get(TASKS).text
-        act(client, TASKS, action, *tasks)
+        act(client, TASKS, action, *tasks, confirmed="yes")
     assert set(LabelTask.objects.exclude(pk=done.pk).values_list("state", "attempts")) == {("failed", 2)}
     user = sign_in(client, "view_labeltask", "change_labeltask", staff=True)
-    page = act(client, f"{TASKS}?tasks=all", "ignore_selected", *tasks, done)
+    question = act(client, f"{TASKS}?tasks=all", "ignore_selected", *tasks, done).context["question"]
+    assert question.counts == [("timeout", "3")]
+    assert not LabelTask.objects.filter(state="ignored").exists()
+    page = act(client, f"{TASKS}?tasks=all", "ignore_selected", *tasks, done, confirmed="yes")
     assert list_messages(page) == ["3 pictures are ignored."]
     assert set(LabelTask.objects.values_list("state", flat=True)) == {"ignored", "done"}
     assert LogEntry.objects.filter(user=user).count() == 4
-    page = act(client, TASKS, "retry_selected", *tasks[:2])
+    page = act(client, TASKS, "retry_selected", *tasks[:2], confirmed="yes")
     assert list_messages(page) == ["2 pictures are tried again."]
     states = dict(LabelTask.objects.values_list("pk", "state"))
     assert [states[task.pk] for task in [*tasks, done]] == ["retry", "retry", "ignored", "done"]
