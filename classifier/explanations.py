@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 _FORM = 1
 #: Pixels of the canonical form along each side of a cell of the map.
 _CELL_PIXELS = 2
-#: A cell fainter than this share of the strongest is left out.
-_FAINT = 0.04
+#: A cell fainter than so many hundredths of the strongest is left out.
+_FAINT = 4
 
 
 class NotExplainableError(Exception):
@@ -61,7 +61,8 @@ class Explanation:
 
     The network saw the square at `left`, `top` with this `side` (0: nothing stood out, and there is no map), as
     `canonical_png`: a grey picture of `canonical_size` pixels a side, in base64. `largest` is the largest change of the
-    group's probability that any cover makes, `strongest` what a cell of strength 1 stands for.
+    group's probability that any cover makes. `strengths` are the rows of the map, cell by cell, in hundredths of
+    `strongest`.
     """
 
     group: str
@@ -74,10 +75,20 @@ class Explanation:
     cell_side: float
     strongest: float
     largest: float
-    cells: list[Cell]
+    strengths: list[list[int]]
     parts: list[Part]
     canonical_size: int
     canonical_png: str
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The squares of the map that are not too faint to be seen."""
+        return [
+            Cell(left=self.left + column * self.cell_side, top=self.top + row * self.cell_side, strength=strength / 100)
+            for row, strengths in enumerate(self.strengths)
+            for column, strength in enumerate(strengths)
+            if abs(strength) >= _FAINT
+        ]
 
     @property
     def has_counterparts(self) -> bool:
@@ -136,7 +147,6 @@ def _build_explanation(found: OcclusionMap, *, view: CanonicalView, width: int, 
     blocks = found.decreases[: count * _CELL_PIXELS, : count * _CELL_PIXELS]
     means = blocks.reshape(count, _CELL_PIXELS, count, _CELL_PIXELS).mean(axis=(1, 3))
     strongest = max(float(np.abs(means).max()), NOTABLE_CHANGE)
-    cell_side = view.side * _CELL_PIXELS / size
     strengths = means / strongest if view.side else np.zeros_like(means)
     encoded = BytesIO()
     PillowImage.fromarray(view.pixels).save(encoded, "PNG")
@@ -148,17 +158,10 @@ def _build_explanation(found: OcclusionMap, *, view: CanonicalView, width: int, 
         left=round(view.left, 2),
         top=round(view.top, 2),
         side=round(view.side, 2),
-        cell_side=round(cell_side, 2),
+        cell_side=round(view.side * _CELL_PIXELS / size, 2),
         strongest=round(strongest, 6),
         largest=round(found.largest, 6),
-        cells=[
-            Cell(
-                left=round(view.left + column * cell_side, 1),
-                top=round(view.top + row * cell_side, 1),
-                strength=round(float(strengths[row, column]), 2),
-            )
-            for row, column in np.argwhere(np.abs(strengths) >= _FAINT).tolist()
-        ],
+        strengths=np.rint(100 * strengths).astype(int).tolist(),
         parts=[
             Part(part.place, round(part.decrease, 6), round(part.probability, 6), part.likeliest)
             for part in found.parts
@@ -169,5 +172,4 @@ def _build_explanation(found: OcclusionMap, *, view: CanonicalView, width: int, 
 
 
 def _from_json(value: dict[str, Any]) -> Explanation:
-    cells, parts = (value.pop(name) for name in ("cells", "parts"))
-    return Explanation(**value, cells=[Cell(**cell) for cell in cells], parts=[Part(**part) for part in parts])
+    return Explanation(**value | {"parts": [Part(**part) for part in value["parts"]]})
