@@ -8,13 +8,14 @@ PIP := $(RUN) -m pip install --quiet --no-input --disable-pip-version-check
 # The test command and the linters choose the settings themselves.
 unexport DJANGO_SETTINGS_MODULE
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test lint bench chaos
+.PHONY: help demo test lint bench chaos fuzz
 
 help:
 	@echo "make demo   set up, label the demo catalogue, show the table, serve the site on 127.0.0.1:8000 (PORT=...)"
 	@echo "make test   set up and run the whole test suite (TEST_DATABASE_URL and TEST_REDIS_URL use your servers)"
 	@echo "make lint   formatting, lint, import contracts, Django's checks, types"
 	@echo "make bench  the benchmarks; ten minutes on two cores, best with nothing else at work"
+	@echo "make fuzz   10,000 generated requests to the API, from a seed of their own (CASES=..., SEED=...)"
 	@echo "make chaos  100,000 labels while workers, broker and database are killed; ten minutes on two cores"
 
 demo: $(VENV)/installed
@@ -42,6 +43,12 @@ bench: $(VENV)/installed-dev
 # Shorter: make chaos CHAOS="--labels 20000 --kills 80"
 chaos: $(VENV)/installed-dev
 	$(RUN) -m tests.faults $(CHAOS)
+
+# A failure says its seed; the same seed makes the same requests.
+fuzz: CASES ?= 10000
+fuzz: SEED ?= $(shell date +%s)
+fuzz: $(VENV)/installed-dev
+	$(RUN) -m pytest -q tests/test_generated_requests.py --api-cases $(CASES) --api-seed $(SEED)
 
 $(VENV)/installed: requirements.txt constraints.txt | $(RUN)
 	@echo "Installing the pinned packages into $(VENV) (2.7 GB on disk; two to four minutes, once) ..."

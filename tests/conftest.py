@@ -22,6 +22,13 @@ from tests.servers import Server, ServerError, start_postgresql, start_redis
 SETTINGS_MODULE = "config.settings.test"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the generated requests."""
+    group = parser.getgroup("generated requests to the API")
+    group.addoption("--api-cases", type=int, default=2000, metavar="N", help="how many there are; 2000 by default")
+    group.addoption("--api-seed", type=int, default=1, metavar="N", help="what they are made from; 1 by default")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Start what the run needs and name it in the environment before Django reads its settings."""

@@ -13,7 +13,6 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from catalog.api.query import check_parameters
-from catalog.api.views import BAD_REQUEST
 from catalog.export_views import BUSY, RETRY_AFTER_SECONDS, BusyError, build_export_response
 from catalog.exporting import ExportReport
 from catalog.exports import MEDIA_TYPES, ProductExportQuery, encode_export
@@ -56,8 +55,7 @@ class ProductExportView(APIView):
         ],
         responses={
             **{(200, media_type.partition(";")[0]): OpenApiTypes.BINARY for media_type in MEDIA_TYPES.values()},
-            **BAD_REQUEST,
-            (503, PROBLEM_MEDIA_TYPE): ProblemSerializer,
+            **{(status, PROBLEM_MEDIA_TYPE): ProblemSerializer for status in (401, 403, 404)},
         },
     )
     def get(self, request: Request, suffix: str) -> HttpResponseBase:

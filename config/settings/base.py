@@ -249,6 +249,21 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.api_schema.complete_schema",
+    ],
+    # Names that generated clients may rely on, whatever else comes to have a field of the same name.
+    "ENUM_NAME_OVERRIDES": {
+        "GroupEnum": "classifier.ml.labels.GROUPS",
+        "GarmentEnum": "classifier.ml.labels.GARMENTS",
+        "StatusEnum": "classifier.models.ProductLabel.Status",
+        "SourceEnum": "classifier.models.ProductLabel.Source",
+        "StageEnum": "classifier.models.ModelVersion.Stage",
+        "ErrorStateEnum": "classifier.models.LabelTask.State",
+        "LabellingRunStateEnum": "classifier.models.LabellingRun.State",
+        "TrainingRunStateEnum": "classifier.models.TrainingRun.State",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     # Offline: no badge from the validator on the internet.
