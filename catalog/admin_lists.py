@@ -1,5 +1,6 @@
 """What lists of large tables in the admin share: their cost, their search and filters, and how they show a picture."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
@@ -47,7 +48,7 @@ class LargeTableAdmin(admin.ModelAdmin):
     list_per_page = 50
     sortable_by: ClassVar[tuple[str, ...]] = ("id",)
     ordering: ClassVar[tuple[str, ...]] = ("-id",)
-    actions: ClassVar[tuple[Any, ...]] = ("delete_selected",)
+    actions: Sequence[Any] = ("delete_selected",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -164,9 +165,9 @@ class LabelModelVersionFilter(LabelFilter):
     title = "model version"
     parameter_name = "model_version"
 
-    def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[int, str]]:
+    def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[str, str]]:
         """Return the versions, newest first."""
-        return list(ModelVersion.objects.order_by("-pk").values_list("pk", "name"))
+        return [(str(pk), name) for pk, name in ModelVersion.objects.order_by("-pk").values_list("pk", "name")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the products that the chosen version labelled."""
