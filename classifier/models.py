@@ -265,9 +265,14 @@ class ProductLabel(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["group", "product"], name="productlabel_group"),
-            models.Index(fields=["garment", "product"], name="productlabel_garment"),
-            models.Index(fields=["status", "product"], name="productlabel_status"),
+            # One for each filter and order of a list, so that a page starts inside it; what stands behind the order lets
+            # the other filters be looked at without the row, however few of the rows pass them.
+            models.Index(fields=["group", "product", "status", "confidence"], name="productlabel_group_product"),
+            models.Index(fields=["group", "confidence", "product", "status"], name="productlabel_group_conf"),
+            models.Index(fields=["garment", "product", "status", "confidence"], name="productlabel_garment_product"),
+            models.Index(fields=["garment", "confidence", "product", "status"], name="productlabel_garment_conf"),
+            models.Index(fields=["status", "product", "confidence"], name="productlabel_status_product"),
+            models.Index(fields=["status", "confidence", "product"], name="productlabel_status_conf"),
             models.Index(fields=["confidence", "product"], name="productlabel_confidence"),
         ]
 
