@@ -265,8 +265,8 @@ class ProductLabel(models.Model):
 
     class Meta:
         indexes = [
-            # One for each filter and order of a list, so that a page starts inside it; what stands behind the order lets
-            # the other filters be looked at without the row, however few of the rows pass them.
+            # One for each filter and order of a list, so that a page starts inside it; what stands behind the order
+            # lets the other filters be looked at without the row, however few of the rows pass them.
             models.Index(fields=["group", "product", "status", "confidence"], name="productlabel_group_product"),
             models.Index(fields=["group", "confidence", "product", "status"], name="productlabel_group_conf"),
             models.Index(fields=["garment", "product", "status", "confidence"], name="productlabel_garment_product"),
