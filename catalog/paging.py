@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 from django.core import signing
 from django.core.paginator import Paginator
@@ -58,16 +58,33 @@ class Page:
     previous_cursor: str | None
 
 
-def get_page(queryset: QuerySet[Any], *, ordering: KeysetOrdering, page_size: int, cursor: str = "") -> Page:
+class Search(Protocol):
+    """A condition that is met by looking at the beginning of a list, or through an index, whichever is less work."""
+
+    def find_first(self, queryset: QuerySet[Any], /, *, count: int) -> list[Any]:
+        """Return the first `count` rows of the ordered queryset that meet it."""
+
+
+def get_page(
+    queryset: QuerySet[Any],
+    *,
+    ordering: KeysetOrdering,
+    page_size: int,
+    cursor: str = "",
+    search: Search | None = None,
+) -> Page:
     """Return the page that the cursor points at (the first without one), at the cost of one query.
 
-    A row that is added or removed meanwhile neither repeats nor hides another. Raises `InvalidCursorError`.
+    With a `search` the page has those of the rows that meet it, at the cost that the search says. A row that is added
+    or removed meanwhile neither repeats nor hides another. Raises `InvalidCursorError`.
     """
     backwards, values = _read_cursor(cursor, ordering=ordering) if cursor else (False, None)
     if values is not None:
         queryset = queryset.filter(ordering.beyond(values, reverse=backwards))
+    queryset = queryset.order_by(*ordering.order_by(reverse=backwards))
     # One row more than asked for tells whether there is another page.
-    rows = list(queryset.order_by(*ordering.order_by(reverse=backwards))[: page_size + 1])
+    count = page_size + 1
+    rows = list(queryset[:count]) if search is None else search.find_first(queryset, count=count)
     has_more = len(rows) > page_size
     rows = rows[:page_size]
     if backwards:

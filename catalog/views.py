@@ -14,10 +14,10 @@ from rest_framework.exceptions import ValidationError
 
 from catalog.api.query import ProductListQuery, check_parameters
 from catalog.models import Product
-from catalog.paging import InvalidCursorError, get_page
+from catalog.paging import InvalidCursorError
 from catalog.pictures import thumbnail_name
 from classifier.catalogue_summary import CatalogueSummary, get_catalogue_summary
-from classifier.listing import PRODUCT_ORDERINGS, ProductCriteria, get_label_summary, list_labelled_products
+from classifier.listing import ProductCriteria, find_product_page, get_label_summary, list_labelled_products
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
 from classifier.models import ProductLabel
 from classifier.product_page import get_product_page
@@ -121,11 +121,8 @@ def product_list(request: HttpRequest) -> HttpResponse:
         return render(request, "catalog/product_list.html", context | {"errors": error.detail}, status=400)
     criteria = query.get_criteria(ordering="-id")
     try:
-        page = get_page(
-            list_labelled_products(criteria),
-            ordering=PRODUCT_ORDERINGS[criteria.ordering],
-            page_size=query.get_page_size(default=PRODUCTS_PER_PAGE),
-            cursor=query.get_cursor(),
+        page = find_product_page(
+            criteria, page_size=query.get_page_size(default=PRODUCTS_PER_PAGE), cursor=query.get_cursor()
         )
     except InvalidCursorError as error:
         raise Http404 from error

@@ -12,13 +12,22 @@ from catalog.paging import InvalidCursorError, KeysetOrdering, Page, get_page
 
 
 class KeysetPagination(BasePagination):
-    """Pages of a view that has `ordering`, `page_size` and `cursor` for the request at hand; one query each."""
+    """Pages of a view that has `ordering`, `page_size` and `cursor` for the request at hand; one query each.
+
+    A view may have a `search` as well, which finds the rows of the page.
+    """
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Return the rows of the page; a cursor that is not ours is not found."""
         ordering: KeysetOrdering = view.ordering
         try:
-            self.page: Page = get_page(queryset, ordering=ordering, page_size=view.page_size, cursor=view.cursor)
+            self.page: Page = get_page(
+                queryset,
+                ordering=ordering,
+                page_size=view.page_size,
+                cursor=view.cursor,
+                search=getattr(view, "search", None),
+            )
         except InvalidCursorError as error:
             raise NotFound(str(error)) from error
         self.address = request.build_absolute_uri()

@@ -69,7 +69,10 @@ class ProductListQuery(ProductDetailQuery, PageQuery):
         max_length=200,
         required=False,
         allow_blank=True,
-        help_text=f"Words that the title contains, {MAXIMUM_SEARCH_WORDS} at most; case does not matter.",
+        help_text=(
+            f"Words that the title or a description contains, {MAXIMUM_SEARCH_WORDS} at most, parts of words included; "
+            "case does not matter."
+        ),
     )
     ordering = serializers.ChoiceField(
         list(PRODUCT_ORDERINGS),

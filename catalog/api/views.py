@@ -1,5 +1,6 @@
 """Products over HTTP; anyone may read them."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import QuerySet
@@ -18,6 +19,7 @@ from catalog.api.pagination import KeysetPagination
 from catalog.api.query import CheckedView, ProductDetailQuery, ProductListQuery
 from catalog.api.serializers import ProductDetailSerializer, ProductSerializer
 from catalog.models import Product
+from catalog.search import TextSearch
 from classifier.listing import PRODUCT_ORDERINGS, get_product_detail, list_labelled_products
 from config.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer
 from config.security import API_DOCUMENTATION_POLICY
@@ -46,7 +48,8 @@ class ProductListView(CheckedView, ListAPIView):
         self.ordering = PRODUCT_ORDERINGS[criteria.ordering]
         self.page_size = self.query.get_page_size()
         self.cursor = self.query.get_cursor()
-        return list_labelled_products(criteria)
+        self.search = TextSearch(criteria.search)
+        return list_labelled_products(replace(criteria, search=""))
 
 
 @method_decorator(conditional_page, name="dispatch")

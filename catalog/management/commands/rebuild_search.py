@@ -1,0 +1,47 @@
+"""The command `rebuild_search`."""
+
+import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import connection
+
+from catalog.search_index import build_search_index, remove_unused_words
+
+
+class Command(BaseCommand):
+    """Writes the word index of text search anew."""
+
+    help = """\
+Write the words of every product anew, create the indexes that are missing, and forget words that no product has any
+more. Needed after rows were written with PostgreSQL's triggers off (a restore with --disable-triggers, replication),
+and after the extension pg_trgm was created by hand. People may search and write meanwhile.
+
+  manage.py rebuild_search --json
+
+SQLite has no such index: there is nothing to do. Exit status: 0 done, 1 failed, 2 bad usage."""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        """Return Django's parser, which keeps the lines of the help as they are written."""
+        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add the form of the answer."""
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Build the index and say what was done."""
+        result = {"products": 0, "words_removed": 0}
+        if connection.vendor == "postgresql":
+            result["products"] = build_search_index(connection)
+            result["words_removed"] = remove_unused_words(connection)
+        if options["json"]:
+            self.stdout.write(json.dumps(result))
+        elif connection.vendor != "postgresql":
+            self.stdout.write("This database is searched without an index; there is nothing to rebuild.")
+        else:
+            self.stdout.write(
+                f"Indexed the words of {result['products']:,} products; removed {result['words_removed']:,} words "
+                "that none of them has."
+            )

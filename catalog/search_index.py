@@ -1,0 +1,94 @@
+"""The word index of titles and descriptions: PostgreSQL only, its rows kept by triggers, built and rebuilt from here.
+
+`catalog_searchdocument` has the words of each product, with a GIN index; `catalog_searchword` has every word once or,
+when two transactions brought it at the same time, more often, with a trigram index for parts of words. No model stands
+for them: nothing but the triggers writes there.
+"""
+
+import logging
+from typing import Any, Final
+
+from django.db import DatabaseError
+
+logger = logging.getLogger(__name__)
+
+#: Products whose words are written in one transaction when the index is built.
+BATCH_PRODUCTS: Final = 20_000
+
+_INDEXES: Final = {
+    "catalog_searchdocument_words": "catalog_searchdocument USING gin (words)",
+    "catalog_searchword_trigrams": "catalog_searchword USING gin (word gin_trgm_ops)",
+}
+_UNUSED_WORDS: Final = """
+    DELETE FROM catalog_searchword WHERE ctid IN (
+        SELECT ctid FROM (
+            SELECT ctid, row_number() OVER (PARTITION BY word ORDER BY ctid) AS place FROM catalog_searchword
+        ) AS numbered WHERE place > 1
+    ) OR word NOT IN (SELECT DISTINCT lexeme FROM catalog_searchdocument CROSS JOIN unnest(words))"""
+
+
+def build_search_index(connection: Any) -> int:
+    """Write the words of every product and create what indexes are missing; return the number of products.
+
+    For the tables of a database that existed before, and for repair: rows that something wrote past the triggers are
+    found again. Each batch is a transaction; nobody has to wait but writers of the same products. Call it outside a
+    transaction.
+    """
+    products = 0
+    with connection.cursor() as cursor:
+        after = 0
+        while True:
+            cursor.execute(
+                "SELECT array_agg(id) FROM (SELECT id FROM product WHERE id > %s ORDER BY id LIMIT %s) AS batch",
+                [after, BATCH_PRODUCTS],
+            )
+            (ids,) = cursor.fetchone()
+            if not ids:
+                break
+            cursor.execute("SELECT catalog_refresh_search(%s)", [ids])
+            products += len(ids)
+            after = ids[-1]
+        cursor.execute(
+            "DELETE FROM catalog_searchdocument WHERE NOT EXISTS (SELECT FROM product WHERE id = product_id)"
+        )
+        has_trigrams = _create_trigram_extension(cursor)
+        for name, definition in _INDEXES.items():
+            if has_trigrams or "trgm" not in definition:
+                _create_index(cursor, name=name, definition=definition)
+        cursor.execute("ANALYZE catalog_searchdocument, catalog_searchword")
+    return products
+
+
+def remove_unused_words(connection: Any) -> int:
+    """Remove words that no product has any more, and repeated ones; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNUSED_WORDS)
+        return int(cursor.rowcount)
+
+
+def _create_trigram_extension(cursor: Any) -> bool:
+    """Return whether pg_trgm is there, or could be created; search works without it, and is slower for rare words."""
+    cursor.execute("SELECT FROM pg_extension WHERE extname = 'pg_trgm'")
+    if cursor.fetchone() is not None:
+        return True
+    try:
+        cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    except DatabaseError as error:
+        logger.warning(
+            "PostgreSQL's extension pg_trgm cannot be created here: %s. Text search reads the list of all words "
+            "instead. To change that, run CREATE EXTENSION pg_trgm as a superuser, then: manage.py rebuild_search",
+            str(error).strip(),
+        )
+        return False
+    return True
+
+
+def _create_index(cursor: Any, *, name: str, definition: str) -> None:
+    """Create the index if it is missing, or unfinished because its creation was interrupted."""
+    cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [name])
+    found = cursor.fetchone()
+    if found == (True,):
+        return
+    if found is not None:
+        cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
+    cursor.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
