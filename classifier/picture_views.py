@@ -1,6 +1,6 @@
 """Pages about one picture: why it got its label, and a person's label for it."""
 
-from typing import cast
+from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.auth.models import User
@@ -65,9 +65,11 @@ def render_explanation(
     request: HttpRequest, image: Image, *, classification: Classification, explanation: Explanation
 ) -> HttpResponse:
     """Return the page, or its part when the address says so."""
-    context = {"image": image, "classification": classification, "explanation": explanation}
+    context: dict[str, Any] = {"image": image, "classification": classification, "explanation": explanation}
     if "fragment" in request.GET:
-        return render(request, "classifier/explanation_part.html", context)
+        # Below an image's own heading.
+        return render(request, "classifier/explanation_part.html", context | {"level": "h4"})
+    context["level"] = "h2"
     context["placement"] = ProductImages.objects.filter(image=image).select_related("product").first()
     return render(request, "classifier/explanation.html", context)
 
