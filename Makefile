@@ -14,7 +14,7 @@ help:
 	@echo "make demo   set up, label the demo catalogue, show the table, serve the site on 127.0.0.1:8000 (PORT=...)"
 	@echo "make test   set up and run the whole test suite (TEST_DATABASE_URL and TEST_REDIS_URL use your servers)"
 	@echo "make lint   formatting, lint, import contracts, Django's checks, types"
-	@echo "make bench  the benchmarks; ten minutes on two cores, best with nothing else at work"
+	@echo "make bench  the benchmarks; half an hour on two cores, best with nothing else at work"
 	@echo "make fuzz   10,000 generated requests to the API, from a seed of their own (CASES=..., SEED=...)"
 	@echo "make chaos  100,000 labels while workers, broker and database are killed; ten minutes on two cores"
 
@@ -39,6 +39,7 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.inference
 	$(RUN) -m benchmarks.labelling
+	$(RUN) -m benchmarks.catalogue
 
 # Shorter: make chaos CHAOS="--labels 20000 --kills 80"
 chaos: $(VENV)/installed-dev
