@@ -47,6 +47,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "config.security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.compression.TextCompressionMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -131,6 +132,9 @@ ARTEFACTS_DIR = Path(env.str("ARTEFACTS_DIR", default=str(VAR_DIR / "artefacts")
 EXPLORATION_DIR = VAR_DIR / "exploration"
 # What `report_experiments` measured: part of the product, so that a fresh copy shows it.
 EXPERIMENTS_DIR = BASE_DIR / "docs" / "experiments"
+# What similar products are searched in: copies of the embeddings in the database, read again when they are so old.
+EMBEDDINGS_DIR = VAR_DIR / "embeddings"
+SIMILAR_REFRESH_SECONDS = env.float("SIMILAR_REFRESH_SECONDS", default=10.0)
 ARTEFACT_KEY = env.str("ARTEFACT_KEY", default="")
 BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")
 
