@@ -6,21 +6,25 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
 
-from config.security import API_DOCUMENTATION_POLICY, PAGE_POLICY
+from config.security import ADMIN_POLICY, API_DOCUMENTATION_POLICY, PAGE_POLICY
 from tests.factories import create_product
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize(
-    "address", ["/", "/products/", "/products/1/", "/admin/login/", "/api/v1/products/", "/nothing/"]
-)
+@pytest.mark.parametrize("address", ["/", "/products/", "/products/1/", "/api/v1/products/", "/nothing/"])
 def test_every_response_has_the_strict_policy(client: Client, address: str) -> None:
     create_product(id=1)
     policy = client.get(address).headers["Content-Security-Policy"]
     assert policy == PAGE_POLICY
     assert "unsafe" not in policy
     assert "http" not in policy
+
+
+def test_the_admin_may_write_style_attributes_and_nothing_else(client: Client) -> None:
+    for address in ("/admin/login/", "/admin/"):
+        assert client.get(address).headers["Content-Security-Policy"] == ADMIN_POLICY
+    assert ADMIN_POLICY == f"{PAGE_POLICY}; style-src-attr 'unsafe-inline'"
 
 
 def test_the_page_of_the_api_may_write_styles_but_no_scripts(client: Client) -> None:

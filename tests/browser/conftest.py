@@ -1,0 +1,162 @@
+"""The running product and a headless Chromium for it.
+
+The product is `manage.py demo` on a folder of its own: an embedded database, a worker, and the site that people meet.
+TEST_SITE names one that runs already, as http://admin:PASSWORD@127.0.0.1:8000, so that trying a test takes seconds.
+Chromium is the system's (Debian's package `chromium`, or what CHROMIUM names); without one these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+#: What the pages looked like at the last run; git ignores the folder.
+SCREENSHOTS = REPOSITORY / "var" / "screenshots"
+DESKTOP, PHONE = 1280, 390
+#: Slower than any machine that runs the tests, so that only what never comes fails.
+PATIENT_MS = 60_000
+#: Set by the tests' own settings; the product has its own.
+FOREIGN_VARIABLES = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "SECRET_KEY", "VAR_DIR", "DEBUG")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSite:
+    """The address of the running product, without a slash at its end, and the password of its user `admin`."""
+
+    address: str
+    password: str
+
+
+@pytest.fixture(scope="package")
+def demo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
+    """The demo catalogue, labelled, with its worker and its site running."""
+    if "TEST_SITE" in os.environ:
+        parts = urlsplit(os.environ["TEST_SITE"])
+        yield DemoSite(f"http://{parts.hostname}:{parts.port}", unquote(parts.password or ""))
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
+    environ |= {"VAR_DIR": str(tmp_path_factory.mktemp("demo")), "PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "demo"],
+        cwd=REPOSITORY, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        said = read_until(process, f"http://127.0.0.1:{port}/")
+        (password,) = re.findall(r"as admin with the password (\S+)", said)
+        wait_for_port(port)
+        yield DemoSite(f"http://127.0.0.1:{port}", password)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """Return what the process said up to the line that has the text."""
+    said = ""
+    for line in process.stdout or ():
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(f"expected {text!r}; the demo ended and said: {said}")
+
+
+def wait_for_port(port: int) -> None:
+    """Return when somebody listens; the test's own time limit ends the wait."""
+    while True:
+        with socket.socket() as probe:
+            probe.settimeout(0.2)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium; skips where there is none."""
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("needs Chromium: Debian's package chromium, or its path in CHROMIUM")
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox refuses to run as root; the pages are ours.
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def session(browser: Browser, demo_site: DemoSite) -> BrowserContext:
+    """Somebody who has signed in as admin, by the form."""
+    context = create_context(browser, demo_site)
+    page = context.new_page()
+    page.goto("/admin/login/?next=/admin/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill(demo_site.password)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/admin/")
+    page.close()
+    return context
+
+
+@pytest.fixture(scope="package")
+def anybody(browser: Browser, demo_site: DemoSite) -> BrowserContext:
+    """Somebody who has not signed in."""
+    return create_context(browser, demo_site)
+
+
+def create_context(browser: Browser, demo_site: DemoSite) -> BrowserContext:
+    """Return a new profile of the browser whose addresses are those of the site."""
+    context = browser.new_context(
+        base_url=demo_site.address, viewport={"width": DESKTOP, "height": 900}, reduced_motion="reduce"
+    )
+    context.set_default_timeout(PATIENT_MS)
+    return context
+
+
+class WatchedPage:
+    """A tab, and everything that went wrong in it: errors on the console, CSP violations, failed requests."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.faults = page, list[str]()
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url} {request.failure}"))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # A breach of the content-security policy is an error or a warning on the console, whichever directive it is.
+        if message.type == "error" or "Content Security Policy" in message.text:
+            self.faults.append(f"{message.type}: {message.text}")
+
+
+@pytest.fixture
+def member(session: BrowserContext) -> Iterator[Page]:
+    """A tab of admin, in which nothing may go wrong."""
+    yield from watch(session)
+
+
+@pytest.fixture
+def stranger(anybody: BrowserContext) -> Iterator[Page]:
+    """A tab of somebody who has not signed in, in which nothing may go wrong."""
+    yield from watch(anybody)
+
+
+def watch(context: BrowserContext) -> Iterator[Page]:
+    """Yield a new tab; fail if anything went wrong in it."""
+    watched = WatchedPage(context.new_page())
+    yield watched.page
+    watched.page.close()
+    assert watched.faults == []

@@ -1,0 +1,119 @@
+"""What people do: filter the grid, look at a product, watch a labelling run, work in the admin, use only keys."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PATIENT_MS, PHONE
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_the_grid_is_narrowed_by_filters_that_stay_in_the_address(stranger: Page) -> None:
+    stranger.goto("/products/")
+    cards = stranger.get_by_role("main").locator("li.card")
+    assert cards.count() > 12
+    stranger.get_by_role("navigation", name="Groups").get_by_role("link", name="Footwear").click()
+    expect(stranger).to_have_url(re.compile(r"/products/\?group=Footwear$"))
+    assert set(cards.locator(".chip").all_inner_texts()) == {"Footwear"}
+    stranger.get_by_label("Garment").select_option("Sandal")
+    stranger.get_by_role("button", name="Apply").click()
+    expect(stranger).to_have_url(re.compile(r"group=Footwear.*garment=Sandal|garment=Sandal.*group=Footwear"))
+    for _ in range(2):
+        assert cards.count() > 0
+        assert set(cards.locator(".confidence > span:first-child").all_inner_texts()) == {"Sandal"}
+        stranger.reload()
+    expect(stranger.get_by_label("Garment")).to_have_value("Sandal")
+    stranger.get_by_role("link", name="Clear").click()
+    expect(stranger).to_have_url(re.compile(r"/products/$"))
+    expect(stranger.get_by_label("Garment")).to_have_value("")
+
+
+def test_a_product_shows_its_picture_its_label_and_why(stranger: Page) -> None:
+    stranger.goto("/products/?group=Bags")
+    card = stranger.get_by_role("main").locator("li.card").first
+    title = card.locator(".title").inner_text()
+    card.get_by_role("link").first.click()
+    expect(stranger.get_by_role("heading", level=1)).to_have_text(title)
+    picture = stranger.get_by_role("img", name="Image 0 of the product").first
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.naturalWidth") > 0
+    expect(stranger.get_by_role("article", name="Image 0")).to_contain_text("Bags")
+    why = stranger.locator(".why").first
+    why.scroll_into_view_if_needed()
+    expect(why.get_by_role("heading")).to_have_text("Why Bags", timeout=PATIENT_MS)
+    seen = why.get_by_role("img", name="as the network saw it")
+    expect(seen).to_be_visible()
+    assert seen.evaluate("image => image.naturalWidth") > 0
+
+
+def test_a_labelling_run_is_started_and_watched_to_its_end(member: Page) -> None:
+    member.goto("/labelling-runs/")
+    form = member.get_by_role("form", name="Start a labelling run")
+    form.get_by_label("Which pictures").select_option(value="true")
+    form.get_by_label("At most").fill("40")
+    form.get_by_role("button", name="Start labelling").click()
+    expect(member).to_have_url(re.compile(r"/labelling-runs/\d+/$"))
+    run = re.search(r"/(\d+)/$", member.url)[1]
+    # The page keeps itself up to date: nothing is loaded by hand.
+    expect(member.locator("#state")).to_contain_text("Done", timeout=PATIENT_MS)
+    expect(member.locator("#figures")).to_contain_text("40 of 40")
+    expect(member.get_by_role("button", name="Cancel this run")).to_have_count(0)
+    member.goto("/labelling-runs/")
+    row = member.get_by_role("row").filter(has=member.get_by_role("link", name=f"Run {run}", exact=True))
+    expect(row).to_contain_text("Done")
+
+
+def test_the_admin_lists_products_and_opens_one(member: Page) -> None:
+    member.goto("/admin/catalog/product/")
+    expect(member.get_by_role("heading", level=1)).to_contain_text("Select product")
+    member.locator("#result_list tbody th a").first.click()
+    expect(member.get_by_role("heading", level=1)).to_contain_text("Change product")
+    member.goto("/admin/classifier/labeltask/")
+    assert member.locator("#result_list tbody tr, .paginator").count() > 0
+
+
+def test_keys_alone_reach_the_content_and_show_where_they_are(stranger: Page) -> None:
+    stranger.goto("/products/")
+    stranger.keyboard.press("Tab")
+    skip = stranger.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    stranger.keyboard.press("Enter")
+    expect(stranger.locator("main")).to_be_focused()
+    stranger.keyboard.press("Tab")
+    for _ in range(8):
+        shown = stranger.evaluate(
+            """() => {
+              const style = getComputedStyle(document.activeElement);
+              return document.activeElement.matches("main *") &&
+                ((style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none");
+            }"""
+        )
+        assert shown, stranger.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+        stranger.keyboard.press("Tab")
+
+
+def test_the_grid_is_light(stranger: Page) -> None:
+    """At most 60 kB without pictures, and one request before the first paint."""
+    stranger.set_viewport_size({"width": PHONE, "height": 844})
+    answers = []
+    stranger.on("response", lambda answer: answers.append(answer))
+    stranger.goto("/products/")
+    stranger.wait_for_load_state("networkidle")
+    kinds = {answer.url: answer.request.resource_type for answer in answers}
+    assert "image" in kinds.values()
+    assert {urlsplit(url).netloc for url in kinds} == {urlsplit(stranger.url).netloc}
+    others = [answer for answer in answers if not is_picture(answer.url, kinds[answer.url])]
+    assert sum(answer.request.sizes()["responseBodySize"] for answer in others) <= 60_000
+    blocking = stranger.evaluate(
+        "performance.getEntriesByType('resource').filter(e => e.renderBlockingStatus === 'blocking').map(e => e.name)"
+    )
+    assert [urlsplit(url).path for url in blocking] == ["/static/catalog/site.css"]
+
+
+def is_picture(url: str, kind: str) -> bool:
+    """Return whether what was loaded is a picture; the site's own icon is none."""
+    return kind == "image" and not url.endswith(".svg")
