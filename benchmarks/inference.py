@@ -106,8 +106,10 @@ def measure_predictions(pictures: NDArray[np.uint8]) -> Rate:
 def measure_keras(pictures: NDArray[np.uint8]) -> Rate:
     """Keras `predict` of the artefact's network, rebuilt from its weights; its input is in canonical form already."""
     artefact = verify_artefact(DEFAULT_ARTEFACT)
-    network = networks.build_network(networks.NetworkSpec.from_json(artefact.manifest.network))
+    spec = networks.NetworkSpec.from_json(artefact.manifest.network)
+    network = networks.build_network(spec)
     networks.assign_weights(network, weights=weights_from_bytes(artefact.contents[WEIGHTS_FILE]))
+    network = networks.as_served(network, spec=spec)
     canonical = canonical_pictures(pictures, spec=artefact.manifest.preprocessing_spec())
     batch_size = _choose_batch_size(network, canonical[:_TRIAL_PICTURES])
     seconds = _time(partial(network.predict, canonical, batch_size=batch_size, verbose=0))

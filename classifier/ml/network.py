@@ -50,7 +50,8 @@ class NetworkSpec:
 
     ``input_size`` is the side of the uint8[N, size, size, 1] input, ``network_size`` that of the backbone's input.
     ``mean`` and ``standard_deviation`` (0..255) are those of the pictures trained on, in canonical form.
-    ``last_layer`` names the layer of MobileNetV2 after which the backbone ends; None is the whole.
+    ``last_layer`` names the layer of MobileNetV2 after which the backbone ends; None is the whole. ``sees_mirror`` says
+    that a picture is labelled together with its mirror image (`as_served`).
     """
 
     input_size: int
@@ -60,6 +61,7 @@ class NetworkSpec:
     mean: float
     standard_deviation: float
     last_layer: str | None = None
+    sees_mirror: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The specification as the manifest keeps it."""
@@ -81,6 +83,7 @@ class NetworkSpec:
             mean=mean,
             standard_deviation=standard_deviation,
             last_layer=recipe.last_layer,
+            sees_mirror=recipe.sees_mirror,
         )
 
 
@@ -151,6 +154,24 @@ def split_network(network: keras.Model, *, spec: NetworkSpec) -> tuple[keras.Mod
     given = keras.Input((features.shape[-1],), name="features")
     head = keras.Model(given, _add_head(given, spec=spec, trained=network), name="head")
     return keras.Model(network.input, features, name="features"), head
+
+
+def as_served(network: keras.Model, *, spec: NetworkSpec) -> keras.Model:
+    """The network as it labels, of the same inputs and outputs; it shares the weights of the one that learns.
+
+    That is the network itself, or, where the specification says so, one that looks at the mirror image as well and
+    gives the mean of the two logits and of the two embeddings, the latter again of unit length.
+    """
+    if not spec.sees_mirror:
+        return network
+    pictures = keras.Input(network.input_shape[1:], dtype="uint8", name="pictures")
+    logits, embedding = network(pictures)
+    mirrored_logits, mirrored_embedding = network(keras.ops.flip(pictures, axis=2))
+    outputs = [
+        (logits + mirrored_logits) * 0.5,
+        keras.layers.UnitNormalization(name="embedding")(embedding + mirrored_embedding),
+    ]
+    return keras.Model(pictures, outputs, name="served")
 
 
 def _add_head(features: Any, *, spec: NetworkSpec, trained: keras.Model | None) -> list[Any]:

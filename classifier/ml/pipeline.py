@@ -123,12 +123,13 @@ def train(
         progress=progress,
     )
     progress(TrainingProgress("calibrate"))
+    served = networks.as_served(network, spec=spec)
     calibration = calibrate(
-        training.predict_logits(network, pictures=parts["calibration"].pictures), labels=parts["calibration"].labels
+        training.predict_logits(served, pictures=parts["calibration"].pictures), labels=parts["calibration"].labels
     )
     contents = {
         WEIGHTS_FILE: weights_to_bytes(networks.named_weights(network)),
-        NETWORK_FILE: networks.to_serving_network(network),
+        NETWORK_FILE: networks.to_serving_network(served),
     }
     manifest = Manifest(
         version=_version(recipe.name, contents=contents),
@@ -165,8 +166,8 @@ def train(
             "cpu_seconds": _cpu_seconds() - cpu_started,
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "parts": {
-                "train": training.score(network, part=_sample(parts["train"], like=parts["validation"])),
-                "validation": training.score(network, part=parts["validation"]),
+                "train": training.score(served, part=_sample(parts["train"], like=parts["validation"])),
+                "validation": training.score(served, part=parts["validation"]),
             },
         },
     )

@@ -16,6 +16,7 @@ TINY_RECIPE = Recipe(
     network_size=32,
     epochs=2,
     batch_size=16,
+    sees_mirror=True,
     augmentation=NO_AUGMENTATION,
 )
 TINY_REQUEST = TrainingRequest(

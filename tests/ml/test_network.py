@@ -13,6 +13,7 @@ from classifier.ml.network import (
     IMAGENET_CONTENT_SHA256,
     BackboneWeightsError,
     NetworkSpec,
+    as_served,
     assign_weights,
     build_backbone,
     build_network,
@@ -36,7 +37,7 @@ def backbone() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def network(tiny_artefact: TrainedArtefact) -> keras.Model:
-    """The tiny artefact's network, rebuilt from code and its weights file."""
+    """The tiny artefact's network as it learnt, rebuilt from code and its weights file."""
     rebuilt = build_network(NetworkSpec.from_json(tiny_artefact.manifest.network))
     content = verify_artefact(tiny_artefact.folder).contents[WEIGHTS_FILE]
     assign_weights(rebuilt, weights=weights_from_bytes(content))
@@ -44,10 +45,13 @@ def network(tiny_artefact: TrainedArtefact) -> keras.Model:
 
 
 @pytest.mark.parametrize("batch_size", [1, 32, 250])
-def test_the_serving_network_agrees_with_keras(network: keras.Model, artefact_folder: Path, batch_size: int) -> None:
+def test_the_serving_network_agrees_with_keras(
+    network: keras.Model, tiny_artefact: TrainedArtefact, artefact_folder: Path, batch_size: int
+) -> None:
     # Given pictures of every brightness,
+    served = as_served(network, spec=NetworkSpec.from_json(tiny_artefact.manifest.network))
     pictures = np.random.default_rng(batch_size).integers(0, 256, (batch_size, 28, 28, 1), dtype=np.uint8)
-    expected_logits, expected_embedding = (np.asarray(value) for value in network(pictures, training=False))
+    expected_logits, expected_embedding = (np.asarray(value) for value in served(pictures, training=False))
     # when LiteRT runs them in one batch,
     interpreter = Interpreter(model_content=verify_artefact(artefact_folder).contents[NETWORK_FILE])
     index = interpreter.get_input_details()[0]["index"]
@@ -63,6 +67,34 @@ def test_the_serving_network_agrees_with_keras(network: keras.Model, artefact_fo
     np.testing.assert_allclose(outputs[10], expected_logits, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(outputs[64], expected_embedding, rtol=1e-3, atol=1e-4)
     assert (outputs[10].argmax(axis=1) == expected_logits.argmax(axis=1)).all()
+
+
+def test_a_picture_and_its_mirror_image_are_served_alike() -> None:
+    # Given a network that says different things of a picture and of its mirror image,
+    keras.utils.set_random_seed(3)
+    seen = keras.Input((28, 28, 1), dtype="uint8")
+    flat = keras.layers.Flatten()(keras.ops.cast(seen, "float32") / 255.0)
+    network = keras.Model(
+        seen, [keras.layers.Dense(10)(flat), keras.layers.UnitNormalization()(keras.layers.Dense(64)(flat))]
+    )
+    pictures = np.random.default_rng(3).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
+    mirrored = np.ascontiguousarray(pictures[:, :, ::-1])
+    alone, turned = (network.predict_on_batch(value) for value in (pictures, mirrored))
+    assert np.abs(alone[0] - turned[0]).max() > 0.1
+    # when it is served with its mirror image,
+    served = as_served(network, spec=dataclasses.replace(SPEC, sees_mirror=True))
+    logits, embedding = served.predict_on_batch(pictures)
+    # then its answer is the mean of the two, the same for both, and the embedding still of unit length.
+    np.testing.assert_allclose(logits, (alone[0] + turned[0]) / 2, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1.0, rtol=1e-5)
+    direction = (alone[1] + turned[1]) / np.linalg.norm(alone[1] + turned[1], axis=1, keepdims=True)
+    np.testing.assert_allclose(embedding, direction, atol=1e-5)
+    for value, same in zip(served.predict_on_batch(mirrored), (logits, embedding), strict=True):
+        np.testing.assert_allclose(value, same, atol=1e-5)
+
+
+def test_without_the_mirror_image_the_network_is_served_as_it_is(network: keras.Model) -> None:
+    assert as_served(network, spec=SPEC) is network
 
 
 def test_the_embedding_has_unit_length_and_explains_the_logits(network: keras.Model) -> None:
