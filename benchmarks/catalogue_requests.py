@@ -28,7 +28,10 @@ class Visitor:
         self._connection.close()
 
     def get(self, path: str) -> tuple[float, bytes]:
-        """Return the seconds until the whole answer was there, and its body. Raises for a status other than 200."""
+        """Return the seconds until the whole answer was there, and its body; none where the site gave up with a 503.
+
+        Raises for any other status than these and 200.
+        """
         started = time.perf_counter()
         try:
             self._connection.request("GET", path)
@@ -41,7 +44,9 @@ class Visitor:
             answer = self._connection.getresponse()
         body = answer.read()
         seconds = time.perf_counter() - started
-        if answer.status != 200:
+        if answer.status == http.client.SERVICE_UNAVAILABLE:
+            return seconds, b""
+        if answer.status != http.client.OK:
             raise RuntimeError(f"expected 200 for {path}, received {answer.status}: {body[:300]!r}")
         return seconds, body
 
