@@ -131,15 +131,22 @@ class WatchedPage:
     """A tab, and everything that went wrong in it: errors on the console, CSP violations, failed requests."""
 
     def __init__(self, page: Page) -> None:
-        self.page, self.faults = page, list[str]()
+        self.page, self.faults, self._is_listening = page, list[str](), True
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url} {request.failure}"))
 
+    def stop(self) -> None:
+        """Hear nothing of what comes from now on."""
+        self._is_listening = False
+
     def _hear(self, message: ConsoleMessage) -> None:
         # A breach of the content-security policy is an error or a warning on the console, whichever directive it is.
-        if message.type == "error" or "Content Security Policy" in message.text:
+        if self._is_listening and (message.type == "error" or "Content Security Policy" in message.text):
             self.faults.append(f"{message.type}: {message.text}")
+
+
+WATCHED: dict[Page, WatchedPage] = {}
 
 
 @pytest.fixture
@@ -157,6 +164,8 @@ def stranger(anybody: BrowserContext) -> Iterator[Page]:
 def watch(context: BrowserContext) -> Iterator[Page]:
     """Yield a new tab; fail if anything went wrong in it."""
     watched = WatchedPage(context.new_page())
+    WATCHED[watched.page] = watched
     yield watched.page
+    del WATCHED[watched.page]
     watched.page.close()
     assert watched.faults == []
