@@ -151,7 +151,7 @@ def _build_previewed(change: ProductChange) -> PreviewedChange:
         details.append(f"title was {stored.title}")
     if change.changes_images:
         before, after = len(stored.images) if stored else 0, len(record.images or ())
-        details.append(f"{after} images instead of {before}" if stored else f"{after} images")
+        details.append(f"other images, {before} before and {after} now" if stored else f"images: {after}")
     countries = [f"new text for {country}" for country, _, _ in change.new_texts]
     countries += [f"other text for {country}" for country, _, _ in change.other_texts.values()]
     return PreviewedChange(

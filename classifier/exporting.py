@@ -13,7 +13,7 @@ from classifier.listing import PRODUCT_ORDERINGS, Status
 from classifier.models import ProductLabel
 from config.statements import allow_long_statements
 
-#: Products in a batch; at 1,000 the five queries take 40 ms, most of it in making rows into objects.
+#: Products in a batch; its five queries take 75 ms of a catalogue of a million, and 50 ms go into making it a file.
 BATCH_SIZE: Final = 1_000
 
 

@@ -75,7 +75,11 @@ def test_a_preview_says_what_would_be_done_and_writes_nothing(client: Client, va
     assert (report.created, report.changed, report.unchanged, report.refused) == (1, 1, 1, 1)
     shown = [(change.line, change.what, change.product_id, change.title) for change in page.context["changes"]]
     assert shown == [(1, "changed", 1, "Renamed"), (2, "created", 2, "New one")]
-    assert page.context["changes"][0].details == ["title was Old", "1 images instead of 1", "other text for us"]
+    assert page.context["changes"][0].details == [
+        "title was Old",
+        "other images, 1 before and 1 now",
+        "other text for us",
+    ]
     assert [(error.line, error.message) for error in page.context["errors"]] == [
         (4, "expected the fields descriptions, id, images, label, title, received 'price'")
     ]
