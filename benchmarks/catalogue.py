@@ -8,6 +8,7 @@ makes up: two images and three descriptions for each product, nineteen of twenty
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -177,6 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.products < _LEAST_PRODUCTS:
         parser.error(f"expected at least {_LEAST_PRODUCTS:,} products, received {options.products:,}")
+    # Whoever ends the benchmark early still gets the servers stopped and the files removed.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     machine = describe_machine(_LIBRARIES)
     started = time.monotonic()
 
