@@ -41,7 +41,7 @@ LANGUAGE sql SET search_path FROM CURRENT AS $$
                 SELECT string_agg(concat_ws(' ', originaltext, translatedtext), ' ')
                 FROM productdescription WHERE productid = product.id
             )) AS texts
-            FROM product WHERE id = ANY (ids)
+            FROM product WHERE id IN (SELECT unnest(ids))
         ) AS described
         ON CONFLICT (product_id) DO UPDATE SET words = EXCLUDED.words WHERE document.words <> EXCLUDED.words
         RETURNING words
@@ -54,8 +54,9 @@ $$;
 CREATE OR REPLACE FUNCTION catalog_refresh_search(ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    -- Whoever comes second waits here, and then reads what the first one wrote.
-    PERFORM FROM catalog_searchdocument WHERE product_id = ANY (ids) ORDER BY product_id FOR UPDATE;
+    -- Whoever comes second waits here, and then reads what the first one wrote. Not `= ANY (ids)`: a plan made while the
+    -- table was empty would look through all of a large statement's ids for each of its rows.
+    PERFORM FROM catalog_searchdocument WHERE product_id IN (SELECT unnest(ids)) ORDER BY product_id FOR UPDATE;
     BEGIN
         PERFORM catalog_write_search(ids, false);
     EXCEPTION WHEN program_limit_exceeded THEN
