@@ -36,7 +36,7 @@ class ErrorListView(CheckedView, ListAPIView):
     filter_backends: list[Any] = []
     ordering = LATEST_FAILURE_FIRST
 
-    def filter_queryset(self, queryset: QuerySet[LabelTask]) -> QuerySet[LabelTask]:
+    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
         """Return the part of the error queue that the query asks for."""
         self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
         return list_errors(self.query.get_criteria())

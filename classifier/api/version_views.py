@@ -48,7 +48,7 @@ class ModelVersionListView(CheckedView, ListAPIView):
     filter_backends: list[Any] = []
     ordering = NEWEST_FIRST
 
-    def filter_queryset(self, queryset: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
+    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
         """Return the versions."""
         self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
         return queryset

@@ -52,7 +52,7 @@ class ImageClassificationListView(CheckedView, ListAPIView):
     filter_backends: list[Any] = []
     ordering = NEWEST_FIRST
 
-    def filter_queryset(self, queryset: QuerySet[Classification]) -> QuerySet[Classification]:
+    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
         """Return the image's classifications; not found without such an image."""
         self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
         image = get_object_or_404(Image, pk=self.kwargs["image_id"])
