@@ -184,7 +184,9 @@ class Classification(models.Model):
     """What one model version said of one picture in one run. Append-only."""
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="classifications", db_index=False)
-    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="classifications")
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="classifications", db_index=False
+    )
     run = models.ForeignKey(LabellingRun, on_delete=models.PROTECT, related_name="classifications", db_index=False)
     sha256 = models.CharField(max_length=64, help_text="Of the picture's bytes.")
     group = models.CharField(max_length=32, choices=GROUP_CHOICES)
@@ -205,6 +207,8 @@ class Classification(models.Model):
         ]
         indexes = [
             models.Index(fields=["image", "-run"], name="classification_image_latest"),
+            # What a version said since its embeddings were read last.
+            models.Index(fields=["model_version", "id"], name="classification_version"),
             # How many a run was not sure of.
             models.Index(fields=["run"], condition=Q(abstained=True), name="classification_unsure"),
         ]
