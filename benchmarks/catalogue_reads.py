@@ -146,7 +146,8 @@ def measure_cases(address: str, paths: Sequence[str], *, pages: int = 2) -> Case
                 took, body = visitor.get(following)
                 seconds.append((took, f"{path}, page {page + 1}"))
                 given_up += not body
-                address_after = json.loads(body).get("next") if body else None
+                document = json.loads(body) if body else None
+                address_after = document.get("next") if isinstance(document, dict) else None
                 following = "{0.path}?{0.query}".format(urlsplit(address_after)) if address_after else None
     return CaseMeasurement(seconds=[took for took, _ in seconds], slowest=max(seconds)[1], given_up=given_up)
 

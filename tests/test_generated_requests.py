@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import schemathesis
 from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -23,7 +24,6 @@ from schemathesis.core.failures import FailureGroup
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.registry import register_model_version
-from config.wsgi import application
 from tests.catalog.hostile import EVERYTHING, Site, Target
 from tests.classifier.fakes import create_painted_image
 from tests.factories import create_product
@@ -31,6 +31,9 @@ from tests.labels import label_everything
 from tests.members import build_token_header
 
 pytestmark = pytest.mark.django_db
+
+# Not that of `config.wsgi`, which would limit the statements of all tests that come after.
+application = get_wsgi_application()
 
 JSON_SCHEMA = {"Accept": "application/vnd.oai.openapi+json"}
 #: The schema and its page are not in the schema.
@@ -54,12 +57,14 @@ def answer_whole(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def schema() -> schemathesis.BaseSchema:
+def schema(django_db_setup: None, django_db_blocker: Any) -> schemathesis.BaseSchema:
     """The schema as the site serves it; its cases call the site in this process."""
-    # Nothing of a configuration file that lies about, and nothing written down.
-    return schemathesis.openapi.from_wsgi(
-        "/api/v1/schema/", answer_whole, config=SchemathesisConfig(), headers=JSON_SCHEMA
-    )
+    # A request looks after the connections that earlier tests opened.
+    with django_db_blocker.unblock():
+        # Nothing of a configuration file that lies about, and nothing written down.
+        return schemathesis.openapi.from_wsgi(
+            "/api/v1/schema/", answer_whole, config=SchemathesisConfig(), headers=JSON_SCHEMA
+        )
 
 
 @pytest.fixture(autouse=True)
