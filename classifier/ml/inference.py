@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -17,7 +18,8 @@ from classifier.ml.labels import GARMENTS, GROUPS, garments_within_groups, group
 from classifier.ml.preprocessing import CanonicalView, canonical_pictures, canonical_view, is_blank
 from classifier.ml.types import Picture, Prediction
 
-#: Measured on 2 cores with MobileNetV2 0.35 at 64 pixels: 11,650 pictures a second in batches of 32, 5,100 one by one.
+#: Measured with MobileNetV2 0.35 at 64 pixels, picture and mirror image: 3,800 pictures a second and core in batches of
+#: 16 or 32, 3,400 in batches of 64.
 BATCH_SIZE: Final = 32
 
 
@@ -30,26 +32,56 @@ class NetworkOutput:
     blank: NDArray[np.bool_]
 
 
+class _Engine:
+    """A serving network in memory, for one thread at a time. Raises ``ValueError`` for bytes that are none."""
+
+    def __init__(self, network: bytes, *, picture_size: int) -> None:
+        self._interpreter = Interpreter(model_content=network, num_threads=1)
+        self._picture_size = picture_size
+        self._batch_size = 0
+        inputs = self._interpreter.get_input_details()
+        shape = (picture_size, picture_size, 1)
+        if len(inputs) != 1 or tuple(inputs[0]["shape"])[1:] != shape or inputs[0]["dtype"] != np.uint8:
+            raise ValueError(f"expected one uint8 input of (N, {picture_size}, {picture_size}, 1), received {inputs}")
+        # Outputs are told apart by their width.
+        by_width = {int(output["shape"][-1]): int(output["index"]) for output in self._interpreter.get_output_details()}
+        widths = sorted(by_width)
+        if len(widths) != 2 or widths[0] != len(GARMENTS):
+            raise ValueError(f"expected outputs of width {len(GARMENTS)} and of the embedding, received {widths}")
+        self.embedding_size = widths[1]
+        self._input, self._logits, self._embedding = int(inputs[0]["index"]), by_width[widths[0]], by_width[widths[1]]
+
+    def run(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The logits and embeddings of a batch uint8[N, size, size, 1]."""
+        if len(batch) != self._batch_size:
+            self._interpreter.resize_tensor_input(self._input, batch.shape)
+            self._interpreter.allocate_tensors()
+            self._batch_size = len(batch)
+        self._interpreter.set_tensor(self._input, batch)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._logits), self._interpreter.get_tensor(self._embedding)
+
+
 class Classifier:
     """An artefact ready to label. One instance may be shared by threads; they take turns."""
 
     def __init__(self, *, network: bytes, manifest: Manifest, threads: int = 1) -> None:
         """A classifier of a serving network's bytes, which must have been verified before.
 
-        Raises ``ArtefactFormatError`` when they are no network of the expected shapes.
+        With several ``threads`` as many copies of the network share the batches of a call, which is faster by a sixth
+        than one copy that computes with two threads. Raises ``ArtefactFormatError`` when the bytes are no network of
+        the expected shapes.
         """
         self.manifest = manifest
         self._preprocessing = manifest.preprocessing_spec()
         self._calibration = manifest.calibration_values()
         self._lock = threading.Lock()
         try:
-            self._interpreter = Interpreter(model_content=network, num_threads=threads)
-            self._input, self._logits, self._embedding = self._find_tensors()
+            self._engines = [_Engine(network, picture_size=self._preprocessing.size) for _ in range(threads)]
         except ValueError as error:
             raise ArtefactFormatError(
                 f"{NETWORK_FILE} of {manifest.version} is not a serving network: {error}"
             ) from error
-        self._batch_size = 0
 
     @classmethod
     def load(
@@ -116,33 +148,19 @@ class Classifier:
     def _run_canonical(self, canonical: NDArray[np.uint8]) -> NetworkOutput:
         """The network's numbers for uint8[N, size, size, 1]."""
         logits = np.empty((len(canonical), len(GARMENTS)), dtype=np.float32)
-        embedding = np.empty((len(canonical), self._embedding_size), dtype=np.float32)
+        embedding = np.empty((len(canonical), self._engines[0].embedding_size), dtype=np.float32)
+        starts = range(0, len(canonical), BATCH_SIZE)
+
+        def work(number: int) -> None:
+            for start in starts[number :: len(self._engines)]:
+                batch = slice(start, start + BATCH_SIZE)
+                logits[batch], embedding[batch] = self._engines[number].run(canonical[batch])
+
         with self._lock:
-            for start in range(0, len(canonical), BATCH_SIZE):
-                batch = canonical[start : start + BATCH_SIZE]
-                self._resize(len(batch))
-                self._interpreter.set_tensor(self._input, batch)
-                self._interpreter.invoke()
-                logits[start : start + len(batch)] = self._interpreter.get_tensor(self._logits)
-                embedding[start : start + len(batch)] = self._interpreter.get_tensor(self._embedding)
+            if len(self._engines) == 1 or len(starts) <= 1:
+                for number in range(len(self._engines)):
+                    work(number)
+            else:
+                with ThreadPoolExecutor(len(self._engines)) as pool:
+                    list(pool.map(work, range(len(self._engines))))
         return NetworkOutput(logits=logits, embedding=embedding, blank=is_blank(canonical))
-
-    def _resize(self, batch_size: int) -> None:
-        if batch_size != self._batch_size:
-            size = self._preprocessing.size
-            self._interpreter.resize_tensor_input(self._input, (batch_size, size, size, 1))
-            self._interpreter.allocate_tensors()
-            self._batch_size = batch_size
-
-    def _find_tensors(self) -> tuple[int, int, int]:
-        """The indices of input, logits and embedding; outputs are told apart by their width."""
-        inputs = self._interpreter.get_input_details()
-        size = self._preprocessing.size
-        if len(inputs) != 1 or tuple(inputs[0]["shape"])[1:] != (size, size, 1) or inputs[0]["dtype"] != np.uint8:
-            raise ValueError(f"expected one uint8 input of (N, {size}, {size}, 1), received {inputs}")
-        by_width = {int(output["shape"][-1]): int(output["index"]) for output in self._interpreter.get_output_details()}
-        widths = sorted(by_width)
-        if len(widths) != 2 or widths[0] != len(GARMENTS):
-            raise ValueError(f"expected outputs of width {len(GARMENTS)} and of the embedding, received {widths}")
-        self._embedding_size = widths[1]
-        return int(inputs[0]["index"]), by_width[widths[0]], by_width[widths[1]]

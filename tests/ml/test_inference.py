@@ -51,6 +51,17 @@ def test_every_picture_gets_its_own_label_whatever_the_batch(
         np.testing.assert_allclose(said.embedding, alone.embedding, atol=1e-4)
 
 
+@pytest.mark.parametrize("count", [0, 20, 70, 130])
+def test_several_threads_say_the_same_in_the_same_order(
+    classifier: Classifier, artefact_folder: Path, drawn_dataset: FashionMnist, count: int
+) -> None:
+    pictures = [drawn_dataset.train_images[index % 200] for index in range(count)]
+    one, three = (each.run(pictures) for each in (classifier, Classifier.load(artefact_folder, threads=3)))
+    assert one.logits.shape == three.logits.shape == (count, 10)
+    np.testing.assert_allclose(one.logits, three.logits, atol=1e-5)
+    np.testing.assert_allclose(one.embedding, three.embedding, atol=1e-5)
+
+
 def test_a_blank_picture_gets_a_label_and_abstains(classifier: Classifier) -> None:
     said = classifier.classify([np.full((200, 200, 3), 255, dtype=np.uint8)])[0]
     assert said.group in GROUPS
