@@ -1,18 +1,21 @@
 """The pages about trainings and model versions: for those who may see them, with forms for those who may act."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalog.paging import InvalidCursorError, get_page
 from classifier.api.serializers import TrainingRunRequestSerializer
 from classifier.curves import build_curves
 from classifier.dispatch import TrainingOpenError, start_training_run
+from classifier.durations import format_duration
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
 from classifier.ml.labels import GROUPS
@@ -29,6 +32,10 @@ from classifier.selectors import NEWEST_FIRST, find_active_model_version
 from classifier.training_runs import cancel_training_run, has_stalled
 
 ROWS_PER_PAGE = 50
+# A training that reports nothing for so long is shown as silent; its heartbeat says whether it lives.
+SILENT_SECONDS = 180
+# Epochs whose pace is that of the ones to come.
+RECENT_EPOCHS = 3
 FIGURES = (
     ("accuracy", "Accuracy over groups"),
     ("garment_accuracy", "Accuracy over garments"),
@@ -79,11 +86,19 @@ def training_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer with one training: its phase, its epochs and how it ended. The page asks again while the run is open."""
     run = get_object_or_404(TrainingRun.objects.select_related("model_version", "requested_by"), pk=pk)
     history = run.progress.get("history", [])
+    now = timezone.now()
+    silent, left = find_silent_seconds(run, now=now), find_seconds_left(run.progress)
+    is_running = run.state == TrainingRun.State.RUNNING
     context = {
         "run": run,
-        "open": run.state in (TrainingRun.State.QUEUED, TrainingRun.State.RUNNING),
+        "open": is_running or run.state == TrainingRun.State.QUEUED,
         "stalled": has_stalled(run),
+        "silent": format_duration(silent) if silent is not None and silent > SILENT_SECONDS else "",
         "share": find_share(run.progress),
+        "elapsed": format_duration(((run.finished_at or now) - run.started_at).total_seconds())
+        if run.started_at
+        else "",
+        "left": format_duration(left) if is_running and left is not None else "",
         "history": build_history(history),
         "curves": build_curves(history),
     }
@@ -186,6 +201,26 @@ def find_share(progress: Mapping[str, Any]) -> float | None:
         return None
     share: float = (progress["epoch"] - 1 + progress["step"] / steps) / epochs
     return share
+
+
+def find_seconds_left(progress: Mapping[str, Any]) -> float | None:
+    """Return the seconds that the epochs still take at the pace of the last ones, or None before the first one ended.
+
+    A training may stop earlier, when it does not get better any more.
+    """
+    seconds = [row["seconds"] for row in progress.get("history", []) if "seconds" in row][-RECENT_EPOCHS:]
+    if not seconds or progress.get("phase") != "train" or not progress.get("steps"):
+        return None
+    epochs: float = progress["epochs"] - progress["epoch"] + 1 - progress["step"] / progress["steps"]
+    return epochs * sum(seconds) / len(seconds)
+
+
+def find_silent_seconds(run: TrainingRun, *, now: datetime) -> float | None:
+    """Return the seconds since a running training last reported something, or None if it is not running."""
+    if run.state != TrainingRun.State.RUNNING or run.started_at is None:
+        return None
+    reported = run.progress.get("reported_at")
+    return (now - (datetime.fromisoformat(reported) if reported else run.started_at)).total_seconds()
 
 
 def build_history(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from dataclasses import asdict, dataclass
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 
+from catalog.models import ProductImages
 from catalog.paging import KeysetOrdering
 from classifier.models import LabellingRun, LabelTask, ModelVersion
 
@@ -92,3 +93,17 @@ def list_errors(criteria: ErrorCriteria) -> QuerySet[LabelTask]:
     exact = {"error_code": wanted.pop("code"), **wanted}
     errors = errors.filter(**{field: value for field, value in exact.items() if value not in ("", None)})
     return errors.select_related("image", "model_version")
+
+
+def with_first_product(tasks: QuerySet[LabelTask]) -> QuerySet[LabelTask]:
+    """Annotate `product_id` and `product_title` of the oldest product with the task's image, or None.
+
+    `has_other_products` says whether there are more.
+    """
+    placements = ProductImages.objects.filter(image=OuterRef("image"))
+    first = placements.order_by("product_id")
+    return tasks.annotate(
+        product_id=Subquery(first.values("product_id")[:1]),
+        product_title=Subquery(first.values("product__title")[:1]),
+        has_other_products=Exists(placements.exclude(product=OuterRef("product_id"))),
+    )

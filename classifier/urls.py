@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from classifier import experiment_views, health_views, picture_views, run_views, views
+from classifier import error_views, experiment_views, health_views, labelling_views, picture_views, run_views, views
 
 urlpatterns = [
     path("data/", views.data_understanding, name="data-understanding"),
@@ -21,6 +21,13 @@ urlpatterns = [
         picture_views.product_image_review,
         name="product-image-review",
     ),
+    path("labelling-runs/", labelling_views.labelling_run_list, name="labelling-run-list"),
+    path("labelling-runs/<int:pk>/", labelling_views.labelling_run_detail, name="labelling-run-detail"),
+    path("labelling-runs/<int:pk>/cancel/", labelling_views.labelling_run_cancel, name="labelling-run-cancel"),
+    path("labelling-runs/<int:pk>/retry/", labelling_views.labelling_run_retry, name="labelling-run-retry"),
+    path("errors/", error_views.error_list, name="error-list"),
+    path("errors/retry/", error_views.error_retry, name="error-retry"),
+    path("errors/ignore/", error_views.error_ignore, name="error-ignore"),
     path("training-runs/", run_views.training_run_list, name="training-run-list"),
     path("training-runs/<int:pk>/", run_views.training_run_detail, name="training-run-detail"),
     path("training-runs/<int:pk>/cancel/", run_views.training_run_cancel, name="training-run-cancel"),

@@ -34,6 +34,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "start": {"GET": Row(PUBLIC, 200)},
     "product-list": {"GET": Row(PUBLIC, 200)},
     "product-detail": {"GET": Row(PUBLIC, 200)},
+    "product-similar": {"GET": Row(PUBLIC, 200)},
     "product-export": {"GET": Row("view_productlabel", 200)},
     "thumbnail": {"GET": Row(PUBLIC, 404)},
     "image-explanation": {"GET": Row(PUBLIC, 404)},
@@ -45,6 +46,13 @@ TABLE: dict[str, dict[str, Row]] = {
     "health-live": {"GET": Row(PUBLIC, 200)},
     "health-ready": {"GET": Row(PUBLIC, 503)},
     "health-workers": {"GET": Row(PUBLIC, 200)},
+    "labelling-run-list": {"GET": Row("view_labellingrun", 200), "POST": Row("add_labellingrun", 302)},
+    "labelling-run-detail": {"GET": Row("view_labellingrun", 200)},
+    "labelling-run-cancel": {"POST": Row("change_labellingrun", 302)},
+    "labelling-run-retry": {"POST": Row("change_labeltask", 302)},
+    "error-list": {"GET": Row("view_labeltask", 200)},
+    "error-retry": {"POST": Row("change_labeltask", 302)},
+    "error-ignore": {"POST": Row("change_labeltask", 302)},
     "training-run-list": {"GET": Row("view_trainingrun", 200), "POST": Row("add_trainingrun", 409)},
     "training-run-detail": {"GET": Row("view_trainingrun", 200)},
     "training-run-cancel": {"POST": Row("change_trainingrun", 302)},
@@ -55,6 +63,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-docs": {"GET": Row(PUBLIC, 200)},
     "api-product-list": {"GET": Row(PUBLIC, 200)},
     "api-product-detail": {"GET": Row(PUBLIC, 200)},
+    "api-product-similar": {"GET": Row(PUBLIC, 200)},
     "api-product-export": {"GET": Row("view_productlabel", 200)},
     "api-image-classification-list": {"GET": Row("view_classification", 200)},
     "api-classify": {"POST": Row("view_classification", 503)},
@@ -73,7 +82,10 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-error-ignore": {"POST": Row("change_labeltask", 200)},
 }
 # A page's form stands on the page, so its permission comes on top of the one to see it.
-ALSO_NEEDED = {("training-run-list", "POST"): "view_trainingrun"}
+ALSO_NEEDED = {
+    ("training-run-list", "POST"): "view_trainingrun",
+    ("labelling-run-list", "POST"): "view_labellingrun",
+}
 
 # What a member of staff without any permission may open in the admin, and what belongs to nobody's permission.
 ADMIN_FOR_STAFF = {"index", "password_change", "password_change_done", "jsi18n"}
@@ -104,15 +116,18 @@ def create_arguments() -> dict[str, list[Any]]:
     training = TrainingRun.objects.create(recipe="default", seed=1)
     by_beginning = {
         "product-detail": [product.pk],
+        "product-similar": [product.pk],
         "product-export": ["csv"],
         "product-image-review": [product.pk, image.pk],
         "image-explanation": [image.pk],
         "thumbnail": ["0" * 64, "jpg"],
         "data-file": ["0" * 16, "nothing.svg"],
         "experiment-file": ["nothing", "0" * 16, "nothing.svg"],
+        "labelling-run-": [run.pk],
         "training-run-": [training.pk],
         "model-version-": [version.pk],
         "api-product-detail": [product.pk],
+        "api-product-similar": [product.pk],
         "api-product-export": ["csv"],
         "api-image-": [image.pk],
         "api-labelling-run-": [run.pk],

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.django_db
 TRAININGS = "/training-runs/"
 VERSIONS = "/model-versions/"
 HISTORY = [
-    {"epoch": 1.0, "loss": 1.0, "validation_loss": 0.8, "validation_accuracy": 0.9},
-    {"epoch": 2.0, "loss": 0.5, "validation_loss": 0.6, "validation_accuracy": 0.95},
+    {"epoch": 1.0, "loss": 1.0, "validation_loss": 0.8, "validation_accuracy": 0.9, "seconds": 30.0},
+    {"epoch": 2.0, "loss": 0.5, "validation_loss": 0.6, "validation_accuracy": 0.95, "seconds": 40.0},
 ]
 
 
@@ -92,20 +92,32 @@ def test_a_running_training_shows_its_epoch_and_asks_again(client: Client) -> No
     run = TrainingRun.objects.create(recipe="default", seed=1)
     claim_training_run(run.pk)
     progress = {"phase": "train", "epoch": 2, "epochs": 4, "step": 50, "steps": 100, "history": HISTORY}
-    TrainingRun.objects.update(progress=progress)
+    progress["reported_at"] = timezone.now().isoformat()
+    TrainingRun.objects.update(progress=progress, started_at=timezone.now() - timedelta(hours=1))
     sign_in(client, "view_trainingrun")
     page = client.get(f"{TRAININGS}{run.pk}/").text
     assert "Train, epoch 2 of 4" in page
     assert "37.5 %" in page
-    assert '<meta http-equiv="refresh" content="5">' in page
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
+    assert '<script src="/static/catalog/live.js" defer></script>' in page
+    assert page.count(" data-live>") == 5
+    assert "<dt>Elapsed</dt><dd>1 h 00 min</dd>" in page
+    # Two epochs of 30 and 40 s; two and a half are to come.
+    assert "<dt>Time left for the epochs</dt><dd>1 min 28 s</dd>" in page
     assert re.findall(r'points="([^"]+)"', page) == [
         "0.0,0.0 300.0,100.0",
         "0.0,40.0 300.0,80.0",
         "0.0,100.0 300.0,0.0",
     ]
-    assert re.findall(r'<td class="number">([\d.]+)</td>', page)[:3] == ["1.0000", "0.8000", "0.9000"]
+    # The database keeps the names of a row in an order of its own.
+    first_row = re.findall(r'<td class="number">([\d.]+)</td>', page)[:4]
+    assert sorted(first_row) == ["0.8000", "0.9000", "1.0000", "30.0"]
     assert "Cancel this training" not in page
     assert "Stalled" not in page
+    assert "silent" not in page
+    silent_since = timezone.now() - timedelta(seconds=200)
+    TrainingRun.objects.update(progress=progress | {"reported_at": silent_since.isoformat()})
+    assert "Alive, and silent for 3 min" in client.get(f"{TRAININGS}{run.pk}/").text
     TrainingRun.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=90))
     assert "Stalled: no sign of life" in client.get(f"{TRAININGS}{run.pk}/").text
 
@@ -116,6 +128,8 @@ def test_an_ended_training_says_how_and_does_not_ask_again(client: Client) -> No
     page = client.get(f"{TRAININGS}{run.pk}/").text
     assert "OSError: &lt;no space&gt;" in page
     assert "refresh" not in page
+    assert "data-live>" not in page
+    assert "live.js" not in page
     assert "Cancel this training" not in page
     assert client.get(f"{TRAININGS}999999/").status_code == 404
 
@@ -211,4 +225,5 @@ def test_pages_have_nothing_inline_and_nothing_from_elsewhere(
     run = TrainingRun.objects.create(recipe="default", seed=1, progress={"history": HISTORY})
     sign_in(client, "view_trainingrun", "add_trainingrun", "view_modelversion", "change_modelversion")
     for address in (TRAININGS, f"{TRAININGS}{run.pk}/", VERSIONS, f"{VERSIONS}{versions[1].pk}/"):
-        assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|https?://", client.get(address).text), address
+        page = re.sub(r'<script src="/static/[^"]+" defer></script>', "", client.get(address).text)
+        assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|https?://", page), address
