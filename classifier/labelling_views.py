@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from catalog.admin_lists import BIDI_CONTROLS
 from classifier.api.serializers import LabellingRunRequestSerializer
 from classifier.dispatch import IdempotencyKeyError, start_labelling_run
 from classifier.durations import format_duration
@@ -80,7 +81,10 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "elapsed": format_duration(get_elapsed_seconds(run)),
         "left": format_duration(report.seconds_left) if is_running and report.seconds_left is not None else "",
         "codes": [(code, get_error_words(code), number) for code, number in report.codes],
-        "errors": [{**error, "words": get_error_words(error["code"])} for error in report.errors],
+        "errors": [
+            {**error, "words": get_error_words(error["code"]), "url": error["url"].translate(BIDI_CONTROLS)}
+            for error in report.errors
+        ],
         "failures": progress.failed + progress.waiting,
     }
     return render(request, "classifier/labelling_run_detail.html", context)
