@@ -173,7 +173,7 @@ class LabellingAdmin(MarkingAdmin):
             self.message_user(request, str(error), messages.ERROR)
             return None
         self.log_addition(request, run, f"Started over selected products{', labelled or not' if relabel else ''}.")
-        address = reverse("admin:classifier_labellingrun_change", args=[run.pk])
+        address = reverse("labelling-run-detail", args=[run.pk])
         text = format_html('<a href="{}">Labelling run {}</a> started over {} images.', address, run.pk, run.total)
         self.message_user(request, text, messages.SUCCESS)
         return None

@@ -146,8 +146,12 @@ def call(client: Client, method: str, *, name: str, arguments: dict[str, list[An
     """Call an address with an empty body, or with a picture where one is classified; return the status."""
     address = reverse(name, args=arguments.get(name, []))
     if name == "api-classify" and method == "POST":
-        return client.post(address, {"picture": SimpleUploadedFile("a.png", b"no picture")}).status_code
-    return getattr(client, method.lower())(address, content_type="application/json").status_code
+        response = client.post(address, {"picture": SimpleUploadedFile("a.png", b"no picture")})
+    else:
+        response = getattr(client, method.lower())(address, content_type="application/json")
+    if response.streaming:  # an export that nobody reads to its end keeps its place among those that are sent at once
+        b"".join(response)
+    return response.status_code
 
 
 def sign_in_as(user: User | None) -> Client:
@@ -221,7 +225,9 @@ def test_the_admin_shows_nothing_to_staff_without_permissions() -> None:
         if status == 200:
             opened.add(name)
         else:
-            # A history of a row that is not there leads back to the index before anything else is asked.
-            assert status in ((302,) if name.endswith("_history") else (403, 404)), address
-            assert client.post(address).status_code in ((302,) if name.endswith("_history") else (403, 404, 405)), name
+            # A history of a row that is not there leads back to the index before anything else is asked. The user who
+            # asks may be the row with id 1: that history is refused.
+            refusals = (302, 403) if name.endswith("_history") else (403, 404)
+            assert status in refusals, address
+            assert client.post(address).status_code in (*refusals, 405), name
     assert opened == ADMIN_FOR_STAFF

@@ -119,9 +119,7 @@ def test_labelling_the_selection_starts_a_run_over_all_its_images(client: Client
     create_product(images=[create_painted_image()])
     (message,) = act(client, "label_selected", chosen)
     run = LabellingRun.objects.get()
-    assert message == (
-        f'<a href="/admin/classifier/labellingrun/{run.pk}/change/">Labelling run {run.pk}</a> started over 2 images.'
-    )
+    assert message == (f'<a href="/labelling-runs/{run.pk}/">Labelling run {run.pk}</a> started over 2 images.')
     assert run.requested_by == user
     assert set(LabelTask.objects.values_list("image_id", flat=True)) == set(
         chosen.product_images.values_list("image_id", flat=True)
