@@ -56,10 +56,11 @@ def build_prediction(garment: str, *, confidence: float = 0.9, abstained: bool =
 def create_painted_image(garment: str = "Trouser", *, unsure: bool = False, url: str | None = None) -> Image:
     """Create an image whose picture lies in media storage and shows `garment` to the fake classifier."""
     number = next(_numbers)
-    # Blue carries the number, so that no two pictures have the same bytes.
-    colour = (RED_FIRST + RED_STEP * GARMENTS.index(garment), 200 if unsure else 0, number % 256)
+    # Green and blue carry the number, so that no two pictures have the same bytes.
+    high, low = divmod(number, 256)
+    colour = (RED_FIRST + RED_STEP * GARMENTS.index(garment), (200 if unsure else 0) + high, low)
     buffer = BytesIO()
-    PillowImage.new("RGB", (32, 32 + number // 256), colour).save(buffer, "PNG")
+    PillowImage.new("RGB", (32, 32), colour).save(buffer, "PNG")
     return create_stored_image(buffer.getvalue(), url=url)
 
 
