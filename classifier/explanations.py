@@ -115,7 +115,7 @@ def find_explanation(classification: Classification) -> Explanation | None:
 
 
 def create_explanation(image: Image, *, classification: Classification) -> Explanation:
-    """Compute the explanation of the image's label and store it: about 10 ms of the network, and the decoding.
+    """Compute the explanation of the image's label and store it: about 15 ms of the network, and the decoding.
 
     Raises `NotExplainableError` when the picture is not held any more or has changed since, and `ArtefactError` when
     this machine has not the version's files.

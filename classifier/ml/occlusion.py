@@ -14,7 +14,7 @@ from classifier.ml.labels import GROUPS
 #: A cover is a square of this share of the form's side: ten of 28 pixels, an eighth of the area. Smaller ones leave
 #: most labels as they are: with seven pixels half of the demo's pictures lose less than 0.02 wherever they are covered.
 _COVER_SHARE: Final = 10 / 28
-#: Covers along each side; 49 and the whole picture take the network about 7 ms on one core.
+#: Covers along each side; 49 and the whole picture take the shipped network about 15 ms.
 _COVERS_PER_SIDE: Final = 7
 #: A change below this is not worth a sentence, nor a strong colour.
 NOTABLE_CHANGE: Final = 0.05

@@ -215,8 +215,10 @@ def test_an_image_has_its_history_newest_first(client: Client) -> None:
     rows = re.findall(r"<td>([^<]*)</td>\s*<td class=\"number\">([^<]*)</td>\s*<td>([^<]*)</td>", page)
     run = LabellingRun.objects.get().pk
     assert rows == [("Bags", "\N{EN DASH}", "A person"), ("Footwear, Sandal", "92.2 %", f"{version.name}, run {run}")]
-    sign_in(client, "view_review")
-    assert "anna: A clutch" in client.get(f"/products/{product.pk}/").text
+    sign_in(client, "view_review", "view_labellingrun")
+    page = client.get(f"/products/{product.pk}/").text
+    assert "anna: A clutch" in page
+    assert f'<a href="/labelling-runs/{run}/">run {run}</a>' in page
 
 
 def test_a_history_is_bounded_and_the_newest_label_counts(client: Client) -> None:

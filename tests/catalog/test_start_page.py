@@ -76,6 +76,10 @@ def test_what_needs_a_person_leads_there(client: Client) -> None:
     assert 'href="/products/?status=failed">Failed products</a>' in page
     assert "python manage.py label_catalog --wait" in page
     assert "Nothing. Every product with a picture has a label" not in page
+    sign_in(client, "view_labeltask", "view_labellingrun")
+    page = client.get("/").text
+    assert '<a class="button" href="/errors/">Error queue</a>' in page
+    assert '<a class="button" href="/labelling-runs/">Labelling runs</a>' in page
 
 
 def test_a_catalogue_in_order_needs_nobody(client: Client) -> None:
