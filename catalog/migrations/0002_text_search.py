@@ -31,8 +31,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         regexp_replace(texts, '(\S{200})(\S{200})', '\1 \2', 'g'), '(\S{200}\S{200})', '\1 ', 'g')
 $$;
 
+-- This function and the next keep to indexes: their plans may have been made while the tables were empty, and would
+-- read whole tables for each product when these have grown.
 CREATE OR REPLACE FUNCTION catalog_write_search(ids bigint[], cut boolean) RETURNS void
-LANGUAGE sql SET search_path FROM CURRENT AS $$
+LANGUAGE sql SET enable_seqscan = off SET search_path FROM CURRENT AS $$
     WITH written AS (
         INSERT INTO catalog_searchdocument AS document (product_id, words)
         SELECT id, catalog_search_words(CASE WHEN cut THEN catalog_cut_words(left(texts, 120000)) ELSE left(texts, 250000) END)
@@ -52,7 +54,7 @@ LANGUAGE sql SET search_path FROM CURRENT AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION catalog_refresh_search(ids bigint[]) RETURNS void
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET search_path FROM CURRENT AS $$
 BEGIN
     -- Whoever comes second waits here, and then reads what the first one wrote. Not `= ANY (ids)`: a plan made while the
     -- table was empty would look through all of a large statement's ids for each of its rows.
