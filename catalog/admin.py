@@ -15,7 +15,6 @@ from django.utils.text import Truncator
 from catalog.admin_actions import MARK_ACTIONS, LabellingAdmin, MarkingAdmin
 from catalog.admin_import import ImportPages
 from catalog.admin_lists import (
-    BIDI_CONTROLS,
     LabelConfidenceFilter,
     LabelGarmentFilter,
     LabelGroupFilter,
@@ -24,6 +23,7 @@ from catalog.admin_lists import (
     render_thumbnail,
 )
 from catalog.models import Image, Product, ProductDescription, ProductImages
+from catalog.texts import remove_bidi_controls
 from classifier.listing import ProductCriteria, get_label_summary, list_labelled_products
 
 admin.site.site_header = admin.site.site_title = "Fashion catalogue"
@@ -124,7 +124,7 @@ class ProductAdmin(LabellingAdmin):
     @admin.display(description="title")
     def short_title(self, product: Product) -> str:
         """Show the start of the title, without characters that would turn the row around."""
-        return Truncator(product.title.translate(BIDI_CONTROLS)).chars(60)
+        return Truncator(remove_bidi_controls(product.title)).chars(60)
 
     @admin.display(description="label")
     def label_text(self, product: Product) -> str | None:

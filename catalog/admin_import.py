@@ -18,7 +18,7 @@ from django.template.response import TemplateResponse
 from django.utils.text import Truncator
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
-from catalog.admin_lists import BIDI_CONTROLS, get_member
+from catalog.admin_lists import get_member
 from catalog.import_preview import (
     MAX_UPLOAD_BYTES,
     ImportPreview,
@@ -30,6 +30,7 @@ from catalog.import_preview import (
 )
 from catalog.importing import SourceError
 from catalog.models import Product
+from catalog.texts import remove_bidi_controls
 from classifier.services import refresh_stale_product_labels
 from config.statements import allow_long_statements
 
@@ -128,8 +129,8 @@ class ImportPages:
         changes = [
             replace(
                 change,
-                title=change.title.translate(BIDI_CONTROLS),
-                details=[detail.translate(BIDI_CONTROLS) for detail in change.details],
+                title=remove_bidi_controls(change.title),
+                details=[remove_bidi_controls(detail) for detail in change.details],
             )
             for change in preview.changes
         ]

@@ -21,8 +21,6 @@ from classifier.models import ModelVersion, ProductLabel
 
 # A person looks at what they mark or delete; more than two pages of it is a slip of the mouse.
 MAXIMUM_CHOSEN = 100
-# Characters that turn the direction of what follows them, on our page as well: U+061C, U+200E to U+2069.
-BIDI_CONTROLS = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 # Lower and upper bound of a band of confidence; where people look closely there are more of them.
 CONFIDENCE_BANDS = ((0.0, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 0.99), (0.99, 1.0))
 

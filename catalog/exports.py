@@ -8,7 +8,7 @@ from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from catalog.api.query import ProductListQuery
+from catalog.api.query import COUNTRY_PATTERN, ProductListQuery
 from catalog.exporting import ExportReport, encode_csv, encode_json_lines
 from catalog.models import Product
 from catalog.paging import KeysetOrdering
@@ -26,7 +26,7 @@ class ProductExportQuery(ProductListQuery):
     page_size = None  # type: ignore[assignment]  # takes the inherited field away
     cursor = None  # type: ignore[assignment]
     country = serializers.RegexField(
-        r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}\Z",
+        COUNTRY_PATTERN,
         required=False,
         help_text="Only the description of this country; case does not matter. Default every country.",
     )

@@ -45,9 +45,6 @@ _CSV_ID: Final = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 # double width of the first four.
 _FORMULA: Final = re.compile("'*[=+\\-@\t\r\n\x00\uff1d\uff0b\uff0d\uff20]")
 
-# One more than a text may have: the apostrophe of a defused one. (The limit holds for the whole process.)
-csv.field_size_limit(MAX_TEXT_CHARACTERS + 1)
-
 
 class SourceError(Exception):
     """The file as a whole cannot be read; the message says what was expected and what was received."""
@@ -247,6 +244,8 @@ class _ProductKey:
 
 def _read_rows(lines: _Lines) -> Iterator[_Row]:
     columns: tuple[str, ...] = ()
+    # One more than a text may have: the apostrophe of a defused one. (The limit holds for the whole process.)
+    csv.field_size_limit(MAX_TEXT_CHARACTERS + 1)
     for line, cells, error in _split_cells(lines):
         if not columns:
             columns = _read_header(cells, error=error)

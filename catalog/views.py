@@ -5,14 +5,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from django.core.files.storage import default_storage
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
 
-from catalog.api.query import ProductListQuery, check_parameters
+from catalog.api.query import ProductListQuery, check_parameters, pick_parameters
 from catalog.models import Product
 from catalog.paging import InvalidCursorError
 from catalog.pictures import thumbnail_name
@@ -95,12 +95,7 @@ def list_groups(summary: CatalogueSummary) -> list[dict[str, Any]]:
 @require_safe
 def product_list(request: HttpRequest) -> HttpResponse:
     """Answer with a grid of products, newest first; filters and page are in the address."""
-    # A page is reached by links that others made; what they added to the address is no reason to refuse it. What the
-    # form leaves empty is not asked for.
-    parameters = QueryDict(mutable=True)
-    known = ProductListQuery().fields
-    parameters.update({name: str(value) for name, value in request.GET.items() if name in known and value})
-    filters = {name: str(value) for name, value in parameters.items() if name not in ("cursor", "page_size")}
+    parameters, filters = pick_parameters(ProductListQuery, request.GET)
     context: dict[str, Any] = {
         "filters": filters,
         "controls": ("search", "garment", "status", "min_confidence", "country", "ordering"),

@@ -1,19 +1,18 @@
 """What the start page says of the whole catalogue, counted once for many requests."""
 
 import logging
-import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.core.cache import cache
 from django.db import OperationalError, connection
 from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from catalog.models import Product, ProductImages
+from classifier.kept_counts import get_kept_count
 from classifier.ml.labels import GROUPS
 from classifier.models import ProductLabel
 from config.statements import is_statement_timeout
@@ -27,8 +26,6 @@ CACHE_KEY = "catalogue-summary"
 #: million products, which takes about half a second, spends at most a fiftieth of one process on it.
 FRESH_SECONDS = 5.0
 FRESH_TIMES = 50.0
-#: Older counts are shown while one request counts anew; one that died while counting is replaced after this time.
-COUNTING_SECONDS = 30.0
 KEPT_SECONDS = 3600.0
 #: The table is counted up to here; beyond, the database's own estimate is near enough.
 COUNTED_EXACTLY = 100_000
@@ -85,23 +82,26 @@ def get_catalogue_summary() -> CatalogueSummary | None:
     While one request counts, the others get what was counted before, and so do all where the database ended the
     counting after the time that a page's statement may take; None if nothing was counted before.
     """
-    kept = cache.get(CACHE_KEY)
-    if kept is not None and (
-        time.time() < kept["fresh_until"] or not cache.add(f"{CACHE_KEY}-counting", True, COUNTING_SECONDS)
-    ):
-        return _from_json(kept["summary"])
-    started_at = time.monotonic()
+    return _from_json(
+        get_kept_count(
+            CACHE_KEY,
+            count=_count_or_keep,
+            fresh_seconds=FRESH_SECONDS,
+            fresh_times=FRESH_TIMES,
+            kept_seconds=KEPT_SECONDS,
+        )
+    )
+
+
+def _count_or_keep(known: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the catalogue's counts as JSON knows them; those of before if the database ended the counting."""
     try:
-        summary: CatalogueSummary | None = count_catalogue()
+        return _to_json(count_catalogue())
     except OperationalError as error:
         if not is_statement_timeout(error):
             raise
         logger.warning("counting the catalogue took longer than a page's statement may")
-        summary = _from_json(kept["summary"]) if kept is not None else None
-    fresh_until = time.time() + max(FRESH_SECONDS, FRESH_TIMES * (time.monotonic() - started_at))
-    cache.set(CACHE_KEY, {"summary": _to_json(summary), "fresh_until": fresh_until}, KEPT_SECONDS)
-    cache.delete(f"{CACHE_KEY}-counting")
-    return summary
+        return known
 
 
 def count_catalogue() -> CatalogueSummary:
@@ -167,9 +167,7 @@ def build_periods(days: Counter[tuple[date, str]], *, today: date) -> tuple[str,
     return name, periods if sum(period.total > 0 for period in periods) > 1 else []
 
 
-def _to_json(summary: CatalogueSummary | None) -> dict[str, Any] | None:
-    if summary is None:
-        return None
+def _to_json(summary: CatalogueSummary) -> dict[str, Any]:
     periods = [{"first": period.first.isoformat(), "groups": period.groups} for period in summary.periods]
     return asdict(summary) | {"counted_at": summary.counted_at.isoformat(), "periods": periods}
 

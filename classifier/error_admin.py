@@ -16,8 +16,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog.admin_actions import MAXIMUM_SELECTED, Question, ask
-from catalog.admin_lists import BIDI_CONTROLS, get_member
+from catalog.admin_lists import get_member
 from catalog.models import ProductImages
+from catalog.texts import remove_bidi_controls
 from classifier.error_queue import MAXIMUM_ERRORS, ignore_errors, retry_errors
 from classifier.models import LabelTask
 from classifier.read_only_admin import ReadOnlyAdmin
@@ -101,7 +102,7 @@ class LabelTaskAdmin(ReadOnlyAdmin):
     @admin.display(description="image")
     def short_url(self, task: LabelTask) -> str:
         """Show the end of the image's URL, where images of one shop differ."""
-        url = task.image.url.translate(BIDI_CONTROLS)
+        url = remove_bidi_controls(task.image.url)
         return url if len(url) <= SHOWN_URL_LENGTH else f"…{url[-SHOWN_URL_LENGTH:]}"
 
     @admin.display

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models.functions import Least, Now
 
 from classifier.ledger import MAXIMUM_CRASHES
-from classifier.models import LabelTask
+from classifier.models import LabellingRun, LabelTask
 from classifier.tasks import send_due_batches
 
 State = LabelTask.State
@@ -36,6 +36,17 @@ def retry_errors(task_ids: Collection[int]) -> int:
         if retried:
             transaction.on_commit(partial(send_due_batches, maximum=MAXIMUM_ERRORS))
     return retried
+
+
+def retry_run_errors(run: LabellingRun, *, maximum: int) -> tuple[int, bool]:
+    """Let what failed in a run be tried again as `retry_errors` does, at most `maximum`; return how many, and if all.
+
+    What people chose to ignore stays.
+    """
+    failed = LabelTask.objects.filter(run=run, state__in=[State.RETRY, State.FAILED])
+    task_ids = list(failed.order_by("pk").values_list("pk", flat=True)[: maximum + 1])
+    parts = [task_ids[start : min(start + MAXIMUM_ERRORS, maximum)] for start in range(0, maximum, MAXIMUM_ERRORS)]
+    return sum(retry_errors(part) for part in parts if part), len(task_ids) <= maximum
 
 
 def ignore_errors(task_ids: Collection[int]) -> int:

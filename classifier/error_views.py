@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 from rest_framework.exceptions import ValidationError
 
-from catalog.admin_lists import BIDI_CONTROLS
-from catalog.api.query import check_parameters
+from catalog.api.query import check_parameters, pick_parameters
 from catalog.paging import InvalidCursorError, get_page
+from catalog.texts import remove_bidi_controls
 from classifier.api.query import ErrorListQuery
 from classifier.error_queue import ignore_errors, retry_errors
 from classifier.error_words import ERROR_WORDS, get_error_words
@@ -36,13 +36,10 @@ MAXIMUM_TASK_ID = 2**63 - 1
 @permission_required("classifier.view_labeltask", raise_exception=True)
 def error_list(request: HttpRequest) -> HttpResponse:
     """Answer with the pictures that could not be labelled, the latest failure first; filters are in the address."""
-    # A page is reached by links that others made; what they added to the address is no reason to refuse it.
-    parameters = QueryDict(mutable=True)
-    known = ErrorListQuery().fields
-    parameters.update({name: value for name in request.GET if name in known and (value := request.GET[name])})
+    parameters, filters = pick_parameters(ErrorListQuery, request.GET)
     context: dict[str, Any] = {
         "parameters": parameters,
-        "filters": {name: value for name, value in parameters.items() if name not in ("cursor", "page_size")},
+        "filters": filters,
         "codes": list(ERROR_WORDS.items()),
         "states": list(STATE_WORDS.items()),
     }
@@ -104,7 +101,7 @@ def describe_error(task: LabelTask) -> dict[str, Any]:
         "task": task,
         "words": get_error_words(task.error_code),
         "state": STATE_WORDS[LabelTask.State(task.state)],
-        "address": task.image.url.translate(BIDI_CONTROLS),
+        "address": remove_bidi_controls(task.image.url),
         "sha256": picture.sha256 if picture else None,
         "next_try_at": task.next_try_at if task.state == LabelTask.State.RETRY else None,
         "can_ignore": task.state != LabelTask.State.IGNORED,

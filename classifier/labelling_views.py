@@ -1,7 +1,6 @@
 """The pages about labelling runs: for those who may see them, with forms for those who may act."""
 
 import uuid
-from itertools import islice
 from typing import Any, cast
 
 from django.contrib import messages
@@ -11,14 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from catalog.admin_lists import BIDI_CONTROLS
+from catalog.texts import remove_bidi_controls
 from classifier.api.serializers import LabellingRunRequestSerializer
 from classifier.dispatch import IdempotencyKeyError, start_labelling_run
 from classifier.durations import format_duration
-from classifier.error_queue import MAXIMUM_ERRORS, retry_errors
+from classifier.error_queue import MAXIMUM_ERRORS, retry_run_errors
 from classifier.error_words import get_error_words
 from classifier.ledger import cancel_labelling_run
-from classifier.models import LabellingRun, LabelTask
+from classifier.models import LabellingRun
 from classifier.run_reports import RunReport, forget_run_report, get_elapsed_seconds, get_run_report
 from classifier.run_views import build_refusal, find_page
 from classifier.selectors import NoActiveModelVersionError, find_active_model_version
@@ -73,7 +72,7 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         # A run that ended may have pictures that wait for another try.
         "live": is_running or (run.state == LabellingRun.State.DONE and progress.waiting > 0),
         "untouched": is_running and progress.new == progress.total,
-        "numbers": list_numbers(report),
+        "numbers": list_numbers(run, report),
         "parts": list_parts(report),
         "share": progress.finished / progress.total if progress.total else 1.0,
         # For a screen reader, which hears it at each change.
@@ -82,7 +81,7 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "left": format_duration(report.seconds_left) if is_running and report.seconds_left is not None else "",
         "codes": [(code, get_error_words(code), number) for code, number in report.codes],
         "errors": [
-            {**error, "words": get_error_words(error["code"]), "url": error["url"].translate(BIDI_CONTROLS)}
+            {**error, "words": get_error_words(error["code"]), "url": remove_bidi_controls(error["url"])}
             for error in report.errors
         ],
         "failures": progress.failed + progress.waiting,
@@ -108,19 +107,19 @@ def labelling_run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
 def labelling_run_retry(request: HttpRequest, pk: int) -> HttpResponse:
     """Try what failed in a run again, now, and answer with its page; what people chose to ignore stays."""
     run = get_object_or_404(LabellingRun, pk=pk)
-    failed = LabelTask.objects.filter(run=run, state__in=[LabelTask.State.FAILED, LabelTask.State.RETRY])
-    task_ids = iter(list(failed.order_by("pk").values_list("pk", flat=True)[: MAXIMUM_RETRIED + 1]))
-    retried = 0
-    while retried < MAXIMUM_RETRIED and (part := list(islice(task_ids, MAXIMUM_ERRORS))):
-        retried += retry_errors(part)
-    rest = " There are more: press the button again." if next(task_ids, None) is not None else ""
-    messages.success(request, f"{retried:,} pictures are tried again.{rest}")
+    retried, is_all = retry_run_errors(run, maximum=MAXIMUM_RETRIED)
+    rest = "" if is_all else " There are more: press the button again."
+    pictures = "1 picture is" if retried == 1 else f"{retried:,} pictures are"
+    messages.success(request, f"{pictures} tried again.{rest}")
     forget_run_report(run)
     return redirect("labelling-run-detail", run.pk)
 
 
-def list_numbers(report: RunReport) -> list[tuple[str, int, str]]:
-    """Return (name, number of pictures, part of the bar) for what a run's page says at a glance."""
+def list_numbers(run: LabellingRun, report: RunReport) -> list[tuple[str, int, str]]:
+    """Return (name, number of pictures, part of the bar) for what a run's page says at a glance.
+
+    Pictures that are labelled again belong to the run that does it.
+    """
     progress = report.progress
     always = [
         ("Pictures", progress.total, ""),
@@ -129,8 +128,12 @@ def list_numbers(report: RunReport) -> list[tuple[str, int, str]]:
         ("Failed", progress.failed, "failed"),
         ("To do", progress.new + progress.running, ""),
     ]
-    sometimes = [("Wait for another try", progress.waiting, "failed"), ("Cancelled", progress.cancelled, "")]
-    return always + [entry for entry in sometimes if entry[1]]
+    sometimes = [
+        ("Wait for another try", progress.waiting, "failed"),
+        ("Cancelled", progress.cancelled, ""),
+        ("Labelled again by later runs", run.total - progress.total, ""),
+    ]
+    return always + [entry for entry in sometimes if entry[1] > 0]
 
 
 def list_parts(report: RunReport) -> list[tuple[str, float, float]]:

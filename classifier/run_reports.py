@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from time import monotonic, time
+from time import time
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db.models import DateTimeField, ExpressionWrapper
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from classifier.kept_counts import forget_kept_count, get_kept_count
 from classifier.models import Classification, LabellingRun, LabelTask
 from classifier.selectors import (
     LATEST_FAILURE_FIRST,
@@ -24,9 +24,7 @@ from classifier.selectors import (
 
 # What was counted is shown for so long, or for so many times as long as the counting took: 5 % of a core at most.
 FRESH_SECONDS = 1.9
-FRESH_FACTOR = 20
-# Of a count that somebody else is making, the one before is shown meanwhile.
-COUNTING_SECONDS = 30
+FRESH_TIMES = 20
 KEPT_SECONDS = 600
 # The rate is that of the last minute, as far as somebody watched.
 RATE_SECONDS = 60.0
@@ -58,26 +56,20 @@ class RunReport:
 
 def get_run_report(run: LabellingRun) -> RunReport:
     """Return the run's report, some seconds old at most on a small ledger and longer where counting takes long."""
-    key = _key(run)
-    known = cache.get(key)
-    if known is not None and known["state"] == run.state:
-        counting = f"{key}-counting"
-        if time() < known["fresh_until"] or not cache.add(counting, 1, COUNTING_SECONDS):
-            return _build_report(run, known)
-    else:
-        known, counting = None, ""
-    started = monotonic()
-    counted = _count(run, samples=known["samples"] if known else [])
-    counted["fresh_until"] = time() + max(FRESH_SECONDS, FRESH_FACTOR * (monotonic() - started))
-    cache.set(key, counted, KEPT_SECONDS)
-    if counting:
-        cache.delete(counting)
+    counted = get_kept_count(
+        _key(run),
+        count=lambda known: _count(run, samples=known["samples"] if known else []),
+        is_current=lambda known: known["state"] == run.state,
+        fresh_seconds=FRESH_SECONDS,
+        fresh_times=FRESH_TIMES,
+        kept_seconds=KEPT_SECONDS,
+    )
     return _build_report(run, counted)
 
 
 def forget_run_report(run: LabellingRun) -> None:
     """Let the next report be counted anew, after somebody changed the run's tasks."""
-    cache.delete(_key(run))
+    forget_kept_count(_key(run))
 
 
 def find_rate(samples: Sequence[Sequence[float]], *, age_seconds: float, finished: int) -> float | None:

@@ -15,6 +15,7 @@ from classifier.models import ProductLabel
 DEFAULT_PAGE_SIZE = 50
 MAXIMUM_PAGE_SIZE = 100
 MAXIMUM_SEARCH_WORDS = 8
+COUNTRY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}\Z"
 
 
 class NoQuery(serializers.Serializer[dict[str, Any]]):
@@ -46,7 +47,7 @@ class ProductDetailQuery(serializers.Serializer[dict[str, Any]]):
     """The country of a product's description."""
 
     country = serializers.RegexField(
-        r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}\Z",
+        COUNTRY_PATTERN,
         required=False,
         help_text="Country code of the description; case does not matter. Default us.",
     )
@@ -100,6 +101,21 @@ class ProductListQuery(ProductDetailQuery, PageQuery):
             name: value for name, value in self.validated_data.items() if name not in PageQuery().fields and value != ""
         }
         return ProductCriteria(**(defaults | given))
+
+
+def pick_parameters(
+    query_class: type[serializers.Serializer[dict[str, Any]]], parameters: QueryDict
+) -> tuple[QueryDict, dict[str, str]]:
+    """Return those of a page's parameters that the query knows and that have a value, and the filters among them.
+
+    A page is reached by links that others made; what they added to the address is no reason to refuse it. What a form
+    leaves empty is not asked for.
+    """
+    known = query_class().fields
+    picked = QueryDict(mutable=True)
+    picked.update({name: str(value) for name, value in parameters.items() if name in known and value})
+    pages = PageQuery().fields
+    return picked, {name: str(value) for name, value in picked.items() if name not in pages}
 
 
 Query = TypeVar("Query", bound=serializers.Serializer[dict[str, Any]])

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Product
-from classifier import catalogue_summary
+from classifier import catalogue_summary, kept_counts
 from classifier.catalogue_summary import build_periods, count_catalogue, get_catalogue_summary
 from classifier.models import ProductLabel
 from tests.classifier.fakes import create_model_version, create_painted_image
@@ -165,7 +165,7 @@ def test_fresh_counts_are_kept_and_stale_ones_counted_anew(monkeypatch: pytest.M
     first = get_catalogue_summary()
     create_labelled_product()
     assert get_catalogue_summary() == first
-    monkeypatch.setattr(catalogue_summary.time, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
+    monkeypatch.setattr(kept_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
     counted = get_catalogue_summary()
     assert (first.products, counted.products) == (2, 3)
 
@@ -173,7 +173,7 @@ def test_fresh_counts_are_kept_and_stale_ones_counted_anew(monkeypatch: pytest.M
 def test_one_request_counts_and_the_others_show_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     create_labelled_product()
     first = get_catalogue_summary()
-    monkeypatch.setattr(catalogue_summary.time, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
+    monkeypatch.setattr(kept_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
     cache.add(f"{catalogue_summary.CACHE_KEY}-counting", True, 30)
     create_labelled_product()
     assert get_catalogue_summary() == first

@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from classifier import run_reports
+from classifier import kept_counts, run_reports
 from classifier.dispatch import start_labelling_run
 from classifier.labelling import label_batch
 from classifier.ledger import claim_tasks
@@ -59,7 +59,7 @@ def test_however_many_watch_it_is_counted_once_in_two_seconds(
     django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_800_000_000.0
-    monkeypatch.setattr(run_reports, "time", lambda: now)
+    monkeypatch.setattr(kept_counts, "time", lambda: now)
     create_model_version()
     create_painted_image()
     run = start_labelling_run()
@@ -75,8 +75,8 @@ def test_however_many_watch_it_is_counted_once_in_two_seconds(
 
 def test_a_count_that_took_long_is_shown_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     now, clock = 1_800_000_000.0, iter([0.0, 1.0, 5.0, 5.5])  # counting takes a second, then half of one
-    monkeypatch.setattr(run_reports, "time", lambda: now)
-    monkeypatch.setattr(run_reports, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(kept_counts, "time", lambda: now)
+    monkeypatch.setattr(kept_counts, "monotonic", lambda: next(clock))
     create_model_version()
     create_painted_image()
     run = start_labelling_run()
@@ -92,7 +92,7 @@ def test_while_one_viewer_counts_the_others_see_the_count_before(
     django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_800_000_000.0
-    monkeypatch.setattr(run_reports, "time", lambda: now)
+    monkeypatch.setattr(kept_counts, "time", lambda: now)
     create_model_version()
     create_painted_image()
     run = start_labelling_run()
@@ -133,7 +133,8 @@ def test_the_rate_is_that_of_the_last_minute(
 
 def test_the_time_left_follows_from_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_800_000_000.0
-    monkeypatch.setattr(run_reports, "time", lambda: now)
+    for module in (kept_counts, run_reports):
+        monkeypatch.setattr(module, "time", lambda: now)
     create_model_version()
     for _ in range(10):
         create_painted_image()
