@@ -1,9 +1,13 @@
 """A catalogue of any size for a benchmark, the same at every run: its file, and what labelling would have left."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
+EMBEDDING_SIZE: Final = 64
 IMAGES_PER_PRODUCT: Final = 2
 DESCRIPTIONS_PER_PRODUCT: Final = 3
 #: A word in the titles of a tenth of the products, one in those of one of a thousand, one that stands nowhere.
@@ -43,6 +47,10 @@ _SENTENCES: Final = {
     ),
 }
 _COUNTRIES: Final = tuple(_SENTENCES)
+
+_EMBEDDINGS_AT_ONCE: Final = 20_000
+#: Content hash, group, garment, confidence, whether it abstained, and probabilities of a classification.
+_SAID: Final = "\t".join(["0" * 64, "Bags", "Bag", "0.9", "f", "[0,0,0,0,0,0,0,0,1,0]"])
 
 # The version and the run that every label came from, and what each label was made of. `first` chooses the group,
 # `second` garment and confidence, `third` the status: three numbers from 0 to 1 that look independent.
@@ -144,3 +152,39 @@ def label_products(*, products: int) -> None:
         for statement in _LABELS:
             cursor.execute(statement, parameters if "%(" in statement else None)
         cursor.execute("VACUUM ANALYZE")
+
+
+def write_embeddings(*, products: int) -> None:
+    """Give both images of every labelled product what a network would have said of them, and make their index.
+
+    The embeddings point in random directions, which costs an exact search as much as any.
+    """
+    # Django is set up by now.
+    from django.db import connection
+
+    from classifier.embedding_files import update_embeddings
+    from classifier.models import LabellingRun, ModelVersion
+
+    version = ModelVersion.objects.get()
+    run = LabellingRun.objects.create(model_version=version, state=LabellingRun.State.DONE)
+    generator = np.random.default_rng(0)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT array_agg(imageid ORDER BY imageid) FROM productimages WHERE productid <= %s",
+            [int(products * (1 - PENDING_SHARE))],
+        )
+        (image_ids,) = cursor.fetchone()
+        for start in range(0, len(image_ids), _EMBEDDINGS_AT_ONCE):
+            ids = image_ids[start : start + _EMBEDDINGS_AT_ONCE]
+            vectors = generator.standard_normal((len(ids), EMBEDDING_SIZE), dtype=np.float32)
+            rows = (
+                f"{id}\t{version.pk}\t{run.pk}\t{_SAID}\t\\\\x{vector.tobytes().hex()}\t2026-01-01\n"
+                for id, vector in zip(ids, vectors, strict=True)
+            )
+            cursor.copy_expert(
+                """COPY classifier_classification (image_id, model_version_id, run_id, sha256, "group", garment,
+                   confidence, abstained, garment_probabilities, embedding, created_at) FROM STDIN""",
+                io.StringIO("".join(rows)),
+            )
+        cursor.execute("VACUUM ANALYZE classifier_classification")
+    update_embeddings(version)
