@@ -14,7 +14,7 @@ from catalog.models import Product
 from catalog.paging import KeysetOrdering
 from catalog.picture_export import encode_zip
 from classifier.exporting import list_exported_pictures, list_exported_products
-from classifier.listing import PRODUCT_ORDERINGS, list_labelled_products
+from classifier.listing import get_product_ordering, list_labelled_products
 
 #: The suffix of an export's file -> its media type.
 MEDIA_TYPES: Final = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson", "zip": "application/zip"}
@@ -34,7 +34,7 @@ class ProductExportQuery(ProductListQuery):
     def find_products(self) -> tuple[QuerySet[Product], KeysetOrdering]:
         """Return the products that a valid query asks for, and their order."""
         criteria = self.get_criteria()
-        return list_labelled_products(criteria), PRODUCT_ORDERINGS[criteria.ordering]
+        return list_labelled_products(criteria), get_product_ordering(criteria)
 
     def get_country(self) -> str:
         """Return the one country whose texts are asked for, or an empty string."""

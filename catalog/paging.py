@@ -21,12 +21,16 @@ class InvalidCursorError(ValueError):
 class KeysetOrdering:
     """An ordering by `fields` (lookups such as ``label__confidence``), the last of which is unique.
 
-    Rows without a value in one of the fields have no place in it; leave them out of the queryset.
+    Rows without a value in one of the fields have no place in it; leave them out of the queryset. `same_as_last` names
+    columns of joined tables that always have the value of the last field, which no database knows of a range: the
+    condition is repeated for them where that field is the only one, so that none of the tables is read from its
+    beginning.
     """
 
     name: str
     fields: tuple[str, ...]
     descending: bool = False
+    same_as_last: tuple[str, ...] = ()
 
     def order_by(self, *, reverse: bool) -> list[str]:
         """Return the arguments of `QuerySet.order_by`."""
@@ -37,6 +41,8 @@ class KeysetOrdering:
         """Return the condition for rows after the one with these values (before it when `reverse`)."""
         comparison = "lt" if self.descending != reverse else "gt"
         condition = Q(**{f"{self.fields[-1]}__{comparison}": values[-1]})
+        if len(self.fields) == 1:
+            condition &= Q(**{f"{field}__{comparison}": values[-1] for field in self.same_as_last})
         for field, value in reversed(list(zip(self.fields[:-1], values[:-1], strict=True))):
             # Equivalent to `field beyond value OR (field = value AND condition)`, but the first factor is a range on
             # the leading column, which is what lets PostgreSQL start inside the index.
@@ -84,7 +90,7 @@ def get_page(
     queryset = queryset.order_by(*ordering.order_by(reverse=backwards))
     # One row more than asked for tells whether there is another page.
     count = page_size + 1
-    rows = list(queryset[:count]) if search is None else search.find_first(queryset, count=count)
+    rows = find_first_rows(queryset, count=count) if search is None else search.find_first(queryset, count=count)
     has_more = len(rows) > page_size
     rows = rows[:page_size]
     if backwards:
@@ -98,6 +104,14 @@ def get_page(
             _write_cursor(ordering, values=ordering.values_of(rows[0]), backwards=True) if has_previous else None
         ),
     )
+
+
+def find_first_rows(queryset: QuerySet[Any], *, count: int) -> list[Any]:
+    """Return the first rows of an ordered queryset, in one query that chooses them before it joins anything to them.
+
+    PostgreSQL would otherwise merge the list with a joined table from its beginning, however far the page is.
+    """
+    return list(queryset.filter(pk__in=queryset.values("pk")[:count]))
 
 
 def _write_cursor(ordering: KeysetOrdering, *, values: list[Any], backwards: bool) -> str:

@@ -9,6 +9,7 @@ from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from catalog.models import Product, ProductDescription
+from catalog.paging import find_first_rows
 
 #: How many products of a list are looked at one by one before the index is asked. Of 1,000,000 products that took 20
 #: ms, and it fills a page of 50 for every search that one product in 80 meets.
@@ -63,7 +64,7 @@ class TextSearch:
         where the index has to be asked.
         """
         if not self.words or connection.vendor != "postgresql":
-            return list(self.find(products)[:count])
+            return find_first_rows(self.find(products), count=count)
         window = products.values("pk")[:WINDOW]
         rows = list(_keep_by_looking(products.filter(pk__in=window), words=self.words)[:count])
         return rows if len(rows) == count else list(self.find(products)[:count])

@@ -17,7 +17,13 @@ from catalog.models import Product
 from catalog.paging import InvalidCursorError
 from catalog.pictures import thumbnail_name
 from classifier.catalogue_summary import CatalogueSummary, get_catalogue_summary
-from classifier.listing import ProductCriteria, find_product_page, get_label_summary, list_labelled_products
+from classifier.listing import (
+    UNLABELLED_STATUSES,
+    ProductCriteria,
+    find_product_page,
+    get_label_summary,
+    list_labelled_products,
+)
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
 from classifier.models import ProductLabel
 from classifier.product_page import get_product_page
@@ -33,7 +39,6 @@ NEWEST_SHOWN, NEWEST_LOOKED_AT = 8, 48
 # For choices: each group with its garments.
 GARMENTS_OF_GROUPS = [(group, [name for name in GARMENTS if GROUP_OF_GARMENT[name] == group]) for group in GROUPS]
 CONFIDENCES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
-UNSEEN_STATUSES = (ProductLabel.Status.PENDING, ProductLabel.Status.NO_IMAGE)
 ONE_YEAR_SECONDS = 31_536_000
 
 
@@ -127,7 +132,7 @@ def product_list(request: HttpRequest) -> HttpResponse:
         "export_query": urlencode(filters),
         "page": page,
         "products": products,
-        "nothing_labelled": all(label.status in UNSEEN_STATUSES for _, label in products),
+        "nothing_labelled": all(label.status in UNLABELLED_STATUSES for _, label in products),
     }
     return render(request, "catalog/product_list.html", context)
 

@@ -15,6 +15,8 @@ from classifier.ml.labels import GARMENTS, GROUPS, group_probabilities
 from classifier.models import Classification, LabelTask, ProductLabel, Review
 
 Status = ProductLabel.Status
+#: Those of products without a label row.
+UNLABELLED_STATUSES = (Status.PENDING, Status.NO_IMAGE)
 
 #: What a list of products can be ordered by. Only products that have a confidence have a place in an order of it.
 PRODUCT_ORDERINGS: Mapping[str, KeysetOrdering] = {
@@ -22,8 +24,8 @@ PRODUCT_ORDERINGS: Mapping[str, KeysetOrdering] = {
     for ordering in (
         KeysetOrdering("id", ("pk",)),
         KeysetOrdering("-id", ("pk",), descending=True),
-        KeysetOrdering("confidence", ("label__confidence", "pk")),
-        KeysetOrdering("-confidence", ("label__confidence", "pk"), descending=True),
+        KeysetOrdering("confidence", ("label__confidence", "label__product_id")),
+        KeysetOrdering("-confidence", ("label__confidence", "label__product_id"), descending=True),
     )
 }
 
@@ -43,6 +45,20 @@ class ProductCriteria:
     min_confidence: float | None = None
     search: str = ""
     ordering: str = "id"
+
+
+def get_product_ordering(criteria: ProductCriteria) -> KeysetOrdering:
+    """Return the order that the criteria ask for.
+
+    Products that are chosen by their label are ordered by the label's own column, which has the same values: each of
+    its indexes has the order behind what is chosen.
+    """
+    ordering = PRODUCT_ORDERINGS[criteria.ordering]
+    by_label = criteria.group or criteria.garment or criteria.min_confidence is not None
+    by_status = criteria.status and criteria.status not in UNLABELLED_STATUSES
+    if ordering.fields == ("pk",) and (by_label or by_status):
+        return replace(ordering, fields=("label__product_id",), same_as_last=("pk",))
+    return ordering
 
 
 def list_labelled_products(criteria: ProductCriteria) -> QuerySet[Product]:
@@ -73,7 +89,7 @@ def find_product_page(criteria: ProductCriteria, *, page_size: int, cursor: str 
     """
     return get_page(
         list_labelled_products(replace(criteria, search="")),
-        ordering=PRODUCT_ORDERINGS[criteria.ordering],
+        ordering=get_product_ordering(criteria),
         page_size=page_size,
         cursor=cursor,
         search=TextSearch(criteria.search),
@@ -95,7 +111,7 @@ def with_label_status(products: QuerySet[Product], status: str) -> QuerySet[Prod
     """
     if not status:
         return products
-    if status not in (Status.PENDING, Status.NO_IMAGE):
+    if status not in UNLABELLED_STATUSES:
         return products.filter(label__status=status)
     first_image = Exists(ProductImages.objects.filter(product=OuterRef("pk"), image_index=0))
     return products.filter(first_image if status == Status.PENDING else ~first_image, label__isnull=True)

@@ -20,7 +20,7 @@ from catalog.api.query import CheckedView, ProductDetailQuery, ProductListQuery
 from catalog.api.serializers import ProductDetailSerializer, ProductSerializer
 from catalog.models import Product
 from catalog.search import TextSearch
-from classifier.listing import PRODUCT_ORDERINGS, get_product_detail, list_labelled_products
+from classifier.listing import get_product_detail, get_product_ordering, list_labelled_products
 from config.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer
 from config.security import API_DOCUMENTATION_POLICY
 
@@ -45,7 +45,7 @@ class ProductListView(CheckedView, ListAPIView):
     def get_queryset(self) -> QuerySet[Product]:
         """Return the products that the query asks for."""
         criteria = self.query.get_criteria()
-        self.ordering = PRODUCT_ORDERINGS[criteria.ordering]
+        self.ordering = get_product_ordering(criteria)
         self.page_size = self.query.get_page_size()
         self.cursor = self.query.get_cursor()
         self.search = TextSearch(criteria.search)

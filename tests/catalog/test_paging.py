@@ -2,10 +2,18 @@
 
 import pytest
 from django.core import signing
+from django.db.models import Q
 
 from catalog.models import Product
-from catalog.paging import CURSOR_SALT, CappedPaginator, InvalidCursorError, KeysetOrdering, get_page
-from classifier.listing import PRODUCT_ORDERINGS, ProductCriteria, list_labelled_products
+from catalog.paging import (
+    CURSOR_SALT,
+    CappedPaginator,
+    InvalidCursorError,
+    KeysetOrdering,
+    find_first_rows,
+    get_page,
+)
+from classifier.listing import PRODUCT_ORDERINGS, ProductCriteria, find_product_page, list_labelled_products
 from tests.factories import create_product
 from tests.labels import create_labelled_product
 
@@ -97,3 +105,30 @@ def test_the_capped_paginator_never_looks_beyond_its_maximum(django_assert_num_q
     with django_assert_num_queries(1) as captured:
         assert (paginator.count, paginator.num_pages) == (3, 2)
     assert "LIMIT 3" in captured[0]["sql"]
+
+
+def test_a_condition_is_repeated_for_columns_of_the_same_value() -> None:
+    alone = KeysetOrdering("id", ("label__product_id",), same_as_last=("pk",))
+    assert alone.beyond([7], reverse=False) == Q(label__product_id__gt=7) & Q(pk__gt=7)
+    assert alone.beyond([7], reverse=True) == Q(label__product_id__lt=7) & Q(pk__lt=7)
+
+
+def test_the_first_rows_are_chosen_before_anything_is_joined() -> None:
+    products = [create_product(f"Shirt {number}") for number in range(5)]
+    queryset = Product.objects.with_listing_fields("us").select_related("label").filter(pk__gt=products[0].pk)
+    rows = find_first_rows(queryset.order_by("-pk"), count=3)
+    assert [row.pk for row in rows] == [products[4].pk, products[3].pk, products[2].pk]
+    assert rows[0].image_url is None
+
+
+@pytest.mark.parametrize("criteria", [{"group": "Bags"}, {"status": "labelled", "ordering": "-id"}])
+def test_pages_of_products_chosen_by_their_label_hold_each_once(criteria: dict[str, str]) -> None:
+    ids = [create_labelled_product(group="Bags", garment="Bag").pk for _ in range(5)]
+    create_product()
+    pages, cursor = [], ""
+    while cursor is not None:
+        page = find_product_page(ProductCriteria(**criteria), page_size=2, cursor=cursor)
+        pages.append([row.pk for row in page.rows])
+        cursor = page.next_cursor
+    wanted = sorted(ids, reverse="ordering" in criteria)
+    assert pages == [wanted[:2], wanted[2:4], wanted[4:]]
