@@ -154,6 +154,11 @@ class ProductAdmin(LabellingAdmin):
         images = list(Image.objects.filter(product_images__in=placements).distinct().order_by("pk"))
         return images, [product for product in rows if product.image_url is not None]
 
+    def list_marked_images(self, queryset: QuerySet[Product]) -> QuerySet[Image]:
+        """Return the first image of each product."""
+        products = queryset.order_by().values("pk")
+        return Image.objects.filter(product_images__product__in=products, product_images__image_index=0).distinct()
+
 
 @admin.register(Image)
 class ImageAdmin(MarkingAdmin):
@@ -198,6 +203,10 @@ class ImageAdmin(MarkingAdmin):
         """Return each image."""
         images = sorted(rows, key=lambda image: image.pk)
         return images, images
+
+    def list_marked_images(self, queryset: QuerySet[Image]) -> QuerySet[Image]:
+        """Return each image."""
+        return queryset
 
     @admin.display
     def size(self, image: Image) -> str | None:

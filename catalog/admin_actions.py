@@ -22,6 +22,7 @@ from catalog.models import Image, Product
 from classifier.dispatch import start_labelling_run
 from classifier.listing import PRODUCT_ORDERINGS
 from classifier.ml.labels import GROUPS
+from classifier.review_dispatch import start_review_run
 from classifier.selectors import NoActiveModelVersionError, find_active_model_version
 from classifier.services import record_review
 
@@ -63,9 +64,10 @@ def ask(
     return TemplateResponse(request, "admin/action_confirmation.html", context)
 
 
-def describe_count(number: int, *, maximum: int) -> str:
-    """Return the number in words, "more than" where it was not counted further."""
-    return f"more than {maximum:,}" if number > maximum else f"{number:,}"
+def count_in_words(queryset: QuerySet[Any]) -> str:
+    """Return the number of rows, "more than 10,000" where it was not counted further."""
+    number = count_up_to(queryset, maximum=MAXIMUM_SELECTED)
+    return f"more than {MAXIMUM_SELECTED:,}" if number > MAXIMUM_SELECTED else f"{number:,}"
 
 
 class MarkingAdmin(LargeTableAdmin):
@@ -79,10 +81,14 @@ class MarkingAdmin(LargeTableAdmin):
         """Return the images that get the label, and the rows that show them."""
         raise TypeError(f"expected {type(self).__name__} to say which images are marked")
 
+    def list_marked_images(self, queryset: QuerySet[Any]) -> QuerySet[Image]:
+        """Return the images that get the label when all of these rows are marked."""
+        raise TypeError(f"expected {type(self).__name__} to say which images are marked")
+
     def mark_selected(self, request: HttpRequest, queryset: QuerySet[Any], *, group: str) -> HttpResponse | None:
-        """Ask, then record a person's label in one transaction and log it: for all rows or, with too many, for none."""
-        if self.is_more_than(request, queryset, maximum=MAXIMUM_CHOSEN, verb="mark"):
-            return None
+        """Ask, then record a person's label and log it: at once for what a person looks at, in a run for more."""
+        if count_up_to(queryset, maximum=MAXIMUM_CHOSEN) > MAXIMUM_CHOSEN:
+            return self._start_review_run(request, queryset, group=group)
         rows = list(queryset)
         images, marked = self.list_marked(rows)
         name = str(self.opts.verbose_name_plural)
@@ -105,6 +111,28 @@ class MarkingAdmin(LargeTableAdmin):
         self.message_user(request, f"{len(marked)} {name} are marked as {group}.", messages.SUCCESS)
         if skipped := len(rows) - len(marked):
             self.message_user(request, f"{skipped} selected {name} have no image to mark.", messages.WARNING)
+        return None
+
+    def _start_review_run(self, request: HttpRequest, queryset: QuerySet[Any], *, group: str) -> HttpResponse | None:
+        name = str(self.opts.verbose_name_plural)
+        images = self.list_marked_images(queryset)
+        question = Question(
+            title=f"Mark as {group}?",
+            text="Your label wins over every classifier's, on every product that shows the image. These are too many "
+            "to mark while you wait: a run of reviews does it in the background, and can be cancelled.",
+            button="Start the run",
+            counts=[
+                (f"Selected {name}", count_in_words(queryset)),
+                ("Images that get the label", count_in_words(images)),
+            ],
+        )
+        if page := ask(self, request, queryset, question=question):
+            return page
+        run = start_review_run(images, group=group, reviewer=get_member(request), note=f"Marked in the list of {name}.")
+        self.log_addition(request, run, f"Started over {run.total} images.")
+        address = reverse("admin:classifier_reviewrun_change", args=[run.pk])
+        text = format_html('<a href="{}">Review run {}</a> marks {} images as {}.', address, run.pk, run.total, group)
+        self.message_user(request, text, messages.SUCCESS)
         return None
 
 
@@ -158,11 +186,8 @@ class LabellingAdmin(MarkingAdmin):
             text=f"A labelling run with {version.name} takes {which}. Images that another run holds stay with it.",
             button="Start the run",
             counts=[
-                ("Selected products", f"{count_up_to(queryset, maximum=MAXIMUM_SELECTED):,}"),
-                (
-                    "Their images",
-                    describe_count(count_up_to(images, maximum=MAXIMUM_SELECTED), maximum=MAXIMUM_SELECTED),
-                ),
+                ("Selected products", count_in_words(queryset)),
+                ("Their images", count_in_words(images)),
             ],
         )
         if page := ask(self, request, queryset, question=question):

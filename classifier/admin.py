@@ -25,7 +25,7 @@ from catalog.admin_lists import (
     get_member,
     render_thumbnail,
 )
-from classifier import error_admin, version_admin  # noqa: F401  (the imports register them)
+from classifier import error_admin, review_admin, version_admin  # noqa: F401  (the imports register them)
 from classifier.ledger import cancel_labelling_run
 from classifier.listing import get_probabilities
 from classifier.ml.labels import GROUP_OF_GARMENT

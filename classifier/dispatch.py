@@ -13,7 +13,7 @@ from classifier import ledger, training_runs
 from classifier.models import LabellingRun, LabelTask, TrainingRun
 from classifier.selectors import get_active_model_version
 from classifier.services import refresh_stale_product_labels
-from classifier.tasks import send_due_batches, send_queued_training
+from classifier.tasks import send_due_batches, send_queued_training, send_review_runs
 from config.statements import allow_long_statements
 
 logger = logging.getLogger(__name__)
@@ -181,6 +181,7 @@ def sweep() -> None:
     closed = ledger.close_finished_runs()
     abandoned = training_runs.abandon_dead_training_runs()
     send_queued_training()
+    send_review_runs()
     if expired or abandoned:
         logger.warning("swept %s expired leases, %s dead trainings; sent %s batches", expired, abandoned, sent)
     elif sent or closed:

@@ -8,11 +8,14 @@ from celery import Task, current_app, shared_task
 from django.conf import settings
 from kombu.exceptions import ChannelError, OperationalError
 
-from classifier import canaries, ledger, training_runs
+from classifier import canaries, ledger, review_runs, training_runs
 from classifier.labelling import label_batch
 from classifier.runtime import get_classifier
 
 logger = logging.getLogger(__name__)
+
+# After which a run of reviews lets other work on the queue go first.
+REVIEWS_AT_ONCE_SECONDS = 10.0
 
 
 class LabellingTask(Task):
@@ -37,6 +40,18 @@ def train_task(training_run_id: int, **_later: object) -> None:
     """Carry out one training run, then offer the next queued one."""
     training_runs.run_training(training_run_id)
     send_queued_training()
+
+
+@shared_task(
+    acks_late=False,
+    reject_on_worker_lost=False,
+    soft_time_limit=settings.LABELLING_SOFT_LIMIT_SECONDS,
+    time_limit=settings.LABELLING_HARD_LIMIT_SECONDS,
+)
+def record_reviews_task(review_run_id: int, **_later: object) -> None:
+    """Record parts of one run of reviews, then send what is left of it."""
+    if review_runs.record_parts(review_run_id, seconds=REVIEWS_AT_ONCE_SECONDS):
+        _send_review_run(review_run_id)
 
 
 @shared_task
@@ -108,3 +123,18 @@ def send_queued_training() -> bool:
     except broker_errors() as error:
         logger.warning("broker not reachable (%s); training run %s waits for the sweep", error, training_run.pk)
     return True
+
+
+def send_review_runs() -> int:
+    """Put the runs of reviews on the queue whose message is lost or was never sent; return how many there were."""
+    run_ids = review_runs.take_review_runs_to_send()
+    for run_id in run_ids:
+        _send_review_run(run_id)
+    return len(run_ids)
+
+
+def _send_review_run(run_id: int) -> None:
+    try:
+        record_reviews_task.apply_async((run_id,), retry=False)
+    except broker_errors() as error:
+        logger.warning("broker not reachable (%s); review run %s waits for the sweep", error, run_id)

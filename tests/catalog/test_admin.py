@@ -9,7 +9,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from catalog.models import Image, Product
-from classifier.models import LabellingRun, LabelTask, ProductLabel, Review
+from classifier.models import LabellingRun, LabelTask, Review, ReviewRun
+from classifier.tasks import record_reviews_task
 from tests.catalog.importing import Importer, counts
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_product
@@ -224,13 +225,40 @@ def test_marking_records_a_review_of_each_first_image(client: Client) -> None:
     assert LogEntry.objects.get().object_id == str(marked.pk)
 
 
-def test_marking_too_many_marks_none(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_marking_more_than_a_person_looks_at_is_done_by_a_run(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = sign_in(client, "catalog.view_product", "classifier.add_review")
     monkeypatch.setattr("catalog.admin_actions.MAXIMUM_CHOSEN", 1)
-    products = [create_product(images=[f"demo/{number}.png"]) for number in range(2)]
-    (message,) = act(admin_client, "mark_as_bags", *products)
-    assert message == "Expected at most 1 products to mark at a time; more were selected."
+    products = [create_product(images=[f"demo/{number}.png", f"demo/{number}-back.png"]) for number in range(2)]
+    products.append(create_product())
+    page = ask(client, "mark_as_bags", *products)
+    assert list_counts(page) == {"Selected products": "3", "Images that get the label": "2"}
+    assert not ReviewRun.objects.exists()
+    (message,) = act(client, "mark_as_bags", *products)
+    run = ReviewRun.objects.get()
+    assert message == (
+        f'<a href="/admin/classifier/reviewrun/{run.pk}/change/">Review run {run.pk}</a> marks 2 images as Bags.'
+    )
+    assert (run.group, run.total, run.requested_by) == ("Bags", 2, user)
+    assert run.note == "Marked in the list of products."
     assert not Review.objects.exists()
-    assert not ProductLabel.objects.exists()
+    assert LogEntry.objects.values_list("object_id", "content_type__model").get() == (str(run.pk), "reviewrun")
+    record_reviews_task(run.pk)
+    urls = Review.objects.order_by("image_id").values_list("image__url", "reviewer")
+    assert list(urls) == [("demo/0.png", user.pk), ("demo/1.png", user.pk)]
+
+
+def test_marking_across_pages_takes_what_the_filter_chooses(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.admin_actions.MAXIMUM_CHOSEN", 1)
+    shoes = [create_labelled_product("Red shoe", group="Footwear", garment="Sneaker") for _ in range(2)]
+    create_labelled_product("Red bag", group="Bags", garment="Bag")
+    address = f"{PRODUCTS}?group=Footwear"
+    page = ask(admin_client, "mark_as_one_piece", shoes[0], address=address, select_across="1")
+    assert list_counts(page) == {"Selected products": "2", "Images that get the label": "2"}
+    act(admin_client, "mark_as_one_piece", shoes[0], address=address, select_across="1")
+    (part,) = ReviewRun.objects.get().parts.all()
+    assert part.image_ids == sorted(shoe.label.image_id for shoe in shoes)
 
 
 def test_images_are_marked_each_for_itself(client: Client) -> None:
@@ -245,18 +273,24 @@ def test_images_are_marked_each_for_itself(client: Client) -> None:
     assert set(LogEntry.objects.values_list("object_id", flat=True)) == {str(image.pk) for image in chosen}
 
 
-def test_marking_too_many_images_or_without_permission_marks_none(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_images_are_marked_by_a_run(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.admin_actions.MAXIMUM_CHOSEN", 1)
+    product = create_product(images=["demo/1.png", "demo/2.png"])
+    images = [place.image for place in product.product_images.order_by("image_index")]
+    act(admin_client, "mark_as_bags", *images, address=IMAGES)
+    (part,) = ReviewRun.objects.get().parts.all()
+    assert part.image_ids == [image.pk for image in images]
+
+
+def test_marking_images_without_permission_marks_none(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     product = create_product(images=["demo/1.png", "demo/2.png"])
     images = [place.image for place in product.product_images.all()]
     sign_in(client, "catalog.view_image")
     act(client, "mark_as_bags", images[0], address=IMAGES)
-    User.objects.get().user_permissions.add(Permission.objects.get(codename="add_review"))
     monkeypatch.setattr("catalog.admin_actions.MAXIMUM_CHOSEN", 1)
-    (message,) = act(client, "mark_as_bags", *images, address=IMAGES)
-    assert message == "Expected at most 1 images to mark at a time; more were selected."
+    act(client, "mark_as_bags", *images, address=IMAGES)
     assert not Review.objects.exists()
+    assert not ReviewRun.objects.exists()
 
 
 @pytest.mark.parametrize(

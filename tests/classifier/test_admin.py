@@ -12,6 +12,7 @@ from classifier.models import (
     ProductLabel,
     QueueCanary,
     Review,
+    ReviewRun,
     TrainingRun,
 )
 from tests.classifier.fakes import create_model_version, create_painted_image, create_stored_image
@@ -20,7 +21,16 @@ from tests.labels import label_everything
 
 pytestmark = pytest.mark.django_db
 
-READ_ONLY = [Classification, LabellingRun, LabelTask, ModelVersion, ProductLabel, QueueCanary, TrainingRun]
+READ_ONLY = [
+    Classification,
+    LabellingRun,
+    LabelTask,
+    ModelVersion,
+    ProductLabel,
+    QueueCanary,
+    ReviewRun,
+    TrainingRun,
+]
 
 
 @pytest.fixture
@@ -33,6 +43,7 @@ def labelled() -> None:
     progress = {"phase": "train", "epoch": 2, "epochs": 3}
     TrainingRun.objects.create(recipe="default", seed=1, model_version=version, progress=progress)
     QueueCanary.objects.create(queue="labelling")
+    ReviewRun.objects.create(group="Bags", requested_by=User.objects.create_user("reviewer"))
 
 
 def sign_in(client: Client, *permissions: str) -> User:
