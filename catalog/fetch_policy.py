@@ -3,7 +3,7 @@
 import re
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -43,7 +43,7 @@ class FetchPolicy:
 
     allowed_networks: tuple[Network, ...] = ()
     allowed_ports: frozenset[int] = frozenset({80, 443})
-    # 0 is no limit.
+    # Of all processes together, by the Redis at `redis_url`; of each process without one. 0 is no limit.
     requests_per_second_per_host: float = 10.0
     # For one picture with its redirects, name lookup included; not counted is the wait for the host's turn.
     total_seconds: float = 10.0
@@ -51,7 +51,7 @@ class FetchPolicy:
     read_seconds: float = 5.0
     # For all pictures of a call: below a task's time limit, with room for the work that follows.
     batch_seconds: float = 45.0
-    # A picture whose turn comes later than this fails as `rate_limited` at once.
+    # From the start of a call; a picture whose turn would come later fails as `rate_limited`.
     most_wait_seconds: float = 20.0
     most_bytes: int = MAX_FILE_BYTES
     # In flight at a time, so that a worker holds at most eight bodies of the largest size.
@@ -60,6 +60,7 @@ class FetchPolicy:
     failures_before_rest: int = 5
     rest_seconds: float = 60.0
     lookup: Callable[..., Any] = socket.getaddrinfo
+    redis_url: str = field(default="", repr=False)
 
     @classmethod
     def from_settings(cls) -> "FetchPolicy":
@@ -68,6 +69,7 @@ class FetchPolicy:
             allowed_networks=build_networks(settings.FETCH_ALLOWED_NETWORKS),
             allowed_ports=frozenset(settings.FETCH_ALLOWED_PORTS),
             requests_per_second_per_host=settings.FETCH_REQUESTS_PER_SECOND_PER_HOST,
+            redis_url=settings.REDIS_URL,
         )
 
 

@@ -4,7 +4,8 @@ Nothing about a URL, a name server's answer, a redirect or a response is believe
 that `catalog.addresses` permits; redirects are followed by hand; a fetch has one deadline and one byte budget; nothing
 is decompressed; no cookies, proxies or credentials are used. An error says its code, never an address or a response.
 
-Rates and circuit breakers are kept by process (see `catalog.host_limits`).
+Rates and circuit breakers are those of all processes together where there is a Redis (see
+`catalog.shared_host_limits`), and of each process elsewhere (`catalog.host_limits`).
 """
 
 import asyncio
@@ -40,7 +41,8 @@ from catalog.fetch_responses import (
     check_status,
     read_body,
 )
-from catalog.host_limits import HostLimits
+from catalog.host_limits import HostLimits, Rest, normalise_host
+from catalog.shared_host_limits import SharedHostLimits
 
 __all__ = [
     "FetchError",
@@ -63,6 +65,8 @@ _HEADERS = {
 }
 # Long enough for the next batch of the same shop, short enough that few hosts have closed the connection meanwhile.
 _KEEP_ALIVE_SECONDS = 5.0
+# How often it is asked whether the trial of a host that rested has an outcome.
+_PROBE_POLL_SECONDS = 0.5
 # Codes that speak of the host, not of one picture; many in a row let the host rest.
 _HOST_FAILURES = ("dns_error", "connect_error", "tls_error", "timeout", "http_5xx", "rate_limited")
 
@@ -84,13 +88,15 @@ def fetch_pictures(
 class Fetcher:
     """An event loop with a pool of guarded connections, for one thread of one process."""
 
-    def __init__(self, policy: FetchPolicy, *, limits: HostLimits | None = None) -> None:
+    def __init__(self, policy: FetchPolicy) -> None:
         self.policy = policy
-        self._limits = limits or HostLimits(
+        own_limits = HostLimits(
             requests_per_second=policy.requests_per_second_per_host,
             failures_before_rest=policy.failures_before_rest,
             rest_seconds=policy.rest_seconds,
+            probe_seconds=policy.total_seconds,
         )
+        self._limits = SharedHostLimits(own_limits, redis_url=policy.redis_url)
         self._runner: asyncio.Runner | None = None
         self._session: aiohttp.ClientSession | None = None
         self._resolver: GuardedResolver | None = None
@@ -116,6 +122,7 @@ class Fetcher:
             runner.run(session.close())
         if resolver is not None:
             runner.run(resolver.close())
+        runner.run(self._limits.close())
         runner.close()
 
     async def _fetch_all(self, requests: Sequence[FetchRequest]) -> list[FetchResult | FetchError]:
@@ -138,10 +145,11 @@ class Fetcher:
 class _Batch:
     """The requests of one call, which share the places for connections."""
 
-    def __init__(self, session: aiohttp.ClientSession, policy: FetchPolicy, limits: HostLimits) -> None:
+    def __init__(self, session: aiohttp.ClientSession, policy: FetchPolicy, limits: SharedHostLimits) -> None:
         self._session = session
         self._policy = policy
         self._limits = limits
+        self._last_turn_at = asyncio.get_running_loop().time() + policy.most_wait_seconds
         self._places = asyncio.Semaphore(policy.connections)
         self._places_by_host: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(policy.connections_per_host)
@@ -160,13 +168,15 @@ class _Batch:
         url = validate_url(request.url, policy=self._policy)
         seconds_left = self._policy.total_seconds
         for _ in range(MAX_REDIRECTS + 1):
-            host = url.raw_host or ""
-            await self._wait_for_turn(host)
-            async with self._places_by_host[host], self._places:
-                self._check_rest(host)
-                started = asyncio.get_running_loop().time()
-                outcome = await self._ask(request, url, host=host, seconds=seconds_left)
-                seconds_left -= asyncio.get_running_loop().time() - started
+            host = normalise_host(url.raw_host or "")
+            # Few take a turn at a time, so that a host that stood still is not sent all turns at once when it goes on.
+            async with self._places_by_host[host]:
+                await self._wait_for_turn(host)
+                async with self._places:
+                    self._check_rest(host)
+                    started = asyncio.get_running_loop().time()
+                    outcome = await self._ask(request, url, host=host, seconds=seconds_left)
+                    seconds_left -= asyncio.get_running_loop().time() - started
             if isinstance(outcome, FetchResult):
                 return outcome
             url = outcome
@@ -177,21 +187,26 @@ class _Batch:
         raise FetchError("too_many_redirects", f"expected at most {MAX_REDIRECTS} redirects")
 
     async def _wait_for_turn(self, host: str) -> None:
-        self._check_rest(host)
-        seconds = self._limits.reserve(host, most_seconds=self._policy.most_wait_seconds)
-        if seconds > self._policy.most_wait_seconds:
+        loop = asyncio.get_running_loop()
+        while True:
+            most_seconds = max(0.0, self._last_turn_at - loop.time())
+            turn = await self._limits.take_turn(host, most_seconds=most_seconds)
+            if not isinstance(turn, Rest):
+                break
+            if not turn.is_probed or most_seconds <= 0:
+                raise _build_rest_error(turn)
+            await asyncio.sleep(min(turn.seconds, most_seconds, _PROBE_POLL_SECONDS))
+        if turn > most_seconds:
             raise FetchError(
-                "rate_limited", "the host has been asked too often", retryable=True, retry_after_seconds=seconds
+                "rate_limited", "the host has been asked too often", retryable=True, retry_after_seconds=turn
             )
-        if seconds > 0:
-            await asyncio.sleep(seconds)
+        if turn > 0:
+            await asyncio.sleep(turn)
 
     def _check_rest(self, host: str) -> None:
         rest = self._limits.find_rest(host)
         if rest is not None:
-            raise FetchError(
-                rest.code, "the host is left alone for a while", retryable=True, retry_after_seconds=rest.seconds
-            )
+            raise _build_rest_error(rest)
 
     async def _ask(self, request: FetchRequest, url: URL, *, host: str, seconds: float) -> FetchResult | URL:
         """Return the result, or the URL of a redirect; the outcome is counted for the host."""
@@ -199,11 +214,11 @@ class _Batch:
             outcome = await self._send(request, url, seconds=seconds)
         except FetchError as error:
             if error.code in _HOST_FAILURES:
-                self._limits.record_failure(host, code=error.code, retry_after_seconds=error.retry_after_seconds)
+                await self._limits.record_failure(host, code=error.code, retry_after_seconds=error.retry_after_seconds)
             elif error.code != "url_blocked":
-                self._limits.record_success(host)
+                await self._limits.record_success(host)
             raise
-        self._limits.record_success(host)
+        await self._limits.record_success(host)
         return outcome
 
     async def _send(self, request: FetchRequest, url: URL, *, seconds: float) -> FetchResult | URL:
@@ -226,6 +241,10 @@ class _Batch:
                 return build_result(request, response, data=body)
         except EXPECTED_ERRORS as error:
             raise build_fetch_error(error) from error
+
+
+def _build_rest_error(rest: Rest) -> FetchError:
+    return FetchError(rest.code, "the host is left alone for a while", retryable=True, retry_after_seconds=rest.seconds)
 
 
 class _Protocol(ResponseHandler):

@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 
 from catalog import fetching
 from catalog.fetching import FetchError, FetchPolicy, FetchRequest, fetch_pictures
-from catalog.host_limits import HostLimits, Rest
+from catalog.host_limits import HostLimits, Rest, normalise_host
 from tests.catalog.fetching import code_of, fetch_one, make_fetcher, name_server, origin, shared_origin
 from tests.corpus import make_images as make
 from tests.corpus.image_origin import ORIGIN_ADDRESS, response, then_close
@@ -76,6 +76,41 @@ def test_host_rests_after_failures_in_a_row_and_is_tried_again(clock):
     assert limits.find_rest("shop.example") is None
     limits.record_failure("shop.example", code="timeout")
     assert limits.find_rest("shop.example") == Rest(code="timeout", seconds=60.0)
+
+
+def test_one_request_tries_a_host_that_rested(clock):
+    limits = HostLimits(
+        requests_per_second=10.0, failures_before_rest=1, rest_seconds=60, probe_seconds=10, clock=clock
+    )
+    limits.record_failure("shop.example", code="timeout")
+    assert limits.take_turn("shop.example", most_seconds=0) == Rest(code="timeout", seconds=60.0)
+
+    clock.seconds += 60
+    assert limits.take_turn("shop.example", most_seconds=0) == 0.0
+    assert limits.take_turn("shop.example", most_seconds=0) == Rest(code="timeout", seconds=10.0, is_probed=True)
+    limits.record_failure("shop.example", code="http_5xx")
+    assert limits.take_turn("shop.example", most_seconds=0) == Rest(code="http_5xx", seconds=60.0)
+
+    clock.seconds += 60
+    assert limits.take_turn("shop.example", most_seconds=0) == 0.0
+    clock.seconds += 10
+    assert limits.take_turn("shop.example", most_seconds=0) == 0.0
+    limits.record_success("shop.example")
+    assert [limits.take_turn("shop.example", most_seconds=0) for _ in range(3)] == [0.0] * 3
+
+
+@pytest.mark.parametrize(
+    "spelling, name",
+    [
+        ("Shop.Example.", "shop.example"),
+        ("127.1", "127.0.0.1"),
+        ("0x7f000001", "127.0.0.1"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("x" * 300, "x" * 253),
+    ],
+)
+def test_host_is_counted_under_one_name(spelling, name):
+    assert normalise_host(spelling) == name
 
 
 def test_host_rests_for_as_long_as_it_asks(clock):
