@@ -3,6 +3,8 @@
 import base64
 import json
 import logging
+import posixpath
+import random
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import Any
@@ -23,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: Part of the stored name: what another form of explanation would change.
 _FORM = 1
+#: Explanations that are kept in one folder; there are 256 folders, so all of them take about 200 MB at most.
+MAXIMUM_KEPT = 400
 #: Pixels of the canonical form along each side of a cell of the map.
 _CELL_PIXELS = 2
 #: A cell fainter than so many hundredths of the strongest is left out.
@@ -136,9 +140,24 @@ def create_explanation(image: Image, *, classification: Classification) -> Expla
     explanation = _build_explanation(found, view=view, width=pixels.shape[1], height=pixels.shape[0])
     try:
         write_once(explanation_name(classification), json.dumps(asdict(explanation)).encode())
+        _remove_surplus(explanation_name(classification))
     except OSError as error:
         logger.warning("explanation of classification %s is not kept: %s", classification.pk, error)
     return explanation
+
+
+def _remove_surplus(kept_name: str) -> None:
+    """Remove explanations from the folder of this one, never this one, until it holds no more than it may.
+
+    Chance says which; what is removed is computed again when somebody asks for it.
+    """
+    folder, kept = posixpath.split(kept_name)
+    names = [name for name in default_storage.listdir(folder)[1] if name.endswith(".json")]
+    surplus = len(names) - MAXIMUM_KEPT
+    if surplus > 0:
+        others = [name for name in names if name != kept]
+        for name in random.sample(others, surplus):
+            default_storage.delete(posixpath.join(folder, name))
 
 
 def _build_explanation(found: OcclusionMap, *, view: CanonicalView, width: int, height: int) -> Explanation:

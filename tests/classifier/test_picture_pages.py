@@ -104,6 +104,25 @@ def test_a_damaged_file_is_computed_again(client: Client, network: FakeNetwork, 
     assert find_explanation(classification) is not None
 
 
+def test_a_full_folder_keeps_the_newest_and_as_many_others_as_it_may(
+    client: Client, network: FakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explanations, "MAXIMUM_KEPT", 3)
+    classification = create_sandal()
+    folder = explanation_name(classification).rpartition("/")[0]
+    others = {f"other-{number}.json" for number in range(5)}
+    for name in {*others, "half.json.0123.part"}:
+        default_storage.save(f"{folder}/{name}", ContentFile(b"{}"))
+    default_storage.save("explanations/other/kept.json", ContentFile(b"{}"))
+    client.get(f"/images/{classification.image_id}/explanation/")
+    assert find_explanation(classification) is not None
+    left = set(default_storage.listdir(folder)[1])
+    assert len(left & others) == 2
+    assert len(left) == 4
+    assert "half.json.0123.part" in left
+    assert default_storage.exists("explanations/other/kept.json")
+
+
 def test_a_full_disk_costs_the_copy_and_not_the_answer(
     client: Client, network: FakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
