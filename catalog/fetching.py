@@ -122,7 +122,7 @@ class Fetcher:
             runner.run(session.close())
         if resolver is not None:
             runner.run(resolver.close())
-        runner.run(self._limits.close())
+        self._limits.close()
         runner.close()
 
     async def _fetch_all(self, requests: Sequence[FetchRequest]) -> list[FetchResult | FetchError]:
@@ -190,7 +190,7 @@ class _Batch:
         loop = asyncio.get_running_loop()
         while True:
             most_seconds = max(0.0, self._last_turn_at - loop.time())
-            turn = await self._limits.take_turn(host, most_seconds=most_seconds)
+            turn = self._limits.take_turn(host, most_seconds=most_seconds)
             if not isinstance(turn, Rest):
                 break
             if not turn.is_probed or most_seconds <= 0:
@@ -214,11 +214,11 @@ class _Batch:
             outcome = await self._send(request, url, seconds=seconds)
         except FetchError as error:
             if error.code in _HOST_FAILURES:
-                await self._limits.record_failure(host, code=error.code, retry_after_seconds=error.retry_after_seconds)
+                self._limits.record_failure(host, code=error.code, retry_after_seconds=error.retry_after_seconds)
             elif error.code != "url_blocked":
-                await self._limits.record_success(host)
+                self._limits.record_success(host)
             raise
-        await self._limits.record_success(host)
+        self._limits.record_success(host)
         return outcome
 
     async def _send(self, request: FetchRequest, url: URL, *, seconds: float) -> FetchResult | URL:

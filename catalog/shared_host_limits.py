@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
+from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from catalog.host_limits import HostLimits, Rest
 
@@ -24,8 +24,6 @@ KEY_PREFIX: Final = "catalogue-host:"
 _TIMEOUT_SECONDS: Final = 1.0
 # A Redis that did not answer is not asked again for so long.
 _PAUSE_SECONDS: Final = 5.0
-# A turn is a round trip; these serve many requests at a time.
-_MOST_CONNECTIONS: Final = 4
 
 _PRELUDE: Final = """
 local time = redis.call('TIME')
@@ -83,22 +81,23 @@ _RECORD_SUCCESS: Final = "return redis.call('HDEL', KEYS[1], 'failures', 'probed
 class SharedHostLimits:
     """The limits of `own`, for all processes together where there is a Redis and a rate.
 
-    Without a rate nothing is asked of Redis, and while Redis is away `own` decides, with what was known last. An object
-    belongs to one event loop, until it is closed.
+    Without a rate nothing is asked of Redis, and while Redis is away `own` decides, with what was known last.
+
+    A question holds up the event loop for its round trip, a fraction of a millisecond, and for `_TIMEOUT_SECONDS` once
+    in `_PAUSE_SECONDS` while Redis hangs. A client on the event loop costs more of the processor, and on a busy machine
+    it takes its own late awakening for a server that does not answer.
     """
 
     def __init__(self, own: HostLimits, *, redis_url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._own = own
-        self._redis_url = redis_url
         self._clock = clock
-        self._redis: Redis | None = None
-        self._is_shared = bool(redis_url) and own.rate > 0
+        self._redis = _build_client(redis_url) if redis_url and own.rate > 0 else None
         self._is_away = False
         self._asks_again_at = 0.0
         # Failures outlive the rest that they led to, so that a probe follows it; and no bucket is forgotten half empty.
         self._remembered_seconds = 10 * own.rest_seconds + (own.burst / own.rate if own.rate > 0 else 0.0)
 
-    async def take_turn(self, host: str, *, most_seconds: float) -> float | Rest:
+    def take_turn(self, host: str, *, most_seconds: float) -> float | Rest:
         """Return the host's pause, or the seconds until a request may be sent; more than `most_seconds` do not count.
 
         After failures and a pause one turn is given, and the next when its outcome is recorded or `probe_seconds` are
@@ -107,7 +106,7 @@ class SharedHostLimits:
         own = self._own
         if (known := own.find_rest(host)) is not None:
             return known
-        reply = await self._ask(
+        reply = self._ask(
             _TAKE_TURN,
             host,
             own.rate,
@@ -128,17 +127,17 @@ class SharedHostLimits:
         """Return the host's present pause as far as this process knows, or None; asks nobody."""
         return self._own.find_rest(host)
 
-    async def record_success(self, host: str) -> None:
+    def record_success(self, host: str) -> None:
         """Forget the host's failures; asks Redis only if there were any."""
         had_failures = self._own.count_failures(host) > 0
         self._own.record_success(host)
         if had_failures:
-            await self._ask(_RECORD_SUCCESS, host)
+            self._ask(_RECORD_SUCCESS, host)
 
-    async def record_failure(self, host: str, *, code: str, retry_after_seconds: float | None = None) -> None:
+    def record_failure(self, host: str, *, code: str, retry_after_seconds: float | None = None) -> None:
         """Count a failure in a row; let the host rest when there were too many, or for as long as it asked for."""
         own = self._own
-        reply = await self._ask(
+        reply = self._ask(
             _RECORD_FAILURE,
             host,
             code,
@@ -154,23 +153,17 @@ class SharedHostLimits:
         rest = Rest(code=code, seconds=float(seconds)) if float(seconds) > 0 else None
         own.adopt(host, failures=failures, rest=rest)
 
-    async def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
-        client, self._redis = self._redis, None
-        if client is not None:
-            await client.aclose()
+    def close(self) -> None:
+        """Close the connection; the next question opens a new one."""
+        if self._redis is not None:
+            self._redis.close()
 
-    async def _ask(self, script: str, host: str, *arguments: str | float) -> Any:
+    def _ask(self, script: str, host: str, *arguments: str | float) -> Any:
         """Return what the script answers for the host, or None where Redis is not to be asked or does not answer."""
-        if not self._is_shared or self._clock() < self._asks_again_at:
+        if self._redis is None or self._clock() < self._asks_again_at:
             return None
-        if self._is_away:
-            # One request finds out whether it is back, the others go on without.
-            self._asks_again_at = self._clock() + _PAUSE_SECONDS
-        if self._redis is None:
-            self._redis = _connect(self._redis_url)
         try:
-            reply = await self._redis.register_script(script)(keys=[KEY_PREFIX + host], args=arguments)
+            reply: Any = self._redis.register_script(script)(keys=[KEY_PREFIX + host], args=arguments)
         except (RedisError, OSError) as error:
             if not self._is_away:
                 logger.warning(
@@ -185,15 +178,12 @@ class SharedHostLimits:
         return reply
 
 
-def _connect(url: str) -> Redis:
-    """Return a client that tries once and does not wait for long; nothing is sent yet."""
-    pool = BlockingConnectionPool.from_url(
+def _build_client(url: str) -> Redis:
+    """Return a client that tries once and does not wait for long; it connects when it is first used."""
+    return Redis.from_url(
         url,
-        max_connections=_MOST_CONNECTIONS,
-        timeout=_TIMEOUT_SECONDS,
         socket_connect_timeout=_TIMEOUT_SECONDS,
         socket_timeout=_TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
     )
-    return Redis.from_pool(pool)
