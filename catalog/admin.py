@@ -23,6 +23,7 @@ from catalog.admin_lists import (
     render_thumbnail,
 )
 from catalog.models import Image, Product, ProductDescription, ProductImages
+from catalog.search import TextSearch
 from catalog.texts import remove_bidi_controls
 from classifier.listing import ProductCriteria, get_label_summary, list_labelled_products
 
@@ -76,8 +77,8 @@ class ProductAdmin(LabellingAdmin):
         LabelConfidenceFilter,
         LabelModelVersionFilter,
     )
-    search_fields = ("title",)
-    search_help_text = "An id, or words of the title."
+    search_fields = ("title",)  # any, so that there is a search; it looks where the text search does
+    search_help_text = "An id, or words of the title and the descriptions, parts of words included."
     formfield_overrides = {TextField: {"widget": Textarea(attrs={"rows": 2, "cols": 90})}}
     inlines = (ProductImagesInline, ProductDescriptionInline)
     actions = (
@@ -111,6 +112,12 @@ class ProductAdmin(LabellingAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         """Return the products with what the list shows, in one query."""
         return list_labelled_products(ProductCriteria()).order_by(*self.ordering)
+
+    def search_texts(
+        self, request: HttpRequest, queryset: QuerySet[Product], term: str
+    ) -> tuple[QuerySet[Product], bool]:
+        """Return the products that the catalogue's text search finds, each once."""
+        return TextSearch(term).find(queryset), False
 
     def view_on_site(self, product: Product) -> str:
         """Return the address of the product's page."""
@@ -173,17 +180,12 @@ class ImageAdmin(MarkingAdmin):
     readonly_fields = ("thumbnail", "products", "size", "sha256", "fetched_at")
     actions = (*MARK_ACTIONS, *MarkingAdmin.actions)
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Image], search_term: str
-    ) -> tuple[QuerySet[Image], bool]:
-        """Return the image with exactly this id, those whose URL begins so, or else those whose URL contains it.
-
-        The first two are found by an index.
-        """
-        beginning = queryset.filter(url__startswith=search_term.strip())
-        if search_term.strip() and beginning.exists():
+    def search_texts(self, request: HttpRequest, queryset: QuerySet[Image], term: str) -> tuple[QuerySet[Image], bool]:
+        """Return the images whose URL begins so, found by an index, or else those whose URL contains it."""
+        beginning = queryset.filter(url__startswith=term)
+        if beginning.exists():
             return beginning, False
-        return super().get_search_results(request, queryset, search_term)
+        return super().search_texts(request, queryset, term)
 
     @admin.display(description="")
     def thumbnail(self, image: Image) -> SafeString | str:

@@ -51,13 +51,19 @@ class LargeTableAdmin(admin.ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Return the row with exactly this id, if the term is one; otherwise what `search_fields` find."""
+        """Return the row with exactly this id, if the term is one; otherwise what `search_texts` finds."""
         term = search_term.strip()
         if term.isascii() and term.isdigit():
             by_id = queryset.filter(pk=term)
             if by_id.exists():
                 return by_id, False
-        return super().get_search_results(request, queryset, search_term)
+        if not term:
+            return queryset, False
+        return self.search_texts(request, queryset, term)
+
+    def search_texts(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> tuple[QuerySet[Any], bool]:
+        """Return what `search_fields` find of a term that is not empty, and whether rows may be there twice."""
+        return super().get_search_results(request, queryset, term)
 
     @admin.action(description="Delete selected %(verbose_name_plural)s", permissions=["delete"])
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:

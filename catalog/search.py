@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import Any, Final
 
 from django.db import connection
-from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
+from django.db.models.sql.compiler import SQLCompiler
 
 from catalog.models import Product, ProductDescription
 from catalog.paging import find_first_rows
@@ -101,10 +102,10 @@ def _keep_by_index(products: QuerySet[Product], *, terms: list[str]) -> QuerySet
         ids = [id for (id,) in cursor.fetchall()]
     if len(ids) <= MAXIMUM_FOUND:
         array = f"{{{','.join(map(str, ids))}}}"
-        return products.filter(_condition("product.id = ANY (%s::bigint[])", [array]))
+        return products.filter(_Condition("product.id = ANY (%s::bigint[])", [array]))
     # Within CASE it is no join: it becomes a hash table in which each product is looked up.
     return products.filter(
-        _condition("CASE WHEN product.id IN (SELECT catalog_find_products(%s, NULL)) THEN true ELSE false END", [terms])
+        _Condition("CASE WHEN product.id IN (SELECT catalog_find_products(%s, NULL)) THEN true ELSE false END", [terms])
     )
 
 
@@ -116,12 +117,26 @@ def _keep_by_looking(products: QuerySet[Product], *, words: list[str]) -> QueryS
     patterns = [f"%{word.translate(_LEXEME_ESCAPES).translate(_LIKE_ESCAPES)}%" for word in words]
     # A subquery that gives a value is evaluated for each product; PostgreSQL cannot turn it into a join.
     document = f"(SELECT {matches} FROM catalog_searchdocument WHERE product_id = product.id)"  # noqa: S608
-    return products.filter(_condition(document, patterns))
+    return products.filter(_Condition(document, patterns))
 
 
-def _condition(sql: str, parameters: list[Any]) -> RawSQL:
-    """Return a condition on the table `product`; what people typed stands in the parameters alone."""
-    return RawSQL(sql, parameters, output_field=BooleanField())  # noqa: S611
+class _Condition(Func):
+    """A condition on `product.id`, whatever the table is called where the statement has it: a subquery renames it.
+
+    `id_field` names the column that stands for it: one of a joined table is there before the product is. What people
+    typed stands in the parameters alone.
+    """
+
+    def __init__(self, sql: str, parameters: list[Any], *, id_field: str = "pk") -> None:
+        super().__init__(F(id_field), output_field=BooleanField())
+        self.sql, self.parameters = sql, parameters
+
+    def as_sql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_: Any, **__: Any
+    ) -> tuple[str, tuple[Any, ...]]:
+        """Return the condition in the names of the statement, and its parameters."""
+        column, _ = compiler.compile(self.source_expressions[0])
+        return self.sql.replace("product.id", column), tuple(self.parameters)
 
 
 def _keep_by_reading(products: QuerySet[Product], *, words: list[str]) -> QuerySet[Product]:

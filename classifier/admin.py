@@ -25,6 +25,8 @@ from catalog.admin_lists import (
     get_member,
     render_thumbnail,
 )
+from catalog.models import Product
+from catalog.search import TextSearch
 from classifier import error_admin, review_admin, version_admin  # noqa: F401  (the imports register them)
 from classifier.ledger import cancel_labelling_run
 from classifier.listing import get_probabilities
@@ -208,10 +210,16 @@ class ProductLabelAdmin(ReadOnlyAdmin):
     list_display = ("product", "group", "garment", "confidence", "status", "source", "model_version", "labelled_at")
     list_filter = ("group", OwnGarmentFilter, "status", OwnConfidenceFilter, OwnModelVersionFilter, "source")
     list_select_related = ("product", "model_version")
-    search_fields = ("product__title",)
-    search_help_text = "The id of a product, or words of its title."
+    search_fields = ("product__title",)  # any, so that there is a search; it looks where the text search does
+    search_help_text = "The id of a product, or words of its title and descriptions, parts of words included."
     sortable_by = ()
     ordering = ("-pk",)
+
+    def search_texts(
+        self, request: HttpRequest, queryset: QuerySet[ProductLabel], term: str
+    ) -> tuple[QuerySet[ProductLabel], bool]:
+        """Return the labels of the products that the catalogue's text search finds."""
+        return queryset.filter(product__in=TextSearch(term).find(Product.objects.all())), False
 
 
 @admin.register(QueueCanary)

@@ -89,6 +89,37 @@ def test_the_list_can_be_filtered_and_searched(admin_client: Client) -> None:
     assert list_ids(admin_client, model_version=version.pk) == [bag.pk]
 
 
+def test_the_search_looks_for_parts_of_words_in_titles_and_descriptions(admin_client: Client) -> None:
+    titled = create_product("Linen shirt, red")
+    described = create_product("Shirt 17", descriptions={"de": ("Rotes Leinenhemd", "Red linen shirt")})
+    create_product("Red shirt, wool", descriptions={"us": ("linnen", None)})
+    assert list_ids(admin_client, q="RED line") == [described.pk, titled.pk]
+    assert list_ids(admin_client, q="nenhe") == [described.pk]
+    assert list_ids(admin_client, q="  ") == list(Product.objects.order_by("-pk").values_list("pk", flat=True))
+    create_labelled_product("Blue linen bag", group="Bags", garment="Bag")
+    labels = admin_client.get("/admin/classifier/productlabel/", {"q": "linen blue"}).context["cl"].result_list
+    assert [label.group for label in labels] == ["Bags"]
+    assert not admin_client.get("/admin/classifier/productlabel/", {"q": "linen red"}).context["cl"].result_list
+
+
+def test_an_action_across_pages_takes_what_the_search_finds(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.admin_actions.MAXIMUM_CHOSEN", 1)
+    create_model_version()
+    chosen = [create_product(f"Linen {name}", images=[create_painted_image()]) for name in ("shirt", "coat")]
+    create_product("Woollen coat", images=[create_painted_image()])
+    address = f"{PRODUCTS}?q=linen"
+    act(admin_client, "label_selected", chosen[0], address=address, select_across="1")
+    tasks = LabelTask.objects.order_by("image_id").values_list("image_id", flat=True)
+    images = list(Image.objects.filter(product_images__product__in=chosen).order_by("pk").values_list("pk", flat=True))
+    assert list(tasks) == images
+    act(admin_client, "mark_as_bags", chosen[0], address=address, select_across="1")
+    assert ReviewRun.objects.get().parts.get().image_ids == images
+    page = ask(admin_client, "mark_as_bags", chosen[0], address=f"{PRODUCTS}?q=nowhere", select_across="1")
+    assert list_counts(page)["Selected products"] == "0"
+
+
 @pytest.mark.parametrize("products", [1, 50])
 def test_the_list_costs_five_queries_and_counts_no_table(
     admin_client: Client, products: int, django_assert_num_queries
