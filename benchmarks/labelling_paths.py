@@ -80,7 +80,7 @@ def label_end_to_end(image_ids: Sequence[int], *, progress: Callable[[int, int],
         run.refresh_from_db(fields=["state"])
         if time.perf_counter() - shown_at >= _SHOW_SECONDS:
             shown_at = time.perf_counter()
-            progress(get_run_progress(run).finished, run.total)
+            progress(get_run_progress(run).finished, len(image_ids))
     seconds = time.perf_counter() - started
     reached = get_run_progress(run)
     if reached.done != len(image_ids):

@@ -199,7 +199,8 @@ class LabellingAdmin(MarkingAdmin):
             return None
         self.log_addition(request, run, f"Started over selected products{', labelled or not' if relabel else ''}.")
         address = reverse("labelling-run-detail", args=[run.pk])
-        text = format_html('<a href="{}">Labelling run {}</a> started over {} images.', address, run.pk, run.total)
+        number = f"{run.total}{' and more' if run.is_taking else ''}"
+        text = format_html('<a href="{}">Labelling run {}</a> started over {} images.', address, run.pk, number)
         self.message_user(request, text, messages.SUCCESS)
         return None
 

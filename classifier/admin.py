@@ -28,11 +28,11 @@ from catalog.admin_lists import (
 from catalog.models import Product
 from catalog.search import TextSearch
 from classifier import error_admin, review_admin, version_admin  # noqa: F401  (the imports register them)
-from classifier.ledger import cancel_labelling_run
 from classifier.listing import get_probabilities
 from classifier.ml.labels import GROUP_OF_GARMENT
 from classifier.models import Classification, LabellingRun, LabelTask, ProductLabel, QueueCanary, Review
 from classifier.read_only_admin import ReadOnlyAdmin
+from classifier.run_steps import cancel_labelling_run
 from classifier.selectors import get_run_progress
 from classifier.services import record_review
 
@@ -80,7 +80,8 @@ class LabellingRunAdmin(ReadOnlyAdmin):
         """Show the number of tasks in each state."""
         progress = get_run_progress(run)
         names = ("new", "running", "done", "waiting", "failed", "cancelled")
-        return " · ".join(f"{getattr(progress, name)} {name}" for name in names)
+        more = ["takes more pictures"] if run.is_taking else []
+        return " · ".join([*(f"{getattr(progress, name)} {name}" for name in names), *more])
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may cancel runs."""

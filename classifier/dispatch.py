@@ -5,23 +5,22 @@ from functools import partial
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, QuerySet
-from django.db.models.functions import Now
+from django.db.models import QuerySet
 
 from catalog.models import Image
 from classifier import ledger, training_runs
-from classifier.models import LabellingRun, LabelTask, TrainingRun
+from classifier.models import LabellingRun, RunSelection, TrainingRun
+from classifier.run_steps import do_run_steps, find_last_image_id, find_next_part, take_part
 from classifier.selectors import get_active_model_version
-from classifier.services import refresh_stale_product_labels
+from classifier.services import refresh_stale_labels_of
 from classifier.tasks import send_due_batches, send_queued_training, send_review_runs
 from config.statements import allow_long_statements
 
 logger = logging.getLogger(__name__)
 
-State = LabelTask.State
-# Rows a run takes in one statement; 5,000 keeps a statement below SQLite's limit of parameters and memory small.
-CHUNK_SIZE = 5000
 MANY_BATCHES = 1000
+# What a sweep spends on runs that take their pictures or close their tasks: a worker's main process waits meanwhile.
+STEPS_SECONDS = 1.0
 
 
 class IdempotencyKeyError(ValueError):
@@ -45,33 +44,43 @@ def start_labelling_run(
 
     It takes the pictures this version has not labelled yet, and those that wait for another try; with `relabel` those
     it has labelled too. Pictures that an open run holds are left to that run, and pictures it gave up to the error
-    queue. A run that finds nothing to do is done at once. The same `idempotency_key` returns the same run; with another
-    `relabel`, `limit` or user it raises `IdempotencyKeyError`. Raises `NoActiveModelVersionError`.
+    queue. The first pictures are taken here; a run over more than `CHUNK_SIZE` takes the others in steps, which workers
+    do. A run that finds nothing to do is done when it has looked at the last one. The same `idempotency_key` returns
+    the same run; with another `relabel`, `limit` or user it raises `IdempotencyKeyError`. Raises
+    `NoActiveModelVersionError`.
     """
     if idempotency_key is not None:
         known = _find_run_of_key(idempotency_key, relabel=relabel, limit=limit, user=user)
         if known is not None:
             return known
-    version = get_active_model_version()
-    refresh_stale_product_labels()
+    run = LabellingRun(
+        model_version=get_active_model_version(),
+        relabel=relabel,
+        limit=limit,
+        requested_by=user,
+        idempotency_key=idempotency_key,
+    )
+    selected = None
+    if images is None:
+        run.takes_until = find_last_image_id()
+    else:
+        chosen = Image.objects.filter(pk__in=images.values("pk")).order_by("pk")
+        selected = list(chosen.values_list("pk", flat=True))
+        run.takes_until = selected[-1] if selected else 0
+    part = find_next_part(run, selected=selected)
+    refresh_stale_labels_of(part.image_ids)
     with transaction.atomic():
         try:
             with transaction.atomic():
-                run = LabellingRun.objects.create(
-                    model_version=version,
-                    relabel=relabel,
-                    limit=limit,
-                    requested_by=user,
-                    idempotency_key=idempotency_key,
-                )
+                run.save()
         except IntegrityError:  # the same request came twice at once, and the other one was first
             known = _find_run_of_key(idempotency_key or "", relabel=relabel, limit=limit, user=user)
             if known is None:
                 raise
             return known
-        run.total = _take_again(run, images=images, relabel=relabel, limit=limit)
-        run.total += _take_new(run, images=images, limit=None if limit is None else limit - run.total)
-        run.save(update_fields=["total"])
+        take_part(run, part)
+        if run.is_taking and selected is not None:
+            RunSelection.objects.create(run=run, image_ids=selected)
         transaction.on_commit(partial(_send_run, run))
     return run
 
@@ -89,51 +98,6 @@ def _find_run_of_key(key: str, *, relabel: bool, limit: int | None, user: User |
 def _send_run(run: LabellingRun) -> None:
     ledger.close_finished_runs({run.pk})
     send_due_batches(maximum=MANY_BATCHES)
-
-
-def _take_again(run: LabellingRun, *, images: QuerySet[Image] | None, relabel: bool, limit: int | None) -> int:
-    """Give the run those rows of the ledger that this version may do again; return how many."""
-    states = [State.CANCELLED, State.RETRY, *([State.DONE, State.FAILED] if relabel else [])]
-    open_runs = LabellingRun.objects.filter(state=LabellingRun.State.RUNNING)
-    # No join: PostgreSQL then checks the state again on a row that another run took while this one waited for it.
-    tasks = LabelTask.objects.filter(model_version=run.model_version, state__in=states).exclude(run__in=open_runs)
-    if images is not None:
-        tasks = tasks.filter(image__in=images.values("pk"))
-    if limit is not None:
-        tasks = tasks.filter(pk__in=list(tasks.order_by("image_id").values_list("pk", flat=True)[:limit]))
-    return tasks.update(
-        run=run,
-        state=State.NEW,
-        attempts=0,
-        crashes=0,
-        lease_token=None,
-        lease_until=None,
-        next_try_at=Now(),
-        sent_at=None,
-        error_code="",
-        first_failed_at=None,
-        last_failed_at=None,
-    )
-
-
-def _take_new(run: LabellingRun, *, images: QuerySet[Image] | None, limit: int | None) -> int:
-    """Add a row to the ledger for each picture that has none for this version; return how many."""
-    known = LabelTask.objects.filter(image=OuterRef("pk"), model_version=run.model_version)
-    missing = Image.objects.filter(~Exists(known)).order_by("pk")
-    if images is not None:
-        missing = missing.filter(pk__in=images.values("pk"))
-    taken, last = 0, 0
-    while limit is None or taken < limit:
-        size = CHUNK_SIZE if limit is None else min(CHUNK_SIZE, limit - taken)
-        ids = list(missing.filter(pk__gt=last).values_list("pk", flat=True)[:size])
-        if not ids:
-            break
-        last = ids[-1]
-        LabelTask.objects.bulk_create(
-            [LabelTask(image_id=pk, model_version=run.model_version, run=run) for pk in ids], ignore_conflicts=True
-        )
-        taken += len(ids)
-    return LabelTask.objects.filter(run=run).count() - run.total if taken else 0
 
 
 def start_training_run(
@@ -174,9 +138,11 @@ def start_training_run(
 def sweep() -> None:
     """Heal what messages and workers lost: expired leases, unsent or lost batches, runs left open, dead trainings.
 
+    Before it sends, it does steps of the runs that take their pictures, or close their tasks, for a second or so.
     Harmless at any time and from any number of processes at once.
     """
     expired = ledger.sweep_expired_leases()
+    do_run_steps(seconds=STEPS_SECONDS)
     sent = send_due_batches(maximum=MANY_BATCHES)
     closed = ledger.close_finished_runs()
     abandoned = training_runs.abandon_dead_training_runs()

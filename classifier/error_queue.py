@@ -18,13 +18,14 @@ MAXIMUM_ERRORS = 1000
 def retry_errors(task_ids: Collection[int]) -> int:
     """Let those of the tasks that are in the error queue be tried again, now and as often as new ones; return how many.
 
-    A task that a worker holds, or that is done or cancelled, stays as it is. One that was in a crash is tried alone,
-    and given up again at the next crash. The tries go to the task's own run and model version.
+    A task that a worker holds, or that is done, cancelled or about to be, stays as it is. One that was in a crash is
+    tried alone, and given up again at the next crash. The tries go to the task's own run and model version.
     """
     with transaction.atomic():
         retried = (
             LabelTask.objects.errors()
             .filter(pk__in=task_ids)
+            .of_no_closing_run()
             .update(
                 state=State.RETRY,
                 attempts=0,

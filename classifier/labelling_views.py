@@ -16,9 +16,9 @@ from classifier.dispatch import IdempotencyKeyError, start_labelling_run
 from classifier.durations import format_duration
 from classifier.error_queue import MAXIMUM_ERRORS, retry_run_errors
 from classifier.error_words import get_error_words
-from classifier.ledger import cancel_labelling_run
 from classifier.models import LabellingRun
 from classifier.run_reports import RunReport, forget_run_report, get_elapsed_seconds, get_run_report
+from classifier.run_steps import cancel_labelling_run
 from classifier.run_views import build_refusal, find_page
 from classifier.selectors import NoActiveModelVersionError, find_active_model_version
 
@@ -72,9 +72,10 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         # A run that ended may have pictures that wait for another try.
         "live": is_running or (run.state == LabellingRun.State.DONE and progress.waiting > 0),
         "untouched": is_running and progress.new == progress.total,
-        "numbers": list_numbers(run, report),
+        "numbers": list_numbers(report),
         "parts": list_parts(report),
-        "share": progress.finished / progress.total if progress.total else 1.0,
+        # Of a number that grows nothing is a share.
+        "share": None if report.taking else progress.finished / progress.total if progress.total else 1.0,
         # For a screen reader, which hears it at each change.
         "tenths": 10 * (10 * progress.finished // max(1, progress.total)),
         "elapsed": format_duration(get_elapsed_seconds(run)),
@@ -115,14 +116,14 @@ def labelling_run_retry(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("labelling-run-detail", run.pk)
 
 
-def list_numbers(run: LabellingRun, report: RunReport) -> list[tuple[str, int, str]]:
+def list_numbers(report: RunReport) -> list[tuple[str, int, str]]:
     """Return (name, number of pictures, part of the bar) for what a run's page says at a glance.
 
     Pictures that are labelled again belong to the run that does it.
     """
     progress = report.progress
     always = [
-        ("Pictures", progress.total, ""),
+        ("Pictures so far" if report.taking else "Pictures", progress.total, ""),
         ("Labelled", progress.done, "sure"),
         ("of them not sure", report.unsure, "unsure"),
         ("Failed", progress.failed, "failed"),
@@ -131,7 +132,7 @@ def list_numbers(run: LabellingRun, report: RunReport) -> list[tuple[str, int, s
     sometimes = [
         ("Wait for another try", progress.waiting, "failed"),
         ("Cancelled", progress.cancelled, ""),
-        ("Labelled again by later runs", run.total - progress.total, ""),
+        ("Labelled again by later runs", report.taken - progress.total, ""),
     ]
     return always + [entry for entry in sometimes if entry[1] > 0]
 

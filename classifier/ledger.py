@@ -24,7 +24,6 @@ from classifier.ml.types import Prediction
 from classifier.models import Classification, LabellingRun, LabelTask
 from classifier.querysets import LabelTaskQuerySet
 from classifier.services import lock_images, refresh_product_labels
-from config.statements import allow_long_statements
 
 State = LabelTask.State
 
@@ -68,7 +67,7 @@ def _after(seconds: float) -> ExpressionWrapper:
 
 
 def claim_tasks(task_ids: Sequence[int], *, token: uuid.UUID | None = None) -> ClaimedBatch:
-    """Take a lease on those of the tasks that are due, and return them.
+    """Take a lease on those of the tasks that are due, and return them; none of a run that is cancelled.
 
     A picture that was in a crash before is claimed only when it comes alone, so that it cannot take others down. A
     claim whose answer was lost is repeated with the same `token`, which must be a fresh one for each batch.
@@ -257,12 +256,14 @@ def take_batches_to_send(*, maximum: int, lost_after_seconds: float) -> list[lis
 def close_finished_runs(run_ids: set[int] | None = None) -> int:
     """Mark running runs that have no open task as done (all of them, or those given); return how many.
 
-    Runs in a statement of its own after a batch was committed, so that the last of two workers sees the other's end.
+    A run that has not taken all its pictures stays open. In a statement of its own after a batch was committed, so that
+    the last of two workers sees the other's end.
     """
     runs = LabellingRun.objects.filter(state=LabellingRun.State.RUNNING)
     if run_ids is not None:
         runs = runs.filter(pk__in=[run_id for run_id in run_ids if not _has_open_task(run_id)])
     open_tasks = LabelTask.objects.open().filter(run=OuterRef("pk"))
+    runs = runs.filter(taken_until__gte=F("takes_until"))
     return runs.filter(~Exists(open_tasks)).update(state=LabellingRun.State.DONE, finished_at=Now())
 
 
@@ -274,16 +275,3 @@ def _has_open_task(run_id: int) -> bool:
     """
     front = LabelTask.objects.open().filter(run=run_id).order_by("next_try_at", "pk")
     return front.values_list("pk", flat=True).first() is not None
-
-
-@allow_long_statements()
-def cancel_labelling_run(run: LabellingRun) -> bool:
-    """Cancel the run: what nobody works on yet is not done; return False if it had ended already."""
-    with transaction.atomic():
-        cancelled = LabellingRun.objects.filter(pk=run.pk, state=LabellingRun.State.RUNNING).update(
-            state=LabellingRun.State.CANCELLED, finished_at=Now()
-        )
-        if cancelled:
-            waiting = LabelTask.objects.filter(run=run, state__in=[State.NEW, State.RETRY])
-            waiting.update(state=State.CANCELLED, sent_at=None)
-    return bool(cancelled)

@@ -8,7 +8,12 @@ from django.utils import timezone
 
 from catalog.models import Image, Product
 from classifier.ml.labels import GARMENTS, GROUPS
-from classifier.querysets import ClassificationQuerySet, LabelTaskQuerySet, ReviewQuerySet
+from classifier.querysets import (
+    ClassificationQuerySet,
+    LabellingRunQuerySet,
+    LabelTaskQuerySet,
+    ReviewQuerySet,
+)
 
 GROUP_CHOICES = [(group, group) for group in GROUPS]
 GARMENT_CHOICES = [(garment, garment) for garment in GARMENTS]
@@ -98,7 +103,11 @@ class TrainingRun(models.Model):
 
 
 class LabellingRun(models.Model):
-    """A request to label pictures with one pinned model version; its progress is a count of its tasks by state."""
+    """A request to label pictures with one pinned model version; its progress is a count of its tasks by state.
+
+    It takes its pictures in the order of their ids, a part at a time: up to `taken_until` now, up to `takes_until` in
+    the end. A cancelled run is `closing` for as long as it has tasks that are neither done nor closed.
+    """
 
     class State(models.TextChoices):
         RUNNING = "running"
@@ -109,17 +118,40 @@ class LabellingRun(models.Model):
     state = models.CharField(max_length=16, choices=State, default=State.RUNNING)
     relabel = models.BooleanField(default=False)
     limit = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: every picture.")
-    total = models.PositiveIntegerField(default=0, help_text="Tasks the run took when it started.")
+    total = models.PositiveIntegerField(default=0, help_text="Tasks the run has taken.")
+    taken_until = models.BigIntegerField(default=0, db_default=0, help_text="The last image that it looked at.")
+    takes_until = models.BigIntegerField(default=0, db_default=0, help_text="The last image that it looks at.")
+    closing = models.BooleanField(default=False, db_default=False, help_text="Cancelled, with tasks still to close.")
     idempotency_key = models.CharField(max_length=255, unique=True, null=True, blank=True)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LabellingRunQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
 
     def __str__(self) -> str:
         return f"labelling run {self.pk} ({self.state})"
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether there are pictures that the run has not looked at yet; its total grows until then."""
+        return self.state == self.State.RUNNING and self.taken_until < self.takes_until
+
+
+class RunSelection(models.Model):
+    """The images that a run over a selection takes, while it has not taken all of them."""
+
+    run = models.OneToOneField(LabellingRun, on_delete=models.CASCADE, primary_key=True, related_name="selection")
+    image_ids = models.JSONField(help_text="Rising.")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{len(self.image_ids)} images of labelling run {self.run_id}"
 
 
 class LabelTask(models.Model):

@@ -1,10 +1,23 @@
 """The ledger's vocabulary: which rows may be claimed, sent, or are given up."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
+
+
+class LabellingRunQuerySet(models.QuerySet):
+    """Reads of labelling runs."""
+
+    def taking(self) -> "LabellingRunQuerySet":
+        """Running runs that have not looked at all their pictures yet."""
+        return self.filter(state="running", taken_until__lt=F("takes_until"))
+
+    def closing(self) -> "LabellingRunQuerySet":
+        """Cancelled runs with tasks that are still to be closed; nobody may begin these."""
+        return self.filter(closing=True)
 
 
 class LabelTaskQuerySet(models.QuerySet):
@@ -15,8 +28,16 @@ class LabelTaskQuerySet(models.QuerySet):
         return self.filter(state__in=["new", "running"])
 
     def due(self) -> "LabelTaskQuerySet":
-        """Tasks whose time to be tried has come."""
-        return self.filter(state__in=["new", "retry"], next_try_at__lte=Now())
+        """Tasks whose time to be tried has come, but for those of runs that were cancelled meanwhile."""
+        return self.filter(state__in=["new", "retry"], next_try_at__lte=Now()).of_no_closing_run()
+
+    def of_no_closing_run(self) -> "LabelTaskQuerySet":
+        """Tasks but for those that wait to be closed.
+
+        Without a join, so that PostgreSQL checks the other conditions again on a row that changes while it waits.
+        """
+        runs: Any = self.model._meta.get_field("run").related_model
+        return self.exclude(run__in=runs.objects.closing().order_by().values("pk"))
 
     def unsent(self, *, resend_after: timedelta) -> "LabelTaskQuerySet":
         """Tasks that are not on the queue, or were sent so long ago that the message must be lost."""

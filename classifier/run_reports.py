@@ -40,11 +40,14 @@ NEWEST_LABELS = 1000
 class RunReport:
     """A run's tasks by state, those of the done ones that it was not sure of, its pace, and its failures.
 
+    `taken` are the pictures that it took, `taking` says whether there will be more: the time left is unknown then.
     `rate` is in pictures per second and, like `seconds_left`, None while it is unknown. `errors` are the latest ones:
     task, image, code and address. `ahead` is the run whose work comes first while this one waits.
     """
 
     progress: RunProgress
+    taken: int
+    taking: bool
     unsure: int
     rate: float | None
     seconds_left: float | None
@@ -59,7 +62,7 @@ def get_run_report(run: LabellingRun) -> RunReport:
     counted = get_kept_count(
         _key(run),
         count=lambda known: _count(run, samples=known["samples"] if known else []),
-        is_current=lambda known: known["state"] == run.state,
+        is_current=lambda known: (known["state"], known["taking"]) == (run.state, run.is_taking),
         fresh_seconds=FRESH_SECONDS,
         fresh_times=FRESH_TIMES,
         kept_seconds=KEPT_SECONDS,
@@ -100,6 +103,8 @@ def _count(run: LabellingRun, *, samples: list[list[float]]) -> dict[str, Any]:
     recent = [sample for sample in samples if sample[0] > now - 2 * RATE_SECONDS]
     return {
         "state": run.state,
+        "taking": run.is_taking,
+        "taken": run.total,
         "progress": asdict(progress),
         "unsure": Classification.objects.filter(run=run, abstained=True).count(),
         "codes": list_error_counts(run) if failures else [],
@@ -120,9 +125,11 @@ def _build_report(run: LabellingRun, counted: dict[str, Any]) -> RunReport:
     left = progress.total - progress.finished
     return RunReport(
         progress=progress,
+        taken=counted["taken"],
+        taking=counted["taking"],
         unsure=counted["unsure"],
         rate=rate,
-        seconds_left=left / rate if rate and left else None,
+        seconds_left=left / rate if rate and left and not counted["taking"] else None,
         stalled=counted["stalled"],
         ahead=counted["ahead"],
         codes=[(code, number) for code, number in counted["codes"]],

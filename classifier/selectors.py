@@ -38,7 +38,11 @@ def get_active_model_version() -> ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """How far a labelling run has come: its tasks by state. `waiting` ones failed and will be tried again later."""
+    """How far a labelling run has come: its tasks by state. `waiting` ones failed and will be tried again later.
+
+    `total` grows while the run takes its pictures. What a cancelled run had not begun is `cancelled` from then on,
+    whether its tasks are closed already or not.
+    """
 
     total: int
     new: int
@@ -58,6 +62,9 @@ def get_run_progress(run: LabellingRun) -> RunProgress:
     """Count the run's tasks by state; one query."""
     counts = dict(LabelTask.objects.filter(run=run).values_list("state").annotate(Count("pk")))
     state = LabelTask.State
+    if run.closing:
+        unbegun = counts.pop(state.NEW, 0) + counts.pop(state.RETRY, 0)
+        counts[state.CANCELLED] = counts.get(state.CANCELLED, 0) + unbegun
     return RunProgress(
         total=sum(counts.values()),
         new=counts.get(state.NEW, 0),

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from catalog.models import Image, ProductImages
@@ -107,24 +107,38 @@ def build_product_label(
     return label
 
 
-def refresh_stale_product_labels(*, batch_size: int = 1000) -> int:
+def refresh_stale_product_labels(*, batch_size: int = 5000) -> int:
     """Bring labels up to date after the catalogue changed; return how many products were touched.
 
     An import moves pictures without knowing of labels: a product's image with index 0 may be another now, or one that
-    was labelled before for another product. The import command and every new labelling run call this.
+    was labelled before for another product. The import command calls this; a labelling run looks at its own pictures.
+    """
+    images = Image.objects.order_by("pk").values_list("pk", flat=True)
+    touched, last = 0, 0
+    while image_ids := list(images.filter(pk__gt=last)[:batch_size]):
+        touched += refresh_stale_labels_of(image_ids)
+        last = image_ids[-1]
+    return touched
+
+
+def refresh_stale_labels_of(image_ids: Collection[int]) -> int:
+    """Bring the labels of the products that show one of these images first, or did, up to date; return how many.
+
+    In transactions of its own: it locks images, which whoever finishes tasks does after locking those.
     """
     placement = ProductImages.objects.filter(product=OuterRef("product"), image=OuterRef("image"), image_index=0)
-    touched, _ = ProductLabel.objects.filter(~Exists(placement)).delete()
+    touched, _ = ProductLabel.objects.filter(~Exists(placement), image__in=image_ids).delete()
     known = [
         rows.filter(image=OuterRef("image")).values("pk")
         for rows in (Classification.objects.all(), Review.objects.all(), LabelTask.objects.errors())
     ]
-    unlabelled = ProductImages.objects.filter(
-        Exists(known[0]) | Exists(known[1]) | Exists(known[2]), image_index=0, product__label__isnull=True
-    )
-    while image_ids := set(unlabelled.order_by("pk").values_list("image_id", flat=True)[:batch_size]):
+    unlabelled = ProductImages.objects.filter(image_index=0, image__in=image_ids, product__label__isnull=True)
+    unlabelled = unlabelled.filter(Exists(known[0]) | Exists(known[1]) | Exists(known[2]))
+    moved = ProductImages.objects.filter(image_index=0, image__in=image_ids, product__label__isnull=False)
+    moved = moved.exclude(product__label__image=F("image"))
+    stale = {*unlabelled.values_list("image_id", flat=True), *moved.values_list("image_id", flat=True)}
+    if stale:
         with transaction.atomic():
-            lock_images(image_ids)
-            refresh_product_labels(image_ids)
-        touched += len(image_ids)
-    return touched
+            lock_images(stale)
+            refresh_product_labels(stale)
+    return touched + len(stale)

@@ -10,6 +10,7 @@ from kombu.exceptions import ChannelError, OperationalError
 
 from classifier import canaries, ledger, review_runs, training_runs
 from classifier.labelling import label_batch
+from classifier.run_steps import do_run_steps
 from classifier.runtime import get_classifier
 
 logger = logging.getLogger(__name__)
@@ -30,8 +31,9 @@ class LabellingTask(Task):
     time_limit=settings.LABELLING_HARD_LIMIT_SECONDS,
 )
 def label_batch_task(task_ids: list[int], **_later: object) -> None:
-    """Label one batch, then put one more batch on the queue in its place."""
+    """Label one batch, do a step of the runs that have some left, then put one more batch on the queue in its place."""
     label_batch(task_ids, get_classifier=get_classifier)
+    do_run_steps()
     send_due_batches(maximum=1)
 
 

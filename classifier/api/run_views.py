@@ -21,8 +21,8 @@ from classifier.api.serializers import (
     TrainingRunSerializer,
 )
 from classifier.dispatch import IdempotencyKeyError, TrainingOpenError, start_labelling_run, start_training_run
-from classifier.ledger import cancel_labelling_run
 from classifier.models import LabellingRun, TrainingRun
+from classifier.run_steps import cancel_labelling_run
 from classifier.selectors import NoActiveModelVersionError
 from classifier.training_runs import cancel_training_run
 from config.problems import ConflictError, UnprocessableRequestError

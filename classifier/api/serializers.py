@@ -150,7 +150,7 @@ class LabellingRunRequestSerializer(serializers.Serializer[Any]):
 class RunProgressSerializer(serializers.Serializer[Any]):
     """The tasks of a labelling run by state."""
 
-    total = serializers.IntegerField()
+    total = serializers.IntegerField(help_text="Grows while the run is taking pictures.")
     new = serializers.IntegerField()
     running = serializers.IntegerField()
     done = serializers.IntegerField()
@@ -163,6 +163,9 @@ class LabellingRunSerializer(serializers.ModelSerializer[LabellingRun]):
     """A labelling run and how far it is, in two queries."""
 
     model_version = serializers.CharField(source="model_version.name")
+    taking_pictures = serializers.BooleanField(
+        source="is_taking", help_text="Whether there are pictures that the run has not looked at yet."
+    )
     progress = serializers.SerializerMethodField()
     error_codes = serializers.SerializerMethodField(help_text="How many pictures are in the error queue, by code.")
 
@@ -174,6 +177,7 @@ class LabellingRunSerializer(serializers.ModelSerializer[LabellingRun]):
             "relabel",
             "limit",
             "model_version",
+            "taking_pictures",
             "progress",
             "error_codes",
             "created_at",

@@ -25,20 +25,22 @@ def wait_for_run(
 ) -> RunProgress:
     """Return the run's progress once it has ended, showing it on `stream` meanwhile.
 
-    Sweeps every LABELLING_SWEEP_SECONDS, so that lost messages are sent again even while no worker's timer does.
-    `is_alive` says meanwhile whether the caller's own worker still runs; raises `WorkerEndedError` when it does not.
+    Sweeps every LABELLING_SWEEP_SECONDS, so that lost messages are sent again even while no worker's timer does; and
+    all the time while the run takes its pictures, which is a part of that. `is_alive` says meanwhile whether the
+    caller's own worker still runs; raises `WorkerEndedError` when it does not.
     """
     swept_at = time.monotonic()
     moved_at, finished, warned = swept_at, -1, False
     with ProgressReport(stream, title="Labelling", unit="pictures", enabled=enabled) as report:
         while True:
-            run.refresh_from_db(fields=["state", "finished_at"])
+            run.refresh_from_db()
             progress = get_run_progress(run)
             now = time.monotonic()
             if progress.finished != finished:
                 moved_at, finished = now, progress.finished
             rate = progress.finished / report.seconds if report.seconds else 0.0
-            report.update(progress.finished, progress.total, note=f"{rate:.0f} a second, {progress.failed} failed")
+            note = f"{rate:.0f} a second, {progress.failed} failed{', takes more pictures' if run.is_taking else ''}"
+            report.update(progress.finished, progress.total, note=note)
             if run.state != LabellingRun.State.RUNNING:
                 return progress
             if not is_alive():
@@ -49,7 +51,7 @@ def wait_for_run(
                     f"Nothing happened for {PATIENCE_SECONDS:.0f} seconds. Is a worker running? "
                     "Start one: celery -A config worker -Q labelling"
                 )
-            if now - swept_at >= settings.LABELLING_SWEEP_SECONDS:
+            if run.is_taking or now - swept_at >= settings.LABELLING_SWEEP_SECONDS:
                 swept_at = now
                 sweep()
             time.sleep(POLL_SECONDS)

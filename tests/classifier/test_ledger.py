@@ -14,6 +14,7 @@ from classifier.labelling import BatchMemoryError, label_batch
 from classifier.ledger import Failed, Labelled, claim_tasks, finish_tasks
 from classifier.ml.artefacts import ArtefactMissingError
 from classifier.models import Classification, LabellingRun, LabelTask, ModelVersion, ProductLabel
+from classifier.run_steps import cancel_labelling_run
 from tests.classifier.fakes import (
     FakeClassifier,
     build_prediction,
@@ -317,8 +318,8 @@ def test_cancelling_keeps_what_is_done_and_drops_what_is_not(version: ModelVersi
     run, ids = start_run(3)
     label_batch(ids[:1], get_classifier=lambda _: FakeClassifier())
     held = claim_tasks(ids[1:2])
-    assert ledger.cancel_labelling_run(run)
-    assert not ledger.cancel_labelling_run(run)
+    assert cancel_labelling_run(run)
+    assert not cancel_labelling_run(run)
     assert finish_tasks(held, [labelled()]) == 1
     states = list(LabelTask.objects.order_by("pk").values_list("state", flat=True))
     assert states == [State.DONE, State.DONE, State.CANCELLED]
@@ -330,7 +331,7 @@ def test_a_cancelled_run_does_not_come_back_by_a_retry_or_a_dead_worker(version:
     run, ids = start_run(2)
     finish_tasks(claim_tasks(ids[:1]), [Failed("timeout", retryable=True)])
     claim_tasks(ids[1:])
-    ledger.cancel_labelling_run(run)
+    cancel_labelling_run(run)
     expire_leases()
     ledger.sweep_expired_leases()
     assert set(LabelTask.objects.values_list("state", flat=True)) == {State.CANCELLED}

@@ -114,7 +114,7 @@ class Command(BaseCommand):
         self.say("Labelling")
         started_at = time.monotonic()
         run = start_labelling_run()
-        if run.total:
+        if run.total or run.is_taking:
             wait_for_run(run, stream=stream, is_alive=is_alive)
         run.refresh_from_db()
         summary = build_demo_summary(run, seconds=time.monotonic() - started_at)

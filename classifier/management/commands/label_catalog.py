@@ -57,8 +57,8 @@ class Command(BaseCommand):
         if not options["verbosity"]:
             return
         self.stdout.write(
-            f"Labelling run {run.pk} is {run.state}: {progress.total} pictures, {progress.done} labelled, "
-            f"{progress.failed} failed, {progress.waiting} waiting for another try."
+            f"Labelling run {run.pk} is {run.state}: {progress.total} pictures{' so far' if run.is_taking else ''}, "
+            f"{progress.done} labelled, {progress.failed} failed, {progress.waiting} waiting for another try."
         )
         for code, number in errors.items():
             self.stdout.write(f"  {number:>8}  {code}")
