@@ -13,7 +13,7 @@ from typing import Any
 class ImportMeasurement:
     """Seconds that the same rows took both ways, and how many rows each table got.
 
-    `index_seconds` is what the word index of the copied rows took.
+    `index_seconds` is what the word index of the copied rows took, and the table of products without a label.
     """
 
     import_seconds: float
@@ -23,7 +23,7 @@ class ImportMeasurement:
 
     @property
     def ratio(self) -> float:
-        """The import's rate against that of COPY and the word index."""
+        """The import's rate against that of COPY and of what triggers keep."""
         return (self.copy_seconds + self.index_seconds) / self.import_seconds
 
     @property
@@ -36,13 +36,14 @@ def measure_import(path: Path, *, products: int, report: Callable[[str], None]) 
     """Import the file by the product's command, then empty the tables and COPY into them what the import had put there.
 
     Both start on empty tables with all their indexes and after a checkpoint, and end with the same rows committed. The
-    import keeps the word index as it goes. COPY leaves it to `build_search_index`, as whoever copies a catalogue would:
-    its triggers are not made for a statement of a million rows.
+    import keeps the word index as it goes, and which products have no label. COPY leaves both to what `rebuild_search`
+    does, as whoever copies a catalogue would: the triggers are not made for a statement of a million rows.
     """
     from django.core.management import call_command
     from django.db import connection
 
     from catalog.search_index import build_search_index
+    from classifier.unlabelled import build_unlabelled_statuses
 
     _start_afresh()
     report("importing")
@@ -69,6 +70,7 @@ def measure_import(path: Path, *, products: int, report: Callable[[str], None]) 
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     build_search_index(connection)
+    build_unlabelled_statuses(connection)
     index_seconds = time.perf_counter() - started
     for table in tables:
         table.path.unlink()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from django.core import signing
 from django.core.paginator import Paginator
@@ -15,6 +15,23 @@ CURSOR_SALT = "catalog.paging.cursor"
 
 class InvalidCursorError(ValueError):
     """A cursor that we did not sign, or signed for another ordering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """How a list goes on: `id_fields` are the columns that have the id.
+
+    A list that goes `by_id`, and by nothing else, begins behind the id `start`, or at its end.
+    """
+
+    id_fields: tuple[str, ...] = ("pk",)
+    by_id: bool = False
+    descending: bool = False
+    start: int | None = None
+
+
+#: The walk of rows of which nothing is known but that they have an id.
+BY_NOTHING: Final = Walk()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,16 @@ class KeysetOrdering:
             condition = Q(**{f"{field}__{comparison}e": value}) & (Q(**{f"{field}__{comparison}": value}) | condition)
         return condition
 
+    def get_walk(self, values: list[Any] | None, *, reverse: bool) -> Walk:
+        """Return how a list goes on from these values, or from its beginning; the last of the fields is the id."""
+        by_id = len(self.fields) == 1
+        return Walk(
+            id_fields=(self.fields[-1], *self.same_as_last),
+            by_id=by_id,
+            descending=self.descending != reverse,
+            start=values[-1] if values and by_id else None,
+        )
+
     def values_of(self, row: Model) -> list[Any]:
         """Return the row's values of the fields, as JSON knows them: times as text, to the microsecond."""
         values = [attrgetter(field.replace("__", "."))(row) for field in self.fields]
@@ -67,8 +94,8 @@ class Page:
 class Search(Protocol):
     """A condition that is met by looking at the beginning of a list, or through an index, whichever is less work."""
 
-    def find_first(self, queryset: QuerySet[Any], /, *, count: int) -> list[Any]:
-        """Return the first `count` rows of the ordered queryset that meet it."""
+    def find_first(self, queryset: QuerySet[Any], /, *, count: int, walk: Walk) -> list[Any]:
+        """Return the first `count` rows of the ordered queryset that meet it; `walk` says how it is ordered."""
 
 
 def get_page(
@@ -90,7 +117,10 @@ def get_page(
     queryset = queryset.order_by(*ordering.order_by(reverse=backwards))
     # One row more than asked for tells whether there is another page.
     count = page_size + 1
-    rows = find_first_rows(queryset, count=count) if search is None else search.find_first(queryset, count=count)
+    if search is None:
+        rows = find_first_rows(queryset, count=count)
+    else:
+        rows = search.find_first(queryset, count=count, walk=ordering.get_walk(values, reverse=backwards))
     has_more = len(rows) > page_size
     rows = rows[:page_size]
     if backwards:

@@ -1,16 +1,20 @@
 """Text search: products whose title or descriptions contain every word of a search, parts of words included."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
+from django.db.models import BigIntegerField, BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
 from django.db.models.sql.compiler import SQLCompiler
 
 from catalog.models import Product, ProductDescription
-from catalog.paging import find_first_rows
+from catalog.paging import BY_NOTHING, Walk, find_first_rows
+from catalog.search_index import PART_BITS
 
 #: How many products of a list are looked at one by one before the index is asked. Of 1,000,000 products that took 20
 #: ms, and it fills a page of 50 for every search that one product in 80 meets.
@@ -20,6 +24,12 @@ WINDOW: Final = 2_000
 MAXIMUM_WORDS: Final = 10_000
 #: Up to so many products that the index finds, the rest of the query begins with them; more are met on the way.
 MAXIMUM_FOUND: Final = 30_000
+#: If the index finds more, a list by ids goes through its parts (`catalog.search_index`) one by one, and ends when a
+#: page is full. Up to so many parts, which 8,000,000 products fill that were numbered without gaps, and with up to so
+#: many words, each of which is looked up in every part; finding all products at once is less work beyond.
+MAXIMUM_FOUND_BEFORE_PARTS: Final = 5_000
+MAXIMUM_PARTS: Final = 512
+MAXIMUM_WORDS_BY_PARTS: Final = 200
 #: PostgreSQL compares each product found with every word of one index condition: many short ones are faster.
 _WORDS_A_CONDITION: Final = 50
 
@@ -28,6 +38,11 @@ _LEXEME_ESCAPES: Final = str.maketrans({"\\": r"\\", "'": "''"})
 _MATCHING_WORDS: Final = """
     (SELECT CASE WHEN count(*) <= %s THEN coalesce(array_agg(word), '{}') END
      FROM (SELECT word FROM catalog_searchword WHERE word LIKE lower(%s) LIMIT %s) AS found)"""
+
+_PARTS: Final = [
+    f"(SELECT {end}(product_id) >> {PART_BITS} FROM catalog_searchdocument)"  # noqa: S608
+    for end in ("min", "max")
+]
 
 
 @dataclass(frozen=True)
@@ -51,34 +66,97 @@ class TextSearch:
             return products
         if connection.vendor != "postgresql":
             return _keep_by_reading(products, words=self.words)
-        known_words = _find_known_words(self.words)
-        if [] in known_words:
-            return products.none()
-        frequent = [word for word, known in zip(self.words, known_words, strict=True) if known is None]
-        terms = ["\n".join(_build_word_queries(known)) for known in known_words if known is not None]
-        return _keep_by_looking(_keep_by_index(products, terms=terms), words=frequent)
+        return self._keep_known(products, known=_look_up_words(self.words))
 
-    def find_first(self, products: QuerySet[Product], *, count: int) -> list[Product]:
-        """Return the first `count` of the ordered products that meet the search.
+    def find_first(self, products: QuerySet[Product], *, count: int, walk: Walk = BY_NOTHING) -> list[Product]:
+        """Return the first `count` of the ordered products that meet the search; `walk` says how they are ordered.
 
-        One query where many products meet it, who are found at the beginning of the list; on PostgreSQL three more
-        where the index has to be asked.
+        One query where many products meet it, who are found at the beginning of the list; on PostgreSQL another one
+        where that beginning is all there is, and three where the index has to be asked.
         """
         if not self.words or connection.vendor != "postgresql":
             return find_first_rows(self.find(products), count=count)
         window = products.values("pk")[:WINDOW]
         rows = list(_keep_by_looking(products.filter(pk__in=window), words=self.words)[:count])
-        return rows if len(rows) == count else list(self.find(products)[:count])
+        if len(rows) == count:
+            return rows
+        known = _look_up_words(self.words, beyond=products.values("pk")[WINDOW : WINDOW + 1])
+        if not known.has_more:
+            return rows
+        found = self._keep_known(products, known=known, walk=walk, count=count)
+        # Chosen before anything is joined to them, and by columns that an index has.
+        return list(products.filter(pk__in=found.values("pk")[:count]))
+
+    def _keep_known(
+        self, products: QuerySet[Product], *, known: "_KnownWords", walk: Walk = BY_NOTHING, count: int | None = None
+    ) -> QuerySet[Product]:
+        """Keep the products that have all of the words, or the first `count` of them in the order of the walk.
+
+        PostgreSQL is told which they are, or made to ask the index by itself: it would guess how many there are, and
+        knows nothing of words that never stand together, or only at the far end of a list.
+        """
+        if [] in known.words:
+            return products.none()
+        terms = known.get_terms()
+        id_field = walk.id_fields[0]
+        products = _keep_by_looking(products, words=known.get_frequent(self.words), id_field=id_field)
+        if not terms:
+            return products
+        by_parts = count is not None and walk.by_id and known.fits_parts
+        ids = _find_ids(terms, maximum=MAXIMUM_FOUND_BEFORE_PARTS if by_parts else MAXIMUM_FOUND)
+        if ids is not None:
+            array = f"{{{','.join(map(str, ids))}}}"
+            return products.filter(_Condition("product.id = ANY (%s::bigint[])", [array], id_field=id_field))
+        if by_parts and count is not None:
+            return _keep_by_parts(products, terms=terms, count=count, walk=walk, parts=known.parts)
+        # Within CASE it is no join: it becomes a hash table in which each product is looked up.
+        found = "CASE WHEN product.id IN (SELECT catalog_find_products(%s, NULL)) THEN true ELSE false END"
+        return products.filter(_Condition(found, [terms], id_field=id_field))
 
 
-def _find_known_words(words: list[str]) -> list[list[str] | None]:
-    """Return for each word the words of the catalogue that contain it; None where they are too many. One query."""
+@dataclass(frozen=True, slots=True)
+class _KnownWords:
+    """For each word of a search those of the catalogue that contain it, None where they are too many.
+
+    `has_more` says whether a list goes on behind its window, `parts` are the first and the last part with products.
+    """
+
+    words: list[list[str] | None]
+    has_more: bool
+    parts: range
+
+    @property
+    def fits_parts(self) -> bool:
+        """Whether the search may go through the index part by part."""
+        count = sum(len(words) for words in self.words if words is not None)
+        return len(self.parts) <= MAXIMUM_PARTS and count <= MAXIMUM_WORDS_BY_PARTS
+
+    def get_frequent(self, words: list[str]) -> list[str]:
+        """Return those of the search's words that too many words contain."""
+        return [word for word, known in zip(words, self.words, strict=True) if known is None]
+
+    def get_terms(self) -> list[str]:
+        """Return for each of the other words full-text queries, one a line, that together find who has it."""
+        return ["\n".join(_build_word_queries(known)) for known in self.words if known is not None]
+
+
+def _look_up_words(words: list[str], *, beyond: QuerySet[Any] | None = None) -> _KnownWords:
+    """Return what the catalogue knows of the words, and whether `beyond` has a row; one query."""
     parameters: list[Any] = []
     for word in words:
         parameters += [MAXIMUM_WORDS, f"%{word.translate(_LIKE_ESCAPES)}%", MAXIMUM_WORDS + 1]
+    has_more = "false"
+    if beyond is not None:
+        with suppress(EmptyResultSet):
+            sql, beyond_parameters = beyond.query.sql_with_params()
+            has_more = f"EXISTS ({sql})"
+            parameters += beyond_parameters
+    columns = [*[_MATCHING_WORDS] * len(words), *_PARTS, has_more]
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join([_MATCHING_WORDS] * len(words))}", parameters)
-        return list(cursor.fetchone())
+        cursor.execute(f"SELECT {', '.join(columns)}", parameters)
+        *known, first, last, has_row = cursor.fetchone()
+    parts = range(0) if first is None else range(first, last + 1)
+    return _KnownWords(words=known, has_more=has_row, parts=parts)
 
 
 def _build_word_queries(words: list[str]) -> list[str]:
@@ -89,27 +167,43 @@ def _build_word_queries(words: list[str]) -> list[str]:
     ]
 
 
-def _keep_by_index(products: QuerySet[Product], *, terms: list[str]) -> QuerySet[Product]:
-    """Keep the products that the index finds for all of the terms; at the cost of one query at once.
-
-    PostgreSQL is told what was found, or made to ask the index once: it would guess how many products there are, and
-    knows nothing of words that never stand together, or only at the far end of a list.
-    """
-    if not terms:
-        return products
+def _find_ids(terms: list[str], *, maximum: int) -> list[int] | None:
+    """Return the products that the index finds for all of the terms, or None if they are too many; one query."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT catalog_find_products(%s, %s)", [terms, MAXIMUM_FOUND + 1])
+        cursor.execute("SELECT catalog_find_products(%s, %s)", [terms, maximum + 1])
         ids = [id for (id,) in cursor.fetchall()]
-    if len(ids) <= MAXIMUM_FOUND:
-        array = f"{{{','.join(map(str, ids))}}}"
-        return products.filter(_Condition("product.id = ANY (%s::bigint[])", [array]))
-    # Within CASE it is no join: it becomes a hash table in which each product is looked up.
-    return products.filter(
-        _Condition("CASE WHEN product.id IN (SELECT catalog_find_products(%s, NULL)) THEN true ELSE false END", [terms])
-    )
+    return ids if len(ids) <= maximum else None
 
 
-def _keep_by_looking(products: QuerySet[Product], *, words: list[str]) -> QuerySet[Product]:
+def _keep_by_parts(
+    products: QuerySet[Product], *, terms: list[str], count: int, walk: Walk, parts: range
+) -> QuerySet[Product]:
+    """Keep the first `count` of the ordered products that the index finds for all of the terms.
+
+    The index is asked for one part after the other in the order of the list, until there are enough. A part without any
+    costs next to nothing, and no part has many, so that no plan is a bad one.
+    """
+    parts = parts[::-1] if walk.descending else parts
+    if walk.start is not None and parts:
+        skipped = ((walk.start >> PART_BITS) - parts[0]) * parts.step
+        parts = parts[max(0, skipped) :]
+    if not parts:
+        return products.none()
+    found = "product.id IN (SELECT catalog_find_products_of(%s, part.number))"
+    inside = products.filter(_Condition(found, [terms], id_field=walk.id_fields[0]))
+    first = RawSQL(f"part.number << {PART_BITS}", [], output_field=BigIntegerField())  # noqa: S611
+    behind = RawSQL(f"(part.number + 1) << {PART_BITS}", [], output_field=BigIntegerField())  # noqa: S611
+    for field in walk.id_fields:
+        inside = inside.filter(**{f"{field}__gte": first, f"{field}__lt": behind})
+    of_part, parameters = inside.values("pk")[:count].query.sql_with_params()
+    # The statement is the queryset's own, with its parameters beside it.
+    found = f"""
+        SELECT found.id FROM generate_series(%s::bigint, %s::bigint, %s::bigint) AS part (number)
+        CROSS JOIN LATERAL ({of_part}) AS found (id) LIMIT %s"""  # noqa: S608
+    return products.filter(pk__in=RawSQL(found, [parts[0], parts[-1], parts.step, *parameters, count]))  # noqa: S611
+
+
+def _keep_by_looking(products: QuerySet[Product], *, words: list[str], id_field: str = "pk") -> QuerySet[Product]:
     """Keep the products that have all of the words, by looking at the document of each; PostgreSQL only."""
     if not words:
         return products
@@ -117,7 +211,7 @@ def _keep_by_looking(products: QuerySet[Product], *, words: list[str]) -> QueryS
     patterns = [f"%{word.translate(_LEXEME_ESCAPES).translate(_LIKE_ESCAPES)}%" for word in words]
     # A subquery that gives a value is evaluated for each product; PostgreSQL cannot turn it into a join.
     document = f"(SELECT {matches} FROM catalog_searchdocument WHERE product_id = product.id)"  # noqa: S608
-    return products.filter(_Condition(document, patterns))
+    return products.filter(_Condition(document, patterns, id_field=id_field))
 
 
 class _Condition(Func):

@@ -1,8 +1,9 @@
 """The word index of titles and descriptions: PostgreSQL only, its rows kept by triggers, built and rebuilt from here.
 
-`catalog_searchdocument` has the words of each product, with a GIN index; `catalog_searchword` has every word once or,
-when two transactions brought it at the same time, more often, with a trigram index for parts of words. No model stands
-for them: nothing but the triggers writes there.
+`catalog_searchdocument` has the words of each product. Its GIN index has them and the *part* of the catalogue that the
+product belongs to, which neighbouring ids share, so that words can be looked for in one part alone.
+`catalog_searchword` has every word once or, when two transactions brought it at the same time, more often, with a
+trigram index for parts of words. No model stands for them: nothing but the triggers writes there.
 """
 
 import logging
@@ -15,8 +16,11 @@ logger = logging.getLogger(__name__)
 #: Products whose words are written in one transaction when the index is built.
 BATCH_PRODUCTS: Final = 20_000
 
+#: A part has 2 to the power of so many ids, 16,384. The functions of the database and the index have the number too.
+PART_BITS: Final = 14
+
 _INDEXES: Final = {
-    "catalog_searchdocument_words": "catalog_searchdocument USING gin (words)",
+    "catalog_searchdocument_parts": (f"catalog_searchdocument USING gin (words, (ARRAY[product_id >> {PART_BITS}]))"),
     "catalog_searchword_trigrams": "catalog_searchword USING gin (word gin_trgm_ops)",
 }
 _UNUSED_WORDS: Final = """
@@ -51,12 +55,18 @@ def build_search_index(connection: Any) -> int:
         cursor.execute(
             "DELETE FROM catalog_searchdocument WHERE NOT EXISTS (SELECT FROM product WHERE id = product_id)"
         )
+    create_search_indexes(connection)
+    return products
+
+
+def create_search_indexes(connection: Any) -> None:
+    """Create what indexes are missing, while others read and write. Call it outside a transaction."""
+    with connection.cursor() as cursor:
         has_trigrams = _create_trigram_extension(cursor)
         for name, definition in _INDEXES.items():
             if has_trigrams or "trgm" not in definition:
                 _create_index(cursor, name=name, definition=definition)
         cursor.execute("ANALYZE catalog_searchdocument, catalog_searchword")
-    return products
 
 
 def remove_unused_words(connection: Any) -> int:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from catalog.models import Product, ProductDescription, ProductImages, StoredPicture
@@ -50,14 +51,16 @@ class ProductCriteria:
 def get_product_ordering(criteria: ProductCriteria) -> KeysetOrdering:
     """Return the order that the criteria ask for.
 
-    Products that are chosen by their label are ordered by the label's own column, which has the same values: each of
-    its indexes has the order behind what is chosen.
+    Products that are chosen by their label, or by having none, are ordered by the column of the table that says so,
+    which has the same values: each of its indexes has the order behind what is chosen.
     """
     ordering = PRODUCT_ORDERINGS[criteria.ordering]
     by_label = criteria.group or criteria.garment or criteria.min_confidence is not None
     by_status = criteria.status and criteria.status not in UNLABELLED_STATUSES
     if ordering.fields == ("pk",) and (by_label or by_status):
         return replace(ordering, fields=("label__product_id",), same_as_last=("pk",))
+    if ordering.fields == ("pk",) and criteria.status and connection.vendor == "postgresql":
+        return replace(ordering, fields=("unlabelled__product_id",), same_as_last=("pk",))
     return ordering
 
 
@@ -79,6 +82,12 @@ def list_labelled_products(criteria: ProductCriteria) -> QuerySet[Product]:
         products = products.filter(label__confidence__gte=criteria.min_confidence)
     elif "confidence" in criteria.ordering:
         products = products.filter(label__confidence__isnull=False)
+    if criteria.status in UNLABELLED_STATUSES:
+        by_confidence = criteria.min_confidence is not None or "confidence" in criteria.ordering
+        if criteria.group or criteria.garment or by_confidence:
+            return products.none()
+        if connection.vendor == "postgresql":
+            products = products.select_related("unlabelled")
     return TextSearch(criteria.search).find(products).select_related("label__model_version")
 
 
@@ -107,12 +116,15 @@ def with_thumbnails(products: QuerySet[Product]) -> QuerySet[Product]:
 def with_label_status(products: QuerySet[Product], status: str) -> QuerySet[Product]:
     """Keep the products of this label status; every product when it is empty.
 
-    Products that nobody looked at have no label row: they are pending, or have no image.
+    Products that nobody looked at have no label row: they are pending, or have no image. PostgreSQL has a table that
+    says which; elsewhere the tables are compared.
     """
     if not status:
         return products
     if status not in UNLABELLED_STATUSES:
         return products.filter(label__status=status)
+    if connection.vendor == "postgresql":
+        return products.filter(unlabelled__status=status)
     first_image = Exists(ProductImages.objects.filter(product=OuterRef("pk"), image_index=0))
     return products.filter(first_image if status == Status.PENDING else ~first_image, label__isnull=True)
 

@@ -359,6 +359,24 @@ class ProductLabel(models.Model):
         return f"{self.group or self.status} for product {self.product_id}"
 
 
+class UnlabelledStatus(models.Model):
+    """The status of a product without a label: *pending* or *no image*; empty once it has a label.
+
+    On PostgreSQL alone, where triggers keep a row for every product (`classifier.unlabelled`).
+    """
+
+    product = models.OneToOneField(
+        Product, on_delete=models.DO_NOTHING, primary_key=True, related_name="unlabelled", db_constraint=False
+    )
+    status = models.CharField(max_length=16)
+
+    class Meta:
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.status or 'labelled'} product {self.product_id}"
+
+
 class QueueCanary(models.Model):
     """A queue and the last message that came back through it: whether its workers take up what is sent to them."""
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0006_review_runs'),
+        ('classifier', '0007_unlabelled_statuses'),
     ]
 
     operations = [

@@ -8,15 +8,17 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 
 from catalog.search_index import build_search_index, remove_unused_words
+from classifier.unlabelled import build_unlabelled_statuses
 
 
 class Command(BaseCommand):
-    """Writes the word index of text search anew."""
+    """Writes anew what PostgreSQL's triggers keep for lists: the word index, and which products have no label."""
 
     help = """\
-Write the words of every product anew, create the indexes that are missing, and forget words that no product has any
-more. Needed after rows were written with PostgreSQL's triggers off (a restore with --disable-triggers, replication),
-and after the extension pg_trgm was created by hand. People may search and write meanwhile.
+Write the words of every product anew, and which products have no label, create the indexes that are missing, and
+forget words that no product has any more. Needed after rows were written with PostgreSQL's triggers off (a restore with
+--disable-triggers, replication), and after the extension pg_trgm was created by hand. People may search and write
+meanwhile.
 
   manage.py rebuild_search --json
 
@@ -36,6 +38,7 @@ SQLite has no such index: there is nothing to do. Exit status: 0 done, 1 failed,
         if connection.vendor == "postgresql":
             result["products"] = build_search_index(connection)
             result["words_removed"] = remove_unused_words(connection)
+            build_unlabelled_statuses(connection)
         if options["json"]:
             self.stdout.write(json.dumps(result))
         elif connection.vendor != "postgresql":

@@ -1,0 +1,42 @@
+"""Products without a label: PostgreSQL's table `classifier_unlabelledstatus`, kept by triggers, built from here.
+
+Which products wait for their first label, and which have no image, is nowhere said by a row: one would have to compare
+whole tables. So triggers on products, places of images and labels keep a row for every product, with the status that
+it has as long as it has no label, and an empty one afterwards. Nothing else writes there.
+"""
+
+from typing import Any, Final
+
+#: Products whose rows are written in one transaction when the table is built.
+BATCH_PRODUCTS: Final = 20_000
+
+
+def build_unlabelled_statuses(connection: Any) -> int:
+    """Write the row of every product and create the index if it is missing; return the number of products.
+
+    For the tables of a database that existed before, and for repair after something wrote past the triggers. Each
+    batch is a transaction; nobody has to wait but writers of the same products. Call it outside a transaction.
+    """
+    products = 0
+    with connection.cursor() as cursor:
+        after = 0
+        while True:
+            cursor.execute(
+                "SELECT array_agg(id) FROM (SELECT id FROM product WHERE id > %s ORDER BY id LIMIT %s) AS batch",
+                [after, BATCH_PRODUCTS],
+            )
+            (ids,) = cursor.fetchone()
+            if not ids:
+                break
+            cursor.execute("SELECT classifier_refresh_unlabelled(%s)", [ids])
+            products += len(ids)
+            after = ids[-1]
+        cursor.execute(
+            "DELETE FROM classifier_unlabelledstatus WHERE NOT EXISTS (SELECT FROM product WHERE id = product_id)"
+        )
+        cursor.execute(
+            "CREATE INDEX CONCURRENTLY IF NOT EXISTS classifier_unlabelledstatus_status "
+            "ON classifier_unlabelledstatus (status, product_id) WHERE status <> ''"
+        )
+        cursor.execute("ANALYZE classifier_unlabelledstatus")
+    return products
