@@ -191,7 +191,13 @@ def list_searches(*, products: int) -> list[str]:
         RARE_WORD[1:5],
         "poches",
     )
-    filters: tuple[dict[str, Any], ...] = ({}, {"group": "Footwear", "min_confidence": 0.9}, {"group": "Bags"})
+    filters: tuple[dict[str, Any], ...] = (
+        {},
+        {"group": "Footwear", "min_confidence": 0.9},
+        {"group": "Bags"},
+        {"status": "pending"},
+        {"status": "no_image"},
+    )
     return [
         _list_path(search=search, ordering=ordering, **chosen)
         for search in searches
