@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from catalog.models import Image, ProductImages
@@ -126,17 +126,22 @@ def refresh_stale_labels_of(image_ids: Collection[int]) -> int:
 
     In transactions of its own: it locks images, which whoever finishes tasks does after locking those.
     """
+    # Compared here, by ids: PostgreSQL joins 2,000 images with every classification there is, 1.3 s of 200,000.
+    placements = dict(
+        ProductImages.objects.filter(image_index=0, image__in=image_ids)
+        .order_by()
+        .values_list("product_id", "image_id")
+    )
+    labelled = dict(ProductLabel.objects.filter(product__in=placements).values_list("product_id", "image_id"))
+    shown = ProductLabel.objects.filter(image__in=image_ids).values_list("product_id", "image_id")
+    left = [product_id for product_id, image_id in shown if placements.get(product_id) != image_id]
     placement = ProductImages.objects.filter(product=OuterRef("product"), image=OuterRef("image"), image_index=0)
-    touched, _ = ProductLabel.objects.filter(~Exists(placement), image__in=image_ids).delete()
-    known = [
-        rows.filter(image=OuterRef("image")).values("pk")
-        for rows in (Classification.objects.all(), Review.objects.all(), LabelTask.objects.errors())
-    ]
-    unlabelled = ProductImages.objects.filter(image_index=0, image__in=image_ids, product__label__isnull=True)
-    unlabelled = unlabelled.filter(Exists(known[0]) | Exists(known[1]) | Exists(known[2]))
-    moved = ProductImages.objects.filter(image_index=0, image__in=image_ids, product__label__isnull=False)
-    moved = moved.exclude(product__label__image=F("image"))
-    stale = {*unlabelled.values_list("image_id", flat=True), *moved.values_list("image_id", flat=True)}
+    touched = ProductLabel.objects.filter(~Exists(placement), product__in=left).delete()[0] if left else 0
+    stale = {image_id for product_id, image_id in placements.items() if labelled.get(product_id, image_id) != image_id}
+    unlabelled = {image_id for product_id, image_id in placements.items() if product_id not in labelled}
+    if unlabelled:
+        for rows in (Classification.objects.all(), Review.objects.all(), LabelTask.objects.errors()):
+            stale.update(rows.filter(image__in=unlabelled).order_by().values_list("image_id", flat=True))
     if stale:
         with transaction.atomic():
             lock_images(stale)
