@@ -26,7 +26,7 @@ from classifier.review_dispatch import start_review_run
 from classifier.selectors import NoActiveModelVersionError, find_active_model_version
 from classifier.services import record_review
 
-# Products that one run over a selection takes, and one export of it writes: as many as a list counts.
+# Rows that one export writes, and one decision on the error queue is about: as many as a list counts. Runs take any.
 MAXIMUM_SELECTED = 10_000
 
 
@@ -173,8 +173,6 @@ class LabellingAdmin(MarkingAdmin):
         return self._start_run(request, queryset, relabel=True)
 
     def _start_run(self, request: HttpRequest, queryset: QuerySet[Product], *, relabel: bool) -> HttpResponse | None:
-        if self.is_more_than(request, queryset, maximum=MAXIMUM_SELECTED, verb="label"):
-            return None
         version = find_active_model_version()
         if version is None:
             self.message_user(request, str(NoActiveModelVersionError()), messages.ERROR)

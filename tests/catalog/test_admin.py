@@ -176,7 +176,7 @@ def test_labelling_again_takes_what_is_labelled_as_well(
     assert LogEntry.objects.count() == 1
 
 
-def test_a_run_takes_more_rows_than_a_person_looks_at_but_not_any_number(
+def test_a_run_takes_more_rows_than_a_person_looks_at_and_than_are_counted(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("catalog.admin_actions.MAXIMUM_CHOSEN", 1)
@@ -188,9 +188,12 @@ def test_a_run_takes_more_rows_than_a_person_looks_at_but_not_any_number(
     (message,) = act(admin_client, "label_selected", first, select_across="1")
     assert message.endswith("started over 2 images.")
     monkeypatch.setattr("catalog.admin_actions.MAXIMUM_SELECTED", 1)
-    (message,) = act(admin_client, "relabel_selected", first, second)
-    assert message == "Expected at most 1 products to label at a time; more were selected."
-    assert LabellingRun.objects.count() == 1
+    page = ask(admin_client, "relabel_selected", first, second)
+    assert list_counts(page) == {"Selected products": "more than 1", "Their images": "more than 1"}
+    third = create_product(images=[create_painted_image()])
+    act(admin_client, "label_selected", second, third)
+    run = LabellingRun.objects.first()
+    assert list(run.tasks.values_list("image", flat=True)) == [third.product_images.get().image_id]
 
 
 def test_what_is_asked_about_row_by_row_is_what_is_done(admin_client: Client) -> None:
