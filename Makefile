@@ -40,6 +40,7 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.inference
 	$(RUN) -m benchmarks.labelling
 	$(RUN) -m benchmarks.catalogue
+	$(RUN) -m benchmarks.similar
 
 # Shorter: make chaos CHAOS="--labels 20000 --kills 80"
 chaos: $(VENV)/installed-dev

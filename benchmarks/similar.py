@@ -1,0 +1,91 @@
+"""Nearest embeddings: the files that are mapped into memory against PostgreSQL's extension pgvector, both exact.
+
+    python -m benchmarks.similar [--embeddings N] [--rounds N]
+
+Starts a PostgreSQL with the extension (that of the tests' wheel has it), gives both sides the same random embeddings,
+and asks them in turn for the same neighbours. Exits with 1 when they do not find the same.
+"""
+
+import argparse
+import io
+import signal
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.catalogue_site import running_database
+from benchmarks.machine import describe_machine, machine_lines
+
+_ROWS_AT_ONCE: Final = 20_000
+#: What a page of ten similar products looks at first.
+_COUNT: Final = 44
+
+
+def write_both(folder: Path, *, embeddings: int, cursor: Any) -> None:
+    """Write the embeddings into the two files of a segment named `all`, and into the table `nearest`."""
+    generator = np.random.default_rng(0)
+    cursor.execute("CREATE EXTENSION vector; CREATE TABLE nearest (id bigint PRIMARY KEY, embedding vector(64))")
+    with (folder / "all.vectors").open("wb") as vectors_file, (folder / "all.ids").open("wb") as ids_file:
+        for start in range(0, embeddings, _ROWS_AT_ONCE):
+            ids = np.arange(start + 1, min(start + _ROWS_AT_ONCE, embeddings) + 1, dtype="<i8")
+            vectors = generator.standard_normal((len(ids), 64), dtype=np.float32)
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors_file.write(vectors.tobytes())
+            ids_file.write(ids.tobytes())
+            rows = (f"{id}\t{as_text(vector)}\n" for id, vector in zip(ids, vectors, strict=True))
+            cursor.copy_expert("COPY nearest FROM STDIN", io.StringIO("".join(rows)))
+    cursor.execute("VACUUM ANALYZE nearest")
+
+
+def as_text(vector: Any) -> str:
+    """Return the vector as pgvector reads it, every bit of it."""
+    return f"[{','.join(f'{number:.9g}' for number in vector)}]"
+
+
+def main() -> int:
+    """Measure, and print the medians of both sides in milliseconds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--embeddings", type=int, default=500_000, metavar="N")
+    parser.add_argument("--rounds", type=int, default=20, metavar="N")
+    arguments = parser.parse_args()
+    machine = describe_machine(("numpy", "psycopg2-binary"))
+    # However it is ended, its server is stopped.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    with running_database() as folder:
+        from django.db import connection
+
+        from classifier.embedding_files import EmbeddingFiles, Segment
+
+        total = arguments.embeddings
+        generator = np.random.default_rng(1)
+        seconds: dict[str, list[float]] = {"mapped files": [], "pgvector": []}
+        same = 0
+        with connection.cursor() as cursor:
+            write_both(folder, embeddings=total, cursor=cursor)
+            files = EmbeddingFiles(folder, [Segment("all", total, total, settled=True)])
+            for _ in range(arguments.rounds):
+                vector = generator.standard_normal(64, dtype=np.float32)
+                vector /= np.linalg.norm(vector)
+                started = time.perf_counter()
+                mapped = [id for id, _ in files.find_nearest(vector, count=_COUNT)]
+                between = time.perf_counter()
+                cursor.execute(
+                    "SELECT id FROM nearest ORDER BY embedding <#> %s::vector LIMIT %s", [as_text(vector), _COUNT]
+                )
+                stored = [id for (id,) in cursor.fetchall()]
+                seconds["mapped files"].append(between - started)
+                seconds["pgvector"].append(time.perf_counter() - between)
+                same += mapped == stored
+    for name, values in seconds.items():
+        sys.stdout.write(f"{name:<14} {1000 * median(values):8.1f} ms, at best {1000 * min(values):.1f} ms\n")
+    sys.stdout.write(f"the same {_COUNT} of {total:,} embeddings in {same} of {arguments.rounds} rounds\n")
+    sys.stdout.write("".join(f"{line}\n" for line in machine_lines(machine)))
+    return 0 if same == arguments.rounds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
