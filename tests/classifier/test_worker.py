@@ -15,14 +15,26 @@ from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.test import Client
 
+from catalog.models import Image
 from classifier.dispatch import start_labelling_run, start_training_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.dataset import DatasetError, load_fashion_mnist
-from classifier.models import Classification, LabellingRun, LabelTask, QueueCanary, TrainingRun
+from classifier.models import (
+    Classification,
+    LabellingRun,
+    LabelTask,
+    ProductLabel,
+    QueueCanary,
+    Review,
+    ReviewRun,
+    TrainingRun,
+)
 from classifier.registry import activate_model_version, register_model_version
+from classifier.review_dispatch import start_review_run
 from tests.classifier.artefacts import create_artefact_twin
 from tests.classifier.fakes import create_painted_image, create_stored_image
-from tests.factories import create_product
+from tests.factories import create_image, create_product
+from tests.members import create_member
 from tests.servers import get_test_database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -93,6 +105,23 @@ def test_the_workers_timer_sends_what_no_message_speaks_of(tmp_path: Path) -> No
     with worker("labelling", log=tmp_path / "log"):
         wait_until(lambda: LabellingRun.objects.get(pk=run.pk).state == LabellingRun.State.DONE, log=tmp_path / "log")
     assert Classification.objects.count() == 1
+
+
+@pytest.mark.postgresql
+@pytest.mark.redis
+def test_a_worker_records_a_run_of_reviews_and_the_timer_finds_one_that_was_lost(tmp_path: Path) -> None:
+    for _ in range(3):
+        create_product(images=[create_image()])
+    reviewer = create_member("add_review")
+    lost = start_review_run(Image.objects.all(), group="Bags", reviewer=reviewer)
+    redis.Redis.from_url(django_settings.REDIS_URL).flushdb()
+    ReviewRun.objects.update(sent_at=None)
+    with worker("labelling", log=tmp_path / "log"):
+        wait_until(lambda: ReviewRun.objects.get(pk=lost.pk).state == ReviewRun.State.DONE, log=tmp_path / "log")
+        run = start_review_run(Image.objects.all(), group="Footwear", reviewer=reviewer)
+        wait_until(lambda: ReviewRun.objects.get(pk=run.pk).state == ReviewRun.State.DONE, log=tmp_path / "log")
+    assert Review.objects.count() == 6
+    assert set(ProductLabel.objects.values_list("group", "source")) == {("Footwear", "person")}
 
 
 @pytest.mark.postgresql
