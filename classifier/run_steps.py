@@ -60,6 +60,10 @@ def find_next_part(run: LabellingRun, *, selected: Sequence[int] | None) -> Part
         start = bisect_right(selected, run.taken_until)
         image_ids = list(selected[start : start + CHUNK_SIZE])
     until = image_ids[-1] if len(image_ids) == CHUNK_SIZE else run.takes_until
+    if selected is not None:
+        # One that was deleted since it was chosen can have no task: the database would refuse the step for ever.
+        images = Image.objects.filter(pk__in=image_ids).order_by("pk")
+        image_ids = list(images.values_list("pk", flat=True))
     between = Q(image__gt=run.taken_until, image__lte=until)
     return Part(image_ids, until=until, own=between if selected is None else Q(image__in=image_ids))
 

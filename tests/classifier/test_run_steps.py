@@ -234,6 +234,16 @@ def test_a_selection_is_kept_until_it_is_taken() -> None:
     assert not RunSelection.objects.exists()
 
 
+def test_a_chosen_picture_that_is_deleted_meanwhile_is_left_out() -> None:
+    create_model_version()
+    ids = create_images(7)
+    run = start_labelling_run(images=Image.objects.filter(pk__in=ids))
+    Image.objects.filter(pk__in=[ids[3], ids[4], ids[5]]).delete()
+    assert do_run_steps(seconds=60) == 3
+    run.refresh_from_db()
+    assert (list_taken(run), run.total, run.is_taking) == ([*ids[:3], ids[6]], 4, False)
+
+
 def test_a_selection_that_one_step_takes_is_not_kept() -> None:
     create_model_version()
     ids = create_images(4)
