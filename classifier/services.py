@@ -136,7 +136,10 @@ def refresh_stale_labels_of(image_ids: Collection[int]) -> int:
     shown = ProductLabel.objects.filter(image__in=image_ids).values_list("product_id", "image_id")
     left = [product_id for product_id, image_id in shown if placements.get(product_id) != image_id]
     placement = ProductImages.objects.filter(product=OuterRef("product"), image=OuterRef("image"), image_index=0)
-    touched = ProductLabel.objects.filter(~Exists(placement), product__in=left).delete()[0] if left else 0
+    # The image again: whoever wrote the label anew while PostgreSQL waited for the row has put another one there. That
+    # something does not exist is not asked again of such a row.
+    gone = ProductLabel.objects.filter(~Exists(placement), product__in=left, image__in=image_ids)
+    touched = gone.delete()[0] if left else 0
     stale = {image_id for product_id, image_id in placements.items() if labelled.get(product_id, image_id) != image_id}
     unlabelled = {image_id for product_id, image_id in placements.items() if product_id not in labelled}
     if unlabelled:

@@ -1,0 +1,72 @@
+"""Labels that are brought up to date while somebody else writes the same products: nobody's work is lost."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+
+from catalog.records import ProductRecord
+from catalog.services import import_catalog
+from classifier.models import ProductLabel, Review
+from classifier.services import lock_images, refresh_product_labels, refresh_stale_labels_of
+from tests.factories import create_image, create_product
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+
+
+class Other(threading.Thread):
+    """Somebody else's work on a connection of their own; `outcome` is what came of it."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self.work, self.outcome = work, None
+
+    def run(self) -> None:
+        try:
+            self.outcome = self.work()
+        except Exception as error:
+            self.outcome = error
+        finally:
+            connection.close()
+
+    def start_and_wait_for_lock(self) -> None:
+        """Start, and return when the work waits for a lock that we hold, or has ended."""
+        self.start()
+        with connection.cursor() as cursor:
+            while self.is_alive():
+                cursor.execute("SELECT pg_stat_clear_snapshot()")
+                cursor.execute("SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))")
+                if cursor.fetchone() is not None:
+                    return
+                time.sleep(0.01)
+
+
+def create_stale_label(product_id: int) -> ProductLabel:
+    """Give the product the label of a picture that it does not show."""
+    return ProductLabel.objects.create(product_id=product_id, image=create_image(), group="Bags", status="labelled")
+
+
+def test_a_label_that_somebody_writes_anew_meanwhile_is_not_removed_as_stale() -> None:
+    image = create_image()
+    product = create_product(images=[image])
+    stale = create_stale_label(product.pk)
+    other = Other(lambda: refresh_stale_labels_of([stale.image_id]))
+    with transaction.atomic():
+        lock_images([image.pk])
+        Review.objects.create(image=image, group="Footwear", reviewer=User.objects.create_user("reviewer"))
+        refresh_product_labels([image.pk])
+        other.start_and_wait_for_lock()
+        assert other.is_alive()
+    other.join()
+    assert other.outcome == 0
+    label = ProductLabel.objects.get()
+    assert (label.product_id, label.image_id, label.group, label.status) == (
+        product.pk,
+        image.pk,
+        "Footwear",
+        "reviewed",
+    )
