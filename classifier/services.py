@@ -3,13 +3,13 @@
 from collections.abc import Collection
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from catalog.models import Image, ProductImages
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
-from classifier.models import Classification, LabelTask, ProductLabel, Review
+from classifier.models import Classification, LabelTask, ProductLabel, Review, UnlabelledStatus
 
 Status = ProductLabel.Status
 Source = ProductLabel.Source
@@ -47,7 +47,7 @@ def lock_images(image_ids: Collection[int]) -> None:
 
 
 def refresh_product_labels(image_ids: Collection[int]) -> None:
-    """Write the current label of every product whose image with index 0 is one of these; in six queries.
+    """Write the current label of every product whose image with index 0 is one of these; in seven queries at most.
 
     The newest review decides (its confidence is 1); without one the classification of the latest run; without one a
     failure. Call it inside the transaction that wrote what decides, after `lock_images`.
@@ -74,6 +74,11 @@ def refresh_product_labels(image_ids: Collection[int]) -> None:
     ]
     decided = [label for label in labels if label is not None]
     undecided = [product_id for (product_id, _), label in zip(placements, labels, strict=True) if label is None]
+    if undecided and connection.vendor == "postgresql":
+        # The triggers of the two statements that follow lock a row for each of their products: all of them here, in the
+        # one order that everybody keeps.
+        statuses = UnlabelledStatus.objects.select_for_update().filter(product__in=[id for id, _ in placements])
+        list(statuses.order_by("pk").values_list("pk", flat=True))
     ProductLabel.objects.filter(product_id__in=undecided).delete()
     written = [field.name for field in ProductLabel._meta.concrete_fields if not field.primary_key]
     ProductLabel.objects.bulk_create(decided, update_conflicts=True, unique_fields=["product"], update_fields=written)

@@ -70,3 +70,31 @@ def test_a_label_that_somebody_writes_anew_meanwhile_is_not_removed_as_stale() -
         "Footwear",
         "reviewed",
     )
+
+
+def test_an_import_of_the_same_products_and_their_labels_do_not_wait_for_each_other() -> None:
+    known, unknown = create_image(), create_image()
+    first, second = create_product("First", images=[known]), create_product("Second", images=[unknown])
+    create_stale_label(second.pk)
+    Review.objects.create(image=known, group="Footwear", reviewer=User.objects.create_user("reviewer"))
+    records = [
+        ProductRecord(
+            line=line, id=product.pk, title=product.title, images=(f"https://new.example/{line}.jpg",), descriptions={}
+        )
+        for line, product in enumerate([first, second], 1)
+    ]
+    other = Other(lambda: import_catalog(records).changed)
+
+    def begin_import(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        # The label of the second product is gone, that of the first is about to be written.
+        if sql.startswith('INSERT INTO "classifier_productlabel"') and other.ident is None:
+            other.start_and_wait_for_lock()
+            assert other.is_alive()
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(begin_import), transaction.atomic():
+        lock_images([known.pk, unknown.pk])
+        refresh_product_labels([known.pk, unknown.pk])
+    other.join()
+    assert other.outcome == 2
+    assert list(ProductLabel.objects.values_list("product_id", "group")) == [(first.pk, "Footwear")]
