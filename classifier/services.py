@@ -1,6 +1,7 @@
 """Writes of labels: a person's label for a picture, and the current label of each product."""
 
 from collections.abc import Collection
+from functools import partial
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
@@ -10,6 +11,7 @@ from django.utils import timezone
 from catalog.models import Image, ProductImages
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
 from classifier.models import Classification, LabelTask, ProductLabel, Review, UnlabelledStatus
+from classifier.reconnecting import retry_while_unreachable
 
 Status = ProductLabel.Status
 Source = ProductLabel.Source
@@ -117,11 +119,12 @@ def refresh_stale_product_labels(*, batch_size: int = 5000) -> int:
 
     An import moves pictures without knowing of labels: a product's image with index 0 may be another now, or one that
     was labelled before for another product. The import command calls this; a labelling run looks at its own pictures.
+    What meets another import halfway is done again.
     """
     images = Image.objects.order_by("pk").values_list("pk", flat=True)
     touched, last = 0, 0
     while image_ids := list(images.filter(pk__gt=last)[:batch_size]):
-        touched += refresh_stale_labels_of(image_ids)
+        touched += retry_while_unreachable(partial(refresh_stale_labels_of, image_ids))
         last = image_ids[-1]
     return touched
 

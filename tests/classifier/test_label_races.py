@@ -2,17 +2,23 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from catalog.records import ProductRecord
 from catalog.services import import_catalog
+from classifier import reconnecting, services
 from classifier.models import ProductLabel, Review
-from classifier.services import lock_images, refresh_product_labels, refresh_stale_labels_of
+from classifier.services import (
+    lock_images,
+    refresh_product_labels,
+    refresh_stale_labels_of,
+    refresh_stale_product_labels,
+)
 from tests.factories import create_image, create_product
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
@@ -50,6 +56,14 @@ def create_stale_label(product_id: int) -> ProductLabel:
     return ProductLabel.objects.create(product_id=product_id, image=create_image(), group="Bags", status="labelled")
 
 
+def build_records(product_ids: list[int]) -> list[ProductRecord]:
+    """Build the rows of a file that gives each of the products a new picture."""
+    return [
+        ProductRecord(line=id, id=id, title=f"Product {id}", images=(f"https://new.example/{id}.jpg",), descriptions={})
+        for id in product_ids
+    ]
+
+
 def test_a_label_that_somebody_writes_anew_meanwhile_is_not_removed_as_stale() -> None:
     image = create_image()
     product = create_product(images=[image])
@@ -77,12 +91,7 @@ def test_an_import_of_the_same_products_and_their_labels_do_not_wait_for_each_ot
     first, second = create_product("First", images=[known]), create_product("Second", images=[unknown])
     create_stale_label(second.pk)
     Review.objects.create(image=known, group="Footwear", reviewer=User.objects.create_user("reviewer"))
-    records = [
-        ProductRecord(
-            line=line, id=product.pk, title=product.title, images=(f"https://new.example/{line}.jpg",), descriptions={}
-        )
-        for line, product in enumerate([first, second], 1)
-    ]
+    records = build_records([first.pk, second.pk])
     other = Other(lambda: import_catalog(records).changed)
 
     def begin_import(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
@@ -98,3 +107,19 @@ def test_an_import_of_the_same_products_and_their_labels_do_not_wait_for_each_ot
     other.join()
     assert other.outcome == 2
     assert list(ProductLabel.objects.values_list("product_id", "group")) == [(first.pk, "Footwear")]
+
+
+def test_stale_labels_that_meet_somebody_halfway_are_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = create_image()
+    product = create_product(images=[image])
+    create_stale_label(product.pk)
+    Review.objects.create(image=image, group="Footwear", reviewer=User.objects.create_user("reviewer"))
+
+    def lose(_image_ids: Collection[int]) -> None:
+        monkeypatch.setattr(services, "lock_images", lock_images)
+        raise OperationalError("deadlock detected")
+
+    monkeypatch.setattr(services, "lock_images", lose)
+    monkeypatch.setattr(reconnecting, "PAUSE_SECONDS", 0.0)
+    assert refresh_stale_product_labels() == 1
+    assert list(ProductLabel.objects.values_list("image_id", "group")) == [(image.pk, "Footwear")]
