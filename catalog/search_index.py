@@ -65,7 +65,7 @@ def create_search_indexes(connection: Any) -> None:
         has_trigrams = _create_trigram_extension(cursor)
         for name, definition in _INDEXES.items():
             if has_trigrams or "trgm" not in definition:
-                _create_index(cursor, name=name, definition=definition)
+                create_index(cursor, name=name, definition=definition)
         cursor.execute("ANALYZE catalog_searchdocument, catalog_searchword")
 
 
@@ -93,8 +93,8 @@ def _create_trigram_extension(cursor: Any) -> bool:
     return True
 
 
-def _create_index(cursor: Any, *, name: str, definition: str) -> None:
-    """Create the index if it is missing, or unfinished because its creation was interrupted."""
+def create_index(cursor: Any, *, name: str, definition: str) -> None:
+    """Create the index if it is missing, or unfinished because its creation was interrupted; outside a transaction."""
     cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [name])
     found = cursor.fetchone()
     if found == (True,):

@@ -7,6 +7,8 @@ it has as long as it has no label, and an empty one afterwards. Nothing else wri
 
 from typing import Any, Final
 
+from catalog.search_index import create_index
+
 #: Products whose rows are written in one transaction when the table is built.
 BATCH_PRODUCTS: Final = 20_000
 
@@ -34,9 +36,10 @@ def build_unlabelled_statuses(connection: Any) -> int:
         cursor.execute(
             "DELETE FROM classifier_unlabelledstatus WHERE NOT EXISTS (SELECT FROM product WHERE id = product_id)"
         )
-        cursor.execute(
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS classifier_unlabelledstatus_status "
-            "ON classifier_unlabelledstatus (status, product_id) WHERE status <> ''"
+        create_index(
+            cursor,
+            name="classifier_unlabelledstatus_status",
+            definition="classifier_unlabelledstatus (status, product_id) WHERE status <> ''",
         )
         cursor.execute("ANALYZE classifier_unlabelledstatus")
     return products

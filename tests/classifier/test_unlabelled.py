@@ -91,3 +91,18 @@ def test_the_command_rebuilds_what_was_written_past_the_triggers(capsys: pytest.
         )
         assert cursor.fetchone() == (True,)
     assert build_unlabelled_statuses(connection) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_index_that_was_left_unfinished_is_created_again() -> None:
+    is_valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'classifier_unlabelledstatus_status'::regclass"
+    with connection.cursor() as cursor:
+        # As an interrupted migration leaves it.
+        cursor.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'classifier_unlabelledstatus_status'::regclass"
+        )
+        cursor.execute(is_valid)
+        assert cursor.fetchone() == (False,)
+        build_unlabelled_statuses(connection)
+        cursor.execute(is_valid)
+        assert cursor.fetchone() == (True,)
