@@ -62,7 +62,8 @@ def get_run_report(run: LabellingRun) -> RunReport:
     counted = get_kept_count(
         _key(run),
         count=lambda known: _count(run, samples=known["samples"] if known else []),
-        is_current=lambda known: (known["state"], known["taking"]) == (run.state, run.is_taking),
+        # A count from before an update may lack what was added since.
+        is_current=lambda known: (known["state"], known.get("taking")) == (run.state, run.is_taking),
         fresh_seconds=FRESH_SECONDS,
         fresh_times=FRESH_TIMES,
         kept_seconds=KEPT_SECONDS,

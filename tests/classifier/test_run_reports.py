@@ -55,6 +55,15 @@ def test_a_report_counts_what_was_labelled_unsure_and_failed() -> None:
     assert report.errors == [{"task": task.pk, "image": broken.pk, "code": "not_image", "url": broken.url}]
 
 
+def test_a_count_from_before_an_update_is_not_shown() -> None:
+    create_model_version()
+    create_painted_image("Bag")
+    run = start_labelling_run()
+    former = {"value": {"state": "running", "samples": []}, "fresh_until": timezone.now().timestamp() + 60}
+    cache.set(f"labelling-run-{run.pk}", former, 60)
+    assert get_run_report(run).progress.total == 1
+
+
 def test_however_many_watch_it_is_counted_once_in_two_seconds(
     django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
