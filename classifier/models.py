@@ -362,7 +362,7 @@ class ProductLabel(models.Model):
 class UnlabelledStatus(models.Model):
     """The status of a product without a label: *pending* or *no image*; empty once it has a label.
 
-    On PostgreSQL alone, where triggers keep a row for every product (`classifier.unlabelled`).
+    On PostgreSQL, where triggers keep a row for every product (`classifier.unlabelled`); empty elsewhere.
     """
 
     product = models.OneToOneField(

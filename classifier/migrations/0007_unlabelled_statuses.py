@@ -6,7 +6,10 @@ from django.db import migrations, models
 from classifier.unlabelled import build_unlabelled_statuses
 
 TABLE = """
-CREATE TABLE IF NOT EXISTS classifier_unlabelledstatus (product_id bigint PRIMARY KEY, status varchar(16) NOT NULL);
+CREATE TABLE IF NOT EXISTS classifier_unlabelledstatus (
+    product_id bigint NOT NULL PRIMARY KEY, status varchar(16) NOT NULL);"""
+
+COMMENT = """
 COMMENT ON TABLE classifier_unlabelledstatus IS
     'The status of each product without a label, empty for those with one; kept by triggers';
 """
@@ -104,29 +107,31 @@ def build_triggers() -> str:
     return "\n".join(statements)
 
 
-REMOVAL = """
+FUNCTIONS_REMOVAL = """
 DROP FUNCTION IF EXISTS classifier_follow_product() CASCADE;
 DROP FUNCTION IF EXISTS classifier_follow_image() CASCADE;
 DROP FUNCTION IF EXISTS classifier_follow_label() CASCADE;
 DROP FUNCTION IF EXISTS classifier_refresh_unlabelled(bigint[]);
-DROP TABLE IF EXISTS classifier_unlabelledstatus;
 """
 
 
 def create_table(apps, schema_editor):
     """Create table and triggers, then write what is there; after an interruption it starts again."""
     connection = schema_editor.connection
-    if connection.vendor != "postgresql":
-        return
     with connection.cursor() as cursor:
-        cursor.execute(TABLE + FUNCTIONS + build_triggers())
+        # Everywhere, for whatever walks all models (a dump of the database) reads it; it stays empty elsewhere.
+        cursor.execute(TABLE)
+        if connection.vendor != "postgresql":
+            return
+        cursor.execute(COMMENT + FUNCTIONS + build_triggers())
     build_unlabelled_statuses(connection)
 
 
 def remove_table(apps, schema_editor):
-    if schema_editor.connection.vendor == "postgresql":
-        with schema_editor.connection.cursor() as cursor:
-            cursor.execute(REMOVAL)
+    with schema_editor.connection.cursor() as cursor:
+        if schema_editor.connection.vendor == "postgresql":
+            cursor.execute(FUNCTIONS_REMOVAL)
+        cursor.execute("DROP TABLE IF EXISTS classifier_unlabelledstatus")
 
 
 class Migration(migrations.Migration):
