@@ -1,6 +1,7 @@
 """A person's label, and the current label of a product."""
 
 import threading
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -118,7 +119,8 @@ def test_two_products_share_a_picture_and_its_label() -> None:
     assert [product.label.group for product in products] == ["Bottom part", "Bottom part"]
 
 
-def test_labels_follow_when_the_catalogue_moves_pictures() -> None:
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5000])
+def test_labels_follow_when_the_catalogue_moves_pictures(batch_size: int) -> None:
     create_model_version()
     bag, dress = create_painted_image("Bag"), create_painted_image("Dress")
     product = create_product(images=[bag, dress])
@@ -128,10 +130,21 @@ def test_labels_follow_when_the_catalogue_moves_pictures() -> None:
     ProductImages.objects.create(product=product, image=dress, image_index=0)
     ProductImages.objects.filter(product=emptied).delete()
     newcomer = create_product(images=[bag])
-    assert refresh_stale_product_labels() == 4
+    assert refresh_stale_product_labels(batch_size=batch_size) == 4
     labels = dict(ProductLabel.objects.values_list("product_id", "garment"))
     assert labels == {product.pk: "Dress", newcomer.pk: "Bag"}
-    assert refresh_stale_product_labels() == 0
+    assert refresh_stale_product_labels(batch_size=batch_size) == 0
+
+
+def test_labels_that_are_right_are_not_looked_at_one_by_one(django_assert_num_queries: Any) -> None:
+    create_model_version()
+    for _ in range(3):
+        create_product(images=[create_painted_image("Bag")])
+    label_everything()
+    create_product(images=[create_painted_image("Bag")])
+    # The last image; then the end of the batch, its places, its labels, and what is known of those without one.
+    with django_assert_num_queries(1 + 6):
+        assert refresh_stale_product_labels() == 0
 
 
 @pytest.mark.postgresql
