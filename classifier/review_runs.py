@@ -25,8 +25,6 @@ State = ReviewRun.State
 PART_SIZE = 500
 # Parts that are written in one statement when a run starts, each about 4 kB.
 PARTS_AT_ONCE = 100
-# Runs whose message a sweep sends again at most.
-MAXIMUM_SENT = 10
 
 
 def create_review_run(images: QuerySet[Image], *, group: str, reviewer: User, note: str = "") -> ReviewRun:
@@ -112,12 +110,12 @@ def cancel_review_run(run: ReviewRun) -> bool:
     return bool(cancelled)
 
 
-def take_review_runs_to_send() -> list[int]:
-    """Mark those of the running runs as sent whose message is lost, or was never sent; return their ids."""
+def take_review_runs_to_send(*, maximum: int) -> list[int]:
+    """Mark running runs as sent whose message is lost, or was never sent, at most so many; return their ids."""
     lost_after = timedelta(seconds=settings.LABELLING_RESEND_SECONDS)
     with transaction.atomic():
         waiting = ReviewRun.objects.filter(Q(sent_at__isnull=True) | Q(sent_at__lt=Now() - lost_after))
         waiting = waiting.filter(state=State.RUNNING).select_for_update(skip_locked=True)
-        ids = list(waiting.order_by("pk").values_list("pk", flat=True)[:MAXIMUM_SENT])
+        ids = list(waiting.order_by("pk").values_list("pk", flat=True)[: max(maximum, 0)])
         ReviewRun.objects.filter(pk__in=ids).update(sent_at=Now())
     return ids

@@ -128,8 +128,17 @@ def send_queued_training() -> bool:
 
 
 def send_review_runs() -> int:
-    """Put the runs of reviews on the queue whose message is lost or was never sent; return how many there were."""
-    run_ids = review_runs.take_review_runs_to_send()
+    """Put the runs of reviews on the queue whose message is lost or was never sent; return how many there were.
+
+    Up to twice as many messages as labelling keeps there: so it never keeps these out, and what waits for a worker for
+    days is not sent without end. A broker that is down is no error: the sweep sends them.
+    """
+    try:
+        room = 2 * settings.LABELLING_QUEUE_BATCHES - count_messages("labelling")
+    except broker_errors() as error:
+        logger.warning("broker not reachable (%s); review runs wait for the sweep", error)
+        return 0
+    run_ids = review_runs.take_review_runs_to_send(maximum=room)
     for run_id in run_ids:
         _send_review_run(run_id)
     return len(run_ids)

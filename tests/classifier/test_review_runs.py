@@ -6,6 +6,7 @@ from django.conf import settings as django_settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
+from kombu.exceptions import OperationalError
 
 from catalog.models import Image
 from classifier import review_runs, tasks
@@ -132,6 +133,30 @@ def test_a_message_that_comes_again_finds_nothing_to_do() -> None:
         tasks.record_reviews_task(run.pk)
     assert get_facts(run) == ("done", 2, 2, 0)
     assert Review.objects.count() == 2
+
+
+@pytest.mark.parametrize("on_queue, sent", [(30, 2), (31, 1), (32, 0), (33, 0)])
+def test_a_full_queue_is_not_filled_further(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, settings, on_queue: int, sent: int
+) -> None:
+    settings.LABELLING_QUEUE_BATCHES = 16
+    monkeypatch.setattr(tasks, "count_messages", lambda _queue: on_queue)
+    runs = [start(*create_images(1)) for _ in range(3)]
+    assert tasks.send_review_runs() == sent
+    assert outbox == [run.pk for run in runs[:sent]]
+    assert ReviewRun.objects.filter(sent_at=None).count() == 3 - sent
+
+
+def test_a_broker_that_cannot_be_asked_leaves_the_runs_unsent(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start(*create_images(1))
+
+    def refuse(_queue: str) -> int:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(tasks, "count_messages", refuse)
+    assert tasks.send_review_runs() == 0
+    run.refresh_from_db()
+    assert (outbox, run.sent_at) == ([], None)
 
 
 def test_the_sweep_sends_runs_whose_message_is_lost(outbox: Outbox, settings) -> None:
