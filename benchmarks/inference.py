@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import count_cores, describe_machine, machine_lines
+from classifier.ml import ensemble, pipeline
 from classifier.ml import network as networks
-from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, WEIGHTS_FILE, verify_artefact, weights_from_bytes
 from classifier.ml.dataset import DatasetError, FashionMnist, load_fashion_mnist
 from classifier.ml.inference import Classifier
@@ -107,9 +107,8 @@ def measure_keras(pictures: NDArray[np.uint8]) -> Rate:
     """Keras `predict` of the artefact's network, rebuilt from its weights; its input is in canonical form already."""
     artefact = verify_artefact(DEFAULT_ARTEFACT)
     spec = networks.NetworkSpec.from_json(artefact.manifest.network)
-    network = networks.build_network(spec)
-    networks.assign_weights(network, weights=weights_from_bytes(artefact.contents[WEIGHTS_FILE]))
-    network = networks.as_served(network, spec=spec)
+    weights = weights_from_bytes(artefact.contents[WEIGHTS_FILE])
+    network = ensemble.as_served(ensemble.build_trained_members(spec, weights=weights))
     canonical = canonical_pictures(pictures, spec=artefact.manifest.preprocessing_spec())
     batch_size = _choose_batch_size(network, canonical[:_TRIAL_PICTURES])
     seconds = _time(partial(network.predict, canonical, batch_size=batch_size, verbose=0))

@@ -104,8 +104,9 @@ class Recipe:
     picture). ``group_loss_weight`` adds the loss over the five groups to that over the ten garments. ``patience``
     is the number of epochs without a better validation loss after which training stops. The shares of
     ``augmentation`` move to those of ``final_augmentation`` (None is the same) over the epochs.
-    ``last_layer`` names the layer of MobileNetV2 after which the backbone ends; None is the whole. ``sees_mirror`` has
-    a picture labelled together with its mirror image, which takes twice as long and errs less.
+    ``ema_decay`` has the moving average of the weights judged and kept in place of the weights; None has none.
+    ``last_layer`` names the layer of MobileNetV2 after which the backbone ends; None is the whole. ``members`` is the
+    number of networks that are trained one after the other and label together; ``epochs`` are those of each.
     ``published_column`` names the published result that it answers.
     """
 
@@ -122,10 +123,11 @@ class Recipe:
     label_smoothing: float = 0.0
     group_loss_weight: float = 0.5
     patience: int = 4
+    ema_decay: float | None = None
     trainable: Literal["all", "head"] = "all"
     feature_copies: int = 1
     last_layer: str | None = None
-    sees_mirror: bool = False
+    members: int = 1
     published_column: str | None = None
     augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
     final_augmentation: AugmentationSpec | None = None
@@ -145,6 +147,7 @@ class Recipe:
         )
         _require(self.feature_copies >= 1, expected="at least 1 of feature_copies", received=self.feature_copies)
         _require(self.alpha in PUBLISHED_ALPHAS, expected=f"alpha one of {PUBLISHED_ALPHAS}", received=self.alpha)
+        _require(self.members in (1, 2, 4), expected="1, 2 or 4 members", received=self.members)
         _require(self.epochs >= 1, expected="at least 1 epoch", received=self.epochs)
         _require(self.batch_size >= 2, expected="a batch_size of at least 2", received=self.batch_size)
         _require(self.learning_rate > 0, expected="a positive learning_rate", received=self.learning_rate)
@@ -157,6 +160,11 @@ class Recipe:
             self.group_loss_weight >= 0, expected="group_loss_weight of 0 or more", received=self.group_loss_weight
         )
         _require(self.patience >= 1, expected="a patience of at least 1 epoch", received=self.patience)
+        _require(
+            self.ema_decay is None or 0 < self.ema_decay < 1,
+            expected="ema_decay between 0 and 1 or none",
+            received=self.ema_decay,
+        )
         _require(self.trainable in ("all", "head"), expected="trainable 'all' or 'head'", received=self.trainable)
 
     def size_in_epoch(self, epoch: int) -> int:
@@ -212,14 +220,17 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
         for recipe in (
             Recipe(
                 name=DEFAULT_RECIPE,
-                description="MobileNetV2 0.35 at 64 pixels, every layer trained, with what pictures in shops show",
+                description="Two networks of MobileNetV2 0.35 at 64 pixels, every layer trained, with what pictures in "
+                "shops show",
                 epochs=16,
                 learning_rate=1e-3,
                 patience=8,
+                ema_decay=0.998,
+                group_loss_weight=0.25,
                 dropout=0.1,
-                sees_mirror=True,
+                members=2,
                 augmentation=AugmentationSpec(shop_share=0.25, erase_share=0.05, outlier_share=0.03),
-                final_augmentation=AugmentationSpec(shop_share=0.15, erase_share=0.0, outlier_share=0.02),
+                final_augmentation=AugmentationSpec(shop_share=0.05, erase_share=0.0, outlier_share=0.01),
             ),
             Recipe(
                 name="frozen",
@@ -251,9 +262,9 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 name="all-layers",
                 description="MobileNetV2 0.35 at 64 pixels, every layer trained, no shop pictures; 224 pixels would "
                 "take hours on a CPU",
-                first_size=32,
-                epochs=12,
+                epochs=8,
                 learning_rate=1e-3,
+                ema_decay=0.998,
                 published_column="MobileNetV2, all layers trained",
                 augmentation=_LIGHT,
             ),

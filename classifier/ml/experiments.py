@@ -125,7 +125,7 @@ def _describe(manifest: Manifest) -> dict[str, Any]:
         "command": manifest.command,
         "recipe": dict(manifest.recipe),
         "dataset": dict(manifest.dataset),
-        "history": _thinned(manifest.training.get("history", ()), best_epoch=manifest.training.get("best_epoch")),
+        "history": _thinned(manifest.training.get("history", ()), best_epochs=manifest.training.get("best_epochs", ())),
     }
 
 
@@ -207,15 +207,15 @@ def _judge(labelled: _Labelled, *, dataset: FashionMnist) -> dict[str, Any]:
     }
 
 
-def _thinned(history: Sequence[Mapping[str, float]], *, best_epoch: float | None) -> list[dict[str, float]]:
-    """The epochs' figures, at most ``SHOWN_EPOCHS`` and one: evenly spread, with the last and the best."""
+def _thinned(history: Sequence[Mapping[str, float]], *, best_epochs: Sequence[float]) -> list[dict[str, float]]:
+    """The epochs' figures, at most ``SHOWN_EPOCHS`` and one: spread evenly, with the last and each member's best."""
     if not history:
         return []
     kept = set(np.linspace(0, len(history) - 1, min(len(history), SHOWN_EPOCHS)).round().astype(int).tolist())
     return [
-        {**row, "best": row["epoch"] == best_epoch}
+        {**row, "best": row["epoch"] in best_epochs}
         for number, row in enumerate(history)
-        if number in kept or row["epoch"] == best_epoch
+        if number in kept or row["epoch"] in best_epochs
     ]
 
 

@@ -92,7 +92,12 @@ def _describe_training(manifest: Mapping[str, Any]) -> list[str]:
         *_known(training, "seconds", "Training and evaluation", lambda value: f"{value:,.0f} s"),
         *_known(training, "cpu_seconds", "Processor time", lambda value: f"{value:,.0f} s"),
         *_known(training, "peak_memory_bytes", "Peak memory", lambda value: f"{value / 1e9:.1f} GB"),
-        *_known(training, "best_epoch", "Epoch whose weights were kept", lambda value: f"{value:.0f}"),
+        *_known(
+            training,
+            "best_epochs",
+            "Epoch whose weights were kept, of each member",
+            lambda value: ", ".join(str(epoch) for epoch in value),
+        ),
     ]
     description = recipe.pop("description", "")
     blocks = ["## Training"]
@@ -162,7 +167,7 @@ def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[st
     return blocks
 
 
-def _known(values: Mapping[str, Any], key: str, title: str, write: Callable[[float], str]) -> list[tuple[str, str]]:
+def _known(values: Mapping[str, Any], key: str, title: str, write: Callable[[Any], str]) -> list[tuple[str, str]]:
     """One row, or none where an older artefact does not say."""
     return [(title, write(values[key]))] if values.get(key) is not None else []
 

@@ -50,8 +50,8 @@ class NetworkSpec:
 
     ``input_size`` is the side of the uint8[N, size, size, 1] input, ``network_size`` that of the backbone's input.
     ``mean`` and ``standard_deviation`` (0..255) are those of the pictures trained on, in canonical form.
-    ``last_layer`` names the layer of MobileNetV2 after which the backbone ends; None is the whole. ``sees_mirror`` says
-    that a picture is labelled together with its mirror image (`as_served`).
+    ``last_layer`` names the layer of MobileNetV2 after which the backbone ends; None is the whole. ``members`` is the
+    number of such networks that label together (`classifier.ml.ensemble`).
     """
 
     input_size: int
@@ -61,7 +61,12 @@ class NetworkSpec:
     mean: float
     standard_deviation: float
     last_layer: str | None = None
-    sees_mirror: bool = False
+    members: int = 1
+
+    @property
+    def embedding_size(self) -> int:
+        """The numbers of one member's embedding; those of all members are ``EMBEDDING_SIZE``."""
+        return EMBEDDING_SIZE // self.members
 
     def to_json(self) -> dict[str, Any]:
         """The specification as the manifest keeps it."""
@@ -83,7 +88,7 @@ class NetworkSpec:
             mean=mean,
             standard_deviation=standard_deviation,
             last_layer=recipe.last_layer,
-            sees_mirror=recipe.sees_mirror,
+            members=recipe.members,
         )
 
 
@@ -129,7 +134,7 @@ def cut_backbone(backbone: keras.Model, *, last_layer: str | None) -> keras.Mode
 def build_network(
     spec: NetworkSpec, *, backbone: keras.Model | None = None, trained: keras.Model | None = None
 ) -> keras.Model:
-    """The whole network: uint8[N, size, size, 1] -> [logits float32[N, 10], embedding float32[N, 64] of unit length].
+    """The whole network: uint8[N, size, size, 1] -> [logits float32[N, 10], embedding float32[N, E] of unit length].
 
     The logits are a linear function of the embedding before it is scaled to unit length, so that pictures with
     neighbouring embeddings get similar labels. ``backbone`` uses an existing backbone; ``trained`` shares all layers
@@ -156,29 +161,11 @@ def split_network(network: keras.Model, *, spec: NetworkSpec) -> tuple[keras.Mod
     return keras.Model(network.input, features, name="features"), head
 
 
-def as_served(network: keras.Model, *, spec: NetworkSpec) -> keras.Model:
-    """The network as it labels, of the same inputs and outputs; it shares the weights of the one that learns.
-
-    That is the network itself, or, where the specification says so, one that looks at the mirror image as well and
-    gives the mean of the two logits and of the two embeddings, the latter again of unit length.
-    """
-    if not spec.sees_mirror:
-        return network
-    pictures = keras.Input(network.input_shape[1:], dtype="uint8", name="pictures")
-    logits, embedding = network(pictures)
-    mirrored_logits, mirrored_embedding = network(keras.ops.flip(pictures, axis=2))
-    outputs = [
-        (logits + mirrored_logits) * 0.5,
-        keras.layers.UnitNormalization(name="embedding")(embedding + mirrored_embedding),
-    ]
-    return keras.Model(pictures, outputs, name="served")
-
-
 def _add_head(features: Any, *, spec: NetworkSpec, trained: keras.Model | None) -> list[Any]:
     def layer(name: str, width: int) -> keras.layers.Layer:
         return trained.get_layer(name) if trained is not None else keras.layers.Dense(width, name=name)
 
-    projection = layer("projection", EMBEDDING_SIZE)(keras.layers.Dropout(spec.dropout)(features))
+    projection = layer("projection", spec.embedding_size)(keras.layers.Dropout(spec.dropout)(features))
     logits = layer("logits", len(GARMENTS))(projection)
     return [logits, keras.layers.UnitNormalization(name="embedding")(projection)]
 

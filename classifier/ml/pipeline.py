@@ -93,8 +93,8 @@ def train(
     ``ArtefactError``, and whatever ``progress`` raises to end the training.
     """
     # Here and not above: TensorFlow takes seconds and hundreds of megabytes.
+    from classifier.ml import ensemble, training
     from classifier.ml import network as networks
-    from classifier.ml import training
 
     started, cpu_started = time.monotonic(), _cpu_seconds()
     recipe = request.recipe if request.epochs is None else dataclasses.replace(request.recipe, epochs=request.epochs)
@@ -112,23 +112,22 @@ def train(
         mean=float(parts["train"].pictures.mean()),
         standard_deviation=max(1.0, float(parts["train"].pictures.std())),
     )
-    network = training.build_seeded_network(spec, seed=request.seed, weights=weights, frozen=recipe.trainable == "head")
-    result = training.train_network(
-        network,
-        spec=spec,
+    trained = ensemble.train_ensemble(
+        spec,
         recipe=recipe,
+        weights=weights,
         train=parts["train"],
         validation=parts["validation"],
         seed=request.seed,
         progress=progress,
     )
     progress(TrainingProgress("calibrate"))
-    served = networks.as_served(network, spec=spec)
+    served = ensemble.as_served(trained.members)
     calibration = calibrate(
         training.predict_logits(served, pictures=parts["calibration"].pictures), labels=parts["calibration"].labels
     )
     contents = {
-        WEIGHTS_FILE: weights_to_bytes(networks.named_weights(network)),
+        WEIGHTS_FILE: weights_to_bytes(ensemble.name_members_weights(trained.members)),
         NETWORK_FILE: networks.to_serving_network(served),
     }
     manifest = Manifest(
@@ -147,7 +146,7 @@ def train(
             "pictures": {name: len(part.labels) for name, part in parts.items()},
         },
         backbone=_backbone_record(weights),
-        parameters=networks.count_parameters(network),
+        parameters=networks.count_parameters(served),
         libraries={name: library_version(name) for name in _RECORDED_LIBRARIES},
         files=build_file_hashes(contents),
     )
@@ -159,9 +158,9 @@ def train(
         manifest,
         metrics=metrics.to_json(),
         training={
-            "history": [dict(row) for row in result.history],
-            "best_epoch": result.best_epoch,
-            "fit_seconds": result.seconds,
+            "history": [dict(row) for row in trained.history],
+            "best_epochs": list(trained.best_epochs),
+            "fit_seconds": trained.seconds,
             "seconds": time.monotonic() - started,
             "cpu_seconds": _cpu_seconds() - cpu_started,
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

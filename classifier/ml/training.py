@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from classifier.ml.network import (
     split_network,
 )
 from classifier.ml.types import ProgressCallback, TrainingProgress
+from classifier.ml.weight_average import UPDATE_EVERY_STEPS, WeightAverage
 
 #: The share of the steps in which the rate rises; then it falls to almost nothing along a cosine.
 _WARM_UP_SHARE: Final = 0.2
@@ -153,6 +155,7 @@ def fit(
     generator = np.random.default_rng(seed)
     history: list[dict[str, float]] = []
     best_loss, best_epoch, best_weights = np.inf, 0, named_weights(network)
+    average = None if recipe.ema_decay is None else WeightAverage(network, decay=recipe.ema_decay)
     size = recipe.size_in_epoch(1)
     trained_network = _at_size(network, size=size, recipe=recipe, network_at=network_at)
     train_step = _build_train_step(trained_network, optimizer=optimizer, recipe=recipe)
@@ -169,14 +172,19 @@ def fit(
             share = ((epoch - 1) * steps + step) / (recipe.epochs * steps)
             optimizer.learning_rate.assign(recipe.learning_rate * one_cycle_factor(share))
             losses.append(float(train_step(tf.constant(pictures), tf.constant(targets))))
+            if average is not None and step % UPDATE_EVERY_STEPS == 0:
+                average.update()
             if step % _PROGRESS_EVERY_STEPS == 0:
                 recent = {"loss": float(np.mean(losses[-20:]))}
                 progress(TrainingProgress("train", epoch, recipe.epochs, step, steps, recent))
+        # The average is what an epoch leaves: it is judged, and kept if it is the best. The weights go on learning.
+        with nullcontext(named_weights(network)) if average is None else average.in_network() as weights:
+            scores = score(trained_network, part=validation)
         row = {
             "epoch": float(epoch),
             "size": float(size),
             "loss": float(np.mean(losses)),
-            **{f"validation_{name}": value for name, value in score(trained_network, part=validation).items()},
+            **{f"validation_{name}": value for name, value in scores.items()},
             "learning_rate": float(recipe.learning_rate * one_cycle_factor(epoch / recipe.epochs)),
             "seconds": time.monotonic() - epoch_started,
         }
@@ -185,7 +193,7 @@ def fit(
         if trained_network is not network:
             continue
         if row["validation_loss"] < best_loss:
-            best_loss, best_epoch, best_weights = row["validation_loss"], epoch, named_weights(network)
+            best_loss, best_epoch, best_weights = row["validation_loss"], epoch, weights
         elif epoch - best_epoch >= recipe.patience:
             break
     assign_weights(network, weights=best_weights)

@@ -1,14 +1,19 @@
 """One small trained artefact for all tests that only read it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from classifier.ml.artefacts import WEIGHTS_FILE, verify_artefact, weights_from_bytes
 from classifier.ml.config import NO_AUGMENTATION, Recipe
 from classifier.ml.dataset import FashionMnist
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, train
 from classifier.ml.types import TrainingProgress
 from tests.ml.drawings import draw_dataset
+
+if TYPE_CHECKING:
+    import keras
 
 TINY_RECIPE = Recipe(
     name="tiny",
@@ -16,7 +21,8 @@ TINY_RECIPE = Recipe(
     network_size=32,
     epochs=2,
     batch_size=16,
-    sees_mirror=True,
+    ema_decay=0.9,
+    members=2,
     augmentation=NO_AUGMENTATION,
 )
 TINY_REQUEST = TrainingRequest(
@@ -60,3 +66,15 @@ def tiny_artefact(
 def artefact_folder(tiny_artefact: TrainedArtefact) -> Path:
     """Its folder, which no test may change."""
     return tiny_artefact.folder
+
+
+@pytest.fixture(scope="session")
+def tiny_members(tiny_artefact: TrainedArtefact) -> "tuple[keras.Model, ...]":
+    """The tiny artefact's networks as they learnt, rebuilt from code and its weights file; no test may change them."""
+    # Here and not above: TensorFlow keeps the standard error that it finds, and pytest replaces it after this file.
+    from classifier.ml.ensemble import build_trained_members
+    from classifier.ml.network import NetworkSpec
+
+    content = verify_artefact(tiny_artefact.folder).contents[WEIGHTS_FILE]
+    spec = NetworkSpec.from_json(tiny_artefact.manifest.network)
+    return build_trained_members(spec, weights=weights_from_bytes(content))

@@ -36,7 +36,7 @@ def build_manifest(recipe: str, *, published_column: str | None) -> Manifest:
                 }
                 for epoch in range(1, 41)
             ],
-            "best_epoch": 38,
+            "best_epochs": [38],
             "seconds": 100.0,
             "cpu_seconds": 190.0,
             "peak_memory_bytes": 1_500_000_000,

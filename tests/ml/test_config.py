@@ -46,6 +46,8 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
         ({"first_size": 80}, "first_size from 32 to 64 pixels or none, received 80"),
         ({"feature_copies": 0}, "at least 1 of feature_copies, received 0"),
         ({"patience": 0}, "patience of at least 1 epoch"),
+        ({"ema_decay": 1.0}, "ema_decay between 0 and 1 or none, received 1.0"),
+        ({"members": 3}, "1, 2 or 4 members, received 3"),
         ({"name": ""}, "a recipe name"),
     ],
 )

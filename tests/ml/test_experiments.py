@@ -21,7 +21,7 @@ from classifier.ml.experiments import Experiment, measure_experiment
 from classifier.ml.pipeline import TrainedArtefact
 from classifier.ml.stored_experiments import MAX_EXPERIMENT_BYTES
 
-OLDER_TRAINING = {"history": [], "best_epoch": 1, "seconds": 5.0}
+OLDER_TRAINING = {"history": [], "best_epochs": [1], "seconds": 5.0}
 
 
 @pytest.fixture(scope="session")
