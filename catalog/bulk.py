@@ -21,7 +21,9 @@ def insert_rows(model: type[models.Model], *, fields: Sequence[str], rows: Itera
         if connection.vendor == "postgresql":
             text = "".join(["\t".join([_copy_cell(cell) for cell in row]) + "\n" for row in rows])
             if text:
-                cursor.copy_expert(f"COPY {table} ({', '.join(names)}) FROM STDIN", io.StringIO(text))
+                # Django's cursor passes this method on as it is, with errors that nobody else expects.
+                with connection.wrap_database_errors:
+                    cursor.copy_expert(f"COPY {table} ({', '.join(names)}) FROM STDIN", io.StringIO(text))
         else:
             marks = ", ".join(["%s"] * len(names))
             cursor.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", list(rows))  # noqa: S608

@@ -7,6 +7,7 @@ import sys
 import pytest
 from django.core.management import CommandError, call_command
 
+from catalog import changes
 from catalog.models import Image, Product
 from catalog.services import KEPT_ERRORS
 from classifier.models import ProductLabel
@@ -318,6 +319,14 @@ def test_missing_file_fails_with_its_name(tmp_path):
 def test_unknown_format_is_bad_usage(tmp_path):
     with pytest.raises(CommandError, match="invalid choice: 'xml'"):
         call_command("import_catalog", "catalogue.xml", "--format", "xml")
+
+
+@pytest.mark.postgresql
+def test_what_the_database_refuses_of_a_copy_is_said_in_words(importer, monkeypatch):
+    monkeypatch.setattr(changes, "insert_missing_rows", lambda _model, *, field, values: dict.fromkeys(values, "none"))
+    document = importer.run([SHIRT])
+    assert (document["exit"], document["failure"][:29]) == (1, "the database refused a batch,")
+    assert is_empty()
 
 
 def test_label_of_a_picture_that_is_no_longer_first_goes(importer):
