@@ -9,6 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection, transaction
 
+from catalog import changes
+from catalog.models import ProductImages
 from catalog.records import ProductRecord
 from catalog.services import import_catalog
 from classifier import reconnecting, services
@@ -123,3 +125,36 @@ def test_stale_labels_that_meet_somebody_halfway_are_looked_at_again(monkeypatch
     monkeypatch.setattr(reconnecting, "PAUSE_SECONDS", 0.0)
     assert refresh_stale_product_labels() == 1
     assert list(ProductLabel.objects.values_list("image_id", "group")) == [(image.pk, "Footwear")]
+
+
+def test_an_import_that_meets_stale_labels_halfway_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    without, with_picture = create_product(), create_product(images=[create_image()])
+    for product in (without, with_picture):
+        create_stale_label(product.pk)
+    other = Other(refresh_stale_product_labels)
+    insert_rows, writes = changes.insert_rows, []
+
+    def begin_refresh(model: type[Any], **rows: Any) -> None:
+        # The picture of the second product is gone, those of both are about to come.
+        if model is ProductImages:
+            writes.append(other.ident)
+            if len(writes) == 1:
+                other.start_and_wait_for_lock()
+                assert other.is_alive()
+        insert_rows(model, **rows)
+
+    monkeypatch.setattr(changes, "insert_rows", begin_refresh)
+    with connection.cursor() as cursor:
+        # Whoever looks first is the one whose transaction ends.
+        cursor.execute("SET deadlock_timeout = '20ms'")
+        try:
+            assert import_catalog(build_records([without.pk, with_picture.pk])).changed == 2
+        finally:
+            cursor.execute("RESET deadlock_timeout")
+    other.join()
+    assert len(writes) == 2
+    assert isinstance(other.outcome, int)
+    assert not ProductLabel.objects.exists()
+    assert list(ProductImages.objects.values_list("product_id", "image__url")) == [
+        (product.pk, f"https://new.example/{product.pk}.jpg") for product in (without, with_picture)
+    ]
