@@ -101,9 +101,6 @@ class ImportPages:
         except DatabaseError as error:
             messages.error(request, f"The database refused the file, nothing was imported: {error}")
             return self._show(request, ticket=ticket)
-        # A product's label is that of its first picture, which may be another now.
-        with allow_long_statements():
-            refresh_stale_product_labels()
         text = _describe(done)
         LogEntry.objects.create(
             user=get_member(request),
@@ -112,6 +109,9 @@ class ImportPages:
             action_flag=CHANGE,
             change_message=f"Imported: {text}.",
         )
+        # A product's label is that of its first picture, which may be another now.
+        with allow_long_statements():
+            refresh_stale_product_labels()
         messages.success(request, f"{done.file_name} is imported: {text}.")
         return redirect("admin:catalog_product_changelist")
 

@@ -9,8 +9,10 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import DatabaseError
 from django.test import Client
 
+from catalog import admin_import
 from catalog.import_preview import MAX_UPLOAD_BYTES
 from catalog.models import Product
 from tests.catalog.importing import is_empty, read_catalogue
@@ -134,6 +136,18 @@ def test_labels_follow_the_pictures_that_were_imported(client: Client) -> None:
     label_everything()
     confirm(client, upload(client, f'{{"id": 2, "title": "The same", "images": ["{image.url}"]}}\n'))
     assert Product.objects.get(pk=2).label.group == "Bags"
+
+
+def test_an_import_is_logged_even_if_its_labels_cannot_follow(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise DatabaseError("lock timeout")
+
+    monkeypatch.setattr(admin_import, "refresh_stale_product_labels", refuse)
+    sign_importer_in(client)
+    page = upload(client, LINES)
+    with pytest.raises(DatabaseError):
+        confirm(client, page)
+    assert LogEntry.objects.get().change_message.startswith("Imported: ")
 
 
 def test_a_file_without_changes_offers_nothing_to_confirm(client: Client) -> None:
