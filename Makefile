@@ -39,6 +39,7 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.inference
 	$(RUN) -m benchmarks.labelling
+	$(RUN) -m benchmarks.ledger
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
 
