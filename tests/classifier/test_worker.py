@@ -159,6 +159,7 @@ def test_a_training_worker_trains_what_is_queued_and_registers_it(tmp_path: Path
         wait_until(lambda: TrainingRun.objects.get(pk=run.pk).finished_at is not None, log=tmp_path / "log")
     run.refresh_from_db()
     assert (run.state, run.error) == (TrainingRun.State.DONE, "")
-    assert [row["epoch"] for row in run.progress["history"]] == [1]
+    # One epoch of each of the recipe's two members.
+    assert [row["epoch"] for row in run.progress["history"]] == [1, 2]
     assert run.model_version.stage == "candidate"
     assert run.model_version.metrics["images"] == 10000

@@ -138,8 +138,8 @@ class ChaosRun:
         return self.crew.start()
 
     def count_open(self, run: LabellingRun) -> int:
-        """Return how many pictures are not done."""
-        return LabelTask.objects.filter(run=run, state__in=OPEN_STATES).count()
+        """Return how many pictures are not done, those that the run has not taken yet included."""
+        return self.plan.labels - LabelTask.objects.filter(run=run).exclude(state__in=OPEN_STATES).count()
 
     def is_over(self, run: LabellingRun) -> bool:
         """Whether the run has ended."""
