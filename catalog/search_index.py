@@ -11,16 +11,15 @@ from typing import Any, Final
 
 from django.db import DatabaseError
 
-logger = logging.getLogger(__name__)
+from catalog.trigger_tables import create_index, rewrite_product_rows
 
-#: Products whose words are written in one transaction when the index is built.
-BATCH_PRODUCTS: Final = 20_000
+logger = logging.getLogger(__name__)
 
 #: A part has 2 to the power of so many ids, 16,384. The functions of the database and the index have the number too.
 PART_BITS: Final = 14
 
 _INDEXES: Final = {
-    "catalog_searchdocument_parts": (f"catalog_searchdocument USING gin (words, (ARRAY[product_id >> {PART_BITS}]))"),
+    "catalog_searchdocument_parts": f"catalog_searchdocument USING gin (words, (ARRAY[product_id >> {PART_BITS}]))",
     "catalog_searchword_trigrams": "catalog_searchword USING gin (word gin_trgm_ops)",
 }
 _UNUSED_WORDS: Final = """
@@ -38,23 +37,8 @@ def build_search_index(connection: Any) -> int:
     found again. Each batch is a transaction; nobody has to wait but writers of the same products. Call it outside a
     transaction.
     """
-    products = 0
     with connection.cursor() as cursor:
-        after = 0
-        while True:
-            cursor.execute(
-                "SELECT array_agg(id) FROM (SELECT id FROM product WHERE id > %s ORDER BY id LIMIT %s) AS batch",
-                [after, BATCH_PRODUCTS],
-            )
-            (ids,) = cursor.fetchone()
-            if not ids:
-                break
-            cursor.execute("SELECT catalog_refresh_search(%s)", [ids])
-            products += len(ids)
-            after = ids[-1]
-        cursor.execute(
-            "DELETE FROM catalog_searchdocument WHERE NOT EXISTS (SELECT FROM product WHERE id = product_id)"
-        )
+        products = rewrite_product_rows(cursor, table="catalog_searchdocument", function="catalog_refresh_search")
     create_search_indexes(connection)
     return products
 
@@ -91,14 +75,3 @@ def _create_trigram_extension(cursor: Any) -> bool:
         )
         return False
     return True
-
-
-def create_index(cursor: Any, *, name: str, definition: str) -> None:
-    """Create the index if it is missing, or unfinished because its creation was interrupted; outside a transaction."""
-    cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [name])
-    found = cursor.fetchone()
-    if found == (True,):
-        return
-    if found is not None:
-        cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
-    cursor.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")

@@ -3,21 +3,20 @@
 The error queue and the model versions with their trainings have modules of their own.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from catalog.admin_actions import Question, ask
 from catalog.admin_lists import (
-    MAXIMUM_CHOSEN,
     LargeTableAdmin,
     OwnConfidenceFilter,
     OwnGarmentFilter,
@@ -28,6 +27,7 @@ from catalog.admin_lists import (
 from catalog.models import Product
 from catalog.search import TextSearch
 from classifier import error_admin, review_admin, version_admin  # noqa: F401  (the imports register them)
+from classifier.cancelling_admin import CancellingAdmin
 from classifier.listing import get_probabilities
 from classifier.ml.labels import GROUP_OF_GARMENT
 from classifier.models import Classification, LabellingRun, LabelTask, ProductLabel, QueueCanary, Review
@@ -38,7 +38,7 @@ from classifier.services import record_review
 
 
 @admin.register(LabellingRun)
-class LabellingRunAdmin(ReadOnlyAdmin):
+class LabellingRunAdmin(CancellingAdmin):
     """Labelling runs and how far they are."""
 
     list_display = (
@@ -55,7 +55,9 @@ class LabellingRunAdmin(ReadOnlyAdmin):
     list_select_related = ("model_version", "requested_by")
     list_per_page = 25
     readonly_fields = ("tasks_by_state", "failed")
-    actions = ("cancel_selected",)
+    cancel_permission = "classifier.change_labellingrun"
+    cancel_text = "What a run has labelled stays; the pictures that it still holds are free for other runs."
+    left_title = "Pictures they hold"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LabellingRun]:
         """Return the runs with the number of their tasks that failed.
@@ -83,32 +85,13 @@ class LabellingRunAdmin(ReadOnlyAdmin):
         more = ["takes more pictures"] if run.is_taking else []
         return " · ".join([*(f"{getattr(progress, name)} {name}" for name in names), *more])
 
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may cancel runs."""
-        return request.user.has_perm("classifier.change_labellingrun")
+    def count_left(self, running: Sequence[LabellingRun]) -> int:
+        """Return how many pictures the runs hold."""
+        return LabelTask.objects.open().filter(run__in=running).count()
 
-    @admin.action(description="Cancel selected runs", permissions=["cancel"])
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[LabellingRun]) -> HttpResponse | None:
-        """Ask, then cancel those of the selected runs that have not ended."""
-        if self.is_more_than(request, queryset, maximum=MAXIMUM_CHOSEN, verb="cancel"):
-            return None
-        running = [run for run in queryset if run.state == LabellingRun.State.RUNNING]
-        question = Question(
-            title="Cancel these runs?",
-            text="What a run has labelled stays; the pictures that it still holds are free for other runs.",
-            button="Cancel the runs",
-            counts=[
-                ("Runs that have not ended", f"{len(running):,}"),
-                ("Pictures they hold", f"{LabelTask.objects.open().filter(run__in=running).count():,}"),
-            ],
-        )
-        if page := ask(self, request, queryset, question=question):
-            return page
-        cancelled = [run for run in queryset if cancel_labelling_run(run)]
-        for run in cancelled:
-            self.log_change(request, run, "Cancelled.")
-        self.message_user(request, f"{len(cancelled)} runs are cancelled.", messages.SUCCESS)
-        return None
+    def cancel_run(self, run: LabellingRun) -> bool:
+        """Cancel the run; return False if it had ended."""
+        return cancel_labelling_run(run)
 
 
 @admin.register(Classification)

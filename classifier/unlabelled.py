@@ -5,12 +5,9 @@ whole tables. So triggers on products, places of images and labels keep a row fo
 it has as long as it has no label, and an empty one afterwards. Nothing else writes there.
 """
 
-from typing import Any, Final
+from typing import Any
 
-from catalog.search_index import create_index
-
-#: Products whose rows are written in one transaction when the table is built.
-BATCH_PRODUCTS: Final = 20_000
+from catalog.trigger_tables import create_index, rewrite_product_rows
 
 
 def build_unlabelled_statuses(connection: Any) -> int:
@@ -19,22 +16,9 @@ def build_unlabelled_statuses(connection: Any) -> int:
     For the tables of a database that existed before, and for repair after something wrote past the triggers. Each
     batch is a transaction; nobody has to wait but writers of the same products. Call it outside a transaction.
     """
-    products = 0
     with connection.cursor() as cursor:
-        after = 0
-        while True:
-            cursor.execute(
-                "SELECT array_agg(id) FROM (SELECT id FROM product WHERE id > %s ORDER BY id LIMIT %s) AS batch",
-                [after, BATCH_PRODUCTS],
-            )
-            (ids,) = cursor.fetchone()
-            if not ids:
-                break
-            cursor.execute("SELECT classifier_refresh_unlabelled(%s)", [ids])
-            products += len(ids)
-            after = ids[-1]
-        cursor.execute(
-            "DELETE FROM classifier_unlabelledstatus WHERE NOT EXISTS (SELECT FROM product WHERE id = product_id)"
+        products = rewrite_product_rows(
+            cursor, table="classifier_unlabelledstatus", function="classifier_refresh_unlabelled"
         )
         create_index(
             cursor,
