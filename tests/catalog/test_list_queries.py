@@ -132,14 +132,19 @@ def test_every_list_with_up_to_two_filters_is_what_reading_every_product_would_f
     assert compare_all_lists(("", "linen", "ine woo", "nowhere", "north")) > 1_000
 
 
+def find_too_many(monkeypatch: pytest.MonkeyPatch, *, window: int) -> None:
+    """Have every product that the index finds behind the window be one too many to be listed by its id."""
+    monkeypatch.setattr(search, "WINDOW", window)
+    monkeypatch.setattr(search, "MAXIMUM_FOUND", 0)
+    monkeypatch.setattr(search, "MAXIMUM_FOUND_BEFORE_PARTS", 0)
+
+
 @pytest.mark.postgresql
 @pytest.mark.parametrize("maximum_parts", [0, 512])
 def test_lists_of_words_that_very_many_have_are_the_same_by_parts_and_by_hash(
     monkeypatch: pytest.MonkeyPatch, maximum_parts: int
 ) -> None:
-    monkeypatch.setattr(search, "WINDOW", 2)
-    monkeypatch.setattr(search, "MAXIMUM_FOUND", 0)
-    monkeypatch.setattr(search, "MAXIMUM_FOUND_BEFORE_PARTS", 0)
+    find_too_many(monkeypatch, window=2)
     monkeypatch.setattr(search, "MAXIMUM_PARTS", maximum_parts)
     assert compare_all_lists(("linen", "north", "ine woo")) > 300
 
@@ -149,9 +154,7 @@ def test_lists_of_words_that_very_many_have_are_the_same_by_parts_and_by_hash(
 def test_a_search_that_too_many_words_meet_does_not_go_by_parts(
     monkeypatch: pytest.MonkeyPatch, maximum_words: int
 ) -> None:
-    monkeypatch.setattr(search, "WINDOW", 0)
-    monkeypatch.setattr(search, "MAXIMUM_FOUND", 0)
-    monkeypatch.setattr(search, "MAXIMUM_FOUND_BEFORE_PARTS", 0)
+    find_too_many(monkeypatch, window=0)
     monkeypatch.setattr(search, "MAXIMUM_WORDS_BY_PARTS", maximum_words)
     calls = []
     monkeypatch.setattr(search, "_keep_by_parts", lambda products, **_: calls.append(1) or products.none())

@@ -14,18 +14,16 @@ from classifier.labelling import label_batch
 from classifier.ledger import Failed, claim_tasks, finish_tasks
 from classifier.models import LabellingRun, LabelTask, ModelVersion
 from classifier.selectors import NoActiveModelVersionError, get_run_progress, list_error_counts
-from tests.classifier.fakes import FakeClassifier, create_model_version, create_painted_image, create_stored_image
+from tests.classifier.fakes import (
+    FakeClassifier,
+    Outbox,
+    create_model_version,
+    create_painted_image,
+    create_stored_image,
+)
 
 pytestmark = pytest.mark.django_db
 State = LabelTask.State
-
-
-class Outbox(list):
-    """What was put on the queue, instead of the broker."""
-
-    def apply_async(self, arguments: tuple, *, retry: bool) -> None:
-        assert retry is False
-        self.append(arguments[0])
 
 
 @pytest.fixture

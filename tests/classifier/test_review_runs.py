@@ -16,21 +16,13 @@ from classifier.models import LabelTask, ProductLabel, Review, ReviewPart, Revie
 from classifier.review_dispatch import start_review_run
 from classifier.review_runs import cancel_review_run, record_next_part, record_parts
 from classifier.services import ReviewError, record_review
-from tests.classifier.fakes import FakeClassifier, create_model_version, create_painted_image
+from tests.classifier.fakes import FakeClassifier, Outbox, create_model_version, create_painted_image
 from tests.factories import create_image, create_product
 from tests.labels import label_everything
 from tests.members import create_member, sign_in
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/classifier/reviewrun/"
-
-
-class Outbox(list):
-    """The runs that were put on the queue, instead of the broker."""
-
-    def apply_async(self, arguments: tuple, *, retry: bool) -> None:
-        assert retry is False
-        self.append(arguments[0])
 
 
 @pytest.fixture

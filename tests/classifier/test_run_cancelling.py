@@ -7,28 +7,14 @@ from classifier import run_steps
 from classifier.dispatch import start_labelling_run, sweep
 from classifier.error_queue import retry_errors
 from classifier.ledger import Failed, claim_tasks, finish_tasks, release_tasks, take_batches_to_send
-from classifier.models import LabellingRun, LabelTask
+from classifier.models import LabelTask
 from classifier.run_steps import cancel_labelling_run, close_next_tasks, do_run_steps, take_next_part
 from classifier.selectors import get_run_progress
 from tests.classifier.fakes import create_model_version, create_painted_image
-from tests.factories import create_image
+from tests.classifier.small_steps import create_images, list_taken, small_steps  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.django_db
 State = LabelTask.State
-
-
-@pytest.fixture(autouse=True)
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a step take, and close, two pictures."""
-    monkeypatch.setattr(run_steps, "CHUNK_SIZE", 2)
-
-
-def create_images(number: int) -> list[int]:
-    return [create_image().pk for _ in range(number)]
-
-
-def list_taken(run: LabellingRun) -> list[int]:
-    return sorted(run.tasks.values_list("image_id", flat=True))
 
 
 def test_nobody_begins_a_task_of_a_cancelled_run_even_before_it_is_closed() -> None:

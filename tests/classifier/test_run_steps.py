@@ -18,25 +18,12 @@ from classifier.models import Classification, LabellingRun, LabelTask, RunSelect
 from classifier.run_steps import do_run_steps, take_next_part
 from classifier.selectors import get_run_progress
 from tests.classifier.fakes import FakeClassifier, create_model_version, create_painted_image
-from tests.factories import create_image, create_product
+from tests.classifier.small_steps import create_images, list_taken, small_steps  # noqa: F401 (a fixture)
+from tests.factories import create_product
 from tests.members import sign_in
 
 pytestmark = pytest.mark.django_db
 State = LabelTask.State
-
-
-@pytest.fixture(autouse=True)
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a step take two pictures."""
-    monkeypatch.setattr(run_steps, "CHUNK_SIZE", 2)
-
-
-def create_images(number: int) -> list[int]:
-    return [create_image().pk for _ in range(number)]
-
-
-def list_taken(run: LabellingRun) -> list[int]:
-    return sorted(run.tasks.values_list("image_id", flat=True))
 
 
 def label(task_ids: Sequence[int]) -> None:
