@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from classifier.ml.network import assign_weights, named_weights
 
-#: Copying the weights in every step would take a fiftieth of the time; in every fifth it cannot be seen.
+#: An update takes 21 ms and a step of 128 pictures at 64 pixels about 200: in every step that would be a tenth of the
+#: time, in every fifth it is a fiftieth.
 UPDATE_EVERY_STEPS: Final = 5
 
 
