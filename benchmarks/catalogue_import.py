@@ -42,8 +42,8 @@ def measure_import(path: Path, *, products: int, report: Callable[[str], None]) 
     from django.core.management import call_command
     from django.db import connection
 
-    from catalog.search_index import build_search_index
-    from classifier.unlabelled import build_unlabelled_statuses
+    from catalog.browse.unlabelled import build_unlabelled_statuses
+    from catalog.search.index import build_search_index
 
     _start_afresh()
     report("importing")

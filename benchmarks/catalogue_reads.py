@@ -106,9 +106,9 @@ def measure_far_page(address: str, *, products: int, rounds: int) -> tuple[int, 
 
 def _page_after(product_id: int, *, ordering: str = "id") -> str:
     """Return the path of the API's page after this product, the first one for 0; products are numbered from 1."""
+    from catalog.browse.listing import PRODUCT_ORDERINGS
     from catalog.models import Product
-    from catalog.paging import get_page
-    from classifier.listing import PRODUCT_ORDERINGS
+    from config.db.paging import get_page
 
     if not product_id:
         return LIST

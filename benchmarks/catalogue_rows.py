@@ -162,7 +162,7 @@ def write_embeddings(*, products: int) -> None:
     # Django is set up by now.
     from django.db import connection
 
-    from classifier.embedding_files import update_embeddings
+    from classifier.features.files import update_embeddings
     from classifier.models import LabellingRun, ModelVersion
 
     version = ModelVersion.objects.get()

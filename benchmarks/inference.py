@@ -30,11 +30,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import count_cores, describe_machine, machine_lines
-from classifier.ml import ensemble, pipeline
-from classifier.ml import network as networks
+from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, WEIGHTS_FILE, verify_artefact, weights_from_bytes
-from classifier.ml.dataset import DatasetError, FashionMnist, load_fashion_mnist
+from classifier.ml.data.dataset import DatasetError, FashionMnist, load_fashion_mnist
 from classifier.ml.inference import Classifier
+from classifier.ml.network import architecture as networks
+from classifier.ml.network import ensemble
 from classifier.ml.preprocessing import canonical_pictures
 from config.console import ProgressReport
 

@@ -14,16 +14,19 @@ from django.core.management import call_command
 from django.db import transaction
 
 from benchmarks.environment import Site
-from catalog import fetching, pictures
+from catalog.fetching import fetcher as fetching
+from catalog.fetching.policy import FetchError
+from catalog.fetching.reading import DECODED_SIZE
+from catalog.fetching.responses import FetchRequest, FetchResult
 from catalog.models import Image, Product, ProductImages
-from classifier.dispatch import start_labelling_run
-from classifier.labelling import DECODED_SIZE
+from catalog.pictures.decoding import to_rgb
+from classifier.labelling.selectors import get_run_progress, list_error_counts
+from classifier.labelling.starting import start_labelling_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.labels import GARMENTS
 from classifier.models import Classification, LabellingRun, ModelVersion
-from classifier.registry import register_model_version
-from classifier.runtime import get_classifier
-from classifier.selectors import get_run_progress, list_error_counts
+from classifier.registry.runtime import get_classifier
+from classifier.registry.services import register_model_version
 
 _POLL_SECONDS: Final = 0.05
 _SHOW_SECONDS: Final = 2.0
@@ -101,9 +104,9 @@ def label_in_bare_loop(image_ids: Sequence[int], *, version: ModelVersion) -> La
     started = time.perf_counter()
     for ids in _batches(image_ids, size=settings.LABELLING_BATCH_SIZE):
         urls = dict(Image.objects.filter(pk__in=ids).values_list("pk", "url"))
-        answers = fetching.fetch_pictures([fetching.FetchRequest(urls[pk]) for pk in ids])
+        answers = fetching.fetch_pictures([FetchRequest(urls[pk]) for pk in ids])
         bodies = [_body(answer) for answer in answers]
-        predictions = classifier.classify([pictures.to_rgb(body, target_size=DECODED_SIZE) for body in bodies])
+        predictions = classifier.classify([to_rgb(body, target_size=DECODED_SIZE) for body in bodies])
         Classification.objects.bulk_create(
             Classification(
                 image_id=pk,
@@ -121,8 +124,8 @@ def label_in_bare_loop(image_ids: Sequence[int], *, version: ModelVersion) -> La
     return Labelled(images=len(image_ids), seconds=time.perf_counter() - started)
 
 
-def _body(answer: fetching.FetchResult | fetching.FetchError) -> bytes:
-    if isinstance(answer, fetching.FetchError) or answer.data is None:
+def _body(answer: FetchResult | FetchError) -> bytes:
+    if isinstance(answer, FetchError) or answer.data is None:
         raise LabellingBenchmarkError(f"expected a picture from the origin, received {answer!r}")
     return answer.data
 

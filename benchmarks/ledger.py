@@ -135,7 +135,7 @@ def measure(ledgers: Sequence[Ledger], *, labels: int, progress: Callable[[int, 
 
 def label_one_batch() -> int:
     """Send, claim and finish one batch, as a worker does around its work; return how many labels were written."""
-    from classifier.ledger import Labelled, claim_tasks, finish_tasks, take_batches_to_send
+    from classifier.labelling.ledger import Labelled, claim_tasks, finish_tasks, take_batches_to_send
     from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
     from classifier.ml.types import Prediction
 

@@ -58,7 +58,7 @@ def main() -> int:
     with running_database() as folder:
         from django.db import connection
 
-        from classifier.embedding_files import EmbeddingFiles, Segment
+        from classifier.features.files import EmbeddingFiles, Segment
 
         total = arguments.embeddings
         generator = np.random.default_rng(1)

@@ -1,9 +1,34 @@
 """The catalogue's tables, on the schema's own table and column names, and the pictures we hold ourselves."""
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models import OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce, Lower, NullIf, Trim
 
-from catalog.querysets import ProductQuerySet
+from classifier.ml.labels import GARMENTS, GROUPS
+
+
+class ProductQuerySet(models.QuerySet):
+    """Reads of products."""
+
+    def with_listing_fields(self, country: str = "us") -> "ProductQuerySet":
+        """Annotate `image_url` (the picture at index 0) and `description` (the text for `country`).
+
+        One row for every product whatever is missing or doubled, None where there is nothing. The description is the
+        translated text unless it is missing or only spaces, else the original; countries compare without case, and the
+        lowest id wins where a country is doubled.
+        """
+        image_url = (
+            ProductImages.objects.filter(product=OuterRef("pk"), image_index=0).order_by("pk").values("image__url")[:1]
+        )
+        translation = NullIf(Trim("translated_text"), Value("", output_field=models.TextField()))
+        description = (
+            ProductDescription.objects.alias(lower_country=Lower("country_code"))
+            .filter(product=OuterRef("pk"), lower_country=country.lower())
+            .order_by("pk")
+            .values(text=Coalesce(translation, "original_text"))[:1]
+        )
+        return self.annotate(image_url=Subquery(image_url), description=Subquery(description))
 
 
 class Product(models.Model):
@@ -11,7 +36,7 @@ class Product(models.Model):
 
     title = models.TextField()
 
-    # What lists annotate (`ProductQuerySet.with_listing_fields`, `classifier.listing`); unset on other products.
+    # What lists annotate (`ProductQuerySet.with_listing_fields`, `catalog.browse.listing`); unset on other products.
     image_url: str | None
     description: str | None
     thumbnail_sha256: str | None
@@ -97,3 +122,77 @@ class StoredPicture(models.Model):
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height} picture of image {self.image_id}"
+
+
+GROUP_CHOICES = [(group, group) for group in GROUPS]
+GARMENT_CHOICES = [(garment, garment) for garment in GARMENTS]
+CONFIDENCE_VALIDATORS = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+
+
+class ProductLabel(models.Model):
+    """The current label of a product: that of its image with index 0, a person's before a machine's.
+
+    Products whose picture nobody looked at yet have no row; they are *pending*, or have *no image*.
+    """
+
+    class Status(models.TextChoices):
+        LABELLED = "labelled"
+        NEEDS_REVIEW = "needs_review"
+        REVIEWED = "reviewed"
+        FAILED = "failed"
+        PENDING = "pending"
+        NO_IMAGE = "no_image"
+
+    class Source(models.TextChoices):
+        MACHINE = "machine"
+        PERSON = "person"
+
+    product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True, related_name="label")
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    group = models.CharField(max_length=32, choices=GROUP_CHOICES, blank=True, default="")
+    garment = models.CharField(max_length=32, choices=GARMENT_CHOICES, blank=True, default="")
+    confidence = models.FloatField(null=True, blank=True, validators=CONFIDENCE_VALIDATORS)
+    status = models.CharField(max_length=16, choices=Status)
+    source = models.CharField(max_length=16, choices=Source, default=Source.MACHINE)
+    model_version = models.ForeignKey(
+        "classifier.ModelVersion", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    classification = models.ForeignKey("classifier.Classification", on_delete=models.SET_NULL, null=True, blank=True)
+    review = models.ForeignKey("classifier.Review", on_delete=models.SET_NULL, null=True, blank=True)
+    labelled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "classifier_productlabel"
+        indexes = [
+            # One for each filter and order of a list, so that a page starts inside it; what stands behind the order
+            # lets the other filters be looked at without the row, however few of the rows pass them.
+            models.Index(fields=["group", "product", "status", "confidence"], name="productlabel_group_product"),
+            models.Index(fields=["group", "confidence", "product", "status"], name="productlabel_group_conf"),
+            models.Index(fields=["garment", "product", "status", "confidence"], name="productlabel_garment_product"),
+            models.Index(fields=["garment", "confidence", "product", "status"], name="productlabel_garment_conf"),
+            models.Index(fields=["status", "product", "confidence"], name="productlabel_status_product"),
+            models.Index(fields=["status", "confidence", "product"], name="productlabel_status_conf"),
+            models.Index(fields=["confidence", "product"], name="productlabel_confidence"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group or self.status} for product {self.product_id}"
+
+
+class UnlabelledStatus(models.Model):
+    """The status of a product without a label: *pending* or *no image*; empty once it has a label.
+
+    On PostgreSQL, where triggers keep a row for every product (`catalog.browse.unlabelled`); empty elsewhere.
+    """
+
+    product = models.OneToOneField(
+        Product, on_delete=models.DO_NOTHING, primary_key=True, related_name="unlabelled", db_constraint=False
+    )
+    status = models.CharField(max_length=16)
+
+    class Meta:
+        db_table = "classifier_unlabelledstatus"
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.status or 'labelled'} product {self.product_id}"

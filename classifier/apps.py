@@ -9,5 +9,9 @@ class ClassifierConfig(AppConfig):
     name = "classifier"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and with the catalogue how labels follow from what it knows."""
+        from catalog.labels import register_refresh
         from classifier import checks  # noqa: F401  (the import registers them)
+        from classifier.labels.services import refresh_stale_product_labels
+
+        register_refresh(refresh_stale_product_labels)

@@ -1,40 +1,50 @@
-"""Addresses of the pages about data, models and runs, and of the health checks."""
+"""Addresses of the classifier's pages: the start page, one product, runs, errors, versions, reports, and health."""
 
 from django.urls import path, re_path
 
-from classifier import error_views, experiment_views, health_views, labelling_views, picture_views, run_views, views
+from classifier.adoption.views import model_version_activate, model_version_detail, model_version_list
+from classifier.evidence.views import image_explanation, product_detail
+from classifier.labelling.error_views import error_ignore, error_list, error_retry
+from classifier.labelling.views import (
+    labelling_run_cancel,
+    labelling_run_detail,
+    labelling_run_list,
+    labelling_run_retry,
+)
+from classifier.monitoring.health_views import live, ready, workers
+from classifier.monitoring.start_page import start
+from classifier.reports.experiment_views import experiment_file, experiments
+from classifier.reports.exploration_views import data_understanding, exploration_file
+from classifier.reviews.views import product_image_review
+from classifier.similar.views import similar_products
+from classifier.training.views import training_run_cancel, training_run_detail, training_run_list
+
+PICTURE = r"(?P<version>[0-9a-f]{16})/(?P<name>[a-z0-9-]+\.(?:svg|png))$"
 
 urlpatterns = [
-    path("data/", views.data_understanding, name="data-understanding"),
-    re_path(
-        r"^data/(?P<version>[0-9a-f]{16})/(?P<name>[a-z0-9-]+\.(?:svg|png))$", views.exploration_file, name="data-file"
-    ),
-    path("experiments/", experiment_views.experiments, name="experiments"),
-    re_path(
-        r"^experiments/(?P<recipe>[a-z0-9-]+)/(?P<version>[0-9a-f]{16})/(?P<name>[a-z0-9-]+\.(?:svg|png))$",
-        experiment_views.experiment_file,
-        name="experiment-file",
-    ),
-    path("images/<int:image_id>/explanation/", picture_views.image_explanation, name="image-explanation"),
-    path(
-        "products/<int:product_id>/images/<int:image_id>/review/",
-        picture_views.product_image_review,
-        name="product-image-review",
-    ),
-    path("labelling-runs/", labelling_views.labelling_run_list, name="labelling-run-list"),
-    path("labelling-runs/<int:pk>/", labelling_views.labelling_run_detail, name="labelling-run-detail"),
-    path("labelling-runs/<int:pk>/cancel/", labelling_views.labelling_run_cancel, name="labelling-run-cancel"),
-    path("labelling-runs/<int:pk>/retry/", labelling_views.labelling_run_retry, name="labelling-run-retry"),
-    path("errors/", error_views.error_list, name="error-list"),
-    path("errors/retry/", error_views.error_retry, name="error-retry"),
-    path("errors/ignore/", error_views.error_ignore, name="error-ignore"),
-    path("training-runs/", run_views.training_run_list, name="training-run-list"),
-    path("training-runs/<int:pk>/", run_views.training_run_detail, name="training-run-detail"),
-    path("training-runs/<int:pk>/cancel/", run_views.training_run_cancel, name="training-run-cancel"),
-    path("model-versions/", run_views.model_version_list, name="model-version-list"),
-    path("model-versions/<int:pk>/", run_views.model_version_detail, name="model-version-detail"),
-    path("model-versions/<int:pk>/activate/", run_views.model_version_activate, name="model-version-activate"),
-    path("healthz/live", health_views.live, name="health-live"),
-    path("healthz/ready", health_views.ready, name="health-ready"),
-    path("healthz/workers", health_views.workers, name="health-workers"),
+    path("", start, name="start"),
+    path("products/<int:product_id>/", product_detail, name="product-detail"),
+    path("products/<int:product_id>/similar/", similar_products, name="product-similar"),
+    path("products/<int:product_id>/images/<int:image_id>/review/", product_image_review, name="product-image-review"),
+    path("images/<int:image_id>/explanation/", image_explanation, name="image-explanation"),
+    path("data/", data_understanding, name="data-understanding"),
+    re_path(rf"^data/{PICTURE}", exploration_file, name="data-file"),
+    path("experiments/", experiments, name="experiments"),
+    re_path(rf"^experiments/(?P<recipe>[a-z0-9-]+)/{PICTURE}", experiment_file, name="experiment-file"),
+    path("labelling-runs/", labelling_run_list, name="labelling-run-list"),
+    path("labelling-runs/<int:pk>/", labelling_run_detail, name="labelling-run-detail"),
+    path("labelling-runs/<int:pk>/cancel/", labelling_run_cancel, name="labelling-run-cancel"),
+    path("labelling-runs/<int:pk>/retry/", labelling_run_retry, name="labelling-run-retry"),
+    path("errors/", error_list, name="error-list"),
+    path("errors/retry/", error_retry, name="error-retry"),
+    path("errors/ignore/", error_ignore, name="error-ignore"),
+    path("training-runs/", training_run_list, name="training-run-list"),
+    path("training-runs/<int:pk>/", training_run_detail, name="training-run-detail"),
+    path("training-runs/<int:pk>/cancel/", training_run_cancel, name="training-run-cancel"),
+    path("model-versions/", model_version_list, name="model-version-list"),
+    path("model-versions/<int:pk>/", model_version_detail, name="model-version-detail"),
+    path("model-versions/<int:pk>/activate/", model_version_activate, name="model-version-activate"),
+    path("healthz/live", live, name="health-live"),
+    path("healthz/ready", ready, name="health-ready"),
+    path("healthz/workers", workers, name="health-workers"),
 ]

@@ -4,7 +4,7 @@ import os
 
 from django.core.asgi import get_asgi_application
 
-from config.statements import limit_web_statements
+from config.db.statements import limit_web_statements
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
 

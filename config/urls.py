@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from catalog.api.views import ApiDocumentationView, ApiSchemaView
+from config.web.api_docs import ApiDocumentationView, ApiSchemaView
 
 api_urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("catalog.api.urls")),
@@ -19,7 +19,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-handler400 = "config.problems.bad_request"
-handler403 = "config.problems.permission_denied"
-handler404 = "config.problems.page_not_found"
-handler500 = "config.problems.server_error"
+handler400 = "config.web.problems.bad_request"
+handler403 = "config.web.problems.permission_denied"
+handler404 = "config.web.problems.page_not_found"
+handler500 = "config.web.problems.server_error"

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from catalog.models import Product
-from classifier.dispatch import start_labelling_run
-from classifier.labelling import label_batch
-from classifier.models import LabelTask, ProductLabel
+from catalog.models import Product, ProductLabel
+from classifier.labelling.batches import label_batch
+from classifier.labelling.starting import start_labelling_run
+from classifier.models import LabelTask
 from tests.classifier.fakes import FakeClassifier
 from tests.factories import create_product
 

@@ -23,7 +23,7 @@ MAXIMUM_LINES = 400
 HTTP_CLIENTS = {"aiohttp", "aiohttp.abc", "http.client", "httpx", "requests", "urllib.request", "urllib3"}
 ALLOWED_HTTP_CLIENTS = {
     ("catalog/addresses.py", "aiohttp.abc"),  # the resolver that refuses an address before a connection is opened
-    ("catalog/fetch_responses.py", "aiohttp"),  # reads the responses that catalog.fetching got
+    ("catalog/fetch_responses.py", "aiohttp"),  # reads the responses that catalog.fetching.fetcher got
     ("catalog/fetching.py", "aiohttp"),
     ("classifier/ml/dataset.py", "urllib.request"),  # the data set's publisher, an address written in that file
 }

@@ -23,7 +23,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import FailureGroup
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
-from classifier.registry import register_model_version
+from classifier.registry.services import register_model_version
 from tests.catalog.hostile import EVERYTHING, Site, Target
 from tests.classifier.fakes import create_painted_image
 from tests.factories import create_product
@@ -85,7 +85,7 @@ def site(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site
     """The API with rows of each kind, a model version that can classify, and no limit to the number of calls."""
     settings.ARTEFACTS_DIR = tmp_path / "artefacts"
     rates = dict.fromkeys(("classify", "runs", "writes"), "1000000/min")
-    monkeypatch.setattr("classifier.api.permissions.WriteThrottle.THROTTLE_RATES", rates)
+    monkeypatch.setattr("config.web.permissions.WriteThrottle.THROTTLE_RATES", rates)
     site = Site()
     for garment in ("Bag", "Dress"):
         image = create_painted_image(garment)

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
 
-from config.security import ADMIN_POLICY, API_DOCUMENTATION_POLICY, PAGE_POLICY
+from config.web.security import ADMIN_POLICY, API_DOCUMENTATION_POLICY, PAGE_POLICY
 from tests.factories import create_product
 
 pytestmark = pytest.mark.django_db

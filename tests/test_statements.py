@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config import urls
-from config.statements import allow_long_statements, limit_web_statements
+from config.db.statements import allow_long_statements, limit_web_statements
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHOW = """
@@ -144,7 +144,7 @@ def test_the_limit_goes_where_it_may(
     engine: str, seconds: float, options: str, expected: str, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = {"ENGINE": engine, "OPTIONS": {"options": options}}
-    monkeypatch.setattr("config.statements.connections", SimpleNamespace(settings={"default": database}))
+    monkeypatch.setattr("config.db.statements.connections", SimpleNamespace(settings={"default": database}))
     settings.WEB_STATEMENT_SECONDS = seconds
     limit_web_statements()
     assert database["OPTIONS"]["options"] == expected

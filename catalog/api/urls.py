@@ -2,13 +2,10 @@
 
 from django.urls import path, re_path
 
-from catalog.api.export_views import ProductExportView
-from catalog.api.similar_views import SimilarProductsView
-from catalog.api.views import ProductDetailView, ProductListView
+from catalog.browse.api import ProductListView
+from catalog.interchange.api import ProductExportView
 
 urlpatterns = [
     path("products/", ProductListView.as_view(), name="api-product-list"),
     re_path(r"^products/export\.(?P<suffix>csv|jsonl|zip)$", ProductExportView.as_view(), name="api-product-export"),
-    path("products/<int:pk>/", ProductDetailView.as_view(), name="api-product-detail"),
-    path("products/<int:pk>/similar/", SimilarProductsView.as_view(), name="api-product-similar"),
 ]

@@ -2,8 +2,8 @@
 
 from catalog.demo.rendering import render_demo_pictures
 from catalog.demo.sample import CATALOGUE_FILE, SAMPLE_FOLDER, read_true_garments
-from catalog.importing import read_records
-from catalog.services import ImportReport, import_catalog
+from catalog.interchange.importing import ImportReport, import_catalog
+from catalog.interchange.reading import read_records
 
 __all__ = ["load_demo_catalogue", "read_true_garments", "render_demo_pictures"]
 

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from catalog.search_index import build_search_index
+from catalog.migrations._frozen import build_search_index
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS catalog_searchdocument (product_id bigint PRIMARY KEY, words tsvector NOT NULL);

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from catalog.search_index import create_search_indexes
+from catalog.migrations._frozen import create_search_indexes
 
 # As `catalog_find_products`, for the products of one part of the catalogue, all of them.
 FUNCTION = r"""

@@ -2,32 +2,32 @@
 
 from django.urls import path
 
-from classifier.api import error_views, run_views, version_views, views
+from classifier.adoption.api import ModelVersionActivationView, ModelVersionDetailView, ModelVersionListView
+from classifier.evidence.api import ClassifyView, ImageClassificationListView, ProductDetailView
+from classifier.labelling.api import LabellingRunCancelView, LabellingRunDetailView, LabellingRunListView
+from classifier.labelling.error_api import ErrorIgnoreView, ErrorListView, ErrorRetryView
+from classifier.reviews.api import ReviewListView
+from classifier.similar.api import SimilarProductsView
+from classifier.training.api import TrainingRunCancelView, TrainingRunDetailView, TrainingRunListView
+
+IMAGE, RUN, TRAINING, VERSION = "images/<int:image_id>", "labelling-runs/", "training-runs/", "model-versions/"
 
 urlpatterns = [
-    path(
-        "images/<int:image_id>/classifications/",
-        views.ImageClassificationListView.as_view(),
-        name="api-image-classification-list",
-    ),
-    path("classify/", views.ClassifyView.as_view(), name="api-classify"),
-    path("reviews/", views.ReviewListView.as_view(), name="api-review-list"),
-    path("labelling-runs/", run_views.LabellingRunListView.as_view(), name="api-labelling-run-list"),
-    path("labelling-runs/<int:pk>/", run_views.LabellingRunDetailView.as_view(), name="api-labelling-run-detail"),
-    path(
-        "labelling-runs/<int:pk>/cancel/", run_views.LabellingRunCancelView.as_view(), name="api-labelling-run-cancel"
-    ),
-    path("training-runs/", run_views.TrainingRunListView.as_view(), name="api-training-run-list"),
-    path("training-runs/<int:pk>/", run_views.TrainingRunDetailView.as_view(), name="api-training-run-detail"),
-    path("training-runs/<int:pk>/cancel/", run_views.TrainingRunCancelView.as_view(), name="api-training-run-cancel"),
-    path("model-versions/", version_views.ModelVersionListView.as_view(), name="api-model-version-list"),
-    path("model-versions/<int:pk>/", version_views.ModelVersionDetailView.as_view(), name="api-model-version-detail"),
-    path(
-        "model-versions/<int:pk>/activate/",
-        version_views.ModelVersionActivationView.as_view(),
-        name="api-model-version-activate",
-    ),
-    path("errors/", error_views.ErrorListView.as_view(), name="api-error-list"),
-    path("errors/<int:pk>/retry/", error_views.ErrorRetryView.as_view(), name="api-error-retry"),
-    path("errors/<int:pk>/ignore/", error_views.ErrorIgnoreView.as_view(), name="api-error-ignore"),
+    path("products/<int:pk>/", ProductDetailView.as_view(), name="api-product-detail"),
+    path("products/<int:pk>/similar/", SimilarProductsView.as_view(), name="api-product-similar"),
+    path(f"{IMAGE}/classifications/", ImageClassificationListView.as_view(), name="api-image-classification-list"),
+    path("classify/", ClassifyView.as_view(), name="api-classify"),
+    path("reviews/", ReviewListView.as_view(), name="api-review-list"),
+    path(RUN, LabellingRunListView.as_view(), name="api-labelling-run-list"),
+    path(f"{RUN}<int:pk>/", LabellingRunDetailView.as_view(), name="api-labelling-run-detail"),
+    path(f"{RUN}<int:pk>/cancel/", LabellingRunCancelView.as_view(), name="api-labelling-run-cancel"),
+    path(TRAINING, TrainingRunListView.as_view(), name="api-training-run-list"),
+    path(f"{TRAINING}<int:pk>/", TrainingRunDetailView.as_view(), name="api-training-run-detail"),
+    path(f"{TRAINING}<int:pk>/cancel/", TrainingRunCancelView.as_view(), name="api-training-run-cancel"),
+    path(VERSION, ModelVersionListView.as_view(), name="api-model-version-list"),
+    path(f"{VERSION}<int:pk>/", ModelVersionDetailView.as_view(), name="api-model-version-detail"),
+    path(f"{VERSION}<int:pk>/activate/", ModelVersionActivationView.as_view(), name="api-model-version-activate"),
+    path("errors/", ErrorListView.as_view(), name="api-error-list"),
+    path("errors/<int:pk>/retry/", ErrorRetryView.as_view(), name="api-error-retry"),
+    path("errors/<int:pk>/ignore/", ErrorIgnoreView.as_view(), name="api-error-ignore"),
 ]

@@ -9,8 +9,8 @@ from django.db import DatabaseError
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.models import ModelVersion
-from classifier.registry import artefact_key, get_artefact_folder
-from classifier.selectors import find_active_model_version
+from classifier.registry.selectors import find_active_model_version
+from classifier.registry.services import artefact_key, get_artefact_folder
 
 logger = logging.getLogger(__name__)
 

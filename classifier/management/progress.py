@@ -6,9 +6,9 @@ from typing import IO
 
 from django.conf import settings
 
-from classifier.dispatch import sweep
+from classifier.labelling.selectors import RunProgress, get_run_progress
 from classifier.models import LabellingRun
-from classifier.selectors import RunProgress, get_run_progress
+from classifier.worker.sweep import sweep
 from config.console import ProgressReport
 
 POLL_SECONDS = 0.25

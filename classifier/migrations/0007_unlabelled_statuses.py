@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-from classifier.unlabelled import build_unlabelled_statuses
+from catalog.migrations._frozen import build_unlabelled_statuses
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS classifier_unlabelledstatus (

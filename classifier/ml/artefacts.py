@@ -23,8 +23,8 @@ from typing import Any, Final, Self
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from classifier.ml.calibration import Calibration
 from classifier.ml.config import PreprocessingSpec
+from classifier.ml.judging.calibration import Calibration
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.ml.model_card import build_model_card
 

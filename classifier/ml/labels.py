@@ -90,3 +90,7 @@ def garments_within_groups(
     outside = GROUP_INDEX_OF_GARMENT[None, :] != np.asarray(groups)[:, None]
     within: NDArray[np.int64] = np.where(outside, -1.0, garment_probabilities).argmax(axis=1)
     return within
+
+
+# For choices: each group with its garments.
+GARMENTS_OF_GROUPS = [(group, [name for name in GARMENTS if GROUP_OF_GARMENT[name] == group]) for group in GROUPS]

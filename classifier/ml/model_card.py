@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from classifier.ml.judging.published import MEASURES
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
-from classifier.ml.published import MEASURES
-from classifier.ml.report_parts import percent
+from classifier.ml.words import percent
 
 #: How far accuracies of a repeated training may lie from the recorded ones: with another processor or number of cores,
 #: sums of floating-point numbers are rounded in another order.

@@ -29,18 +29,24 @@ from classifier.ml.artefacts import (
     save_artefact,
     weights_to_bytes,
 )
-from classifier.ml.calibration import calibrate
 from classifier.ml.config import Recipe
-from classifier.ml.dataset import FashionMnist, Split, limit_stratified, load_fashion_mnist, split_training_pictures
-from classifier.ml.evaluation import EvaluationReport, Metrics, measure
+from classifier.ml.data.dataset import (
+    FashionMnist,
+    Split,
+    limit_stratified,
+    load_fashion_mnist,
+    split_training_pictures,
+)
 from classifier.ml.inference import Classifier
+from classifier.ml.judging.calibration import calibrate
+from classifier.ml.judging.evaluation import EvaluationReport, Metrics, measure
 from classifier.ml.labels import group_labels
 from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Picture, ProgressCallback, TrainingProgress
 
 if TYPE_CHECKING:
-    from classifier.ml.network import BackboneWeights
-    from classifier.ml.training import LabelledPictures
+    from classifier.ml.network.architecture import BackboneWeights
+    from classifier.ml.network.training import LabelledPictures
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +99,8 @@ def train(
     ``ArtefactError``, and whatever ``progress`` raises to end the training.
     """
     # Here and not above: TensorFlow takes seconds and hundreds of megabytes.
-    from classifier.ml import ensemble, training
-    from classifier.ml import network as networks
+    from classifier.ml.network import architecture as networks
+    from classifier.ml.network import ensemble, training
 
     started, cpu_started = time.monotonic(), _cpu_seconds()
     recipe = request.recipe if request.epochs is None else dataclasses.replace(request.recipe, epochs=request.epochs)

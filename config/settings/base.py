@@ -45,9 +45,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "config.security.ContentSecurityPolicyMiddleware",
+    "config.web.security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.compression.TextCompressionMiddleware",
+    "config.web.compression.TextCompressionMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -94,7 +94,7 @@ else:
     options.setdefault("connect_timeout", 3)
     # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
     options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
-# After which PostgreSQL ends a statement of the site (`config.statements`); workers and commands have no limit.
+# After which PostgreSQL ends a statement of the site (`config.db.statements`); workers and commands have no limit.
 WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=2.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -233,7 +233,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["config.parsing.BoundedJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["config.web.parsing.BoundedJSONParser"],
     # Only the header Accept says what an answer is written in.
     "URL_FORMAT_OVERRIDE": None,
     # Requests of one user, over all processes of the site with Redis and by each process for itself without.
@@ -246,7 +246,7 @@ REST_FRAMEWORK = {
     # Proxies in front whose X-Forwarded-For is true; 0: none, and the header is ignored.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "config.problems.problem_exception_handler",
+    "EXCEPTION_HANDLER": "config.web.problems.problem_exception_handler",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Fashion catalogue",
@@ -256,14 +256,14 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.api_schema.complete_schema",
+        "config.web.schema.complete_schema",
     ],
     # Names that generated clients may rely on, whatever else comes to have a field of the same name.
     "ENUM_NAME_OVERRIDES": {
         "GroupEnum": "classifier.ml.labels.GROUPS",
         "GarmentEnum": "classifier.ml.labels.GARMENTS",
-        "StatusEnum": "classifier.models.ProductLabel.Status",
-        "SourceEnum": "classifier.models.ProductLabel.Source",
+        "StatusEnum": "catalog.models.ProductLabel.Status",
+        "SourceEnum": "catalog.models.ProductLabel.Source",
         "StageEnum": "classifier.models.ModelVersion.Stage",
         "ErrorStateEnum": "classifier.models.LabelTask.State",
         "LabellingRunStateEnum": "classifier.models.LabellingRun.State",

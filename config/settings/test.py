@@ -6,11 +6,11 @@ The test command starts the database and the broker and names them in ``DATABASE
 import os
 import tempfile
 
+from config.settings.base import *  # noqa: F403
+
 if "VAR_DIR" not in os.environ:
     os.environ["VAR_DIR"] = tempfile.mkdtemp(prefix="test-var-")
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
-
-from config.settings.base import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LABELLING_SWEEP_SECONDS = 1.0

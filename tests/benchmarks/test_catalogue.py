@@ -10,7 +10,7 @@ import pytest
 from benchmarks.catalogue import Figure
 from benchmarks.catalogue_requests import percentile
 from benchmarks.catalogue_rows import RARE_WORD, UNKNOWN_WORD, write_catalogue
-from catalog.importing import read_records
+from catalog.interchange.reading import read_records
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifier.ml.dataset import DatasetError, load_fashion_mnist
+from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

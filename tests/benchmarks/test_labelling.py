@@ -15,7 +15,7 @@ from benchmarks.labelling import Measurement
 from benchmarks.origin import running_origin
 from benchmarks.shop_pictures import build_shop, draw_pictures, parse_size
 from benchmarks.usage import Reading, seconds_used
-from catalog.decoding import decode_picture
+from catalog.pictures.decoding import decode_picture
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

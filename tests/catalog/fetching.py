@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from catalog.addresses import build_networks
-from catalog.fetching import Fetcher, FetchError, FetchPolicy, FetchRequest, FetchResult
+from catalog.fetching.addresses import build_networks
+from catalog.fetching.fetcher import Fetcher
+from catalog.fetching.policy import FetchError, FetchPolicy
+from catalog.fetching.responses import FetchRequest, FetchResult
 from tests.corpus.image_origin import ORIGIN_ADDRESS, ImageOrigin, running_origin
 
 MOST_BYTES = 100_000

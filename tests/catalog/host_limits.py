@@ -6,7 +6,7 @@ import pytest
 import redis
 from django.conf import settings as django_settings
 
-from catalog.shared_host_limits import KEY_PREFIX
+from catalog.fetching.shared_host_limits import KEY_PREFIX
 
 HOST = "shop.example"
 NOBODY = "redis://127.0.0.1:1/0"

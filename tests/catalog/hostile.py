@@ -13,7 +13,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from catalog.paging import CURSOR_SALT
+from config.db.paging import CURSOR_SALT
 from tests.members import create_member
 from tests.test_authorisation import TABLE, create_arguments
 

@@ -12,8 +12,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError
 from django.test import Client
 
-from catalog import admin_import
-from catalog.import_preview import MAX_UPLOAD_BYTES
+from catalog.admin import import_pages as admin_import
+from catalog.interchange.preview import MAX_UPLOAD_BYTES
 from catalog.models import Product
 from tests.catalog.importing import is_empty, read_catalogue
 from tests.classifier.fakes import create_model_version, create_painted_image
@@ -202,7 +202,7 @@ def test_a_ticket_is_good_for_one_person_one_hour_and_one_file(
     assert list_messages(confirm(client, page))[0].startswith("Expected a preview")
     kept.write_bytes(content)
     with monkeypatch.context() as patch:
-        patch.setattr("catalog.import_preview.TICKET_SECONDS", -1)
+        patch.setattr("catalog.interchange.preview.TICKET_SECONDS", -1)
         assert list_messages(confirm(client, page))[0].startswith("Expected a preview")
     assert is_empty()
     assert list_messages(confirm(client, page))[0].startswith("catalogue.jsonl is imported: 3 created")

@@ -18,7 +18,7 @@ from django.urls import reverse
 from rest_framework.authtoken.models import Token
 
 from classifier.models import LabellingRun, LabelTask, ModelVersion
-from classifier.registry import get_activation_tag, register_model_version
+from classifier.registry.services import get_activation_tag, register_model_version
 from tests.catalog.hostile import (
     BODIES,
     BODYLESS,

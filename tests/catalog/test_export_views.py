@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from catalog.export_views import EXPORTS_AT_ONCE
+from catalog.interchange.views import EXPORTS_AT_ONCE
 from tests.catalog.importing import Importer, counts
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_product

@@ -15,8 +15,9 @@ import time
 import pytest
 from yarl import URL
 
-from catalog import fetching
-from catalog.fetching import FetchError, FetchRequest
+from catalog.fetching import fetcher as fetching
+from catalog.fetching.policy import FetchError
+from catalog.fetching.responses import FetchRequest
 from tests.catalog.fetching import code_of, fetch_one, make_fetcher, name_server, origin, shared_origin
 from tests.corpus import make_images as make
 from tests.corpus.image_origin import (

@@ -5,14 +5,14 @@ import socket
 
 import pytest
 
-from catalog.addresses import (
+from catalog.fetching.addresses import (
     BlockedAddressError,
     GuardedSocketFactory,
     build_networks,
     find_literal_address,
     is_address_allowed,
 )
-from catalog.fetch_policy import FetchError, FetchPolicy, build_redirect_url, is_fetchable_url, validate_url
+from catalog.fetching.policy import FetchError, FetchPolicy, build_redirect_url, is_fetchable_url, validate_url
 
 POLICY = FetchPolicy()
 

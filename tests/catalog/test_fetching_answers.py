@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from catalog.decoding import PictureError, to_rgb
+from catalog.pictures.decoding import PictureError, to_rgb
 from tests.catalog.fetching import MOST_BYTES, code_of, fetch_one, make_fetcher, origin, shared_origin
 from tests.corpus import make_images as make
 from tests.corpus.image_origin import endlessly, response, then_close

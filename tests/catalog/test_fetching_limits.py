@@ -7,9 +7,11 @@ import time
 import pytest
 from django.conf import settings as django_settings
 
-from catalog import fetching
-from catalog.fetching import FetchError, FetchPolicy, FetchRequest, fetch_pictures
-from catalog.host_limits import HostLimits, Rest, normalise_host
+from catalog.fetching import fetcher as fetching
+from catalog.fetching.fetcher import fetch_pictures
+from catalog.fetching.host_limits import HostLimits, Rest, normalise_host
+from catalog.fetching.policy import FetchError, FetchPolicy
+from catalog.fetching.responses import FetchRequest
 from tests.catalog.fetching import code_of, fetch_one, make_fetcher, name_server, origin, shared_origin
 from tests.corpus import make_images as make
 from tests.corpus.image_origin import ORIGIN_ADDRESS, response, then_close

@@ -6,8 +6,9 @@ import logging
 import pytest
 from django.conf import settings as django_settings
 
-from catalog.fetching import FetchPolicy, FetchRequest, FetchResult
-from catalog.shared_host_limits import KEY_PREFIX
+from catalog.fetching.policy import FetchPolicy
+from catalog.fetching.responses import FetchRequest, FetchResult
+from catalog.fetching.shared_host_limits import KEY_PREFIX
 from tests.catalog.fetching import code_of, fetch_one, make_fetcher, name_server, origin, shared_origin
 from tests.catalog.host_limits import HOST, NOBODY, ONE_AN_HOUR, count_scripts, server
 from tests.corpus.image_origin import ORIGIN_ADDRESS, response, then_close

@@ -7,10 +7,9 @@ import sys
 import pytest
 from django.core.management import CommandError, call_command
 
-from catalog import changes
-from catalog.models import Image, Product
-from catalog.services import KEPT_ERRORS
-from classifier.models import ProductLabel
+from catalog.interchange import changes
+from catalog.interchange.importing import KEPT_ERRORS
+from catalog.models import Image, Product, ProductLabel
 from tests.catalog.importing import Importer, counts, is_empty, read_catalogue
 from tests.factories import create_description, create_product
 

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from catalog.importing import MAX_LINE_CHARACTERS
+from catalog.interchange.reading import MAX_LINE_CHARACTERS
 from catalog.models import Product
 from tests.catalog.importing import Importer, counts, encode, is_empty, read_catalogue
 

@@ -67,7 +67,7 @@ def test_id_retitled_by_a_file_is_not_taken_for_the_old_product(importer):
 
 @pytest.mark.parametrize("seed", range(16))
 def test_random_file_twice_changes_nothing_across_batches(importer, monkeypatch, seed):
-    monkeypatch.setattr("catalog.services.BATCH_PRODUCTS", 3)
+    monkeypatch.setattr("catalog.interchange.importing.BATCH_PRODUCTS", 3)
     stream = random.Random(seed)
     create_product("A", id=1, images=["a.png"])
     create_product("B", id=2)
@@ -95,7 +95,7 @@ def test_random_file_twice_changes_nothing_across_batches(importer, monkeypatch,
 
 @pytest.mark.parametrize("seed", range(8))
 def test_dry_run_counts_as_the_import_across_batches(importer, monkeypatch, seed):
-    monkeypatch.setattr("catalog.services.BATCH_PRODUCTS", 3)
+    monkeypatch.setattr("catalog.interchange.importing.BATCH_PRODUCTS", 3)
     stream = random.Random(seed)
     create_product("A", id=1_000, images=["a.png"])
     content = [

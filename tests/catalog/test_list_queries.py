@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from catalog import search
-from catalog.models import Product
-from catalog.search_index import PART_BITS
-from classifier.listing import ProductCriteria, find_product_page
-from classifier.models import ProductLabel
+from catalog.browse.listing import ProductCriteria, find_product_page
+from catalog.models import Product, ProductLabel
+from catalog.search import query as search
+from catalog.search.index import PART_BITS
 from tests.factories import create_product
 
 pytestmark = pytest.mark.django_db

@@ -9,12 +9,12 @@ from django.core.files.storage import default_storage
 from django.test import Client
 
 from catalog.models import StoredPicture
-from catalog.pictures import thumbnail_name
+from catalog.pictures.storage import thumbnail_name
+from classifier.evidence.product_page import HISTORY_LENGTH
+from classifier.labels.services import record_review
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.models import LabellingRun
-from classifier.product_page import HISTORY_LENGTH
-from classifier.registry import register_model_version
-from classifier.services import record_review
+from classifier.registry.services import register_model_version
 from tests.classifier.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.factories import create_product
 from tests.labels import create_labelled_product, label_everything

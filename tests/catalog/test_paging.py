@@ -4,16 +4,9 @@ import pytest
 from django.core import signing
 from django.db.models import Q
 
+from catalog.browse.listing import PRODUCT_ORDERINGS, ProductCriteria, find_product_page, list_labelled_products
 from catalog.models import Product
-from catalog.paging import (
-    CURSOR_SALT,
-    CappedPaginator,
-    InvalidCursorError,
-    KeysetOrdering,
-    find_first_rows,
-    get_page,
-)
-from classifier.listing import PRODUCT_ORDERINGS, ProductCriteria, find_product_page, list_labelled_products
+from config.db.paging import CURSOR_SALT, CappedPaginator, InvalidCursorError, KeysetOrdering, find_first_rows, get_page
 from tests.factories import create_product
 from tests.labels import create_labelled_product
 

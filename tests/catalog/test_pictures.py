@@ -12,10 +12,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import InMemoryStorage, default_storage
 from PIL import Image as PillowImage
 
-from catalog import pictures
 from catalog.models import Image, StoredPicture
-from catalog.picture_formats import MAX_FILE_BYTES
-from catalog.pictures import PictureError
+from catalog.pictures import storage as pictures
+from catalog.pictures.decoding import DecodedPicture, PictureError
+from catalog.pictures.formats import MAX_FILE_BYTES
 from tests.corpus import make_images as make
 
 
@@ -193,7 +193,7 @@ def test_thumbnail_is_small_and_holds_pixels_only(media_root):
 def test_thumbnail_is_made_from_pixels_given(media_root):
     white = np.full((30, 40, 3), 255, dtype=np.uint8)
 
-    decoded = pictures.DecodedPicture(pixels=white, picture_format="JPEG", width=48, height=32)
+    decoded = DecodedPicture(pixels=white, picture_format="JPEG", width=48, height=32)
     row = pictures.build_stored_picture(Image(pk=1), make.jpeg(), decoded=decoded)
 
     with PillowImage.open(media_root / pictures.thumbnail_name(row.sha256)) as thumbnail:

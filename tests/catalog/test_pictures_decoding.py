@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from catalog.decoding import PictureError, decode_picture, to_rgb
+from catalog.pictures.decoding import PictureError, decode_picture, to_rgb
 from tests.corpus import make_images as make
 
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")

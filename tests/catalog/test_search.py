@@ -7,12 +7,12 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
-from catalog import search
+from catalog.browse.listing import ProductCriteria, list_labelled_products
 from catalog.models import Product, ProductDescription
-from catalog.paging import KeysetOrdering, get_page
-from catalog.search import TextSearch
-from catalog.search_index import build_search_index
-from classifier.listing import ProductCriteria, list_labelled_products
+from catalog.search import query as search
+from catalog.search.index import build_search_index
+from catalog.search.query import TextSearch
+from config.db.paging import KeysetOrdering, get_page
 from tests.factories import create_description, create_product
 from tests.labels import create_labelled_product
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from catalog.host_limits import HostLimits, Rest
-from catalog.shared_host_limits import KEY_PREFIX, SharedHostLimits
+from catalog.fetching.host_limits import HostLimits, Rest
+from catalog.fetching.shared_host_limits import KEY_PREFIX, SharedHostLimits
 from tests.catalog.host_limits import HOST, NOBODY, ONE_AN_HOUR, count_scripts, server
 from tests.servers import start_redis
 

@@ -9,10 +9,10 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from catalog.models import Product
-from classifier import catalogue_summary, kept_counts
-from classifier.catalogue_summary import build_periods, count_catalogue, get_catalogue_summary
-from classifier.models import ProductLabel
+from catalog.browse import summary as catalogue_summary
+from catalog.browse.summary import build_periods, count_catalogue, get_catalogue_summary
+from catalog.models import Product, ProductLabel
+from config import kept_counts
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_image, create_product, create_product_image
 from tests.labels import create_labelled_product, label_everything
@@ -181,7 +181,7 @@ def test_one_request_counts_and_the_others_show_what_there_is(monkeypatch: pytes
 
 def test_without_counts_the_page_shows_the_rest(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     create_labelled_product("Bag")
-    monkeypatch.setattr("catalog.views.get_catalogue_summary", lambda: None)
+    monkeypatch.setattr("catalog.browse.summary.get_catalogue_summary", lambda: None)
     page = client.get("/").text
     assert "The catalogue is too large to be counted at the moment" in page
     assert "Active model version" in page

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.zip_writing import ZipWriter
+from catalog.interchange.zip_stream import ZipWriter
 
 NOON = datetime(2026, 2, 28, 12, 30, 58, tzinfo=UTC)
 

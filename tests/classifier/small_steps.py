@@ -2,7 +2,7 @@
 
 import pytest
 
-from classifier import run_steps
+from classifier.labelling import steps as run_steps
 from classifier.models import LabellingRun
 from tests.factories import create_image
 

@@ -4,12 +4,12 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from catalog.models import ProductLabel
 from classifier.models import (
     Classification,
     LabellingRun,
     LabelTask,
     ModelVersion,
-    ProductLabel,
     QueueCanary,
     Review,
     ReviewRun,

@@ -10,8 +10,8 @@ from django.test import Client
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
 from classifier.models import LabellingRun, LabelTask, ModelVersion, TrainingRun
-from classifier.registry import get_activation_tag, get_artefact_folder, register_model_version
-from classifier.training_runs import claim_training_run
+from classifier.registry.services import get_activation_tag, get_artefact_folder, register_model_version
+from classifier.training.runs import claim_training_run
 from tests.classifier.artefacts import create_artefact_twin
 from tests.classifier.fakes import create_model_version, create_stored_image
 from tests.factories import create_image, create_product
@@ -104,7 +104,7 @@ def create_error(run: LabellingRun, **fields: object) -> LabelTask:
 
 
 def test_failed_pictures_are_tried_again_or_ignored_by_who_may(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifier.error_admin.MAXIMUM_ERRORS", 2)
+    monkeypatch.setattr("classifier.labelling.errors.MAXIMUM_ERRORS", 2)
     run = LabellingRun.objects.create(model_version=create_model_version())
     tasks = [create_error(run) for _ in range(3)]
     done = create_error(run, state="done")

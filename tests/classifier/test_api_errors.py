@@ -7,10 +7,11 @@ from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Image
-from classifier import error_queue, ledger
-from classifier.dispatch import start_labelling_run
-from classifier.labelling import label_batch
-from classifier.ledger import Failed, Labelled, claim_tasks, finish_tasks
+from classifier.labelling import errors as error_queue
+from classifier.labelling import ledger
+from classifier.labelling.batches import label_batch
+from classifier.labelling.ledger import Failed, Labelled, claim_tasks, finish_tasks
+from classifier.labelling.starting import start_labelling_run
 from classifier.models import LabellingRun, LabelTask
 from tests.classifier.fakes import FakeClassifier, build_prediction, create_model_version, create_stored_image
 from tests.factories import create_image, create_product
@@ -131,7 +132,9 @@ def test_retrying_puts_the_picture_on_the_queue(
     run: LabellingRun, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks
 ) -> None:
     sent: list[list[int]] = []
-    monkeypatch.setattr("classifier.tasks.label_batch_task.apply_async", lambda ids, *, retry: sent.append(ids[0]))
+    monkeypatch.setattr(
+        "classifier.labelling.tasks.label_batch_task.apply_async", lambda ids, *, retry: sent.append(ids[0])
+    )
     task = create_error(run)
     with django_capture_on_commit_callbacks(execute=True):
         assert error_queue.retry_errors([task.pk]) == 1

@@ -14,10 +14,10 @@ from django.http import HttpResponse
 from django.test import Client
 from PIL import Image as PillowImage
 
-from catalog.models import Image
+from catalog.models import Image, ProductLabel
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
-from classifier.models import Classification, ProductLabel, Review
-from classifier.registry import get_artefact_folder, register_model_version
+from classifier.models import Classification, Review
+from classifier.registry.services import get_artefact_folder, register_model_version
 from tests.factories import create_product
 from tests.members import build_token_header, create_member, sign_in
 

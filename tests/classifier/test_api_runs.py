@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from classifier.models import LabellingRun, LabelTask, TrainingRun
-from classifier.training_runs import claim_training_run
+from classifier.training.runs import claim_training_run
 from tests.classifier.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.labels import label_everything
 from tests.members import build_token_header, create_member, sign_in
@@ -252,7 +252,7 @@ def test_following_and_cancelling_need_their_permissions(client: Client, address
 
 
 def test_more_calls_than_the_rate_allows_are_put_off(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifier.api.permissions.WriteThrottle.THROTTLE_RATES", {"runs": "2/min"})
+    monkeypatch.setattr("config.web.permissions.WriteThrottle.THROTTLE_RATES", {"runs": "2/min"})
     create_model_version()
     sign_in(client, "add_labellingrun", "view_labellingrun")
     assert [post(client, LABELLING, {"limit": 0}).status_code for _ in range(3)] == [400, 400, 429]

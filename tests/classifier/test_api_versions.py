@@ -9,7 +9,7 @@ from django.test import Client
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
 from classifier.models import ModelVersion, TrainingRun
-from classifier.registry import get_activation_tag, get_artefact_folder, register_model_version
+from classifier.registry.services import get_activation_tag, get_artefact_folder, register_model_version
 from tests.classifier.artefacts import create_artefact_twin
 from tests.classifier.fakes import create_model_version
 from tests.members import build_token_header, create_member, sign_in

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from classifier import registry
-from classifier.artefact_cleaning import SAFE_AGE_SECONDS, CleaningReport, clean_artefacts
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.models import ModelVersion
-from classifier.registry import get_artefact_folder, register_model_version
+from classifier.registry.cleaning import SAFE_AGE_SECONDS, CleaningReport, clean_artefacts
+from classifier.registry.services import get_artefact_folder, register_model_version
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +41,7 @@ def test_k18_a_folder_whose_registration_died_before_its_row_is_removed(
         raise PowerCutError
 
     with monkeypatch.context() as dying:
-        dying.setattr(registry.ModelVersion.objects, "get_or_create", die)
+        dying.setattr(ModelVersion.objects, "get_or_create", die)
         with pytest.raises(PowerCutError):
             register_model_version(DEFAULT_ARTEFACT)
     (orphan,) = artefacts_folder.iterdir()

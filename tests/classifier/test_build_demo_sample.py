@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from catalog.demo.sample import CATALOGUE_FILE, SAMPLE_FOLDER, TRUE_GARMENTS_FILE, read_pictures
-from classifier.ml.dataset import DEBIAN_FOLDER, FILE_SHA256
+from classifier.ml.data.dataset import DEBIAN_FOLDER, FILE_SHA256
 
 
 def test_missing_data_set_fails_and_writes_nothing(tmp_path):

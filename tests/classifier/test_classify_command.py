@@ -17,7 +17,7 @@ from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.models import ModelVersion
-from classifier.registry import register_model_version
+from classifier.registry.services import register_model_version
 from tests.ml.drawings import draw_dataset, render_for_shop
 
 pytestmark = pytest.mark.django_db

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from classifier import views
-from classifier.ml.stored_exploration import save_exploration
+from classifier.ml.reports.stored_exploration import save_exploration
+from classifier.reports import exploration_views as views
 from tests.ml.exploring import explore_drawings, report_drawings
 
 

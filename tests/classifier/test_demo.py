@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.conf import settings as django_settings
 
-from classifier.demo_summary import DemoSummary, list_summary_lines
+from classifier.management.demo_summary import DemoSummary, list_summary_lines
 
 
 def run_demo(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -8,12 +8,14 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from catalog.models import Image
-from classifier import dispatch, tasks
-from classifier.dispatch import start_labelling_run
-from classifier.labelling import label_batch
-from classifier.ledger import Failed, claim_tasks, finish_tasks
+from classifier.labelling import tasks
+from classifier.labelling.batches import label_batch
+from classifier.labelling.ledger import Failed, claim_tasks, finish_tasks
+from classifier.labelling.selectors import get_run_progress, list_error_counts
+from classifier.labelling.starting import start_labelling_run
 from classifier.models import LabellingRun, LabelTask, ModelVersion
-from classifier.selectors import NoActiveModelVersionError, get_run_progress, list_error_counts
+from classifier.registry.selectors import NoActiveModelVersionError
+from classifier.worker.sweep import sweep
 from tests.classifier.fakes import (
     FakeClassifier,
     Outbox,
@@ -179,11 +181,11 @@ def test_a_broker_that_is_down_loses_nothing(outbox: Outbox, monkeypatch: pytest
 
     with monkeypatch.context() as broken:
         broken.setattr(tasks.label_batch_task, "apply_async", refuse)
-        dispatch.sweep()
+        sweep()
     assert run.tasks.get().state == State.NEW
 
     LabelTask.objects.update(sent_at=timezone.now() - timedelta(seconds=31))
-    dispatch.sweep()
+    sweep()
     assert outbox == [[run.tasks.get().pk]]
 
 
@@ -232,6 +234,6 @@ def test_the_sweep_closes_a_run_whose_last_worker_died_before_it_could() -> None
     create_painted_image()
     run = start_labelling_run()
     LabelTask.objects.update(state=State.DONE)
-    dispatch.sweep()
+    sweep()
     run.refresh_from_db()
     assert run.state == LabellingRun.State.DONE

@@ -2,7 +2,7 @@
 
 import pytest
 
-from classifier.durations import format_duration
+from config.web.durations import format_duration
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from classifier import embedding_files
-from classifier.embedding_files import get_folder, load_embeddings, update_embeddings
+from classifier.features import files as embedding_files
+from classifier.features.files import get_folder, load_embeddings, update_embeddings
 from classifier.models import Classification, LabellingRun, ModelVersion
 from tests.classifier.fakes import create_model_version
 from tests.factories import create_image

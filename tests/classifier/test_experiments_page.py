@@ -9,9 +9,9 @@ from django.conf import settings as project_settings
 from django.test import Client
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
-from classifier.ml.experiments_markdown import write_markdown
-from classifier.ml.experiments_report import build_sections
-from classifier.ml.stored_experiments import (
+from classifier.ml.reports.experiments_markdown import write_markdown
+from classifier.ml.reports.experiments_report import build_sections
+from classifier.ml.reports.stored_experiments import (
     MAX_EXPERIMENT_BYTES,
     TRIED_NAME,
     list_experiment_names,

@@ -8,8 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from classifier.management.commands import explore_dataset
-from classifier.ml.dataset import DatasetError
-from classifier.ml.stored_exploration import load_exploration
+from classifier.ml.data.dataset import DatasetError
+from classifier.ml.reports.stored_exploration import load_exploration
 from tests.ml.drawings import draw_dataset
 from tests.ml.exploring import explore_quickly, report_drawings
 

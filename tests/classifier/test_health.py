@@ -10,10 +10,12 @@ from django.test import Client
 from django.utils import timezone
 from kombu.exceptions import OperationalError as OperationalBrokerError
 
-from classifier import canaries, health, tasks
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
 from classifier.models import QueueCanary, TrainingRun
-from classifier.registry import get_artefact_folder, register_model_version
+from classifier.monitoring import health
+from classifier.registry.services import get_artefact_folder, register_model_version
+from classifier.worker import canaries
+from classifier.worker.tasks import canary_task, send_canaries
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +31,7 @@ def artefacts_folder(settings, tmp_path: Path) -> None:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The queues that canaries were sent through; the canaries themselves go nowhere."""
     queues: list[str] = []
-    monkeypatch.setattr(tasks.canary_task, "apply_async", lambda arguments, *, queue, **_: queues.append(queue))
+    monkeypatch.setattr(canary_task, "apply_async", lambda arguments, *, queue, **_: queues.append(queue))
     return queues
 
 
@@ -99,10 +101,10 @@ def test_health_is_asked_without_tls(client: Client, settings) -> None:
 
 def test_a_canary_goes_out_once_and_is_written_down_when_it_comes_back(sent: list[str]) -> None:
     for _ in range(2):
-        tasks.send_canaries(["labelling", "training"])
+        send_canaries(["labelling", "training"])
     assert sent == ["labelling", "training"]
     assert QueueCanary.objects.get(pk="labelling").done_at is None
-    tasks.canary_task("labelling")
+    canary_task("labelling")
     row = QueueCanary.objects.get(pk="labelling")
     assert row.done_at >= row.sent_at
     assert QueueCanary.objects.get(pk="training").done_at is None
@@ -113,15 +115,15 @@ def test_the_next_canary_waits_for_the_one_before_and_for_its_time(sent: list[st
         now = timezone.now()
         QueueCanary.objects.update(**{name: now - timedelta(seconds=seconds) for name, seconds in fields.items()})
 
-    tasks.send_canaries(["labelling"])
+    send_canaries(["labelling"])
     age(sent_at=settings.CANARY_SECONDS + 1)
-    tasks.send_canaries(["labelling"])
+    send_canaries(["labelling"])
     assert sent == ["labelling"], "it has not come back"
     age(sent_at=settings.CANARY_SECONDS + 1, done_at=settings.CANARY_SECONDS)
-    tasks.send_canaries(["labelling"])
+    send_canaries(["labelling"])
     assert sent == ["labelling"] * 2
     age(sent_at=settings.CANARY_STALE_SECONDS + 1)
-    tasks.send_canaries(["labelling"])
+    send_canaries(["labelling"])
     assert sent == ["labelling"] * 3, "it counts as lost"
 
 
@@ -129,8 +131,8 @@ def test_a_broker_that_is_away_is_no_error(monkeypatch: pytest.MonkeyPatch) -> N
     def fail(*_arguments: object, **_options: object) -> None:
         raise OperationalBrokerError("no broker")
 
-    monkeypatch.setattr(tasks.canary_task, "apply_async", fail)
-    assert tasks.send_canaries(["labelling"]) == 1
+    monkeypatch.setattr(canary_task, "apply_async", fail)
+    assert send_canaries(["labelling"]) == 1
 
 
 def test_a_queue_that_is_silent_is_stale(client: Client, settings) -> None:

@@ -9,18 +9,20 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection, transaction
 
-from catalog import changes
-from catalog.models import ProductImages
-from catalog.records import ProductRecord
-from catalog.services import import_catalog
-from classifier import reconnecting, services
-from classifier.models import ProductLabel, Review
-from classifier.services import (
+from catalog.interchange import changes
+from catalog.interchange.bulk import insert_rows
+from catalog.interchange.importing import import_catalog
+from catalog.interchange.records import ProductRecord
+from catalog.models import ProductImages, ProductLabel
+from classifier.labels import services
+from classifier.labels.services import (
     lock_images,
     refresh_product_labels,
     refresh_stale_labels_of,
     refresh_stale_product_labels,
 )
+from classifier.models import Review
+from config.db import reconnecting
 from tests.factories import create_image, create_product
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
@@ -132,7 +134,7 @@ def test_an_import_that_meets_stale_labels_halfway_is_done_again(monkeypatch: py
     for product in (without, with_picture):
         create_stale_label(product.pk)
     other = Other(refresh_stale_product_labels)
-    insert_rows, writes = changes.insert_rows, []
+    insert_as_always, writes = insert_rows, []
 
     def begin_refresh(model: type[Any], **rows: Any) -> None:
         # The picture of the second product is gone, those of both are about to come.
@@ -141,7 +143,7 @@ def test_an_import_that_meets_stale_labels_halfway_is_done_again(monkeypatch: py
             if len(writes) == 1:
                 other.start_and_wait_for_lock()
                 assert other.is_alive()
-        insert_rows(model, **rows)
+        insert_as_always(model, **rows)
 
     monkeypatch.setattr(changes, "insert_rows", begin_refresh)
     with connection.cursor() as cursor:

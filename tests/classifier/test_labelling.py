@@ -7,8 +7,8 @@ import pytest
 from PIL import Image as PillowImage
 
 from catalog.models import Image, StoredPicture
-from classifier.dispatch import start_labelling_run
-from classifier.labelling import label_batch
+from classifier.labelling.batches import label_batch
+from classifier.labelling.starting import start_labelling_run
 from classifier.models import Classification, LabelTask
 from tests.classifier.fakes import FakeClassifier, create_model_version
 from tests.corpus.image_origin import ORIGIN_ADDRESS, ImageOrigin, response, running_origin

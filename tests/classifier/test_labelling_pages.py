@@ -10,11 +10,11 @@ from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Image
-from classifier import labelling_views
-from classifier.dispatch import start_labelling_run
-from classifier.labelling import label_batch
+from classifier.labelling import views as labelling_views
+from classifier.labelling.batches import label_batch
+from classifier.labelling.reports import forget_run_report
+from classifier.labelling.starting import start_labelling_run
 from classifier.models import LabellingRun, LabelTask
-from classifier.run_reports import forget_run_report
 from tests.classifier.fakes import FakeClassifier, create_model_version, create_painted_image, create_stored_image
 from tests.members import sign_in
 
@@ -51,7 +51,7 @@ def test_the_list_shows_runs_newest_first_and_needs_its_permission(client: Clien
 
 
 def test_older_runs_are_on_the_next_page(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifier.run_views.ROWS_PER_PAGE", 2)
+    monkeypatch.setattr("config.web.pages.ROWS_PER_PAGE", 2)
     version = create_model_version()
     runs = [LabellingRun.objects.create(model_version=version) for _ in range(3)]
     sign_in(client, "view_labellingrun")

@@ -8,13 +8,15 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError
 from django.utils import timezone
 
-from classifier import labelling, ledger
-from classifier.dispatch import start_labelling_run
-from classifier.labelling import BatchMemoryError, label_batch
-from classifier.ledger import Failed, Labelled, claim_tasks, finish_tasks
+from catalog.models import ProductLabel
+from classifier.labelling import batches as labelling
+from classifier.labelling import ledger
+from classifier.labelling.batches import BatchMemoryError, label_batch
+from classifier.labelling.ledger import Failed, Labelled, claim_tasks, finish_tasks
+from classifier.labelling.starting import start_labelling_run
+from classifier.labelling.steps import cancel_labelling_run
 from classifier.ml.artefacts import ArtefactMissingError
-from classifier.models import Classification, LabellingRun, LabelTask, ModelVersion, ProductLabel
-from classifier.run_steps import cancel_labelling_run
+from classifier.models import Classification, LabellingRun, LabelTask, ModelVersion
 from tests.classifier.fakes import (
     FakeClassifier,
     build_prediction,

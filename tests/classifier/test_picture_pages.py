@@ -10,14 +10,14 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
 
-from catalog.models import StoredPicture
-from catalog.pictures import THUMBNAIL_SIZE
-from classifier import explanations
-from classifier.explanations import create_explanation, explanation_name, find_explanation
+from catalog.models import ProductLabel, StoredPicture
+from catalog.pictures.storage import THUMBNAIL_SIZE
+from classifier.evidence import explanations
+from classifier.evidence.explanations import create_explanation, explanation_name, find_explanation
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactMissingError
 from classifier.ml.preprocessing import CanonicalView
-from classifier.models import Classification, ProductLabel, Review
-from classifier.registry import register_model_version
+from classifier.models import Classification, Review
+from classifier.registry.services import register_model_version
 from tests.classifier.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.factories import create_product, create_product_image
 from tests.labels import label_everything
@@ -182,7 +182,7 @@ def test_many_new_reasons_have_to_wait_and_stored_ones_do_not(
     client: Client, network: FakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert django_settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["explanations"] == "60/min"
-    monkeypatch.setattr("classifier.picture_views.ExplanationThrottle.THROTTLE_RATES", {"explanations": "1/min"})
+    monkeypatch.setattr("classifier.evidence.views.ExplanationThrottle.THROTTLE_RATES", {"explanations": "1/min"})
     create_model_version()
     images = [create_painted_image("Sandal"), create_painted_image("Bag")]
     create_product(images=images)

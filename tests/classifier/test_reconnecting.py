@@ -3,8 +3,8 @@
 import pytest
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, connection
 
-from classifier import reconnecting
-from classifier.reconnecting import retry_while_unreachable
+from config.db import reconnecting
+from config.db.reconnecting import retry_while_unreachable
 
 
 class Flaky:

@@ -9,13 +9,13 @@ from django.db import IntegrityError, transaction
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, MODEL_CARD_FILE, NETWORK_FILE, ArtefactError
 from classifier.models import ModelVersion
-from classifier.registry import (
+from classifier.registry.runtime import get_classifier
+from classifier.registry.services import (
     StageTransitionError,
     activate_model_version,
     get_artefact_folder,
     register_model_version,
 )
-from classifier.runtime import get_classifier
 from tests.classifier.fakes import create_model_version
 
 pytestmark = pytest.mark.django_db
@@ -114,7 +114,7 @@ def test_the_database_allows_one_active_version() -> None:
 
 def test_a_stage_that_has_no_way_to_active_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     version = create_model_version(stage="candidate")
-    monkeypatch.setattr("classifier.registry.STAGE_TRANSITIONS", {"candidate": frozenset()})
+    monkeypatch.setattr("classifier.models.STAGE_TRANSITIONS", {"candidate": frozenset()})
     with pytest.raises(StageTransitionError, match="is candidate: expected a change to nothing; received active"):
         activate_model_version(version)
     assert ModelVersion.objects.get().stage == Stage.CANDIDATE

@@ -11,9 +11,9 @@ from django.core.management import CommandError, call_command
 
 from classifier.management.commands import report_experiments
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, MODEL_CARD_FILE, NETWORK_FILE, load_manifest
-from classifier.ml.dataset import DatasetError
-from classifier.ml.experiments import Experiment
-from classifier.ml.stored_experiments import load_experiment, save_experiment
+from classifier.ml.data.dataset import DatasetError
+from classifier.ml.reports.experiments import Experiment
+from classifier.ml.reports.stored_experiments import load_experiment, save_experiment
 from tests.ml.drawings import draw_dataset
 from tests.ml.measuring import measure_drawings
 

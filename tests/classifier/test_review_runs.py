@@ -8,14 +8,17 @@ from django.contrib.auth.models import User
 from django.test import Client
 from kombu.exceptions import OperationalError
 
-from catalog.models import Image
-from classifier import review_runs, tasks
-from classifier.dispatch import start_labelling_run, sweep
-from classifier.labelling import label_batch
-from classifier.models import LabelTask, ProductLabel, Review, ReviewPart, ReviewRun
-from classifier.review_dispatch import start_review_run
-from classifier.review_runs import cancel_review_run, record_next_part, record_parts
-from classifier.services import ReviewError, record_review
+from catalog.models import Image, ProductLabel
+from classifier.labelling import tasks
+from classifier.labelling.batches import label_batch
+from classifier.labelling.starting import start_labelling_run
+from classifier.labels.services import ReviewError, record_review
+from classifier.models import LabelTask, Review, ReviewPart, ReviewRun
+from classifier.reviews import runs as review_runs
+from classifier.reviews.runs import cancel_review_run, record_next_part, record_parts
+from classifier.reviews.starting import start_review_run
+from classifier.reviews.tasks import record_reviews_task, send_review_runs
+from classifier.worker.sweep import sweep
 from tests.classifier.fakes import FakeClassifier, Outbox, create_model_version, create_painted_image
 from tests.factories import create_image, create_product
 from tests.labels import label_everything
@@ -28,7 +31,7 @@ LIST = "/admin/classifier/reviewrun/"
 @pytest.fixture
 def outbox(monkeypatch: pytest.MonkeyPatch) -> Outbox:
     outbox = Outbox()
-    monkeypatch.setattr(tasks.record_reviews_task, "apply_async", outbox.apply_async)
+    monkeypatch.setattr(record_reviews_task, "apply_async", outbox.apply_async)
     return outbox
 
 
@@ -80,7 +83,7 @@ def test_a_task_records_every_part(outbox: Outbox) -> None:
     reviewer = create_member("add_review")
     images = create_images(5)
     run = start(*images, reviewer=reviewer)
-    tasks.record_reviews_task(run.pk)
+    record_reviews_task(run.pk)
     assert get_facts(run) == ("done", 5, 5, 0)
     assert run.finished_at is not None
     assert list_reviewed() == [image.pk for image in images]
@@ -98,7 +101,7 @@ def test_a_task_whose_time_is_over_sends_the_rest(outbox: Outbox, monkeypatch: p
     monkeypatch.setattr(tasks, "REVIEWS_AT_ONCE_SECONDS", 0)
     run = start(*create_images(5))
     for done, sent in ((2, 1), (4, 2), (5, 2)):
-        tasks.record_reviews_task(run.pk)
+        record_reviews_task(run.pk)
         assert (get_facts(run)[2], len(outbox)) == (done, sent)
     assert set(outbox) == {run.pk}
     assert run.state == "done"
@@ -122,7 +125,7 @@ def test_what_ends_a_part_in_the_middle_loses_nothing_and_doubles_nothing(monkey
 def test_a_message_that_comes_again_finds_nothing_to_do() -> None:
     run = start(*create_images(2))
     for _ in range(2):
-        tasks.record_reviews_task(run.pk)
+        record_reviews_task(run.pk)
     assert get_facts(run) == ("done", 2, 2, 0)
     assert Review.objects.count() == 2
 
@@ -134,7 +137,7 @@ def test_a_full_queue_is_not_filled_further(
     settings.LABELLING_QUEUE_BATCHES = 16
     monkeypatch.setattr(tasks, "count_messages", lambda _queue: on_queue)
     runs = [start(*create_images(1)) for _ in range(3)]
-    assert tasks.send_review_runs() == sent
+    assert send_review_runs() == sent
     assert outbox == [run.pk for run in runs[:sent]]
     assert ReviewRun.objects.filter(sent_at=None).count() == 3 - sent
 
@@ -146,7 +149,7 @@ def test_a_broker_that_cannot_be_asked_leaves_the_runs_unsent(outbox: Outbox, mo
         raise OperationalError("connection refused")
 
     monkeypatch.setattr(tasks, "count_messages", refuse)
-    assert tasks.send_review_runs() == 0
+    assert send_review_runs() == 0
     run.refresh_from_db()
     assert (outbox, run.sent_at) == ([], None)
 
@@ -233,7 +236,7 @@ def test_a_run_waits_for_the_sweep_while_the_broker_is_away(monkeypatch: pytest.
         raise redis.exceptions.ConnectionError
 
     assert django_settings.REDIS_URL
-    monkeypatch.setattr(tasks.record_reviews_task, "apply_async", refuse)
+    monkeypatch.setattr(record_reviews_task, "apply_async", refuse)
     run = start(*create_images(1))
     assert get_facts(run) == ("running", 1, 0, 0)
 

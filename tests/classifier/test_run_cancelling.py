@@ -3,13 +3,14 @@
 import pytest
 from django.utils import timezone
 
-from classifier import run_steps
-from classifier.dispatch import start_labelling_run, sweep
-from classifier.error_queue import retry_errors
-from classifier.ledger import Failed, claim_tasks, finish_tasks, release_tasks, take_batches_to_send
+from classifier.labelling import steps as run_steps
+from classifier.labelling.errors import retry_errors
+from classifier.labelling.ledger import Failed, claim_tasks, finish_tasks, release_tasks, take_batches_to_send
+from classifier.labelling.selectors import get_run_progress
+from classifier.labelling.starting import start_labelling_run
+from classifier.labelling.steps import cancel_labelling_run, close_next_tasks, do_run_steps, take_next_part
 from classifier.models import LabelTask
-from classifier.run_steps import cancel_labelling_run, close_next_tasks, do_run_steps, take_next_part
-from classifier.selectors import get_run_progress
+from classifier.worker.sweep import sweep
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.classifier.small_steps import create_images, list_taken, small_steps  # noqa: F401 (a fixture)
 

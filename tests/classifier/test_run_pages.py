@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
 from classifier.models import ModelVersion, TrainingRun
-from classifier.registry import get_activation_tag, get_artefact_folder, register_model_version
-from classifier.training_runs import claim_training_run
+from classifier.registry.services import get_activation_tag, get_artefact_folder, register_model_version
+from classifier.training.runs import claim_training_run
 from tests.classifier.artefacts import create_artefact_twin
 from tests.classifier.fakes import create_model_version
 from tests.members import sign_in

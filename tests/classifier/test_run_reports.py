@@ -7,12 +7,13 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from classifier import kept_counts, run_reports
-from classifier.dispatch import start_labelling_run
-from classifier.labelling import label_batch
-from classifier.ledger import claim_tasks
+from classifier.labelling import reports as run_reports
+from classifier.labelling.batches import label_batch
+from classifier.labelling.ledger import claim_tasks
+from classifier.labelling.reports import find_rate, forget_run_report, get_run_report
+from classifier.labelling.starting import start_labelling_run
 from classifier.models import Classification, LabellingRun, LabelTask
-from classifier.run_reports import find_rate, forget_run_report, get_run_report
+from config import kept_counts
 from tests.classifier.fakes import FakeClassifier, create_model_version, create_painted_image, create_stored_image
 
 pytestmark = pytest.mark.django_db

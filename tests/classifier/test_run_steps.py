@@ -10,13 +10,16 @@ from django.db import DatabaseError, connection
 from django.test import Client
 
 from catalog.models import Image, ProductImages
-from classifier import run_steps, tasks
-from classifier.dispatch import start_labelling_run, sweep
-from classifier.labelling import label_batch
+from classifier.labelling import steps as run_steps
+from classifier.labelling import tasks
+from classifier.labelling.batches import label_batch
+from classifier.labelling.selectors import get_run_progress
+from classifier.labelling.starting import start_labelling_run
+from classifier.labelling.steps import do_run_steps, take_next_part
+from classifier.labels.services import refresh_stale_labels_of
 from classifier.management import progress as waiting
 from classifier.models import Classification, LabellingRun, LabelTask, RunSelection
-from classifier.run_steps import do_run_steps, take_next_part
-from classifier.selectors import get_run_progress
+from classifier.worker.sweep import sweep
 from tests.classifier.fakes import FakeClassifier, create_model_version, create_painted_image
 from tests.classifier.small_steps import create_images, list_taken, small_steps  # noqa: F401 (a fixture)
 from tests.factories import create_product
@@ -130,7 +133,7 @@ def test_a_step_that_somebody_else_did_meanwhile_is_not_done_twice(monkeypatch: 
     create_model_version()
     ids = create_images(6)
     run = start_labelling_run()
-    refresh = run_steps.refresh_stale_labels_of
+    refresh = refresh_stale_labels_of
 
     def overtake(image_ids: Sequence[int]) -> int:
         monkeypatch.setattr(run_steps, "refresh_stale_labels_of", refresh)

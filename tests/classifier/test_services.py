@@ -7,12 +7,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from catalog.models import Image, ProductImages
-from classifier.dispatch import start_labelling_run
-from classifier.labelling import label_batch
-from classifier.ledger import Failed, Labelled, claim_tasks, finish_tasks
-from classifier.models import Classification, LabelTask, ProductLabel, Review
-from classifier.services import ReviewError, record_review, refresh_stale_product_labels
+from catalog.models import Image, ProductImages, ProductLabel
+from classifier.labelling.batches import label_batch
+from classifier.labelling.ledger import Failed, Labelled, claim_tasks, finish_tasks
+from classifier.labelling.starting import start_labelling_run
+from classifier.labels.services import ReviewError, record_review, refresh_stale_product_labels
+from classifier.models import Classification, LabelTask, Review
 from tests.classifier.fakes import FakeClassifier, build_prediction, create_model_version, create_painted_image
 from tests.factories import create_product
 

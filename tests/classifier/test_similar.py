@@ -8,10 +8,10 @@ import pytest
 from django.test import Client
 
 from catalog.models import Image, Product
-from classifier import similar
-from classifier.embedding_files import load_embeddings
+from classifier.features import neighbours as similar
+from classifier.features.files import load_embeddings
+from classifier.features.neighbours import find_similar_products
 from classifier.models import Classification, LabellingRun, ModelVersion
-from classifier.similar import find_similar_products
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_image, create_product
 from tests.labels import create_labelled_product, label_everything

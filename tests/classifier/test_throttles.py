@@ -10,9 +10,9 @@ from django.test import Client, RequestFactory
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
-from classifier.api.permissions import WriteThrottle
-from classifier.api.run_views import LabellingRunListView
+from classifier.labelling.api import LabellingRunListView
 from classifier.models import LabellingRun
+from config.web.permissions import WriteThrottle
 from tests.classifier.fakes import create_model_version
 from tests.members import build_token_header, create_member, sign_in
 

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
-from classifier.ml.network import BackboneWeightsError
+from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
 from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun

@@ -11,13 +11,13 @@ from django.db import OperationalError, connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from classifier import training_runs
-from classifier.dispatch import start_training_run
 from classifier.ml import pipeline
 from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
-from classifier.training_heartbeat import TrainingHeartbeat
-from classifier.training_runs import abandon_dead_training_runs, claim_training_run, run_training
+from classifier.training import runs as training_runs
+from classifier.training.heartbeat import TrainingHeartbeat
+from classifier.training.runs import abandon_dead_training_runs, claim_training_run, run_training
+from classifier.training.starting import start_training_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = TrainingRun.State

@@ -9,13 +9,15 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from classifier import dispatch, tasks, training_runs
-from classifier.dispatch import start_training_run
 from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
-from classifier.training_runs import cancel_training_run, claim_training_run, run_training
+from classifier.training import runs as training_runs
+from classifier.training.runs import cancel_training_run, claim_training_run, run_training
+from classifier.training.starting import start_training_run
+from classifier.training.tasks import train_task
+from classifier.worker.sweep import sweep
 
 pytestmark = pytest.mark.django_db
 State = TrainingRun.State
@@ -89,14 +91,14 @@ def test_one_training_at_a_time_and_the_next_one_waits(fake_training: list) -> N
 
 def test_a_queued_training_is_one_message_until_that_counts_as_lost(monkeypatch: pytest.MonkeyPatch, settings) -> None:
     sent: list[int] = []
-    monkeypatch.setattr(tasks.train_task, "apply_async", lambda arguments, *, retry: sent.append(arguments[0]))
+    monkeypatch.setattr(train_task, "apply_async", lambda arguments, *, retry: sent.append(arguments[0]))
     run = start()
-    dispatch.sweep()
-    dispatch.sweep()
+    sweep()
+    sweep()
     assert sent == [run.pk]
     lost = timezone.now() - timedelta(seconds=settings.LABELLING_RESEND_SECONDS + 1)
     TrainingRun.objects.update(sent_at=lost)
-    dispatch.sweep()
+    sweep()
     assert sent == [run.pk, run.pk]
 
 
@@ -164,15 +166,15 @@ def test_a_training_whose_worker_died_is_abandoned_and_the_next_is_sent(
     monkeypatch: pytest.MonkeyPatch, settings
 ) -> None:
     sent: list[int] = []
-    monkeypatch.setattr(tasks.train_task, "apply_async", lambda arguments, *, retry: sent.append(arguments[0]))
+    monkeypatch.setattr(train_task, "apply_async", lambda arguments, *, retry: sent.append(arguments[0]))
     dead, waiting = start(), start()
     claim_training_run(dead.pk)
-    dispatch.sweep()
+    sweep()
     assert sent == []
     TrainingRun.objects.filter(pk=dead.pk).update(
         heartbeat_at=timezone.now() - timedelta(seconds=settings.TRAINING_HEARTBEAT_SECONDS + 1)
     )
-    dispatch.sweep()
+    sweep()
     assert sent == [waiting.pk]
     dead.refresh_from_db()
     assert dead.state == State.ABANDONED

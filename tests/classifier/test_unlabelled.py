@@ -4,9 +4,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from catalog.models import Image, Product, ProductImages
-from classifier.models import ProductLabel, UnlabelledStatus
-from classifier.unlabelled import build_unlabelled_statuses
+from catalog.browse.unlabelled import build_unlabelled_statuses
+from catalog.models import Image, Product, ProductImages, ProductLabel, UnlabelledStatus
 from tests.factories import create_image, create_product, create_product_image
 from tests.labels import create_labelled_product
 

@@ -15,22 +15,14 @@ from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.test import Client
 
-from catalog.models import Image
-from classifier.dispatch import start_labelling_run, start_training_run
+from catalog.models import Image, ProductLabel
+from classifier.labelling.starting import start_labelling_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
-from classifier.ml.dataset import DatasetError, load_fashion_mnist
-from classifier.models import (
-    Classification,
-    LabellingRun,
-    LabelTask,
-    ProductLabel,
-    QueueCanary,
-    Review,
-    ReviewRun,
-    TrainingRun,
-)
-from classifier.registry import activate_model_version, register_model_version
-from classifier.review_dispatch import start_review_run
+from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
+from classifier.models import Classification, LabellingRun, LabelTask, QueueCanary, Review, ReviewRun, TrainingRun
+from classifier.registry.services import activate_model_version, register_model_version
+from classifier.reviews.starting import start_review_run
+from classifier.training.starting import start_training_run
 from tests.classifier.artefacts import create_artefact_twin
 from tests.classifier.fakes import create_painted_image, create_stored_image
 from tests.factories import create_image, create_product

@@ -20,12 +20,12 @@ from django.db import connection
 from django.db.models import Count
 from PIL import Image as PillowImage
 
-from catalog.models import Image, Product, ProductImages
-from classifier.dispatch import start_labelling_run
-from classifier.error_queue import retry_errors
+from catalog.models import Image, Product, ProductImages, ProductLabel
+from classifier.labelling.errors import retry_errors
+from classifier.labelling.starting import start_labelling_run
+from classifier.labels.services import record_review
 from classifier.ml.labels import GROUPS
-from classifier.models import Classification, LabellingRun, LabelTask, ProductLabel
-from classifier.services import record_review
+from classifier.models import Classification, LabellingRun, LabelTask
 from tests.classifier.fakes import create_model_version
 from tests.faults.workers import Crew, Worker, list_held_by, wait_until
 from tests.servers import Server

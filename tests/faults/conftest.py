@@ -60,7 +60,7 @@ def crew(
 
 
 def _hire(nursery: Nursery, *, settings: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crew]:
-    from classifier import dispatch
+    from classifier.labelling import starting as dispatch
     from tests.faults.workers import Crew
 
     redis.Redis.from_url(nursery.redis_url).flushall()

@@ -5,8 +5,9 @@ from datetime import timedelta
 from celery import Celery
 from django.utils import timezone
 
-from classifier.dispatch import start_labelling_run
-from classifier.models import Classification, LabellingRun, LabelTask, ProductLabel
+from catalog.models import ProductLabel
+from classifier.labelling.starting import start_labelling_run
+from classifier.models import Classification, LabellingRun, LabelTask
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_product
 from tests.faults.workers import Worker, list_held_by, wait_until

@@ -13,12 +13,13 @@ import pytest
 from celery import Celery
 from django.db import connection
 
-from classifier.artefact_cleaning import clean_artefacts
-from classifier.dispatch import start_labelling_run, start_training_run
+from classifier.labelling.starting import start_labelling_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.models import Classification, LabelTask, ModelVersion, TrainingRun
-from classifier.registry import activate_model_version, get_artefact_folder, register_model_version
-from classifier.training_runs import claim_training_run
+from classifier.registry.cleaning import clean_artefacts
+from classifier.registry.services import activate_model_version, get_artefact_folder, register_model_version
+from classifier.training.runs import claim_training_run
+from classifier.training.starting import start_training_run
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_product
 from tests.faults.scenes import wait_until_done, wait_until_held

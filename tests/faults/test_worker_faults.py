@@ -13,10 +13,10 @@ import pytest
 from celery import Celery
 from PIL import Image as PillowImage
 
-from catalog.models import Image
-from classifier import ledger
-from classifier.dispatch import start_labelling_run
-from classifier.models import Classification, LabelTask, ProductLabel
+from catalog.models import Image, ProductLabel
+from classifier.labelling import ledger
+from classifier.labelling.starting import start_labelling_run
+from classifier.models import Classification, LabelTask
 from tests.classifier.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.factories import create_product
 from tests.faults.harm import HANG, HUNGRY, SEGFAULT, STUBBORN

@@ -20,15 +20,16 @@ from typing import Any
 
 from celery import shared_task
 
-from catalog import pictures
 from catalog.models import Image
-from classifier import labelling, ledger, tasks
-from classifier.ledger import ClaimedBatch, Outcome
+from catalog.pictures import decoding, storage
+from catalog.pictures.decoding import DecodedPicture
+from classifier.labelling import batches, ledger, tasks
+from classifier.labelling.ledger import ClaimedBatch, Outcome
 from classifier.ml import artefacts, pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.types import ImageClassifier, Picture, Prediction, TrainingProgress
 from classifier.models import Classification, ModelVersion
-from classifier.runtime import get_classifier as load_classifier
+from classifier.registry.runtime import get_classifier as load_classifier
 from config.celery import app
 from tests.classifier.fakes import FakeClassifier
 from tests.faults.harm import HANG, HUNGRY, PID_SHIFT, SEGFAULT, STUBBORN
@@ -36,10 +37,10 @@ from tests.faults.harm import HANG, HUNGRY, PID_SHIFT, SEGFAULT, STUBBORN
 __all__ = ["app", "label_without_ledger_task"]
 
 logger = logging.getLogger(__name__)
-decode = pictures.decode_picture
+decode = decoding.decode_picture
 
 
-def decode_picture(data: bytes, **options: Any) -> pictures.DecodedPicture:
+def decode_picture(data: bytes, **options: Any) -> DecodedPicture:
     """Decode a picture, or do the harm that stands behind its pixels."""
     if data.endswith(SEGFAULT):
         ctypes.string_at(0)
@@ -107,7 +108,7 @@ def train(
 def label_without_ledger_task(image_ids: list[int], *, run_id: int, model_version_id: int) -> None:
     """Label straight from the message: no claim, no lease, no fence. What a task queue alone would do."""
     for image in Image.objects.filter(pk__in=image_ids).order_by("pk"):
-        (prediction,) = fake.classify([decode_picture(pictures.read_media_picture(image.url)).pixels])
+        (prediction,) = fake.classify([decode_picture(storage.read_media_picture(image.url)).pixels])
         Classification.objects.create(
             image=image,
             model_version_id=model_version_id,
@@ -122,8 +123,8 @@ def label_without_ledger_task(image_ids: list[int], *, run_id: int, model_versio
         )
 
 
-pictures.decode_picture = decode_picture
+batches.decode_picture = decode_picture
 tasks.get_classifier = get_classifier
-labelling.finish_tasks = finish_tasks
-labelling.uuid = SimpleNamespace(uuid4=build_token)
+batches.finish_tasks = finish_tasks
+batches.uuid = SimpleNamespace(uuid4=build_token)
 pipeline.train = train

@@ -7,7 +7,7 @@ import pytest
 
 from classifier.ml.artefacts import WEIGHTS_FILE, verify_artefact, weights_from_bytes
 from classifier.ml.config import NO_AUGMENTATION, Recipe
-from classifier.ml.dataset import FashionMnist
+from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, train
 from classifier.ml.types import TrainingProgress
 from tests.ml.drawings import draw_dataset
@@ -72,8 +72,8 @@ def artefact_folder(tiny_artefact: TrainedArtefact) -> Path:
 def tiny_members(tiny_artefact: TrainedArtefact) -> "tuple[keras.Model, ...]":
     """The tiny artefact's networks as they learnt, rebuilt from code and its weights file; no test may change them."""
     # Here and not above: TensorFlow keeps the standard error that it finds, and pytest replaces it after this file.
-    from classifier.ml.ensemble import build_trained_members
-    from classifier.ml.network import NetworkSpec
+    from classifier.ml.network.architecture import NetworkSpec
+    from classifier.ml.network.ensemble import build_trained_members
 
     content = verify_artefact(tiny_artefact.folder).contents[WEIGHTS_FILE]
     spec = NetworkSpec.from_json(tiny_artefact.manifest.network)

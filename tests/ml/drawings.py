@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.ml.dataset import FILE_SHA256, FashionMnist
+from classifier.ml.data.dataset import FILE_SHA256, FashionMnist
 from classifier.ml.labels import GARMENTS
 
 SIDE = 28

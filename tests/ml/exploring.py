@@ -3,12 +3,12 @@
 from functools import cache, partial
 from unittest.mock import patch
 
-from classifier.ml import exploration
-from classifier.ml.dataset import FashionMnist
-from classifier.ml.exploration import Exploration, ExplorationProgress, explore
-from classifier.ml.exploration_report import build_report
-from classifier.ml.label_errors import predict_out_of_fold
-from classifier.ml.report_parts import Section
+from classifier.ml.data.dataset import FashionMnist
+from classifier.ml.data.label_errors import predict_out_of_fold
+from classifier.ml.reports import exploration
+from classifier.ml.reports.exploration import Exploration, ExplorationProgress, explore
+from classifier.ml.reports.exploration_report import build_report
+from classifier.ml.reports.report_parts import Section
 from tests.ml.drawings import draw_dataset
 
 Report = tuple[list[Section], dict[str, object], dict[str, bytes]]

@@ -8,11 +8,11 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.ml import experiments
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, Manifest, load_manifest
-from classifier.ml.experiments import Experiment, measure_experiment
 from classifier.ml.inference import NetworkOutput
 from classifier.ml.labels import GARMENTS
+from classifier.ml.reports import experiments
+from classifier.ml.reports.experiments import Experiment, measure_experiment
 from tests.ml.drawings import draw_dataset
 
 RIGHT = {"accuracy": 0.75, "garment_accuracy": 0.5, "loss": 0.1}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifier.ml.augmentation import augment, draw_outlier
 from classifier.ml.config import NO_AUGMENTATION, AugmentationSpec
-from classifier.ml.shop_pictures import alter_for_shop
+from classifier.ml.data.augmentation import augment, draw_outlier
+from classifier.ml.data.shop_pictures import alter_for_shop
 from tests.ml.drawings import draw_dataset
 
 DATASET = draw_dataset(train_per_label=4)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifier.ml.calibration import Calibration, calibrate, evidence
-from classifier.ml.evaluation import expected_calibration_error
+from classifier.ml.judging.calibration import Calibration, calibrate, evidence
+from classifier.ml.judging.evaluation import expected_calibration_error
 from classifier.ml.labels import GROUPS, group_labels, group_probabilities
 
 EVEN = dict.fromkeys(GROUPS, 0.5)

@@ -15,7 +15,7 @@ from classifier.ml.config import (
     Recipe,
     get_recipe,
 )
-from classifier.ml.published import PUBLISHED
+from classifier.ml.judging.published import PUBLISHED
 
 
 @pytest.mark.parametrize("name", list(RECIPES))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifier.ml import dataset as dataset_module
-from classifier.ml.dataset import (
+from classifier.ml.data import dataset as dataset_module
+from classifier.ml.data.dataset import (
     FILE_SHA256,
     DatasetError,
     limit_stratified,

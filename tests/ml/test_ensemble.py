@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from classifier.ml import ensemble
 from classifier.ml.artefacts import NETWORK_FILE, verify_artefact
 from classifier.ml.config import NO_AUGMENTATION, Recipe
-from classifier.ml.ensemble import as_served, build_trained_members, name_members_weights, train_ensemble
-from classifier.ml.network import NetworkSpec, count_parameters
-from classifier.ml.training import LabelledPictures, TrainingResult
+from classifier.ml.network import ensemble
+from classifier.ml.network.architecture import NetworkSpec, count_parameters
+from classifier.ml.network.ensemble import as_served, build_trained_members, name_members_weights, train_ensemble
+from classifier.ml.network.training import LabelledPictures, TrainingResult
 from classifier.ml.types import TrainingProgress
 
 SPEC = NetworkSpec(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from classifier.ml.evaluation import EvaluationReport, expected_calibration_error, group_scores, measure
+from classifier.ml.judging.evaluation import EvaluationReport, expected_calibration_error, group_scores, measure
 
 # Garments of the truth: T-shirt, Trouser, Dress, Sneaker, Bag, Shirt.
 GARMENTS = np.array([0, 1, 3, 7, 8, 6])

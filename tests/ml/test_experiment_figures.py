@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from classifier.ml.evaluation import expected_calibration_error
-from classifier.ml.experiment_figures import (
+from classifier.ml.judging.evaluation import expected_calibration_error
+from classifier.ml.reports.experiment_figures import (
     COVERAGES,
     count_confusions,
     judge_embedding,

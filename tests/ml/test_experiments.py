@@ -9,17 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier.ml.artefacts import (
-    NETWORK_FILE,
-    ArtefactTamperedError,
-    artefact_bytes,
-    save_artefact,
-    verify_artefact,
-)
-from classifier.ml.dataset import FashionMnist
-from classifier.ml.experiments import Experiment, measure_experiment
+from classifier.ml.artefacts import NETWORK_FILE, ArtefactTamperedError, artefact_bytes, save_artefact, verify_artefact
+from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.pipeline import TrainedArtefact
-from classifier.ml.stored_experiments import MAX_EXPERIMENT_BYTES
+from classifier.ml.reports.experiments import Experiment, measure_experiment
+from classifier.ml.reports.stored_experiments import MAX_EXPERIMENT_BYTES
 
 OLDER_TRAINING = {"history": [], "best_epochs": [1], "seconds": 5.0}
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from classifier.ml.experiments_markdown import write_markdown
-from classifier.ml.experiments_report import build_sections
-from classifier.ml.published import PUBLISHED, is_reached
+from classifier.ml.judging.published import PUBLISHED, is_reached
+from classifier.ml.reports.experiments_markdown import write_markdown
+from classifier.ml.reports.experiments_report import build_sections
 from tests.ml.measuring import measure_drawings
 
 COLUMN = "MobileNetV2, frozen"

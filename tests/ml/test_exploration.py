@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier.ml.dataset import FashionMnist
-from classifier.ml.exploration import list_confused_pairs
+from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.labels import GARMENTS
-from classifier.ml.plots import Marker, plot_histogram, plot_matrix
-from classifier.ml.report_parts import Sheet
+from classifier.ml.reports.exploration import list_confused_pairs
+from classifier.ml.reports.plots import Marker, plot_histogram, plot_matrix
+from classifier.ml.reports.report_parts import Sheet
 from tests.ml.exploring import explore_drawings, explore_quickly, report_drawings
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from classifier.ml import duplicates
-from classifier.ml.duplicates import PicturePairs, find_exact_duplicates, find_near_duplicates, group_pairs
+from classifier.ml.data import duplicates
+from classifier.ml.data.duplicates import PicturePairs, find_exact_duplicates, find_near_duplicates, group_pairs
 from tests.ml.drawings import SIDE
 
 

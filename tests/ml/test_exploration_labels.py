@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from classifier.ml import label_errors
-from classifier.ml.label_errors import (
+from classifier.ml.data import label_errors
+from classifier.ml.data.label_errors import (
     assign_folds,
     confusion_matrix,
     find_label_suspects,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from classifier.ml.artefacts import NETWORK_FILE, ArtefactFormatError, ArtefactTamperedError, manifest_sha256
-from classifier.ml.dataset import FashionMnist
+from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
 from classifier.ml.pipeline import TrainedArtefact

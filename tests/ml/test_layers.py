@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from classifier.ml.layers import with_faster_layers
-from classifier.ml.network import named_weights
+from classifier.ml.network.architecture import named_weights
+from classifier.ml.network.layers import with_faster_layers
 
 
 def build_twins() -> tuple[keras.Model, keras.Model]:

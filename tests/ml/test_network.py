@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from classifier.ml.network import (
+from classifier.ml.network.architecture import (
     IMAGENET_CONTENT_SHA256,
     BackboneWeightsError,
     NetworkSpec,

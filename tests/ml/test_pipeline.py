@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifier.ml import network as networks
-from classifier.ml import pipeline, training
+from classifier.ml import pipeline
 from classifier.ml.artefacts import NETWORK_FILE, artefact_bytes, load_manifest
 from classifier.ml.config import Recipe
-from classifier.ml.dataset import FashionMnist, limit_stratified, split_training_pictures
+from classifier.ml.data.dataset import FashionMnist, limit_stratified, split_training_pictures
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import group_labels
-from classifier.ml.network import BackboneWeightsError
+from classifier.ml.network import architecture as networks
+from classifier.ml.network import training
+from classifier.ml.network.architecture import BackboneWeightsError
+from classifier.ml.network.training import LabelledPictures
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, evaluate, evaluate_pictures, train
-from classifier.ml.training import LabelledPictures
 from classifier.ml.types import TrainingProgress
 from tests.ml.conftest import TINY_RECIPE, TINY_REQUEST
 from tests.ml.drawings import render_for_shop

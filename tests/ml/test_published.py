@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from classifier.ml.config import RECIPES
-from classifier.ml.evaluation import GroupScores
+from classifier.ml.judging.evaluation import GroupScores
+from classifier.ml.judging.published import BEST_PUBLISHED, CELLS, PUBLISHED, HigherCell, is_reached, list_higher_cells
 from classifier.ml.labels import GROUPS
-from classifier.ml.published import BEST_PUBLISHED, CELLS, PUBLISHED, HigherCell, is_reached, list_higher_cells
 
 
 def test_four_columns_of_fifteen_cells() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from classifier.ml.stored_documents import StoredDocumentError
-from classifier.ml.stored_experiments import (
+from classifier.ml.reports.stored_documents import StoredDocumentError
+from classifier.ml.reports.stored_experiments import (
     TRIED_NAME,
     list_experiment_names,
     load_experiment,

@@ -2,8 +2,13 @@
 
 import pytest
 
-from classifier.ml.stored_documents import StoredDocumentError
-from classifier.ml.stored_exploration import COMMITTED_EXPLORATION, DOCUMENT_NAME, load_exploration, save_exploration
+from classifier.ml.reports.stored_documents import StoredDocumentError
+from classifier.ml.reports.stored_exploration import (
+    COMMITTED_EXPLORATION,
+    DOCUMENT_NAME,
+    load_exploration,
+    save_exploration,
+)
 
 PLOTS = {"pixel-mean-light.svg": b"<svg/>", "examples.png": b"png"}
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from classifier.ml.config import NO_AUGMENTATION, AugmentationSpec, Recipe
-from classifier.ml.network import NetworkSpec, content_sha256, named_weights
-from classifier.ml.training import (
+from classifier.ml.network.architecture import NetworkSpec, content_sha256, named_weights
+from classifier.ml.network.training import (
     LabelledPictures,
     TrainingResult,
     build_seeded_network,

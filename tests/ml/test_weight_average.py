@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from classifier.ml.network import named_weights
-from classifier.ml.training import fit, score
-from classifier.ml.weight_average import WeightAverage
+from classifier.ml.network.architecture import named_weights
+from classifier.ml.network.training import fit, score
+from classifier.ml.network.weight_average import WeightAverage
 from tests.ml.test_training import RECIPE, TRAIN, VALIDATION, build_small_network
 
 

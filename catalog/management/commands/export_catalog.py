@@ -17,12 +17,12 @@ from django.db import DatabaseError
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
-from catalog.api.query import check_parameters
-from catalog.exporting import ExportReport
-from catalog.exports import ProductExportQuery, describe_refusals, encode_export
-from catalog.picture_export import write_folder
-from classifier.exporting import list_exported_pictures
+from catalog.interchange.batches import list_exported_pictures
+from catalog.interchange.exporting import ProductExportQuery, describe_refusals, encode_export
+from catalog.interchange.picture_files import write_folder
+from catalog.interchange.writing import ExportReport
 from config.console import ProgressReport
+from config.web.queries import check_parameters
 
 FORMATS = ("jsonl", "csv", "pictures")
 STANDARD_OUTPUT = "-"

@@ -10,9 +10,9 @@ from typing import Any, cast
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from catalog.importing import FORMATS, SourceError, detect_format, read_records
-from catalog.services import ImportReport, import_catalog
-from classifier.services import refresh_stale_product_labels
+from catalog.interchange.importing import ImportReport, import_catalog
+from catalog.interchange.reading import FORMATS, SourceError, detect_format, read_records
+from catalog.labels import refresh_labels
 
 _PLAIN_PROGRESS_SECONDS = 10.0
 _TERMINAL_PROGRESS_SECONDS = 0.2
@@ -61,7 +61,7 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
                 )
             if not options["dry_run"]:
                 # A product's label is that of its first picture, which may be another now.
-                refresh_stale_product_labels()
+                refresh_labels()
         except OSError as error:
             raise CommandError(f"expected a readable file {options['file']!r}: {error.strerror or error}") from error
         except SourceError as error:

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import connection
 
-from catalog.search_index import build_search_index, remove_unused_words
-from classifier.unlabelled import build_unlabelled_statuses
+from catalog.browse.unlabelled import build_unlabelled_statuses
+from catalog.search.index import build_search_index, remove_unused_words
 
 
 class Command(BaseCommand):

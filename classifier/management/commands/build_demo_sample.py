@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from catalog.demo.sample import SAMPLE_FOLDER, build_sample, write_sample
-from classifier.ml.dataset import DatasetError, load_fashion_mnist
+from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 from classifier.ml.labels import GARMENTS
 
 

@@ -10,12 +10,12 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
-from catalog.picture_formats import MAX_FILE_BYTES
+from catalog.pictures.formats import MAX_FILE_BYTES
+from classifier.evidence.picture_answers import PictureAnswer, decode_picture
 from classifier.management.artefact_choice import choose_artefact
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.inference import BATCH_SIZE, Classifier
 from classifier.ml.types import ImageClassifier, Picture
-from classifier.picture_answers import PictureAnswer, decode_picture
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from classifier.artefact_cleaning import SAFE_AGE_SECONDS, clean_artefacts
+from classifier.registry.cleaning import SAFE_AGE_SECONDS, clean_artefacts
 
 
 class Command(BaseCommand):

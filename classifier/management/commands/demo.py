@@ -16,12 +16,12 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from catalog.demo.catalogue import load_demo_catalogue
-from classifier.demo_summary import build_demo_summary, build_summary_table, list_summary_lines
-from classifier.dispatch import start_labelling_run
+from classifier.labelling.starting import start_labelling_run
+from classifier.management.demo_summary import build_demo_summary, build_summary_table, list_summary_lines
 from classifier.management.progress import WorkerEndedError, wait_for_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactError
-from classifier.registry import register_model_version
-from classifier.selectors import find_active_model_version
+from classifier.registry.selectors import find_active_model_version
+from classifier.registry.services import register_model_version
 from config.processes import running
 
 LABELLING_WORKER = ("celery", "-A", "config", "worker", "-Q", "labelling", "-n", "labelling@%h", "--loglevel=INFO")

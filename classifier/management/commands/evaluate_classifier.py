@@ -14,8 +14,8 @@ from classifier.management.artefact_choice import choose_artefact
 from classifier.management.commands.classify import decode_file
 from classifier.ml import pipeline
 from classifier.ml.artefacts import ArtefactError
-from classifier.ml.dataset import DatasetError
-from classifier.ml.evaluation import EvaluationReport
+from classifier.ml.data.dataset import DatasetError
+from classifier.ml.judging.evaluation import EvaluationReport
 from classifier.ml.labels import GROUPS
 from classifier.ml.types import Picture
 from config.console import ProgressReport

@@ -11,10 +11,10 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
-from classifier.ml.dataset import DatasetError, FashionMnist, load_fashion_mnist
-from classifier.ml.exploration import Exploration, explore
-from classifier.ml.exploration_report import build_report
-from classifier.ml.stored_exploration import DOCUMENT_NAME, save_exploration
+from classifier.ml.data.dataset import DatasetError, FashionMnist, load_fashion_mnist
+from classifier.ml.reports.exploration import Exploration, explore
+from classifier.ml.reports.exploration_report import build_report
+from classifier.ml.reports.stored_exploration import DOCUMENT_NAME, save_exploration
 from config.console import ProgressReport
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from classifier.dispatch import start_labelling_run
+from classifier.labelling.selectors import get_run_progress, list_error_counts
+from classifier.labelling.starting import start_labelling_run
 from classifier.management.arguments import positive_integer
 from classifier.management.progress import wait_for_run
-from classifier.selectors import NoActiveModelVersionError, get_run_progress, list_error_counts
+from classifier.registry.selectors import NoActiveModelVersionError
 
 
 class Command(BaseCommand):

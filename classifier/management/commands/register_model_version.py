@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from classifier.ml.artefacts import ArtefactError
-from classifier.registry import StageTransitionError, register_model_version
+from classifier.registry.services import StageTransitionError, register_model_version
 
 
 class Command(BaseCommand):

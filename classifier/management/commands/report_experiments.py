@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from classifier.ml.artefacts import ArtefactError, load_manifest, write_model_card
-from classifier.ml.dataset import DatasetError, FashionMnist, load_fashion_mnist
-from classifier.ml.experiments import Experiment, measure_experiment
-from classifier.ml.experiments_markdown import write_markdown
-from classifier.ml.experiments_report import build_sections
-from classifier.ml.published import CELLS
-from classifier.ml.stored_documents import StoredDocument, StoredDocumentError, replace_file
-from classifier.ml.stored_experiments import (
+from classifier.ml.data.dataset import DatasetError, FashionMnist, load_fashion_mnist
+from classifier.ml.judging.published import CELLS
+from classifier.ml.reports.experiments import Experiment, measure_experiment
+from classifier.ml.reports.experiments_markdown import write_markdown
+from classifier.ml.reports.experiments_report import build_sections
+from classifier.ml.reports.stored_documents import StoredDocument, StoredDocumentError, replace_file
+from classifier.ml.reports.stored_experiments import (
     is_recipe_name,
     list_experiment_names,
     load_experiment,

@@ -11,12 +11,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from classifier import dispatch, registry
 from classifier.management.arguments import positive_integer
 from classifier.ml.artefacts import ArtefactError, Manifest
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES, get_recipe
-from classifier.ml.dataset import DatasetError
+from classifier.ml.data.dataset import DatasetError
 from classifier.ml.types import TrainingProgress
+from classifier.registry import services as registry
+from classifier.training.starting import start_training_run
 from config.console import ProgressReport
 
 
@@ -72,7 +73,7 @@ class Command(BaseCommand):
         if ignored:
             names = ", ".join("--" + name.replace("_", "-") for name in ignored)
             raise CommandError(f"--enqueue leaves {names} to the worker's settings", returncode=2)
-        run = dispatch.start_training_run(
+        run = start_training_run(
             recipe=options["recipe"],
             seed=options["seed"],
             epochs=options["epochs"],
@@ -92,7 +93,7 @@ class Command(BaseCommand):
     def _train_to(self, folder: Path, *, options: dict[str, Any]) -> dict[str, Any]:
         # TensorFlow lies behind what this imports; the command's help does not wait for it.
         from classifier.ml import pipeline
-        from classifier.ml.network import BackboneWeightsError
+        from classifier.ml.network.architecture import BackboneWeightsError
 
         request = pipeline.TrainingRequest(
             recipe=get_recipe(options["recipe"]),

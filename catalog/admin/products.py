@@ -1,0 +1,200 @@
+"""Products and images in the admin, with their labels and the actions that lead to new ones."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet, TextField
+from django.forms import Textarea
+from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+
+from catalog.admin.export_actions import ExportingMixin
+from catalog.admin.import_pages import ImportPages
+from catalog.admin.lists import (
+    LabelConfidenceFilter,
+    LabelGarmentFilter,
+    LabelGroupFilter,
+    LabelStatusFilter,
+    render_thumbnail,
+)
+from catalog.browse.listing import ProductCriteria, get_label_summary, list_labelled_products
+from catalog.models import Image, Product, ProductDescription, ProductImages
+from catalog.search.query import TextSearch
+from config.web.admin_lists import LargeTableAdmin
+from config.web.texts import remove_bidi_controls
+
+admin.site.site_header = admin.site.site_title = "Fashion catalogue"
+admin.site.index_title = "Administration"
+
+# Products that an image's page links to; the same picture may stand for any number.
+SHOWN_PRODUCTS = 10
+
+
+class ProductImagesInline(admin.TabularInline):
+    """The images of a product, by index."""
+
+    model = ProductImages
+    extra = 0
+    fields = ("thumbnail", "image", "image_index")
+    readonly_fields = ("thumbnail",)
+    autocomplete_fields = ("image",)
+    ordering = ("image_index",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProductImages]:
+        """Return the places with their image and our copy of it."""
+        return super().get_queryset(request).select_related("image__stored_picture")
+
+    @admin.display(description="")
+    def thumbnail(self, place: ProductImages) -> SafeString | str:
+        """Show the image."""
+        picture = getattr(place.image, "stored_picture", None) if place.image_id else None
+        return render_thumbnail(picture and picture.sha256)
+
+
+class ProductDescriptionInline(admin.TabularInline):
+    """The texts of a product."""
+
+    model = ProductDescription
+    extra = 0
+    formfield_overrides = {TextField: {"widget": Textarea(attrs={"rows": 3, "cols": 45})}}
+
+
+@admin.register(Product)
+class ProductAdmin(ExportingMixin):
+    """Products with their picture and label; whoever decides labels registers a subclass with more actions."""
+
+    change_list_template = "admin/catalog/product_change_list.html"
+    list_display = ("thumbnail", "id", "short_title", "label_text", "confidence", "status", "labelled_at")
+    list_display_links = ("id", "short_title")
+    list_filter: Sequence[Any] = (
+        LabelGroupFilter,
+        LabelGarmentFilter,
+        LabelStatusFilter,
+        LabelConfidenceFilter,
+    )
+    search_fields = ("title",)  # any, so that there is a search; it looks where the text search does
+    search_help_text = "An id, or words of the title and the descriptions, parts of words included."
+    formfield_overrides = {TextField: {"widget": Textarea(attrs={"rows": 2, "cols": 90})}}
+    inlines = (ProductImagesInline, ProductDescriptionInline)
+    actions = ("export_csv", "export_jsonl", *LargeTableAdmin.actions)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the admin's addresses and those of the import."""
+        pages = ImportPages(self, has_permission=self.has_import_permission)
+        views = self.admin_site.admin_view
+        return [
+            path("import/", views(pages.upload), name="catalog_product_import"),
+            path("import/preview/", views(pages.preview), name="catalog_product_import_preview"),
+            *super().get_urls(),
+        ]
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may import files, which adds products and changes them."""
+        return self.has_add_permission(request) and self.has_change_permission(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Answer with the list, and the link to the import for those who may."""
+        context = {"has_import_permission": self.has_import_permission(request), **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
+        """Return the products with what the list shows, in one query."""
+        return list_labelled_products(ProductCriteria()).order_by(*self.ordering)
+
+    def search_texts(
+        self, request: HttpRequest, queryset: QuerySet[Product], term: str
+    ) -> tuple[QuerySet[Product], bool]:
+        """Return the products that the catalogue's text search finds, each once."""
+        return TextSearch(term).find(queryset), False
+
+    def view_on_site(self, product: Product) -> str:
+        """Return the address of the product's page."""
+        return reverse("product-detail", args=[product.pk])
+
+    @admin.display(description="")
+    def thumbnail(self, product: Product) -> SafeString | str:
+        """Show the first image."""
+        return render_thumbnail(product.thumbnail_sha256)
+
+    @admin.display(description="title")
+    def short_title(self, product: Product) -> str:
+        """Show the start of the title, without characters that would turn the row around."""
+        return Truncator(remove_bidi_controls(product.title)).chars(60)
+
+    @admin.display(description="label")
+    def label_text(self, product: Product) -> str | None:
+        """Show the label's group and garment."""
+        label = get_label_summary(product)
+        return " · ".join(filter(None, (label.group, label.garment))) or None
+
+    @admin.display
+    def confidence(self, product: Product) -> str | None:
+        """Show the label's confidence in per cent."""
+        confidence = get_label_summary(product).confidence
+        return None if confidence is None else f"{confidence:.1%}"
+
+    @admin.display
+    def status(self, product: Product) -> str:
+        """Show the label's status in words."""
+        return get_label_summary(product).status_name
+
+    @admin.display
+    def labelled_at(self, product: Product) -> Any:
+        """Show when the label was given."""
+        return get_label_summary(product).labelled_at
+
+
+@admin.register(Image)
+class ImageAdmin(LargeTableAdmin):
+    """Images by URL, with our copy of each."""
+
+    list_display = ("thumbnail", "id", "url", "size")
+    list_display_links = ("id", "url")
+    list_select_related = ("stored_picture",)
+    search_fields = ("url",)
+    search_help_text = "An id, a URL, how it begins, or a part of it."
+    fields = ("url", "thumbnail", "products", "size", "sha256", "fetched_at")
+    readonly_fields = ("thumbnail", "products", "size", "sha256", "fetched_at")
+
+    def search_texts(self, request: HttpRequest, queryset: QuerySet[Image], term: str) -> tuple[QuerySet[Image], bool]:
+        """Return the images whose URL begins so, found by an index, or else those whose URL contains it."""
+        beginning = queryset.filter(url__startswith=term)
+        if beginning.exists():
+            return beginning, False
+        return super().search_texts(request, queryset, term)
+
+    @admin.display(description="")
+    def thumbnail(self, image: Image) -> SafeString | str:
+        """Show our copy."""
+        return render_thumbnail(self.sha256(image))
+
+    @admin.display
+    def products(self, image: Image) -> SafeString | str:
+        """Link to the pages of the first products that show the image."""
+        ids = (
+            image.product_images.order_by("product_id").values_list("product_id", flat=True).distinct()[:SHOWN_PRODUCTS]
+        )
+        links = [(reverse("product-detail", args=[pk]), pk) for pk in ids]
+        return format_html_join(", ", '<a href="{}">Product {}</a>', links) or "-"
+
+    @admin.display
+    def size(self, image: Image) -> str | None:
+        """Show width and height in pixels."""
+        picture = getattr(image, "stored_picture", None)
+        return f"{picture.width} x {picture.height}" if picture else None
+
+    @admin.display(description="SHA-256")
+    def sha256(self, image: Image) -> str | None:
+        """Show the hash of the picture's bytes."""
+        picture = getattr(image, "stored_picture", None)
+        return picture.sha256 if picture else None
+
+    @admin.display
+    def fetched_at(self, image: Image) -> Any:
+        """Show when we read it."""
+        picture = getattr(image, "stored_picture", None)
+        return picture.fetched_at if picture else None

@@ -1,0 +1,178 @@
+"""What the start page says of the whole catalogue, counted once for many requests."""
+
+import logging
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.db import OperationalError, connection
+from django.db.models import Count
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from catalog.models import Product, ProductImages, ProductLabel
+from classifier.ml.labels import GROUPS
+from config.db.statements import is_statement_timeout
+from config.kept_counts import get_kept_count
+
+logger = logging.getLogger(__name__)
+
+Status = ProductLabel.Status
+
+CACHE_KEY = "catalogue-summary"
+#: The counts of one moment are shown this long at least, and 50 times as long as the counting took: a catalogue of a
+#: million products, which takes about half a second, spends at most a fiftieth of one process on it.
+FRESH_SECONDS = 5.0
+FRESH_TIMES = 50.0
+KEPT_SECONDS = 3600.0
+#: The table is counted up to here; beyond, the database's own estimate is near enough.
+COUNTED_EXACTLY = 100_000
+DAYS, WEEKS = 14, 12
+
+
+class Day(TruncDate):
+    """The day of a time in UTC, computed by SQLite itself: Django's own function costs it a call of Python per row."""
+
+    def as_sqlite(self, compiler, connection, **context):  # type: ignore[no-untyped-def]  # as Django's own
+        """Return the SQL and its parameters."""
+        sql, parameters = compiler.compile(self.lhs)
+        return f"date({sql})", parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A day or a week that begins at `first`, and how many of its labels are of each group."""
+
+    first: date
+    groups: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """The labels of all groups."""
+        return sum(self.groups.values())
+
+    def share(self, group: str) -> float:
+        """The group's part of the labels, 0..1; 0 without any."""
+        return self.groups[group] / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueSummary:
+    """The catalogue at one moment.
+
+    `products` is the database's estimate where `is_estimate` says so, and then nobody knows how many have no image.
+    `statuses` counts the products of each status, `groups` those of each group. `periods` are the last days or weeks by
+    when the current labels were given, the newest last; `period_name` says which.
+    """
+
+    counted_at: datetime
+    products: int
+    is_estimate: bool
+    statuses: dict[str, int]
+    groups: dict[str, int]
+    period_name: str
+    periods: list[Period]
+
+
+def get_catalogue_summary() -> CatalogueSummary | None:
+    """Return the catalogue's counts: those of a moment ago where they are fresh enough, else counted now.
+
+    While one request counts, the others get what was counted before, and so do all where the database ended the
+    counting after the time that a page's statement may take; None if nothing was counted before.
+    """
+    return _from_json(
+        get_kept_count(
+            CACHE_KEY,
+            count=_count_or_keep,
+            fresh_seconds=FRESH_SECONDS,
+            fresh_times=FRESH_TIMES,
+            kept_seconds=KEPT_SECONDS,
+        )
+    )
+
+
+def _count_or_keep(known: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the catalogue's counts as JSON knows them; those of before if the database ended the counting."""
+    try:
+        return _to_json(count_catalogue())
+    except OperationalError as error:
+        if not is_statement_timeout(error):
+            raise
+        logger.warning("counting the catalogue took longer than a page's statement may")
+        return known
+
+
+def count_catalogue() -> CatalogueSummary:
+    """Count the catalogue in three queries, one more for a large one; one of them reads every label."""
+    rows = list(
+        ProductLabel.objects.values_list("status", "group", Day("labelled_at", tzinfo=UTC))
+        .annotate(number=Count("pk"))
+        .order_by()
+    )
+    labels = sum(number for _, _, _, number in rows)
+    products, is_estimate = count_products()
+    with_image = ProductImages.objects.filter(image_index=0).count()
+    statuses: Counter[str] = Counter(dict.fromkeys(Status.values, 0))
+    groups: Counter[str] = Counter(dict.fromkeys(GROUPS, 0))
+    days: Counter[tuple[date, str]] = Counter()
+    for status, group, day, number in rows:
+        statuses[status] += number
+        if group:
+            groups[group] += number
+            if day is not None:
+                days[day, group] += number
+    # Whoever has a label has an image, so what is left of those with an image waits for its first label.
+    statuses[Status.PENDING] = max(0, with_image - labels)
+    statuses[Status.NO_IMAGE] = 0 if is_estimate else max(0, products - with_image)
+    period_name, periods = build_periods(days, today=timezone.now().date())
+    return CatalogueSummary(
+        counted_at=timezone.now(),
+        products=products,
+        is_estimate=is_estimate,
+        statuses=dict(statuses),
+        groups=dict(groups),
+        period_name=period_name,
+        periods=periods,
+    )
+
+
+def count_products() -> tuple[int, bool]:
+    """Return how many products there are, and whether that is the database's estimate."""
+    counted = Product.objects.order_by()[: COUNTED_EXACTLY + 1].count()
+    if counted <= COUNTED_EXACTLY or connection.vendor != "postgresql":
+        return (counted, False) if counted <= COUNTED_EXACTLY else (Product.objects.count(), False)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [Product._meta.db_table])
+        estimate = int(cursor.fetchone()[0])
+    # Never analysed: the table is new.
+    return (estimate, True) if estimate > COUNTED_EXACTLY else (Product.objects.count(), False)
+
+
+def build_periods(days: Counter[tuple[date, str]], *, today: date) -> tuple[str, list[Period]]:
+    """Return "day" or "week" and the last of them up to today, or no periods while all labels are of one.
+
+    Days when every label is of the last `DAYS` days, otherwise weeks, which begin on Monday.
+    """
+    first = min((day for day, _ in days), default=today)
+    name, step, count = ("day", 1, DAYS) if first > today - timedelta(days=DAYS) else ("week", 7, WEEKS)
+    last = today - timedelta(days=today.weekday()) if name == "week" else today
+    beginnings = [last - timedelta(days=step * number) for number in reversed(range(count))]
+    periods = [Period(first=beginning, groups=dict.fromkeys(GROUPS, 0)) for beginning in beginnings]
+    for (day, group), number in days.items():
+        index = (day - beginnings[0]).days // step
+        if 0 <= index < count:
+            periods[index].groups[group] += number
+    return name, periods if sum(period.total > 0 for period in periods) > 1 else []
+
+
+def _to_json(summary: CatalogueSummary) -> dict[str, Any]:
+    periods = [{"first": period.first.isoformat(), "groups": period.groups} for period in summary.periods]
+    return asdict(summary) | {"counted_at": summary.counted_at.isoformat(), "periods": periods}
+
+
+def _from_json(value: dict[str, Any] | None) -> CatalogueSummary | None:
+    if value is None:
+        return None
+    periods = [Period(date.fromisoformat(period["first"]), period["groups"]) for period in value["periods"]]
+    return CatalogueSummary(**value | {"counted_at": datetime.fromisoformat(value["counted_at"]), "periods": periods})

@@ -1,0 +1,96 @@
+"""The catalogue's pages."""
+
+from contextlib import suppress
+from pathlib import PurePosixPath
+from typing import Any
+
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.http import urlencode
+from django.views.decorators.http import require_safe
+from rest_framework.exceptions import ValidationError
+
+from catalog.browse.listing import UNLABELLED_STATUSES, find_product_page, get_label_summary
+from catalog.browse.query import ProductListQuery
+from catalog.models import ProductLabel
+from catalog.pictures.storage import thumbnail_name
+from classifier.ml.labels import GARMENTS_OF_GROUPS, GROUPS
+from config.db.paging import InvalidCursorError
+from config.web.queries import check_parameters, pick_parameters
+from config.web.security import FILE_POLICY
+
+# Divides by two, three, four and six columns, so that only the last page ends in a gap.
+PRODUCTS_PER_PAGE = 24
+# Suffix and name of what the list can be exported as.
+EXPORTS = (("csv", "CSV"), ("jsonl", "JSON Lines"), ("zip", "pictures"))
+
+CONFIDENCES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+ONE_YEAR_SECONDS = 31_536_000
+
+
+@require_safe
+def product_list(request: HttpRequest) -> HttpResponse:
+    """Answer with a grid of products, newest first; filters and page are in the address."""
+    parameters, filters = pick_parameters(ProductListQuery, request.GET)
+    context: dict[str, Any] = {
+        "filters": filters,
+        "controls": ("search", "garment", "status", "min_confidence", "country", "ordering"),
+        "groups": GROUPS,
+        "garments": [row for row in GARMENTS_OF_GROUPS if parameters.get("group", row[0]) == row[0]],
+        "confidences": list_confidences(parameters.get("min_confidence", "")),
+        "statuses": [(value, label.capitalize()) for value, label in ProductLabel.Status.choices],
+        "orderings": [
+            ("id", "Oldest first"),
+            ("confidence", "Least sure first"),
+            ("-confidence", "Most sure first"),
+        ],
+    }
+    context["folded"] = sum(name in filters for name in context["controls"][1:])
+    try:
+        query = check_parameters(ProductListQuery, parameters)
+    except ValidationError as error:
+        return render(request, "catalog/product_list.html", context | {"errors": error.detail}, status=400)
+    criteria = query.get_criteria(ordering="-id")
+    try:
+        page = find_product_page(
+            criteria, page_size=query.get_page_size(default=PRODUCTS_PER_PAGE), cursor=query.get_cursor()
+        )
+    except InvalidCursorError as error:
+        raise Http404 from error
+    products = [(product, get_label_summary(product)) for product in page.rows]
+    context |= {
+        "exports": EXPORTS,
+        "export_query": urlencode(filters),
+        "page": page,
+        "products": products,
+        "nothing_labelled": all(label.status in UNLABELLED_STATUSES for _, label in products),
+    }
+    return render(request, "catalog/product_list.html", context)
+
+
+def list_confidences(chosen: str) -> list[tuple[str, str, bool]]:
+    """Return (value, words, whether it is chosen) of the least confidences to choose from, the address's among them."""
+    value = -1.0
+    with suppress(ValueError):
+        value = float(chosen)
+    values = sorted({*CONFIDENCES, value} if 0 <= value <= 1 else CONFIDENCES)
+    return [(f"{known:g}", f"{100 * known:g} % and more", known == value) for known in values]
+
+
+@require_safe
+def thumbnail(request: HttpRequest, sha256: str, extension: str) -> FileResponse:
+    """Answer with our re-encoded copy of a picture. Its name is its content, so it may be kept for ever."""
+    name = thumbnail_name(sha256)
+    if PurePosixPath(name).suffix != f".{extension}":
+        raise Http404
+    try:
+        file = default_storage.open(name)
+    except FileNotFoundError as error:
+        raise Http404 from error
+    headers = {
+        "Cache-Control": f"public, max-age={ONE_YEAR_SECONDS}, immutable",
+        "Content-Security-Policy": FILE_POLICY,
+        "X-Content-Type-Options": "nosniff",
+    }
+    return FileResponse(file, filename=f"{sha256}.{extension}", headers=headers)

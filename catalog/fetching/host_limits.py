@@ -1,0 +1,158 @@
+"""How often a picture host is asked, and when it is left alone, as far as one process knows.
+
+A token bucket and a circuit breaker per host. `catalog.fetching.shared_host_limits` puts the same before all processes.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from catalog.fetching.addresses import find_literal_address
+
+# The longest name that the name system has.
+_MOST_HOST_LENGTH = 253
+# Hosts remembered at a time; beyond that those with nothing to remember are dropped.
+_MOST_HOSTS = 4_096
+
+
+@dataclass
+class _HostState:
+    tokens: float
+    refilled_at: float
+    failures: int = 0
+    rests_until: float = 0.0
+    rest_code: str = ""
+    probed_until: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A pause that a host is given: the error code that led to it and the seconds that are left.
+
+    `is_probed` says that the pause is over and somebody is trying the host; the seconds are what that may take at most.
+    """
+
+    code: str
+    seconds: float
+    is_probed: bool = False
+
+
+def normalise_host(host: str) -> str:
+    """Return the one name under which a host is counted, whatever the URL spells it like."""
+    literal = find_literal_address(host)
+    return str(literal) if literal is not None else host.lower().rstrip(".")[:_MOST_HOST_LENGTH]
+
+
+class HostLimits:
+    """The requests of one process, counted by host; all methods return at once and nothing here waits."""
+
+    def __init__(
+        self,
+        *,
+        requests_per_second: float,
+        failures_before_rest: int = 5,
+        rest_seconds: float = 60.0,
+        probe_seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rate = requests_per_second
+        self.burst = max(1.0, requests_per_second)
+        self.failures_before_rest = failures_before_rest
+        self.rest_seconds = rest_seconds
+        self.probe_seconds = probe_seconds
+        self._clock = clock
+        self._hosts: dict[str, _HostState] = {}
+
+    def take_turn(self, host: str, *, most_seconds: float) -> float | Rest:
+        """Return the host's pause, or what `reserve` returns; the first turn after failures and a pause is a probe.
+
+        Until its outcome is recorded, or `probe_seconds` have passed, nobody else gets a turn.
+        """
+        if (rest := self.find_rest(host)) is not None:
+            return rest
+        now = self._clock()
+        state = self._hosts.get(host)
+        if state is None or state.failures < self.failures_before_rest:
+            return self.reserve(host, most_seconds=most_seconds)
+        if state.probed_until > now:
+            return Rest(code=state.rest_code, seconds=state.probed_until - now, is_probed=True)
+        wait_seconds = self.reserve(host, most_seconds=most_seconds)
+        if wait_seconds <= most_seconds:
+            state.probed_until = now + wait_seconds + self.probe_seconds
+        return wait_seconds
+
+    def reserve(self, host: str, *, most_seconds: float) -> float:
+        """Return the seconds until a request may be sent, and count it unless that is more than `most_seconds`."""
+        if self.rate <= 0:
+            return 0.0
+        state = self._get_state(host)
+        now = self._clock()
+        state.tokens = min(self.burst, state.tokens + (now - state.refilled_at) * self.rate)
+        state.refilled_at = now
+        wait_seconds = max(0.0, (1.0 - state.tokens) / self.rate)
+        if wait_seconds <= most_seconds:
+            state.tokens -= 1.0
+        return wait_seconds
+
+    def find_rest(self, host: str) -> Rest | None:
+        """Return the host's present pause, or None when it may be asked."""
+        state = self._hosts.get(host)
+        if state is None or state.rests_until <= (now := self._clock()):
+            return None
+        return Rest(code=state.rest_code, seconds=state.rests_until - now)
+
+    def record_success(self, host: str) -> None:
+        """Forget the host's failures."""
+        state = self._hosts.get(host)
+        if state is not None:
+            state.failures = 0
+            state.probed_until = 0.0
+
+    def record_failure(self, host: str, *, code: str, retry_after_seconds: float | None = None) -> None:
+        """Count a failure in a row; let the host rest when there were too many, or for as long as it asked for.
+
+        After its rest the host is tried again, and the next failure lets it rest at once.
+        """
+        state = self._get_state(host)
+        state.failures += 1
+        state.probed_until = 0.0
+        seconds = retry_after_seconds or 0.0
+        if state.failures >= self.failures_before_rest:
+            seconds = max(seconds, self.rest_seconds)
+        if seconds > 0:
+            state.rests_until = max(state.rests_until, self._clock() + seconds)
+            state.rest_code = code
+
+    def count_failures(self, host: str) -> int:
+        """Return the host's failures in a row."""
+        state = self._hosts.get(host)
+        return 0 if state is None else state.failures
+
+    def adopt(self, host: str, *, failures: int, rest: Rest | None) -> None:
+        """Take over what all processes know: the failures in a row, and a pause unless ours is longer."""
+        if failures == 0 and rest is None and host not in self._hosts:
+            return
+        state = self._get_state(host)
+        state.failures = failures
+        state.probed_until = 0.0
+        if rest is not None:
+            state.rest_code = rest.code
+            if not rest.is_probed:
+                state.rests_until = max(state.rests_until, self._clock() + rest.seconds)
+
+    def _get_state(self, host: str) -> _HostState:
+        state = self._hosts.get(host)
+        if state is None:
+            if len(self._hosts) >= _MOST_HOSTS:
+                self._drop_idle_hosts()
+            state = self._hosts[host] = _HostState(tokens=self.burst, refilled_at=self._clock())
+        return state
+
+    def _drop_idle_hosts(self) -> None:
+        now = self._clock()
+        refill_seconds = self.burst / self.rate if self.rate > 0 else 0.0
+        self._hosts = {
+            host: state
+            for host, state in self._hosts.items()
+            if max(state.rests_until, state.probed_until) > now or now - state.refilled_at < refill_seconds
+        }

@@ -1,0 +1,67 @@
+"""Exports for programs: what the page sends, for a token."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import APIException
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from catalog.interchange.exporting import MEDIA_TYPES, ProductExportQuery, encode_export
+from catalog.interchange.views import BUSY, RETRY_AFTER_SECONDS, BusyError, build_export_response
+from catalog.interchange.writing import ExportReport
+from catalog.models import ProductLabel
+from config.web.permissions import ModelPermissions
+from config.web.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer
+from config.web.queries import check_parameters
+
+
+class ExportsBusyError(APIException):
+    """This process sends as many exports at once as it may."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_detail = BUSY
+    wait = RETRY_AFTER_SECONDS
+
+
+class AnyContentNegotiation(BaseContentNegotiation):
+    """The address says what is sent, so the header Accept decides nothing; errors are problem documents."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        """Return the view's only renderer."""
+        return renderers[0], renderers[0].media_type
+
+
+class ProductExportView(APIView):
+    """The products that the filters choose, with their labels, as a file that is made while it is sent.
+
+    `csv` and `jsonl` hold every image and every description and can be imported again; `zip` holds the pictures, one
+    folder for each group, and `manifest.jsonl`.
+    """
+
+    permission_classes = [ModelPermissions]
+    content_negotiation_class = AnyContentNegotiation
+    queryset: QuerySet[ProductLabel] = ProductLabel.objects.none()
+
+    @extend_schema(
+        parameters=[
+            ProductExportQuery,
+            OpenApiParameter("suffix", str, OpenApiParameter.PATH, enum=list(MEDIA_TYPES)),
+        ],
+        responses={
+            **{(200, media_type.partition(";")[0]): OpenApiTypes.BINARY for media_type in MEDIA_TYPES.values()},
+            **{(status, PROBLEM_MEDIA_TYPE): ProblemSerializer for status in (401, 403, 404)},
+        },
+    )
+    def get(self, request: Request, suffix: str) -> HttpResponseBase:
+        """Return the file."""
+        query = check_parameters(ProductExportQuery, request.query_params)
+        try:
+            return build_export_response(encode_export(query, suffix=suffix, report=ExportReport()), suffix=suffix)
+        except BusyError as error:
+            raise ExportsBusyError from error

@@ -1,0 +1,192 @@
+"""Writes that touch several of the catalogue's tables: the import of a catalogue."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Final
+
+from django.db import OperationalError, connection, transaction
+
+from catalog.interchange.changes import ProductChange, find_changes, write_changes
+from catalog.interchange.reading import RowError
+from catalog.interchange.records import ProductRecord
+from catalog.interchange.seen import REFUSED, SeenProducts, content_digest, content_key
+from catalog.interchange.stored import StoredProduct, find_stored_products
+
+#: A batch is one transaction; it closes at whichever comes first, so that its memory is bounded too.
+BATCH_PRODUCTS: Final = 1_000
+BATCH_ROWS: Final = 10_000
+BATCH_CHARACTERS: Final = 8_000_000
+#: Beyond these, refused rows are counted but their messages are not kept.
+KEPT_ERRORS: Final = 1_000
+#: How often a batch is written that ends in a deadlock each time.
+WRITE_TRIES: Final = 3
+_DEADLOCK: Final = "40P01"
+#: Names the lock that makes two imports at once take turns, batch by batch (PostgreSQL; SQLite has one writer anyway).
+_IMPORT_LOCK: Final = 0x696D706F7274
+
+
+@dataclass
+class ImportReport:
+    """What an import did, or with `dry_run` would have done, in products; `refused` counts rows.
+
+    `errors` holds the first `KEPT_ERRORS` refused rows.
+    """
+
+    dry_run: bool = False
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    errors: list[RowError] = field(default_factory=list)
+
+    @property
+    def products(self) -> int:
+        """Return how many products were read so far."""
+        return self.created + self.changed + self.unchanged
+
+    def refuse(self, error: RowError) -> None:
+        """Count a row that was not imported."""
+        self.refused += 1
+        if len(self.errors) < KEPT_ERRORS:
+            self.errors.append(error)
+
+
+def import_catalog(
+    rows: Iterable[ProductRecord | RowError],
+    *,
+    dry_run: bool = False,
+    progress: Callable[[ImportReport], None] | None = None,
+    observe: Callable[[list[ProductChange]], None] | None = None,
+) -> ImportReport:
+    """Bring the catalogue to what `rows` say and return what was done; a refused row is reported, the rest imported.
+
+    Each batch is one transaction, so an import that dies leaves whole batches, and running it again ends in the same
+    state. Importing the same rows twice changes nothing. With `dry_run` nothing is written and the counts are those
+    that the import would have had. `progress` gets the report after every batch, `observe` the
+    changes that a batch needs before they are written.
+
+    Both hold as long as no row names by id what the database drew for a row of the same file without one; in a file
+    that mixes the two, ids belong above those that are drawn.
+    """
+    report = ImportReport(dry_run=dry_run)
+    with SeenProducts() as seen:
+        for batch in _split_batches(rows, report=report):
+            with nullcontext() if dry_run else transaction.atomic():
+                _import_batch(batch, seen=seen, report=report, observe=observe)
+            if progress:
+                progress(report)
+    report.errors.sort(key=lambda error: error.line)
+    return report
+
+
+def _split_batches(rows: Iterable[ProductRecord | RowError], *, report: ImportReport) -> Iterator[list[ProductRecord]]:
+    batch: list[ProductRecord] = []
+    row_count = character_count = 0
+    for row in rows:
+        if isinstance(row, RowError):
+            report.refuse(row)
+            continue
+        batch.append(row)
+        row_count += 1 + len(row.images or ()) + len(row.descriptions)
+        character_count += sum(len(text or "") for texts in row.descriptions.values() for text in texts)
+        if len(batch) >= BATCH_PRODUCTS or row_count >= BATCH_ROWS or character_count >= BATCH_CHARACTERS:
+            yield batch
+            batch, row_count, character_count = [], 0, 0
+    if batch:
+        yield batch
+
+
+def _import_batch(
+    batch: list[ProductRecord],
+    *,
+    seen: SeenProducts,
+    report: ImportReport,
+    observe: Callable[[list[ProductChange]], None] | None,
+) -> None:
+    if not report.dry_run:
+        _take_turns()
+    stored = find_stored_products({record.id for record in batch if record.id is not None})
+    records = _leave_out_repeats(batch, stored=stored, seen=seen, report=report)
+    changes = find_changes(records, stored=stored, seen=seen)
+    needed = [change for change in changes if change.is_needed]
+    if observe:
+        observe(needed)
+    if not report.dry_run:
+        _write(needed)
+    # An automatic id counts as named by the file as well, so that no later row with that id takes the product over.
+    seen.add((change.product_id, content_digest(change.record)) for change in changes if change.product_id is not None)
+    created = sum(change.stored is None for change in changes)
+    report.created += created
+    report.changed += len(needed) - created
+    report.unchanged += len(changes) - len(needed)
+
+
+def _write(changes: list[ProductChange]) -> None:
+    """Write the changes; again where PostgreSQL ends a deadlock with somebody who writes the same products' labels.
+
+    Their places are removed and written in two statements, whose triggers lock rows, so two orders can meet. The other
+    goes on once the savepoint has given back what was locked behind it.
+    """
+    for tries_left in reversed(range(WRITE_TRIES)):
+        try:
+            with transaction.atomic():
+                write_changes(changes)
+        except OperationalError as error:
+            if not tries_left or getattr(error.__cause__, "pgcode", None) != _DEADLOCK:
+                raise
+        else:
+            return
+
+
+def _take_turns() -> None:
+    """Wait until no other import is inside a batch; the lock ends with the transaction."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_IMPORT_LOCK])
+
+
+def _leave_out_repeats(
+    batch: list[ProductRecord], *, stored: Mapping[int, StoredProduct], seen: SeenProducts, report: ImportReport
+) -> list[ProductRecord]:
+    """Return the records whose product the file did not name before, and remember them.
+
+    A row that repeats an earlier one exactly is unchanged. Another is refused, for which of the two should stand? So is
+    a row with an id after one without that has the same title and images: the next import could not tell them apart.
+    """
+    keys = [_build_keys(record, stored=stored) for record in batch]
+    digests = seen.find(key for triple in keys for key in triple)
+    fresh = []
+    added = []
+    for record, (id_key, with_id_key, without_id_key) in zip(batch, keys, strict=True):
+        digest = content_digest(record)
+        if record.id is None:
+            first = digests.get(without_id_key, digests.get(with_id_key))
+            own_keys = [without_id_key]
+        else:
+            first = digests.get(id_key, REFUSED if without_id_key in digests else None)
+            own_keys = [id_key, with_id_key]
+        if first is None:
+            for key in own_keys:
+                added.append((key, digests.setdefault(key, digest)))
+            fresh.append(record)
+        elif first == digest:
+            report.unchanged += 1
+        else:
+            if record.id is not None:
+                # No later row gets this id either: which one did must not depend on what is stored today.
+                added.append((id_key, digests.setdefault(id_key, REFUSED)))
+            message = "expected each product once, received an earlier one with other values"
+            report.refuse(RowError(record.line, message))
+    seen.add(added)
+    return fresh
+
+
+def _build_keys(record: ProductRecord, *, stored: Mapping[int, StoredProduct]) -> tuple[int, int, int]:
+    """Return the keys of the id (again of the content where there is none), and of the content with and without id."""
+    images = record.images
+    if images is None:
+        product = stored.get(record.id) if record.id is not None else None
+        images = tuple(product.images) if product else ()
+    with_id, without_id = (content_key(record.title, images=images, with_id=with_id) for with_id in (True, False))
+    return record.id or without_id, with_id, without_id

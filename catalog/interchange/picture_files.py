@@ -1,0 +1,99 @@
+"""Pictures written to a folder or an archive: one folder for each group, and a manifest that says what each is.
+
+Names are made from content hashes and from what the bytes are; nothing of a URL or a title gets into a path.
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Generator, Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Final
+
+from catalog.interchange.seen import SeenProducts
+from catalog.interchange.writing import ExportedPicture, ExportReport
+from catalog.interchange.zip_stream import ZipWriter
+from catalog.pictures.formats import EXTENSIONS, find_format
+from catalog.pictures.storage import find_picture_bytes
+
+MANIFEST_NAME: Final = "manifest.jsonl"
+#: The folder of pictures without a group.
+UNLABELLED: Final = "unlabelled"
+# Every answer of `find_format`; its place here is what is remembered of a picture.
+_FORMATS: Final = (None, *EXTENSIONS)
+_NO_FORMAT: Final = _FORMATS.index(None)
+_NO_NAME: Final = re.compile(r"[^a-z0-9]+")
+
+
+def encode_zip(
+    batches: Iterable[list[ExportedPicture]], *, report: ExportReport, modified: datetime
+) -> Generator[bytes]:
+    """Yield the parts of a zip archive of the pictures, the manifest last."""
+    with tempfile.TemporaryFile() as manifest, ZipWriter(modified=modified) as archive:
+        for path, content in _list_files(batches, manifest=manifest, report=report):
+            yield from archive.add(path, content)
+        yield from archive.add_file(MANIFEST_NAME, manifest)
+        yield from archive.finish()
+
+
+def write_folder(batches: Iterable[list[ExportedPicture]], *, folder: Path, report: ExportReport) -> Iterator[None]:
+    """Write the pictures and their manifest into a folder that is there, and yield after each picture."""
+    with (folder / MANIFEST_NAME).open("xb") as manifest:
+        for path, content in _list_files(batches, manifest=manifest, report=report):
+            target = folder / path
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(content)
+            yield
+
+
+def _list_files(
+    batches: Iterable[list[ExportedPicture]], *, manifest: IO[bytes], report: ExportReport
+) -> Iterator[tuple[str, bytes]]:
+    """Yield (path, content) of each different picture of a group, and write the manifest's line of each product."""
+    with SeenProducts() as written:
+        for batch in batches:
+            keys = [_build_key(picture) for picture in batch]
+            formats = written.find({key for key in keys if key is not None})
+            fresh: dict[int, int] = {}
+            for picture, key in zip(batch, keys, strict=True):
+                if key is not None and key not in formats:
+                    content = find_picture_bytes(picture.image) or b""
+                    fresh[key] = formats[key] = _FORMATS.index(find_format(content))
+                    path = _build_path(picture, format=fresh[key])
+                    if path is not None:
+                        report.files += 1
+                        yield path, content
+                path = _build_path(picture, format=_NO_FORMAT if key is None else formats[key])
+                report.products += 1
+                report.missing += path is None
+                manifest.write(_build_line(picture, path=path))
+            written.add(fresh.items())
+
+
+def _build_key(picture: ExportedPicture) -> int | None:
+    """Return a number of 62 bits for the picture in its group, or None where we hold no bytes of it."""
+    stored = getattr(picture.image, "stored_picture", None)
+    return None if stored is None else hash((picture.label["group"], stored.sha256)) & (2**62 - 1)
+
+
+def _build_path(picture: ExportedPicture, *, format: int) -> str | None:
+    """Return the picture's path in the export; None if its bytes are not there or of no format that we read."""
+    extension = EXTENSIONS.get(_FORMATS[format] or "")
+    if extension is None:
+        return None
+    folder = _NO_NAME.sub("-", str(picture.label["group"] or "").lower()).strip("-") or UNLABELLED
+    return f"{folder}/{picture.image.stored_picture.sha256}.{extension}"
+
+
+def _build_line(picture: ExportedPicture, *, path: str | None) -> bytes:
+    stored = getattr(picture.image, "stored_picture", None)
+    document = {
+        "path": path,
+        "missing": path is None,
+        "sha256": stored.sha256 if stored else None,
+        "source_url": picture.image.url,
+        "product": picture.product_id,
+        "label": dict(picture.label),
+    }
+    return (json.dumps(document, ensure_ascii=False) + "\n").encode()

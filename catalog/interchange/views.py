@@ -1,0 +1,80 @@
+"""Exports over HTTP: streamed, for those who may see labels, a few at a time."""
+
+import threading
+from collections.abc import Generator, Iterator
+from typing import Final
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+from rest_framework.exceptions import ValidationError
+
+from catalog.interchange.exporting import MEDIA_TYPES, ProductExportQuery, describe_refusals, encode_export
+from catalog.interchange.writing import ExportReport
+from config.web.queries import check_parameters
+from config.web.security import FILE_POLICY
+
+#: What a process sends at once. An export holds one of its threads for minutes, and pages need some as well.
+EXPORTS_AT_ONCE: Final = 2
+RETRY_AFTER_SECONDS: Final = 60
+BUSY: Final = "Other exports are being sent at the moment; please try again in a minute."
+
+_slots: Final = threading.BoundedSemaphore(EXPORTS_AT_ONCE)
+
+
+class BusyError(Exception):
+    """As many exports as this process sends at once are on their way."""
+
+
+class _HeldParts:
+    """The parts of an export, with the slot it holds until the last is sent or the reader goes away."""
+
+    def __init__(self, parts: Generator[bytes]) -> None:
+        if not _slots.acquire(blocking=False):
+            raise BusyError
+        self._parts = parts
+        self._is_held = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._parts
+
+    def close(self) -> None:
+        """Give the slot back, once; called when the response ends, however it ends."""
+        if self._is_held:
+            self._is_held = False
+            self._parts.close()
+            _slots.release()
+
+
+def build_export_response(parts: Generator[bytes], *, suffix: str, name: str = "products") -> StreamingHttpResponse:
+    """Return the file as a download, made while it is sent. Raises `BusyError`."""
+    response = StreamingHttpResponse(_HeldParts(parts), content_type=MEDIA_TYPES[suffix])
+    response["Content-Disposition"] = f'attachment; filename="{name}.{suffix}"'
+    response["Content-Security-Policy"] = FILE_POLICY
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cache-Control"] = "no-store"
+    # Proxies that buffer what they pass on would keep the reader waiting, and the whole file on their disk.
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+@require_GET
+@login_required
+@permission_required("classifier.view_productlabel", raise_exception=True)
+def product_export(request: HttpRequest, suffix: str) -> HttpResponseBase:
+    """Answer with the products that the filters in the address choose, as a file."""
+    try:
+        query = check_parameters(ProductExportQuery, request.GET)
+        return build_export_response(encode_export(query, suffix=suffix, report=ExportReport()), suffix=suffix)
+    except ValidationError as error:
+        refused = "; ".join(f"{name}: {text}" for name, text in describe_refusals(error).items())
+        return _refuse(request, status=400, title="These filters cannot be applied", detail=refused)
+    except BusyError:
+        response = _refuse(request, status=503, title="Busy", detail=BUSY)
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+
+
+def _refuse(request: HttpRequest, *, status: int, title: str, detail: str) -> HttpResponse:
+    return render(request, "error.html", {"status": status, "title": title, "detail": detail}, status=status)

@@ -1,0 +1,222 @@
+"""A picture's bytes: decoded by `to_rgb`, kept once by content hash, shown as a thumbnail made from its pixels.
+
+Originals are read by the classifier, and leave in exports of pictures; no page shows them. What a page shows is the
+thumbnail, which holds pixels and nothing of what came with them (metadata, scripts, archives).
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import PurePosixPath
+
+import numpy as np
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage, default_storage
+from django.utils import timezone
+from PIL import Image as PillowImage
+
+from catalog.models import Image, StoredPicture
+from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, to_rgb
+from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
+
+__all__ = [
+    "THUMBNAIL_SIZE",
+    "DecodedPicture",
+    "PictureError",
+    "build_stored_picture",
+    "decode_picture",
+    "find_picture_bytes",
+    "find_thumbnail",
+    "is_media_name",
+    "read_media_picture",
+    "record_stored_pictures",
+    "store_picture",
+    "thumbnail_name",
+    "to_rgb",
+    "write_once",
+]
+
+# Pixels on the longer side; a smaller picture keeps its size.
+THUMBNAIL_SIZE = 320
+_THUMBNAIL_QUALITY = 85
+
+
+def store_picture(
+    image: Image,
+    data: bytes,
+    *,
+    decoded: DecodedPicture | None = None,
+    storage_name: str = "",
+    etag: str = "",
+    last_modified: str = "",
+) -> StoredPicture:
+    """Keep the picture's bytes and thumbnail and record them for the image; return the saved row.
+
+    The arguments and errors are those of `build_stored_picture`. Storing the same again changes the times only.
+    """
+    stored = build_stored_picture(
+        image, data, decoded=decoded, storage_name=storage_name, etag=etag, last_modified=last_modified
+    )
+    record_stored_pictures([stored])
+    return stored
+
+
+def build_stored_picture(
+    image: Image,
+    data: bytes,
+    *,
+    decoded: DecodedPicture | None = None,
+    storage_name: str = "",
+    etag: str = "",
+    last_modified: str = "",
+) -> StoredPicture:
+    """Write the picture and its thumbnail to the media storage and return the unsaved row that names them.
+
+    `decoded` is what `decode_picture` made of the data, at any size from the thumbnail's; without it that is done here.
+    `storage_name` names a file of the media storage that holds the data already: then nothing is copied. The size on
+    the row is the file's own. Raises PictureError, as `to_rgb` does, before anything is written.
+    """
+    if decoded is None:
+        decoded = decode_picture(data, target_size=THUMBNAIL_SIZE)
+    sha256 = hashlib.sha256(data).hexdigest()
+    name = storage_name or f"pictures/{sha256[:2]}/{sha256}.{EXTENSIONS[decoded.picture_format]}"
+    if not storage_name:
+        write_once(name, data)
+    write_once(thumbnail_name(sha256), _encode_thumbnail(decoded.pixels))
+    return StoredPicture(
+        image=image,
+        sha256=sha256,
+        storage_name=name,
+        etag=etag,
+        last_modified=last_modified,
+        width=decoded.width,
+        height=decoded.height,
+        fetched_at=timezone.now(),
+    )
+
+
+def record_stored_pictures(rows: Iterable[StoredPicture]) -> None:
+    """Insert the rows, or replace what their images had, in one statement; the last row of an image wins."""
+    # In the order of the images, so that two workers with the same images wait for each other instead of dead-locking.
+    by_image = {row.image_id: row for row in sorted(rows, key=lambda row: row.image_id)}
+    StoredPicture.objects.bulk_create(
+        by_image.values(),
+        update_conflicts=True,
+        unique_fields=["image"],
+        update_fields=["sha256", "storage_name", "etag", "last_modified", "width", "height", "fetched_at"],
+    )
+
+
+def find_picture_bytes(image: Image) -> bytes | None:
+    """Return the bytes that we hold of the image, or None; a file that no longer has its hash counts as missing."""
+    stored: StoredPicture | None = getattr(image, "stored_picture", None)
+    if stored is None:
+        return None
+    try:
+        data = read_media_picture(stored.storage_name)
+    except PictureError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == stored.sha256 else None
+
+
+def thumbnail_name(sha256: str) -> str:
+    """Return the name in the media storage of the thumbnail of the picture with this content hash."""
+    return f"thumbnails/{sha256[:2]}/{sha256}.jpg"
+
+
+def find_thumbnail(sha256: str) -> str | None:
+    """Return the thumbnail's name when the storage has it, else None."""
+    name = thumbnail_name(sha256)
+    return name if default_storage.exists(name) else None
+
+
+def is_media_name(url: str) -> bool:
+    """Return whether an image's URL is a name in the media storage: no scheme, no host, no absolute path."""
+    return not url.startswith(("/", "\\")) and ":" not in url.partition("/")[0]
+
+
+def read_media_picture(name: str) -> bytes:
+    """Return the bytes of a file in the media storage.
+
+    Raises PictureError: `url_invalid` for a name that could leave the storage, `not_found`, and `too_large` before
+    anything is read.
+    """
+    if not _is_safe_name(name):
+        raise PictureError("url_invalid", "expected a plain name in the media storage")
+    try:
+        if default_storage.size(name) > MAX_FILE_BYTES:
+            raise PictureError("too_large", f"expected at most {MAX_FILE_BYTES:,} bytes")
+        with default_storage.open(name) as file:
+            data: bytes = file.read()
+    except (OSError, SuspiciousFileOperation, ValueError) as error:
+        raise PictureError("not_found", "the media storage has no such picture") from error
+    return data
+
+
+def _is_safe_name(name: str) -> bool:
+    parts = name.split("/")
+    return (
+        is_media_name(name)
+        and name.isprintable()
+        and "\\" not in name
+        and not any(part in ("", ".", "..") for part in parts)
+        and str(PurePosixPath(name)) == name
+    )
+
+
+def _encode_thumbnail(pixels: np.ndarray) -> bytes:
+    thumbnail = PillowImage.fromarray(pixels)
+    # For shrinking as good as Pillow's default, bicubic, in 60 % of its time.
+    thumbnail.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE), PillowImage.Resampling.HAMMING)
+    encoded = BytesIO()
+    thumbnail.save(encoded, "JPEG", quality=_THUMBNAIL_QUALITY)
+    return encoded.getvalue()
+
+
+def write_once(name: str, content: bytes) -> None:
+    """Put the content under exactly this name of the media storage, whole or not at all.
+
+    Whoever else does the same at the same time writes the same: a file that has this size already is left alone.
+    """
+    if not isinstance(default_storage, FileSystemStorage):
+        # An object store: a file appears whole there, and a second writer is given another name.
+        if not default_storage.exists(name):
+            saved_name = default_storage.save(name, ContentFile(content))
+            if saved_name != name:
+                default_storage.delete(saved_name)
+        return
+    path = default_storage.path(name)
+    if _has_size(path, len(content)):
+        return
+    part = f"{path}.{secrets.token_hex(8)}.part"
+    try:
+        _write_new(part, content)
+        os.replace(part, path)
+    except BaseException:
+        if os.path.exists(part):
+            os.unlink(part)
+        raise
+
+
+def _has_size(path: str, size: int) -> bool:
+    try:
+        return os.stat(path).st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _write_new(path: str, content: bytes) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)

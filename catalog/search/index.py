@@ -1,0 +1,77 @@
+"""The word index of titles and descriptions: PostgreSQL only, its rows kept by triggers, built and rebuilt from here.
+
+`catalog_searchdocument` has the words of each product. Its GIN index has them and the *part* of the catalogue that the
+product belongs to, which neighbouring ids share, so that words can be looked for in one part alone.
+`catalog_searchword` has every word once or, when two transactions brought it at the same time, more often, with a
+trigram index for parts of words. No model stands for them: nothing but the triggers writes there.
+"""
+
+import logging
+from typing import Any, Final
+
+from django.db import DatabaseError
+
+from config.db.trigger_tables import create_index, rewrite_product_rows
+
+logger = logging.getLogger(__name__)
+
+#: A part has 2 to the power of so many ids, 16,384. The functions of the database and the index have the number too.
+PART_BITS: Final = 14
+
+_INDEXES: Final = {
+    "catalog_searchdocument_parts": f"catalog_searchdocument USING gin (words, (ARRAY[product_id >> {PART_BITS}]))",
+    "catalog_searchword_trigrams": "catalog_searchword USING gin (word gin_trgm_ops)",
+}
+_UNUSED_WORDS: Final = """
+    DELETE FROM catalog_searchword WHERE ctid IN (
+        SELECT ctid FROM (
+            SELECT ctid, row_number() OVER (PARTITION BY word ORDER BY ctid) AS place FROM catalog_searchword
+        ) AS numbered WHERE place > 1
+    ) OR word NOT IN (SELECT DISTINCT lexeme FROM catalog_searchdocument CROSS JOIN unnest(words))"""
+
+
+def build_search_index(connection: Any) -> int:
+    """Write the words of every product and create what indexes are missing; return the number of products.
+
+    For the tables of a database that existed before, and for repair: rows that something wrote past the triggers are
+    found again. Each batch is a transaction; nobody has to wait but writers of the same products. Call it outside a
+    transaction.
+    """
+    with connection.cursor() as cursor:
+        products = rewrite_product_rows(cursor, table="catalog_searchdocument", function="catalog_refresh_search")
+    create_search_indexes(connection)
+    return products
+
+
+def create_search_indexes(connection: Any) -> None:
+    """Create what indexes are missing, while others read and write. Call it outside a transaction."""
+    with connection.cursor() as cursor:
+        has_trigrams = _create_trigram_extension(cursor)
+        for name, definition in _INDEXES.items():
+            if has_trigrams or "trgm" not in definition:
+                create_index(cursor, name=name, definition=definition)
+        cursor.execute("ANALYZE catalog_searchdocument, catalog_searchword")
+
+
+def remove_unused_words(connection: Any) -> int:
+    """Remove words that no product has any more, and repeated ones; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNUSED_WORDS)
+        return int(cursor.rowcount)
+
+
+def _create_trigram_extension(cursor: Any) -> bool:
+    """Return whether pg_trgm is there, or could be created; search works without it, and is slower for rare words."""
+    cursor.execute("SELECT FROM pg_extension WHERE extname = 'pg_trgm'")
+    if cursor.fetchone() is not None:
+        return True
+    try:
+        cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    except DatabaseError as error:
+        logger.warning(
+            "PostgreSQL's extension pg_trgm cannot be created here: %s. Text search reads the list of all words "
+            "instead. To change that, run CREATE EXTENSION pg_trgm as a superuser, then: manage.py rebuild_search",
+            str(error).strip(),
+        )
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""Model versions and trainings in the admin: their figures, the choice of the active version, the end of a training."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from classifier.ml.artefacts import ArtefactError
+from classifier.models import ModelVersion
+from classifier.registry.selectors import find_active_model_version
+from classifier.registry.services import (
+    StageTransitionError,
+    StaleActivationError,
+    activate_model_version,
+    get_activation_tag,
+    verify_registered_artefact,
+)
+from config.web.read_only_admin import ReadOnlyAdmin
+
+
+class ModelVersionAdmin(ReadOnlyAdmin):
+    """Model versions and their figures."""
+
+    list_display = ("name", "stage", "accuracy", "recipe", "seed", "created_at", "activated_at")
+    list_filter = ("stage",)
+    search_fields = ("name",)
+    actions = ("activate_selected",)
+
+    @admin.display
+    def accuracy(self, version: ModelVersion) -> str | None:
+        """Show the accuracy over the five groups on the test images."""
+        accuracy = version.metrics.get("accuracy")
+        return None if accuracy is None else f"{accuracy:.2%}"
+
+    def has_activate_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may change which version is active."""
+        return request.user.has_perm("classifier.change_modelversion")
+
+    def view_on_site(self, version: ModelVersion) -> str:
+        """Return the address of the version's page."""
+        return reverse("model-version-detail", args=[version.pk])
+
+    @admin.action(description="Activate the selected version", permissions=["activate"])
+    def activate_selected(self, request: HttpRequest, queryset: QuerySet[ModelVersion]) -> HttpResponse | None:
+        """Ask whether the one selected version shall be active and, once that is confirmed, make it so."""
+        versions = list(queryset[:2])
+        if len(versions) != 1:
+            self.message_user(request, "Expected one version to activate; more were selected.", messages.ERROR)
+            return None
+        version = versions[0]
+        if "confirmed" not in request.POST:
+            return self._confirm(request, version)
+        try:
+            verify_registered_artefact(version)
+            activate_model_version(version, expected_tags=[request.POST.get("tag", "")])
+        except (ArtefactError, StageTransitionError, StaleActivationError) as error:
+            self.message_user(request, f"{version.name} was not activated. {error}", messages.ERROR)
+            return None
+        self.log_change(request, version, "Activated.")
+        self.message_user(request, f"{version.name} is active. New runs use it.", messages.SUCCESS)
+        return None
+
+    def _confirm(self, request: HttpRequest, version: ModelVersion) -> HttpResponse:
+        tag = get_activation_tag()  # first: what the page shows is never newer than what it confirms
+        active = find_active_model_version()
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),
+            "title": f"Activate {version.name}?",
+            "opts": self.opts,
+            "version": version,
+            "active": active if active != version else None,
+            "tag": tag,
+        }
+        return TemplateResponse(request, "admin/classifier/activate_confirmation.html", context)

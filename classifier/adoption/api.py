@@ -1,0 +1,120 @@
+"""Model versions over HTTP: which there are, and which one is active."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils.http import parse_etags
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.generics import GenericAPIView, ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from classifier.adoption.serializers import ModelVersionSerializer
+from classifier.ml.artefacts import ArtefactError
+from classifier.models import ModelVersion
+from classifier.registry.services import (
+    StageTransitionError,
+    StaleActivationError,
+    activate_model_version,
+    get_activation_tag,
+    verify_registered_artefact,
+)
+from config.db.paging import NEWEST_FIRST
+from config.web.pagination import KeysetPagination
+from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
+from config.web.problems import ConflictError, PreconditionFailedError, PreconditionRequiredError
+from config.web.queries import CheckedView, PageQuery
+from config.web.responses import PROBLEMS, problems
+
+VERSION_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
+ETAG = OpenApiParameter(
+    "ETag", str, OpenApiParameter.HEADER, response=[200], description="Which version is active since when."
+)
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag that the list was answered with."
+)
+
+
+@extend_schema(parameters=[PageQuery, ETAG], responses={200: ModelVersionSerializer(many=True), **PROBLEMS})
+class ModelVersionListView(CheckedView, ListAPIView):
+    """Model versions with their metrics, newest first. The ETag says which one is active since when."""
+
+    queryset = ModelVersion.objects.select_related("training_run")
+    permission_classes = [ModelPermissions]
+    query_class = PageQuery
+    serializer_class = ModelVersionSerializer
+    pagination_class = KeysetPagination
+    filter_backends: list[Any] = []
+    ordering = NEWEST_FIRST
+
+    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
+        """Return the versions."""
+        self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
+        return queryset
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer with a page and the ETag, which is read first: what it stands for is never newer than the page."""
+        tag = get_activation_tag()
+        response = super().list(request, *args, **kwargs)
+        return with_tag(response, tag=tag)
+
+
+class ModelVersionDetailView(CheckedView, GenericAPIView):
+    """One model version."""
+
+    queryset = ModelVersion.objects.select_related("training_run")
+    permission_classes = [ModelPermissions]
+    serializer_class = ModelVersionSerializer
+
+    @extend_schema(parameters=[VERSION_ID, ETAG], responses={200: ModelVersionSerializer, **PROBLEMS})
+    def get(self, request: Request, pk: int) -> Response:
+        """Answer with the version; the ETag is that of the list."""
+        tag = get_activation_tag()
+        version = get_object_or_404(self.get_queryset(), pk=pk)
+        return with_tag(Response(self.get_serializer(version).data), tag=tag)
+
+
+class ModelVersionActivationView(CheckedView, GenericAPIView):
+    """The choice of the active version."""
+
+    queryset = ModelVersion.objects.select_related("training_run")
+    permission_classes = [ChangePermissions]
+    throttle_classes = [WriteThrottle]
+    throttle_scope = "writes"
+    serializer_class = ModelVersionSerializer
+
+    @extend_schema(
+        parameters=[VERSION_ID, IF_MATCH, ETAG],
+        request=None,
+        responses={200: ModelVersionSerializer, **problems(401, 403, 404, 409, 412, 428, 429)},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Make this version the active one; the next labelling runs use it, running ones keep theirs.
+
+        If-Match is the ETag of the list: 412 when another version was activated since, 428 without it. 409 when the
+        version's files are not those that were registered.
+        """
+        version = get_object_or_404(self.get_queryset(), pk=pk)
+        if "If-Match" not in request.headers:
+            raise PreconditionRequiredError
+        given = parse_etags(request.headers["If-Match"])
+        # A weak tag is as good: it stands for a decision, and compression on the way makes it weak.
+        expected = None if given == ["*"] else [tag.removeprefix("W/").strip('"') for tag in given]
+        try:
+            verify_registered_artefact(version)
+            activate_model_version(version, expected_tags=expected)
+        except StaleActivationError as error:
+            raise PreconditionFailedError(str(error)) from error
+        except ArtefactError as error:
+            raise ConflictError("Expected the version's registered files; they are missing or changed.") from error
+        except StageTransitionError as error:
+            raise ConflictError(str(error)) from error
+        version.refresh_from_db()
+        return with_tag(Response(self.get_serializer(version).data), tag=get_activation_tag())
+
+
+def with_tag(response: Response, *, tag: str) -> Response:
+    """Return the response with this ETag."""
+    response.headers["ETag"] = f'"{tag}"'
+    return response

@@ -1,0 +1,110 @@
+"""The pages of model versions, with the form that activates one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from classifier.ml.artefacts import ArtefactError
+from classifier.ml.labels import GROUPS
+from classifier.ml.reports.curves import build_curves
+from classifier.ml.reports.history import build_history
+from classifier.models import ModelVersion
+from classifier.registry.selectors import find_active_model_version
+from classifier.registry.services import (
+    StageTransitionError,
+    StaleActivationError,
+    activate_model_version,
+    find_manifest,
+    get_activation_tag,
+    verify_registered_artefact,
+)
+from config.web.pages import find_page
+
+FIGURES = (
+    ("accuracy", "Accuracy over groups"),
+    ("garment_accuracy", "Accuracy over garments"),
+    ("macro_f1", "Macro F1"),
+    ("expected_calibration_error", "Calibration error"),
+    ("answered", "Answered"),
+    ("accuracy_of_answered", "Accuracy of answered"),
+)
+
+MEASURES = (
+    ("recall", "Recall"),
+    ("precision", "Precision"),
+    ("negative_predictive_value", "Negative predictive value"),
+)
+
+
+@require_safe
+@login_required
+@permission_required("classifier.view_modelversion", raise_exception=True)
+def model_version_list(request: HttpRequest) -> HttpResponse:
+    """Answer with the model versions and their figures, newest first."""
+    page = find_page(request, ModelVersion.objects.select_related("training_run"))
+    rows = [(version, [version.metrics.get(name) for name, _ in FIGURES[:4]]) for version in page.rows]
+    context = {"page": page, "rows": rows, "figures": [title for _, title in FIGURES[:4]]}
+    return render(request, "classifier/model_version_list.html", context)
+
+
+@require_safe
+@login_required
+@permission_required("classifier.view_modelversion", raise_exception=True)
+def model_version_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer with one model version beside the active one: figures, groups, and how it was trained."""
+    return render_version(request, pk)
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_modelversion", raise_exception=True)
+def model_version_activate(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make a version the active one, if the one that the user saw as active still is, and answer with its page."""
+    version = get_object_or_404(ModelVersion, pk=pk)
+    try:
+        verify_registered_artefact(version)
+        activate_model_version(version, expected_tags=[request.POST.get("tag", "")])
+    except StaleActivationError:
+        problem = (
+            "Another version was activated meanwhile. Compare with that one, and activate again if it still holds."
+        )
+        return render_version(request, pk, problem=problem, status=412)
+    except (ArtefactError, StageTransitionError) as error:
+        reason = "its files are missing or changed" if isinstance(error, ArtefactError) else str(error)
+        return render_version(request, pk, problem=f"The version was not activated: {reason}.", status=409)
+    return redirect("model-version-detail", version.pk)
+
+
+def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: int = 200) -> HttpResponse:
+    """Return the page of a version, with what went wrong if something did; not found without one."""
+    tag = get_activation_tag()  # first: the page never shows a newer state than the form stands for
+    version = get_object_or_404(ModelVersion.objects.select_related("training_run"), pk=pk)
+    active = find_active_model_version()
+    compared = active if active != version else None
+    manifest = find_manifest(version)
+    history = list(manifest.training.get("history", [])) if manifest else []
+    context = {
+        "version": version,
+        "active": compared,
+        "tag": tag,
+        "problem": problem,
+        "figures": compare_figures(version.metrics, compared.metrics if compared else {}),
+        "measures": [title for _, title in MEASURES],
+        "groups": [
+            (group, [version.metrics.get("groups", {}).get(group, {}).get(name) for name, _ in MEASURES])
+            for group in GROUPS
+        ],
+        "manifest": manifest,
+        "history": build_history(history),
+        "curves": build_curves(history),
+    }
+    return render(request, "classifier/model_version_detail.html", context, status=status)
+
+
+def compare_figures(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return (title, this version's, the other's) for the figures that this version has."""
+    return [(title, own[name], other.get(name)) for name, title in FIGURES if own.get(name) is not None]

@@ -1,0 +1,125 @@
+"""One product in full, what was said of its pictures, and the call that classifies a picture."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import conditional_page
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import GenericAPIView, ListAPIView
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from catalog.browse.api import BAD_REQUEST, NOT_FOUND
+from catalog.browse.query import ProductDetailQuery
+from catalog.models import Image, Product
+from catalog.pictures.formats import MAX_FILE_BYTES
+from classifier.evidence.picture_answers import classify_picture
+from classifier.evidence.serializers import (
+    ClassificationSerializer,
+    PictureAnswerSerializer,
+    PictureSerializer,
+    ProductDetailSerializer,
+)
+from classifier.labels.reads import get_product_detail, list_image_classifications
+from classifier.ml.artefacts import ArtefactError
+from classifier.models import Classification
+from classifier.registry.runtime import get_classifier
+from classifier.registry.selectors import NoActiveModelVersionError, get_active_model_version
+from config.db.paging import NEWEST_FIRST
+from config.web.pagination import KeysetPagination
+from config.web.parsing import FormParser
+from config.web.permissions import ModelPermissions, QueryPermissions, WriteThrottle
+from config.web.problems import ConflictError, PayloadTooLargeError, ServiceUnavailableError
+from config.web.queries import CheckedView, PageQuery
+from config.web.responses import PROBLEMS, problems
+
+
+@method_decorator(conditional_page, name="dispatch")
+class ProductDetailView(CheckedView):
+    """A product with every image and its label, and every description. Answers carry an ETag."""
+
+    permission_classes = [AllowAny]
+    query_class = ProductDetailQuery
+
+    @extend_schema(
+        parameters=[ProductDetailQuery, OpenApiParameter("id", int, OpenApiParameter.PATH)],
+        responses={200: ProductDetailSerializer, **BAD_REQUEST, **NOT_FOUND},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """Return the product in full."""
+        try:
+            detail = get_product_detail(pk, **self.query.validated_data)
+        except Product.DoesNotExist as error:
+            raise Http404 from error
+        return Response(ProductDetailSerializer(detail, context={"request": request}).data)
+
+
+# What a form adds to the picture in it: boundaries and the headers of the part.
+FORM_BYTES = 16_384
+
+
+@extend_schema(
+    parameters=[PageQuery, OpenApiParameter("image_id", int, OpenApiParameter.PATH)],
+    responses={200: ClassificationSerializer(many=True), **PROBLEMS},
+)
+class ImageClassificationListView(CheckedView, ListAPIView):
+    """What each model version said of an image, newest first."""
+
+    queryset = Classification.objects.none()
+    permission_classes = [ModelPermissions]
+    query_class = PageQuery
+    serializer_class = ClassificationSerializer
+    pagination_class = KeysetPagination
+    filter_backends: list[Any] = []
+    ordering = NEWEST_FIRST
+
+    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
+        """Return the image's classifications; not found without such an image."""
+        self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
+        image = get_object_or_404(Image, pk=self.kwargs["image_id"])
+        return list_image_classifications(image.pk)
+
+
+class ClassifyView(CheckedView, GenericAPIView):
+    """Say which group and garment a picture shows. Nothing is kept of it."""
+
+    queryset = Classification.objects.none()
+    permission_classes = [QueryPermissions]
+    throttle_classes = [WriteThrottle]
+    throttle_scope = "classify"
+    parser_classes = [FormParser]
+    serializer_class = PictureSerializer
+
+    @extend_schema(
+        request=PictureSerializer,
+        responses={200: PictureAnswerSerializer(many=True), **problems(400, 401, 403, 409, 413, 415, 429, 503)},
+    )
+    def post(self, request: Request) -> Response:
+        """Answer with a list of one entry, as the command `classify --json` does.
+
+        A picture that cannot be read has a code in `error`; a body that is larger than any picture is a 413.
+        """
+        # Before the body is read: an upload has no other limit.
+        length = request.headers.get("Content-Length", "")
+        if length.isascii() and length.isdigit() and int(length) > MAX_FILE_BYTES + FORM_BYTES:
+            raise PayloadTooLargeError(f"Expected a picture of at most {MAX_FILE_BYTES:,} bytes.")
+        if len(request.FILES) != 1 or len(request.FILES.getlist("picture")) > 1:
+            raise ValidationError({"picture": [f"Expected one file; received {len(request.FILES)}."]})
+        form = PictureSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        try:
+            classifier = get_classifier(get_active_model_version())
+        except NoActiveModelVersionError as error:
+            raise ConflictError(str(error)) from error
+        except ArtefactError as error:
+            raise ServiceUnavailableError("Expected the active model version's files; this machine has others.") from (
+                error
+            )
+        picture = form.validated_data["picture"]
+        answer = classify_picture(picture.name, picture.read(), classifier=classifier)
+        return Response(PictureAnswerSerializer([answer.to_json()], many=True).data)

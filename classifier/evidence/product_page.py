@@ -1,0 +1,160 @@
+"""Everything that a product's page shows: its pictures with label, thresholds and history, and its texts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import F, OuterRef, QuerySet, Subquery, Window
+from django.db.models.functions import RowNumber
+
+from catalog.browse.listing import LabelSummary, ProductCriteria, get_label_summary, list_labelled_products
+from catalog.models import Product, ProductDescription, ProductImages, StoredPicture
+from classifier.labels.reads import ImageLabel, build_image_label
+from classifier.ml.judging.calibration import Calibration
+from classifier.models import Classification, LabelTask, ModelVersion, Review
+from classifier.registry.services import find_manifest
+
+#: What one picture's history shows at most of each: what versions said, and what people said.
+HISTORY_LENGTH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """What was said of a picture at one time: by a version in a run, or by a person (then `review` is set)."""
+
+    at: datetime
+    group: str
+    garment: str
+    confidence: float | None = None
+    abstained: bool = False
+    model_version: ModelVersion | None = None
+    run_id: int | None = None
+    review: Review | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePage:
+    """An image at its place within a product.
+
+    `picture` is our own copy, if we have one. `threshold` is the confidence from which on the version keeps a label of
+    the group that it gave, `too_little_evidence` says that it abstained above that. `is_explainable` says that the
+    label's reasons can be asked for.
+    """
+
+    id: int
+    url: str
+    image_index: int
+    picture: StoredPicture | None
+    label: ImageLabel
+    history: list[HistoryEntry]
+    classification: Classification | None
+    threshold: float | None
+    too_little_evidence: bool
+    is_explainable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPage:
+    """A product in full: images by index, descriptions by country and id."""
+
+    product: Product
+    label: LabelSummary
+    images: list[ImagePage]
+    descriptions: list[ProductDescription]
+
+
+def get_product_page(product_id: int) -> ProductPage:
+    """Return what the product's page shows, in five queries; raise `Product.DoesNotExist`."""
+    product = list_labelled_products(ProductCriteria()).get(pk=product_id)
+    placements = list(list_placements(product))
+    image_ids = [placement.image_id for placement in placements]
+    newest_first = Classification.objects.filter(image_id__in=image_ids).defer("embedding")
+    classifications = list_newest_of_each(newest_first.select_related("model_version"), order="run_id")
+    reviews = list_newest_of_each(Review.objects.filter(image_id__in=image_ids).select_related("reviewer"), order="pk")
+    calibrations: dict[ModelVersion, Calibration | None] = {}
+    images = []
+    for placement in placements:
+        said = [classification for classification in classifications if classification.image_id == placement.image_id]
+        reviewed = [review for review in reviews if review.image_id == placement.image_id]
+        newest = said[0] if said else None
+        if newest and newest.model_version not in calibrations:
+            calibrations[newest.model_version] = find_calibration(newest.model_version)
+        picture: StoredPicture | None = getattr(placement.image, "stored_picture", None)
+        threshold = find_threshold(newest, calibrations)
+        images.append(
+            ImagePage(
+                id=placement.image_id,
+                url=placement.image.url,
+                image_index=placement.image_index,
+                picture=picture,
+                label=build_image_label(
+                    review=reviewed[0] if reviewed else None,
+                    classification=newest,
+                    error_code=getattr(placement, "error_code", None),
+                ),
+                history=build_history(said, reviewed),
+                classification=newest,
+                threshold=threshold,
+                too_little_evidence=bool(
+                    newest and newest.abstained and threshold is not None and newest.confidence >= threshold
+                ),
+                is_explainable=bool(newest and picture and picture.sha256 == newest.sha256),
+            )
+        )
+    descriptions = ProductDescription.objects.filter(product=product).order_by("country_code", "pk")
+    return ProductPage(
+        product=product, label=get_label_summary(product), images=images, descriptions=list(descriptions)
+    )
+
+
+def list_placements(product: Product) -> QuerySet[ProductImages]:
+    """Return the product's images by index, each with our copy and `error_code`, that of its last failure or None."""
+    errors = LabelTask.objects.errors().filter(image=OuterRef("image")).order_by("-last_failed_at", "-pk")
+    return (
+        ProductImages.objects.filter(product=product)
+        .select_related("image__stored_picture")
+        .annotate(error_code=Subquery(errors.values("error_code")[:1]))
+        .order_by("image_index", "pk")
+    )
+
+
+def list_newest_of_each(rows: QuerySet, *, order: str) -> list:
+    """Return the newest `HISTORY_LENGTH` rows of each image, newest first, by one query."""
+    rank = Window(RowNumber(), partition_by=F("image_id"), order_by=F(order).desc())
+    return list(rows.annotate(rank=rank).filter(rank__lte=HISTORY_LENGTH).order_by(F(order).desc()))
+
+
+def find_calibration(version: ModelVersion) -> Calibration | None:
+    """Return how the version's logits become labels, or None when this machine has not its files."""
+    manifest = find_manifest(version)
+    return manifest.calibration_values() if manifest else None
+
+
+def find_threshold(
+    classification: Classification | None, calibrations: dict[ModelVersion, Calibration | None]
+) -> float | None:
+    """Return the confidence from which on the version keeps a label of the classification's group, or None."""
+    if classification is None:
+        return None
+    calibration = calibrations[classification.model_version]
+    return calibration.thresholds[classification.group] if calibration else None
+
+
+def build_history(classifications: list[Classification], reviews: list[Review]) -> list[HistoryEntry]:
+    """Return what was said of a picture, newest first."""
+    entries = [
+        HistoryEntry(
+            at=row.created_at,
+            group=row.group,
+            garment=row.garment,
+            confidence=row.confidence,
+            abstained=row.abstained,
+            model_version=row.model_version,
+            run_id=row.run_id,
+        )
+        for row in classifications
+    ]
+    entries += [
+        HistoryEntry(at=review.created_at, group=review.group, garment=review.garment, review=review)
+        for review in reviews
+    ]
+    return sorted(entries, key=lambda entry: entry.at, reverse=True)

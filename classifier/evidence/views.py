@@ -1,0 +1,88 @@
+"""The pages of one product, and of why a picture got its label."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+from rest_framework.throttling import SimpleRateThrottle
+
+from catalog.models import Image, Product, ProductImages
+from classifier.evidence.explanations import Explanation, NotExplainableError, create_explanation, find_explanation
+from classifier.evidence.product_page import get_product_page
+from classifier.ml.artefacts import ArtefactError
+from classifier.ml.labels import GARMENTS_OF_GROUPS
+from classifier.models import Classification
+
+
+@require_safe
+def product_detail(request: HttpRequest, product_id: int) -> HttpResponse:
+    """Answer with a product: every picture with its label, its reasons and its history, every description."""
+    try:
+        page = get_product_page(product_id)
+    except Product.DoesNotExist as error:
+        raise Http404 from error
+    context = {"page": page, "product": page.product, "choices": GARMENTS_OF_GROUPS}
+    return render(request, "catalog/product_detail.html", context)
+
+
+class ExplanationThrottle(SimpleRateThrottle):
+    """How many explanations one reader may have computed; those that are stored cost nothing and are not counted."""
+
+    scope = "explanations"
+
+    def get_cache_key(self, request: HttpRequest, view: object) -> str:
+        """Return whose calls are counted together: a user's, or an address's."""
+        who = f"user-{request.user.pk}" if request.user.is_authenticated else self.get_ident(request)  # type: ignore[arg-type]
+        return self.cache_format % {"scope": self.scope, "ident": who}
+
+
+@require_safe
+def image_explanation(request: HttpRequest, image_id: int) -> HttpResponse:
+    """Answer with the reasons of an image's label: a page, or with `?fragment` the part that a product's page shows.
+
+    They are computed once for each picture and version. Anybody may ask; whoever asks for many that are not computed
+    yet is told to wait.
+    """
+    image = get_object_or_404(Image.objects.select_related("stored_picture"), pk=image_id)
+    newest = Classification.objects.newest().filter(image=image).defer("embedding").select_related("model_version")
+    classification = newest.first()
+    if classification is None:
+        raise Http404
+    explanation = find_explanation(classification)
+    if explanation is None:
+        throttle = ExplanationThrottle()
+        if not throttle.allow_request(request, None):  # type: ignore[arg-type]
+            response = render_problem(
+                request, 429, "Too many explanations were asked for; please try again in a minute."
+            )
+            response["Retry-After"] = str(round(throttle.wait() or 60))
+            return response
+        try:
+            explanation = create_explanation(image, classification=classification)
+        except NotExplainableError as error:
+            return render_problem(request, 404, str(error))
+        except ArtefactError:
+            return render_problem(
+                request, 503, "This machine has not the files of the model version that gave the label."
+            )
+    return render_explanation(request, image, classification=classification, explanation=explanation)
+
+
+def render_explanation(
+    request: HttpRequest, image: Image, *, classification: Classification, explanation: Explanation
+) -> HttpResponse:
+    """Return the page, or its part when the address says so."""
+    context: dict[str, Any] = {"image": image, "classification": classification, "explanation": explanation}
+    if "fragment" in request.GET:
+        # Below an image's own heading.
+        return render(request, "classifier/explanation_part.html", context | {"level": "h4"})
+    context["level"] = "h2"
+    context["placement"] = ProductImages.objects.filter(image=image).select_related("product").first()
+    return render(request, "classifier/explanation.html", context)
+
+
+def render_problem(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+    """Return the error page for a picture that cannot be explained now."""
+    context = {"status": status, "title": "Not explained", "detail": detail}
+    return render(request, "error.html", context, status=status)

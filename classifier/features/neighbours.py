@@ -1,0 +1,146 @@
+"""Similar products: those whose pictures are nearest to a product's own, by the embeddings of its model version."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+from django.db.models import Exists, F, OuterRef, Window
+from django.db.models.functions import RowNumber
+from numpy.typing import NDArray
+
+from catalog.browse.listing import ProductCriteria, list_labelled_products
+from catalog.models import Product, ProductImages
+from classifier.features.files import EmbeddingFiles, find_newest_id, load_embeddings, read_embedding, update_embeddings
+from classifier.models import Classification, ModelVersion
+
+logger = logging.getLogger(__name__)
+
+#: More than these are read in the background, and found when that is done.
+READ_AT_ONCE: Final = 20_000
+#: Embeddings looked at for each product wanted, at first and at last: a product has several pictures, pictures are
+#: labelled again, and one picture may be all that a hundred products have.
+_FIRST_FACTOR, _LAST_FACTOR = 4, 64
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarProduct:
+    """A product, as `list_labelled_products` gives it, and the cosine of its nearest picture, from 0 to 1."""
+
+    product: Product
+    similarity: float
+
+
+def find_similar_products(product_id: int, *, limit: int, country: str = "us") -> list[SimilarProduct]:
+    """Return the products with the nearest pictures, the nearest first, at most `limit`, each once.
+
+    Compared is the product's first picture that has an embedding with all pictures that the same model version
+    labelled, whatever their label. Empty while no picture of the product has an embedding. Raises
+    `Product.DoesNotExist`. Five queries, six when it is time to look for new embeddings.
+    """
+    found = _find_embedding(product_id)
+    if found is None:
+        return []
+    version, vector = found
+    embeddings = get_embeddings(version)
+    similarities: dict[int, float] = {}
+    factor = _FIRST_FACTOR
+    while True:
+        count = factor * (limit + 1)
+        nearest = dict(embeddings.find_nearest(vector, count=count))
+        similarities = _find_products(nearest, version=version, maximum=limit + 1)
+        similarities.pop(product_id, None)
+        if len(similarities) >= limit or len(nearest) < count or factor >= _LAST_FACTOR:
+            break
+        factor *= 4
+    best = sorted(similarities, key=lambda id: (-similarities[id], id))[:limit]
+    products = list_labelled_products(ProductCriteria(country=country)).in_bulk(best)
+    return [SimilarProduct(products[id], similarities[id]) for id in best if id in products]
+
+
+def _find_embedding(product_id: int) -> tuple[ModelVersion, NDArray[np.float32]] | None:
+    """Return version and embedding of the product's first picture that has one; two queries."""
+    placements = Product.objects.filter(pk=product_id).order_by("product_images__image_index", "product_images__pk")
+    image_ids = list(placements.values_list("product_images__image", flat=True))
+    if not image_ids:
+        raise Product.DoesNotExist
+    newest = Classification.objects.newest().filter(image_id__in=[id for id in image_ids if id is not None])
+    said = {classification.image_id: classification for classification in newest.select_related("model_version")}
+    for image_id in image_ids:
+        if image_id in said:
+            vector = read_embedding(bytes(said[image_id].embedding))
+            if vector is not None:
+                return said[image_id].model_version, vector
+    return None
+
+
+def _find_products(nearest: dict[int, float], *, version: ModelVersion, maximum: int) -> dict[int, float]:
+    """Return the similarity of the products that have the classified pictures, by id; two queries.
+
+    What a version said of a picture before it said something else does not count. Of the products that share one
+    picture no more than `maximum` are looked at.
+    """
+    later = Classification.objects.filter(image=OuterRef("image"), model_version=version, pk__gt=OuterRef("pk"))
+    rows = Classification.objects.filter(~Exists(later), pk__in=nearest, model_version=version)
+    cosines = {image_id: nearest[pk] for pk, image_id in rows.values_list("pk", "image_id")}
+    rank = Window(RowNumber(), partition_by=F("image_id"), order_by=F("pk").asc())
+    placements = ProductImages.objects.filter(image_id__in=cosines).annotate(rank=rank).filter(rank__lte=maximum)
+    similarities: dict[int, float] = {}
+    for product_id, image_id in placements.values_list("product_id", "image_id"):
+        similarity = min(1.0, max(0.0, cosines[image_id]))
+        similarities[product_id] = max(similarity, similarities.get(product_id, 0.0))
+    return similarities
+
+
+# --- the embeddings that this process has in memory ----------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Loaded:
+    embeddings: EmbeddingFiles
+    looked_at: float
+
+
+_loaded: dict[str, _Loaded] = {}
+_reading = threading.Lock()
+
+
+def get_embeddings(version: ModelVersion) -> EmbeddingFiles:
+    """Return the embeddings of the version, as they were SIMILAR_REFRESH_SECONDS ago or later.
+
+    Many new ones are read by a thread of this process, and found by the calls after that.
+    """
+    key = f"{settings.EMBEDDINGS_DIR} {version.manifest_sha256}"
+    held = _loaded.get(key)
+    now = time.monotonic()
+    if held is not None and now - held.looked_at < settings.SIMILAR_REFRESH_SECONDS:
+        return held.embeddings
+    embeddings = load_embeddings(version)
+    newest_id = find_newest_id(version)
+    if embeddings.settled_id != newest_id:
+        if newest_id - embeddings.settled_id <= READ_AT_ONCE:
+            embeddings = update_embeddings(version)
+        else:
+            _read_in_background(version)
+    _loaded[key] = _Loaded(embeddings, looked_at=now)
+    return embeddings
+
+
+def _read_in_background(version: ModelVersion) -> None:
+    """Start a thread that reads new embeddings, unless one is at work in this process."""
+
+    def read() -> None:
+        try:
+            update_embeddings(version)
+        except Exception:
+            logger.exception("the embeddings of model version %s could not be read", version.pk)
+        finally:
+            connection.close()
+            _reading.release()
+
+    if _reading.acquire(blocking=False):
+        threading.Thread(target=read, name="embeddings", daemon=True).start()

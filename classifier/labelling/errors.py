@@ -1,0 +1,59 @@
+"""What people do with the error queue: try a picture again, or leave it be."""
+
+from collections.abc import Collection
+from functools import partial
+
+from django.db import transaction
+from django.db.models.functions import Least, Now
+
+from classifier.labelling.ledger import MAXIMUM_CRASHES
+from classifier.labelling.tasks import send_due_batches
+from classifier.models import LabellingRun, LabelTask
+
+State = LabelTask.State
+# Errors that one call may touch; a statement stays small and the list that chose them is one that a person has seen.
+MAXIMUM_ERRORS = 1000
+
+
+def retry_errors(task_ids: Collection[int]) -> int:
+    """Let those of the tasks that are in the error queue be tried again, now and as often as new ones; return how many.
+
+    A task that a worker holds, or that is done, cancelled or about to be, stays as it is. One that was in a crash is
+    tried alone, and given up again at the next crash. The tries go to the task's own run and model version.
+    """
+    with transaction.atomic():
+        retried = (
+            LabelTask.objects.errors()
+            .filter(pk__in=task_ids)
+            .of_no_closing_run()
+            .update(
+                state=State.RETRY,
+                attempts=0,
+                crashes=Least("crashes", MAXIMUM_CRASHES - 1),
+                next_try_at=Now(),
+                sent_at=None,
+            )
+        )
+        if retried:
+            transaction.on_commit(partial(send_due_batches, maximum=MAXIMUM_ERRORS))
+    return retried
+
+
+def retry_run_errors(run: LabellingRun, *, maximum: int) -> tuple[int, bool]:
+    """Let what failed in a run be tried again as `retry_errors` does, at most `maximum`; return how many, and if all.
+
+    What people chose to ignore stays.
+    """
+    failed = LabelTask.objects.filter(run=run, state__in=[State.RETRY, State.FAILED])
+    task_ids = list(failed.order_by("pk").values_list("pk", flat=True)[: maximum + 1])
+    parts = [task_ids[start : min(start + MAXIMUM_ERRORS, maximum)] for start in range(0, maximum, MAXIMUM_ERRORS)]
+    return sum(retry_errors(part) for part in parts if part), len(task_ids) <= maximum
+
+
+def ignore_errors(task_ids: Collection[int]) -> int:
+    """Leave those of the tasks that failed or wait for another try alone for good; return how many.
+
+    Nothing tries them again but `retry_errors`. A task that a worker holds stays as it is.
+    """
+    failed = LabelTask.objects.filter(pk__in=task_ids, state__in=[State.RETRY, State.FAILED])
+    return failed.update(state=State.IGNORED, sent_at=None)

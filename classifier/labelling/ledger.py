@@ -1,0 +1,276 @@
+"""The ledger of labelling work: claim, finish, release, sweep.
+
+The broker is a hint; the `LabelTask` row is the truth. A worker *claims* rows by writing a fresh lease token and
+commits before it fetches anything. It *finishes* in one transaction that first finds which rows still carry its token
+and writes labels for exactly those, so that a worker that was thought dead cannot write a second label. Rows whose
+lease ran out are *swept*: given back with one crash more, then tried alone, and given up after three crashes.
+"""
+
+import random
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef
+from django.db.models.functions import Coalesce, Now
+
+from classifier.labels.services import lock_images, refresh_product_labels
+from classifier.ml.labels import GARMENTS
+from classifier.ml.types import Prediction
+from classifier.models import Classification, LabellingRun, LabelTask, LabelTaskQuerySet
+
+State = LabelTask.State
+
+MAXIMUM_CRASHES = 3
+MAXIMUM_ATTEMPTS = 6
+FIRST_RETRY_SECONDS = 30
+LONGEST_RETRY_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedBatch:
+    """Tasks that one worker holds under one lease token, of one or more runs; images and stored pictures loaded."""
+
+    token: uuid.UUID
+    tasks: list[LabelTask]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A picture that was read: its content hash and what the classifier said."""
+
+    sha256: str
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A picture that gave no label: a code of the contract, and whether trying again can help."""
+
+    code: str
+    retryable: bool = False
+    retry_after_seconds: float | None = None
+
+
+Outcome = Labelled | Failed
+
+
+def _after(seconds: float) -> ExpressionWrapper:
+    """The database's time, `seconds` from now."""
+    return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
+
+
+def claim_tasks(task_ids: Sequence[int], *, token: uuid.UUID | None = None) -> ClaimedBatch:
+    """Take a lease on those of the tasks that are due, and return them; none of a run that is cancelled.
+
+    A picture that was in a crash before is claimed only when it comes alone, so that it cannot take others down. A
+    claim whose answer was lost is repeated with the same `token`, which must be a fresh one for each batch.
+    """
+    token = token or uuid.uuid4()
+    claimable = LabelTask.objects.due().filter(pk__in=task_ids)
+    if len(task_ids) > 1:
+        claimable = claimable.filter(crashes=0)
+    claimable.update(
+        state=State.RUNNING,
+        lease_token=token,
+        lease_until=_after(settings.LABELLING_LEASE_SECONDS),
+        attempts=F("attempts") + 1,
+    )
+    held = LabelTask.objects.filter(lease_token=token).select_related("image__stored_picture", "model_version", "run")
+    # The version's metrics are kilobytes of JSON, which would be read once for each picture and are not needed.
+    return ClaimedBatch(token=token, tasks=list(held.defer("model_version__metrics").order_by("pk")))
+
+
+def finish_tasks(batch: ClaimedBatch, outcomes: Sequence[Outcome]) -> int:
+    """Write the outcome of each task of the batch, in one transaction, for those it still holds; return how many.
+
+    `outcomes` are in the order of `batch.tasks`. Labels, task states and product labels are written together or not at
+    all. A person's label stays whatever the machine says.
+    """
+    with transaction.atomic():
+        held = set(
+            LabelTask.objects.select_for_update()
+            .filter(lease_token=batch.token, state=State.RUNNING)
+            .order_by("pk")
+            .values_list("pk", flat=True)
+        )
+        finished = [(t, o) for t, o in zip(batch.tasks, outcomes, strict=True) if t.pk in held]
+        image_ids = [task.image_id for task, _ in finished]
+        lock_images(image_ids)
+        _record_labelled([(task, o) for task, o in finished if isinstance(o, Labelled)])
+        _record_failed([(task, o) for task, o in finished if isinstance(o, Failed)])
+        refresh_product_labels(image_ids)
+    close_finished_runs({task.run_id for task in batch.tasks})
+    return len(finished)
+
+
+def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
+    Classification.objects.bulk_create(
+        Classification(
+            image_id=task.image_id,
+            model_version_id=task.model_version_id,
+            run_id=task.run_id,
+            sha256=outcome.sha256,
+            group=outcome.prediction.group,
+            garment=outcome.prediction.garment,
+            confidence=outcome.prediction.confidence,
+            abstained=outcome.prediction.abstained,
+            garment_probabilities=[round(outcome.prediction.garment_probabilities[name], 6) for name in GARMENTS],
+            embedding=np.asarray(outcome.prediction.embedding, dtype="<f4").tobytes(),
+        )
+        for task, outcome in finished
+    )
+    LabelTask.objects.filter(pk__in=[task.pk for task, _ in finished]).update(
+        state=State.DONE, lease_token=None, lease_until=None, error_code=""
+    )
+
+
+def _record_failed(finished: list[tuple[LabelTask, Failed]]) -> None:
+    """Set the state of tasks that failed; one update for each code and delay rather than for each task."""
+    together: dict[tuple[str, float | None], list[int]] = defaultdict(list)
+    for task, outcome in finished:
+        together[outcome.code, _retry_delay(task, outcome)].append(task.pk)
+    for (code, delay), task_ids in together.items():
+        LabelTask.objects.filter(pk__in=task_ids).update(
+            state=State.FAILED if delay is None else State.RETRY,
+            next_try_at=Now() if delay is None else _after(delay),
+            lease_token=None,
+            lease_until=None,
+            sent_at=None,
+            error_code=code,
+            first_failed_at=Coalesce("first_failed_at", Now()),
+            last_failed_at=Now(),
+        )
+
+
+def _retry_delay(task: LabelTask, outcome: Failed) -> float | None:
+    """Seconds until the next try, or None if there shall be none.
+
+    Four times longer each time up to an hour, and spread by a fifth so that a host that fell over is not met by all
+    its pictures at once. A host's own `Retry-After` is honoured when it asks for longer.
+    """
+    if not outcome.retryable or task.attempts >= MAXIMUM_ATTEMPTS:
+        return None
+    delay = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 4 ** (task.attempts - 1)) * _spread()
+    return max(delay, outcome.retry_after_seconds or 0.0)
+
+
+def _spread() -> float:
+    return random.uniform(0.8, 1.2)  # noqa: S311 (no secret depends on it)
+
+
+def release_tasks(batch: ClaimedBatch, *, crashed: bool) -> int:
+    """Give back the tasks that the batch still holds; return how many.
+
+    `crashed` says that one of the pictures is to blame (a decoder that hung): they are then tried one by one. After a
+    graceful stop nobody is to blame, and the try does not count.
+    """
+    held = LabelTask.objects.filter(lease_token=batch.token, state=State.RUNNING)
+    if crashed:
+        return _give_back_crashed(held)
+    return held.update(state=State.NEW, lease_token=None, lease_until=None, sent_at=None, attempts=F("attempts") - 1)
+
+
+def postpone_tasks(batch: ClaimedBatch) -> int:
+    """Give back the tasks that the batch still holds, to be tried again a little later; the try does not count.
+
+    For what is the machine's fault and no picture's. The run stays open until a machine that can does the work.
+    """
+    held = LabelTask.objects.filter(lease_token=batch.token, state=State.RUNNING)
+    return held.update(
+        state=State.NEW,
+        lease_token=None,
+        lease_until=None,
+        sent_at=None,
+        attempts=F("attempts") - 1,
+        next_try_at=_after(FIRST_RETRY_SECONDS),
+    )
+
+
+def give_back_lost_tasks(task_ids: Sequence[int]) -> int:
+    """Give back those of the tasks that are being worked on, each with one crash more; return how many.
+
+    For the worker that sees its child die with a message in hand. If another worker holds some of them (the message
+    came twice) that one is fenced off and they are done again.
+    """
+    return _give_back_crashed(LabelTask.objects.filter(pk__in=task_ids, state=State.RUNNING))
+
+
+def sweep_expired_leases() -> int:
+    """Give back the tasks whose lease ran out, each with one crash more; return how many there were."""
+    return _give_back_crashed(LabelTask.objects.lease_expired())
+
+
+def _give_back_crashed(tasks: LabelTaskQuerySet) -> int:
+    """Count a crash for each task: back to work, or given up with `worker_crash` when it was the last one allowed."""
+    with transaction.atomic():
+        found = list(
+            tasks.select_for_update(skip_locked=True).order_by("pk").values_list("pk", "crashes", "image_id", "run_id")
+        )
+        given_up = [row for row in found if row[1] + 1 >= MAXIMUM_CRASHES]
+        again = [pk for pk, crashes, _, _ in found if crashes + 1 < MAXIMUM_CRASHES]
+        back = {"crashes": F("crashes") + 1, "lease_token": None, "lease_until": None, "sent_at": None}
+        LabelTask.objects.filter(pk__in=again).update(state=State.NEW, **back)
+        cancelled_runs = LabellingRun.objects.filter(state=LabellingRun.State.CANCELLED)
+        LabelTask.objects.filter(pk__in=again, run__in=cancelled_runs).update(state=State.CANCELLED)
+        LabelTask.objects.filter(pk__in=[row[0] for row in given_up]).update(
+            state=State.FAILED,
+            error_code="worker_crash",
+            first_failed_at=Coalesce("first_failed_at", Now()),
+            last_failed_at=Now(),
+            **back,
+        )
+        image_ids = [image_id for _, _, image_id, _ in given_up]
+        lock_images(image_ids)
+        refresh_product_labels(image_ids)
+    close_finished_runs({run_id for _, _, _, run_id in given_up})
+    return len(found)
+
+
+def take_batches_to_send(*, maximum: int, lost_after_seconds: float) -> list[list[int]]:
+    """Mark due tasks as sent and return their ids in batches for one message each; at most `maximum` batches.
+
+    Tasks that were sent less than `lost_after_seconds` ago are on their way still. Pictures that were in a crash travel
+    alone.
+    """
+    size = settings.LABELLING_BATCH_SIZE
+    unsent = LabelTask.objects.due().unsent(resend_after=timedelta(seconds=lost_after_seconds))
+    with transaction.atomic():
+        # In the order of the index of open tasks, so that the cost does not grow with what waits behind.
+        waiting = unsent.select_for_update(skip_locked=True).order_by("next_try_at", "pk")
+        rows = list(waiting.values_list("pk", "crashes")[: max(maximum, 0) * size])
+        together = [pk for pk, crashes in rows if not crashes]
+        batches = [[pk] for pk, crashes in rows if crashes]
+        batches += [together[start : start + size] for start in range(0, len(together), size)]
+        batches = batches[:maximum]
+        LabelTask.objects.filter(pk__in=[pk for batch in batches for pk in batch]).update(sent_at=Now())
+    return batches
+
+
+def close_finished_runs(run_ids: set[int] | None = None) -> int:
+    """Mark running runs that have no open task as done (all of them, or those given); return how many.
+
+    A run that has not taken all its pictures stays open. In a statement of its own after a batch was committed, so that
+    the last of two workers sees the other's end.
+    """
+    runs = LabellingRun.objects.filter(state=LabellingRun.State.RUNNING)
+    if run_ids is not None:
+        runs = runs.filter(pk__in=[run_id for run_id in run_ids if not _has_open_task(run_id)])
+    open_tasks = LabelTask.objects.open().filter(run=OuterRef("pk"))
+    runs = runs.filter(taken_until__gte=F("takes_until"))
+    return runs.filter(~Exists(open_tasks)).update(state=LabellingRun.State.DONE, finished_at=Now())
+
+
+def _has_open_task(run_id: int) -> bool:
+    """Whether the run has work left, as a look at the front of the index of open tasks.
+
+    The order makes PostgreSQL use that index. Without it each batch of a run of 500,000 pictures, in a ledger of
+    1,000,000 rows, spent 25 ms on this question; with it the time does not depend on the ledger.
+    """
+    front = LabelTask.objects.open().filter(run=run_id).order_by("next_try_at", "pk")
+    return front.values_list("pk", flat=True).first() is not None

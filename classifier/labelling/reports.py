@@ -1,0 +1,170 @@
+"""How far a labelling run is, how fast it goes and whether it moves; counted now and then, however many watch it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from time import time
+from typing import Any
+
+from django.conf import settings
+from django.db.models import DateTimeField, ExpressionWrapper
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from classifier.labelling.selectors import (
+    LATEST_FAILURE_FIRST,
+    ErrorCriteria,
+    RunProgress,
+    get_run_progress,
+    list_error_counts,
+    list_errors,
+)
+from classifier.models import Classification, LabellingRun, LabelTask
+from config.kept_counts import forget_kept_count, get_kept_count
+
+# What was counted is shown for so long, or for so many times as long as the counting took: 5 % of a core at most.
+FRESH_SECONDS = 1.9
+FRESH_TIMES = 20
+KEPT_SECONDS = 600
+# The rate is that of the last minute, as far as somebody watched.
+RATE_SECONDS = 60.0
+SHORTEST_RATE_SECONDS = 5.0
+# A run of which nothing was begun or finished for so long is shown as stalled.
+STALLED_SECONDS = 180
+SHOWN_ERRORS = 5
+# The newest labels, of whatever run, among which one of this run is looked for.
+NEWEST_LABELS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run's tasks by state, those of the done ones that it was not sure of, its pace, and its failures.
+
+    `taken` are the pictures that it took, `taking` says whether there will be more: the time left is unknown then.
+    `rate` is in pictures per second and, like `seconds_left`, None while it is unknown. `errors` are the latest ones:
+    task, image, code and address. `ahead` is the run whose work comes first while this one waits.
+    """
+
+    progress: RunProgress
+    taken: int
+    taking: bool
+    unsure: int
+    rate: float | None
+    seconds_left: float | None
+    stalled: bool
+    ahead: int | None
+    codes: Sequence[tuple[str, int]]
+    errors: Sequence[dict[str, Any]]
+
+
+def get_run_report(run: LabellingRun) -> RunReport:
+    """Return the run's report, some seconds old at most on a small ledger and longer where counting takes long."""
+    counted = get_kept_count(
+        _key(run),
+        count=lambda known: _count(run, samples=known["samples"] if known else []),
+        # A count from before an update may lack what was added since.
+        is_current=lambda known: (known["state"], known.get("taking")) == (run.state, run.is_taking),
+        fresh_seconds=FRESH_SECONDS,
+        fresh_times=FRESH_TIMES,
+        kept_seconds=KEPT_SECONDS,
+    )
+    return _build_report(run, counted)
+
+
+def forget_run_report(run: LabellingRun) -> None:
+    """Let the next report be counted anew, after somebody changed the run's tasks."""
+    forget_kept_count(_key(run))
+
+
+def find_rate(samples: Sequence[Sequence[float]], *, age_seconds: float, finished: int) -> float | None:
+    """Return the pictures per second of the samples' last minute, or of the whole run when they span too little.
+
+    A sample is a time and how many pictures were finished then. None when nothing was finished.
+    """
+    if samples:
+        recent = [sample for sample in samples if sample[0] >= samples[-1][0] - RATE_SECONDS]
+        seconds = recent[-1][0] - recent[0][0]
+        if seconds >= SHORTEST_RATE_SECONDS:
+            rate = (recent[-1][1] - recent[0][1]) / seconds
+            return rate if rate > 0 else None
+    return finished / age_seconds if finished > 0 and age_seconds > 0 else None
+
+
+def _key(run: LabellingRun) -> str:
+    return f"labelling-run-{run.pk}"
+
+
+def _count(run: LabellingRun, *, samples: list[list[float]]) -> dict[str, Any]:
+    """Return what a report is built of, as JSON knows it."""
+    progress = get_run_progress(run)
+    failures = progress.failed + progress.waiting
+    latest = list_errors(ErrorCriteria(run=run.pk)).order_by(*LATEST_FAILURE_FIRST.order_by(reverse=False))
+    moves = run.state != LabellingRun.State.RUNNING or _has_moved(run)
+    now = time()
+    recent = [sample for sample in samples if sample[0] > now - 2 * RATE_SECONDS]
+    return {
+        "state": run.state,
+        "taking": run.is_taking,
+        "taken": run.total,
+        "progress": asdict(progress),
+        "unsure": Classification.objects.filter(run=run, abstained=True).count(),
+        "codes": list_error_counts(run) if failures else [],
+        "errors": [_describe(task) for task in latest[:SHOWN_ERRORS]] if failures else [],
+        "stalled": not moves,
+        "ahead": None if moves else _find_run_ahead(run),
+        "samples": [*recent, [now, progress.finished]],
+    }
+
+
+def _describe(task: LabelTask) -> dict[str, Any]:
+    return {"task": task.pk, "image": task.image_id, "code": task.error_code, "url": task.image.url}
+
+
+def _build_report(run: LabellingRun, counted: dict[str, Any]) -> RunReport:
+    progress = RunProgress(**counted["progress"])
+    rate = find_rate(counted["samples"], age_seconds=get_elapsed_seconds(run), finished=progress.finished)
+    left = progress.total - progress.finished
+    return RunReport(
+        progress=progress,
+        taken=counted["taken"],
+        taking=counted["taking"],
+        unsure=counted["unsure"],
+        rate=rate,
+        seconds_left=left / rate if rate and left and not counted["taking"] else None,
+        stalled=counted["stalled"],
+        ahead=counted["ahead"],
+        codes=[(code, number) for code, number in counted["codes"]],
+        errors=counted["errors"],
+    )
+
+
+def get_elapsed_seconds(run: LabellingRun) -> float:
+    """Return the seconds since the run was started, until its end if it has ended."""
+    return ((run.finished_at or timezone.now()) - run.created_at).total_seconds()
+
+
+def _has_moved(run: LabellingRun) -> bool:
+    """Whether something of the run was begun or finished lately, in at most four cheap queries.
+
+    There is no index of the times at which pictures were labelled. The newest labels are looked at instead: when none
+    of them is of this run, the workers are busy elsewhere.
+    """
+    if get_elapsed_seconds(run) < STALLED_SECONDS:
+        return True
+    claimed = _ago(STALLED_SECONDS - settings.LABELLING_LEASE_SECONDS)
+    if LabelTask.objects.filter(run=run, state=LabelTask.State.RUNNING, lease_until__gt=claimed).exists():
+        return True
+    if LabelTask.objects.errors().filter(run=run, last_failed_at__gt=_ago(STALLED_SECONDS)).exists():
+        return True
+    newest = Classification.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    labels = Classification.objects.filter(run=run, pk__gt=newest - NEWEST_LABELS)
+    return labels.filter(created_at__gt=_ago(STALLED_SECONDS)).exists()
+
+
+def _find_run_ahead(run: LabellingRun) -> int | None:
+    earlier = LabellingRun.objects.filter(state=LabellingRun.State.RUNNING, pk__lt=run.pk)
+    return earlier.order_by("pk").values_list("pk", flat=True).first()
+
+
+def _ago(seconds: float) -> ExpressionWrapper:
+    return ExpressionWrapper(Now() - timedelta(seconds=seconds), output_field=DateTimeField())

@@ -1,0 +1,92 @@
+"""Reads of model versions and runs."""
+
+from dataclasses import asdict, dataclass
+
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+
+from catalog.models import ProductImages
+from classifier.models import LabellingRun, LabelTask
+from config.db.paging import KeysetOrdering
+
+#: The error queue, the latest failure first; there is an index for it.
+LATEST_FAILURE_FIRST = KeysetOrdering("-last_failed_at", ("last_failed_at", "pk"), descending=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """How far a labelling run has come: its tasks by state. `waiting` ones failed and will be tried again later.
+
+    `total` grows while the run takes its pictures. What a cancelled run had not begun is `cancelled` from then on,
+    whether its tasks are closed already or not.
+    """
+
+    total: int
+    new: int
+    running: int
+    done: int
+    waiting: int
+    failed: int
+    cancelled: int
+
+    @property
+    def finished(self) -> int:
+        """Tasks that need nothing more from this run."""
+        return self.total - self.new - self.running
+
+
+def get_run_progress(run: LabellingRun) -> RunProgress:
+    """Count the run's tasks by state; one query."""
+    counts = dict(LabelTask.objects.filter(run=run).values_list("state").annotate(Count("pk")))
+    state = LabelTask.State
+    if run.closing:
+        unbegun = counts.pop(state.NEW, 0) + counts.pop(state.RETRY, 0)
+        counts[state.CANCELLED] = counts.get(state.CANCELLED, 0) + unbegun
+    return RunProgress(
+        total=sum(counts.values()),
+        new=counts.get(state.NEW, 0),
+        running=counts.get(state.RUNNING, 0),
+        done=counts.get(state.DONE, 0),
+        waiting=counts.get(state.RETRY, 0),
+        failed=counts.get(state.FAILED, 0) + counts.get(state.IGNORED, 0),
+        cancelled=counts.get(state.CANCELLED, 0),
+    )
+
+
+def list_error_counts(run: LabellingRun) -> list[tuple[str, int]]:
+    """Return (error code, number of tasks) of the run's failures, most frequent first."""
+    errors = LabelTask.objects.filter(run=run).errors()
+    return list(errors.values_list("error_code").annotate(number=Count("pk")).order_by("-number", "error_code"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorCriteria:
+    """Which part of the error queue a list shows; empty strings and None do not narrow it."""
+
+    code: str = ""
+    state: str = ""
+    run: int | None = None
+    model_version: int | None = None
+    image: int | None = None
+
+
+def list_errors(criteria: ErrorCriteria) -> QuerySet[LabelTask]:
+    """Return the part of the error queue that meets the criteria, with image and version loaded; not yet ordered."""
+    errors: QuerySet[LabelTask] = LabelTask.objects.errors().filter(last_failed_at__isnull=False)
+    wanted = asdict(criteria)
+    exact = {"error_code": wanted.pop("code"), **wanted}
+    errors = errors.filter(**{field: value for field, value in exact.items() if value not in ("", None)})
+    return errors.select_related("image", "model_version")
+
+
+def with_first_product(tasks: QuerySet[LabelTask]) -> QuerySet[LabelTask]:
+    """Annotate `product_id` and `product_title` of the oldest product with the task's image, or None.
+
+    `has_other_products` says whether there are more.
+    """
+    placements = ProductImages.objects.filter(image=OuterRef("image"))
+    first = placements.order_by("product_id")
+    return tasks.annotate(
+        product_id=Subquery(first.values("product_id")[:1]),
+        product_title=Subquery(first.values("product__title")[:1]),
+        has_other_products=Exists(placements.exclude(product=OuterRef("product_id"))),
+    )

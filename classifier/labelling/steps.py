@@ -1,0 +1,210 @@
+"""A labelling run's own work, in steps: it takes its pictures when it is started, and closes its tasks when cancelled.
+
+A step is one transaction over CHUNK_SIZE pictures at most. The run's row says how far the steps have come and is
+written in the same transaction, so a step that was killed is done again and none is done twice. Whoever starts or
+cancels a run does its first step; workers and waiting commands do the others, any number of them at once.
+"""
+
+import logging
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import Error, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from catalog.models import Image
+from classifier.labelling import ledger
+from classifier.labels.services import refresh_stale_labels_of
+from classifier.models import LabellingRun, LabelTask, LabelTaskQuerySet, RunSelection
+from config.db.statements import allow_long_statements
+
+logger = logging.getLogger(__name__)
+
+State = LabelTask.State
+# Pictures that a step looks at. Whoever cancels a run waits for a step that is being done: one of 5,000 new tasks took
+# 0.4 s of processor time, and 11 s on a machine with six times as much to do as it has processors.
+CHUNK_SIZE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Images that a run looks at together, in the order of their ids, and what its tasks have in common.
+
+    `until` is how far the run has come with them. `own` finds their rows in the ledger.
+    """
+
+    image_ids: Sequence[int]
+    until: int
+    own: Q
+
+
+def find_last_image_id() -> int:
+    """Return the id of the newest image, 0 without any."""
+    return Image.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def find_next_part(run: LabellingRun, *, selected: Sequence[int] | None) -> Part:
+    """Return the images that the run looks at next; `selected`, rising, are all that it looks at, None is any.
+
+    The condition is a range where it can be one: joined with the whole ledger, as without it, 5,000 of 200,000 pictures
+    took PostgreSQL 300 to 400 ms instead of 1 to 3.
+    """
+    if selected is None:
+        images = Image.objects.filter(pk__gt=run.taken_until, pk__lte=run.takes_until).order_by("pk")
+        image_ids = list(images.values_list("pk", flat=True)[:CHUNK_SIZE])
+    else:
+        start = bisect_right(selected, run.taken_until)
+        image_ids = list(selected[start : start + CHUNK_SIZE])
+    until = image_ids[-1] if len(image_ids) == CHUNK_SIZE else run.takes_until
+    if selected is not None:
+        # One that was deleted since it was chosen can have no task: the database would refuse the step for ever.
+        images = Image.objects.filter(pk__in=image_ids).order_by("pk")
+        image_ids = list(images.values_list("pk", flat=True))
+    between = Q(image__gt=run.taken_until, image__lte=until)
+    return Part(image_ids, until=until, own=between if selected is None else Q(image__in=image_ids))
+
+
+def take_part(run: LabellingRun, part: Part) -> int:
+    """Give the run those pictures of the part that it may label, and save how far it has come; return how many.
+
+    These are pictures that its version has not labelled, and those that wait for another try; with `relabel` labelled
+    and failed ones too. Pictures that another open run holds stay with it. Call it in a transaction that holds the
+    run's row.
+    """
+    known = LabelTask.objects.filter(part.own, model_version=run.model_version_id)
+    again = dict(_may_be_repeated(known, run).values_list("image_id", "pk"))
+    missing = set(part.image_ids) - set(known.values_list("image_id", flat=True))
+    chosen = sorted({*again, *missing})
+    run.taken_until = part.until
+    if run.limit is not None and len(chosen) > (left := run.limit - run.total):
+        chosen = chosen[:left]
+        run.taken_until = chosen[-1]
+    _repeat(known, run, task_ids=[again[image_id] for image_id in chosen if image_id in again])
+    LabelTask.objects.bulk_create(
+        [
+            LabelTask(image_id=image_id, model_version_id=run.model_version_id, run=run)
+            for image_id in chosen
+            if image_id not in again
+        ],
+        ignore_conflicts=True,  # another run may have been first
+    )
+    taken = known.filter(run=run).count()
+    run.total += taken
+    if run.limit is not None and run.total >= run.limit:
+        run.takes_until = run.taken_until
+    run.save(update_fields=["total", "taken_until", "takes_until"])
+    return taken
+
+
+def _may_be_repeated(tasks: LabelTaskQuerySet, run: LabellingRun) -> LabelTaskQuerySet:
+    """Return those of the tasks that the run may do again.
+
+    No join: PostgreSQL then checks the state again on a row that another run took while this one waited for it.
+    """
+    states = [State.CANCELLED, State.RETRY, *([State.DONE, State.FAILED] if run.relabel else [])]
+    closing = LabellingRun.objects.closing().order_by().values("pk")
+    open_runs = LabellingRun.objects.filter(state=LabellingRun.State.RUNNING).order_by().values("pk")
+    return tasks.filter(Q(state__in=states) | Q(state=State.NEW, run__in=closing)).exclude(run__in=open_runs)
+
+
+def _repeat(tasks: LabelTaskQuerySet, run: LabellingRun, *, task_ids: Sequence[int]) -> int:
+    """Give the run these of the tasks, as far as it still may have them, as if they were new; return how many."""
+    return (
+        _may_be_repeated(tasks, run)
+        .filter(pk__in=task_ids)
+        .update(
+            run=run,
+            state=State.NEW,
+            attempts=0,
+            crashes=0,
+            lease_token=None,
+            lease_until=None,
+            next_try_at=Now(),
+            sent_at=None,
+            error_code="",
+            first_failed_at=None,
+            last_failed_at=None,
+        )
+    )
+
+
+def take_next_part(run_id: int) -> bool:
+    """Do the run's next step of taking pictures; return False if it has none, or somebody else is doing it."""
+    run = LabellingRun.objects.taking().filter(pk=run_id).first()
+    if run is None:
+        return False
+    selection = RunSelection.objects.filter(run=run).first()
+    part = find_next_part(run, selected=None if selection is None else selection.image_ids)
+    refresh_stale_labels_of(part.image_ids)
+    with transaction.atomic():
+        # No key: whoever writes a row that points to the run does not wait.
+        held = LabellingRun.objects.taking().select_for_update(skip_locked=True, no_key=True)
+        run = held.filter(pk=run_id, taken_until=run.taken_until).first()
+        if run is None:
+            return False
+        taken = take_part(run, part)
+        if not run.is_taking and selection is not None:
+            selection.delete()
+    if not run.is_taking:
+        ledger.close_finished_runs({run_id})
+    logger.debug("labelling run %s took %s pictures up to image %s", run_id, taken, run.taken_until)
+    return True
+
+
+@allow_long_statements()
+def cancel_labelling_run(run: LabellingRun) -> bool:
+    """Cancel the run: from now on nobody begins any of its tasks; return False if it had ended already.
+
+    What workers have in hand is finished. The other tasks are closed in steps, the first one here.
+    """
+    cancelled = LabellingRun.objects.filter(pk=run.pk, state=LabellingRun.State.RUNNING).update(
+        state=LabellingRun.State.CANCELLED, closing=True, takes_until=F("taken_until"), finished_at=Now()
+    )
+    if cancelled:
+        close_next_tasks(run.pk)
+    return bool(cancelled)
+
+
+def close_next_tasks(run_id: int) -> bool:
+    """Do a cancelled run's next step of closing tasks; return False if there is none for now.
+
+    The run is closing until no worker has a task of it in hand: that may come back, to be done or tried again.
+    """
+    with transaction.atomic():
+        held = LabellingRun.objects.closing().select_for_update(skip_locked=True, no_key=True)
+        run = held.filter(pk=run_id).first()
+        if run is None:
+            return False
+        waiting = LabelTask.objects.filter(run=run_id, state__in=[State.NEW, State.RETRY])
+        task_ids = list(
+            waiting.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:CHUNK_SIZE]
+        )
+        waiting.filter(pk__in=task_ids).update(state=State.CANCELLED, sent_at=None)
+        left = LabelTask.objects.filter(run=run_id, state__in=[State.NEW, State.RETRY, State.RUNNING])
+        if len(task_ids) < CHUNK_SIZE and not left.exists():
+            run.closing = False
+            run.save(update_fields=["closing"])
+            RunSelection.objects.filter(run=run_id).delete()
+    return bool(task_ids)
+
+
+def do_run_steps(*, seconds: float = 0.0) -> int:
+    """Do one step of each closing run and of the oldest run that takes pictures; return how many steps were done.
+
+    Then again, until nothing is left or the seconds are over. A step that the database refuses is done later.
+    """
+    done, ends_at = 0, time.monotonic() + seconds
+    while True:
+        closing = list(LabellingRun.objects.closing().order_by("pk").values_list("pk", flat=True))
+        taking = list(LabellingRun.objects.taking().order_by("pk").values_list("pk", flat=True)[:1])
+        try:
+            steps = sum(close_next_tasks(run_id) for run_id in closing) + sum(take_next_part(pk) for pk in taking)
+        except Error as error:
+            logger.warning("a step of a labelling run is put off: %s", error)
+            return done
+        done += steps
+        if not steps or time.monotonic() >= ends_at:
+            return done

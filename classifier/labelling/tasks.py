@@ -1,0 +1,53 @@
+"""Celery's side of labelling: load by id, call a service, say what comes next."""
+
+import logging
+
+from celery import Task, shared_task
+from django.conf import settings
+
+from classifier.labelling import ledger
+from classifier.labelling.batches import label_batch
+from classifier.labelling.steps import do_run_steps
+from classifier.registry.runtime import get_classifier
+from config.queues import broker_errors, count_messages
+
+logger = logging.getLogger(__name__)
+
+
+class LabellingTask(Task):
+    """A task whose batch goes back at once when the child that works on it dies."""
+
+    Request = "classifier.labelling.lost_workers:LabellingRequest"
+
+
+@shared_task(
+    name="classifier.tasks.label_batch_task",
+    base=LabellingTask,
+    soft_time_limit=settings.LABELLING_SOFT_LIMIT_SECONDS,
+    time_limit=settings.LABELLING_HARD_LIMIT_SECONDS,
+)
+def label_batch_task(task_ids: list[int], **_later: object) -> None:
+    """Label one batch, do a step of the runs that have some left, then put one more batch on the queue in its place."""
+    label_batch(task_ids, get_classifier=get_classifier)
+    do_run_steps()
+    send_due_batches(maximum=1)
+
+
+def send_due_batches(*, maximum: int) -> int:
+    """Put up to `maximum` batches of due tasks on the queue, as far as there is room on it; return how many.
+
+    The queue is kept at LABELLING_QUEUE_BATCHES messages: what was sent long ago and still lies on it is never sent
+    without end. When the queue is empty, what was sent before the last sweep and not claimed since is lost, and sent
+    again at once. A broker that is down is no error: the rows stay due, and the sweep sends them again.
+    """
+    batches: list[list[int]] = []
+    try:
+        on_queue = count_messages("labelling")
+        room = min(maximum, settings.LABELLING_QUEUE_BATCHES - on_queue)
+        lost_after = settings.LABELLING_RESEND_SECONDS if on_queue else settings.LABELLING_SWEEP_SECONDS
+        batches = ledger.take_batches_to_send(maximum=room, lost_after_seconds=lost_after)
+        for batch in batches:
+            label_batch_task.apply_async((batch,), retry=False)
+    except broker_errors() as error:
+        logger.warning("broker not reachable (%s); due tasks wait for the sweep", error)
+    return len(batches)

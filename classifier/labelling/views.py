@@ -1,0 +1,150 @@
+"""The pages about labelling runs: for those who may see them, with forms for those who may act."""
+
+import uuid
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from classifier.labelling.error_words import get_error_words
+from classifier.labelling.errors import MAXIMUM_ERRORS, retry_run_errors
+from classifier.labelling.reports import RunReport, forget_run_report, get_elapsed_seconds, get_run_report
+from classifier.labelling.serializers import LabellingRunRequestSerializer
+from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
+from classifier.labelling.steps import cancel_labelling_run
+from classifier.models import LabellingRun
+from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
+from config.web.durations import format_duration
+from config.web.pages import build_refusal, find_page
+from config.web.texts import remove_bidi_controls
+
+# Pictures that one press of the button tries again at most; a request then takes a few seconds, and says what is left.
+MAXIMUM_RETRIED = 20 * MAXIMUM_ERRORS
+MAXIMUM_KEY_LENGTH = 255
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@permission_required("classifier.view_labellingrun", raise_exception=True)
+def labelling_run_list(request: HttpRequest) -> HttpResponse:
+    """Answer with the labelling runs, newest first; by POST start another one and answer with its page."""
+    # The form's key: sent twice, it starts one run.
+    context: dict[str, Any] = {"chosen": {}, "key": uuid.uuid4().hex}
+    status = 200
+    if request.method == "POST":
+        if not request.user.has_perm("classifier.add_labellingrun"):
+            return render(request, "error.html", build_refusal("start a labelling run"), status=403)
+        form = LabellingRunRequestSerializer(data=request.POST)
+        if form.is_valid():
+            key = request.POST.get("key", "")[:MAXIMUM_KEY_LENGTH] or None
+            try:
+                run = start_labelling_run(user=cast(User, request.user), idempotency_key=key, **form.validated_data)
+            except (NoActiveModelVersionError, IdempotencyKeyError) as error:
+                context["problem"], status = str(error), 409
+            else:
+                return redirect("labelling-run-detail", run.pk)
+        else:
+            context["errors"], status = form.errors, 400
+        context["chosen"] = request.POST
+    context["page"] = find_page(request, LabellingRun.objects.select_related("model_version", "requested_by"))
+    if not context["page"].rows:
+        context["active"] = find_active_model_version()
+    return render(request, "classifier/labelling_run_list.html", context, status=status)
+
+
+@require_safe
+@login_required
+@permission_required("classifier.view_labellingrun", raise_exception=True)
+def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer with one run: how far it is, how fast it goes, what failed. The page asks again while something is due."""
+    run = get_object_or_404(LabellingRun.objects.select_related("model_version", "requested_by"), pk=pk)
+    report = get_run_report(run)
+    is_running = run.state == LabellingRun.State.RUNNING
+    progress = report.progress
+    context = {
+        "run": run,
+        "report": report,
+        "is_running": is_running,
+        # A run that ended may have pictures that wait for another try.
+        "live": is_running or (run.state == LabellingRun.State.DONE and progress.waiting > 0),
+        "untouched": is_running and progress.new == progress.total,
+        "numbers": list_numbers(report),
+        "parts": list_parts(report),
+        # Of a number that grows nothing is a share.
+        "share": None if report.taking else progress.finished / progress.total if progress.total else 1.0,
+        # For a screen reader, which hears it at each change.
+        "tenths": 10 * (10 * progress.finished // max(1, progress.total)),
+        "elapsed": format_duration(get_elapsed_seconds(run)),
+        "left": format_duration(report.seconds_left) if is_running and report.seconds_left is not None else "",
+        "codes": [(code, get_error_words(code), number) for code, number in report.codes],
+        "errors": [
+            {**error, "words": get_error_words(error["code"]), "url": remove_bidi_controls(error["url"])}
+            for error in report.errors
+        ],
+        "failures": progress.failed + progress.waiting,
+    }
+    return render(request, "classifier/labelling_run_detail.html", context)
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_labellingrun", raise_exception=True)
+def labelling_run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Cancel a run that has not ended, and answer with its page."""
+    run = get_object_or_404(LabellingRun, pk=pk)
+    if not cancel_labelling_run(run):
+        messages.info(request, "The run had ended before.")
+    forget_run_report(run)
+    return redirect("labelling-run-detail", run.pk)
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_labeltask", raise_exception=True)
+def labelling_run_retry(request: HttpRequest, pk: int) -> HttpResponse:
+    """Try what failed in a run again, now, and answer with its page; what people chose to ignore stays."""
+    run = get_object_or_404(LabellingRun, pk=pk)
+    retried, is_all = retry_run_errors(run, maximum=MAXIMUM_RETRIED)
+    rest = "" if is_all else " There are more: press the button again."
+    pictures = "1 picture is" if retried == 1 else f"{retried:,} pictures are"
+    messages.success(request, f"{pictures} tried again.{rest}")
+    forget_run_report(run)
+    return redirect("labelling-run-detail", run.pk)
+
+
+def list_numbers(report: RunReport) -> list[tuple[str, int, str]]:
+    """Return (name, number of pictures, part of the bar) for what a run's page says at a glance.
+
+    Pictures that are labelled again belong to the run that does it.
+    """
+    progress = report.progress
+    always = [
+        ("Pictures so far" if report.taking else "Pictures", progress.total, ""),
+        ("Labelled", progress.done, "sure"),
+        ("of them not sure", report.unsure, "unsure"),
+        ("Failed", progress.failed, "failed"),
+        ("To do", progress.new + progress.running, ""),
+    ]
+    sometimes = [
+        ("Wait for another try", progress.waiting, "failed"),
+        ("Cancelled", progress.cancelled, ""),
+        ("Labelled again by later runs", report.taken - progress.total, ""),
+    ]
+    return always + [entry for entry in sometimes if entry[1] > 0]
+
+
+def list_parts(report: RunReport) -> list[tuple[str, float, float]]:
+    """Return (class, beginning, width) of the parts of a run's bar, which is 100 wide: sure, not sure, not labelled."""
+    progress = report.progress
+    sure = max(0, progress.done - report.unsure)
+    parts = [("sure", sure), ("unsure", progress.done - sure), ("failed", progress.failed + progress.waiting)]
+    found, beginning = [], 0.0
+    for name, number in parts:
+        width = 100 * number / progress.total if progress.total else 0.0
+        found.append((name, beginning, width))
+        beginning += width
+    return found

@@ -1,0 +1,73 @@
+"""What the demo says at its end: pictures per group, abstained, failed, the rate, and how many labels are right."""
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Q
+from rich.table import Table
+
+from catalog.demo.sample import read_true_garments
+from classifier.ml.labels import GROUP_OF_GARMENT, GROUPS
+from classifier.models import Classification, LabellingRun, LabelTask
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSummary:
+    """Counts over every picture the model version has labelled, and the rate of one run.
+
+    `sure` are pictures of the demo catalogue that were not abstained, `right` those of them whose group is the data
+    set's own. `groups` maps each group to (pictures, abstained).
+    """
+
+    groups: dict[str, tuple[int, int]]
+    failed: int
+    labelled_now: int
+    seconds: float
+    sure: int
+    right: int
+
+
+def build_demo_summary(run: LabellingRun, *, seconds: float) -> DemoSummary:
+    """Sum up what the run's model version says of the catalogue; `seconds` is what labelling took just now."""
+    newest = Classification.objects.newest().filter(model_version=run.model_version)
+    rows = newest.values_list("group").annotate(number=Count("pk"), unsure=Count("pk", filter=Q(abstained=True)))
+    counts = {group: (number, unsure) for group, number, unsure in rows}
+    true_garments = read_true_garments()
+    sure = newest.filter(abstained=False, image__url__in=list(true_garments)).values_list("image__url", "group")
+    right = [GROUP_OF_GARMENT[true_garments[url]] == group for url, group in sure]
+    return DemoSummary(
+        groups={group: counts.get(group, (0, 0)) for group in GROUPS},
+        failed=LabelTask.objects.errors().filter(model_version=run.model_version).count(),
+        labelled_now=run.classifications.count(),
+        seconds=seconds,
+        sure=len(right),
+        right=sum(right),
+    )
+
+
+def build_summary_table(summary: DemoSummary) -> Table:
+    """Return the summary as a table for the terminal."""
+    table = Table(show_footer=True)
+    images = sum(number for number, _ in summary.groups.values())
+    abstained = sum(number for _, number in summary.groups.values())
+    table.add_column("Group", footer="All")
+    table.add_column("Images", justify="right", footer=f"{images:,}")
+    table.add_column("Not sure", justify="right", footer=f"{abstained:,}")
+    for group, (number, unsure) in summary.groups.items():
+        table.add_row(group, f"{number:,}", f"{unsure:,}")
+    return table
+
+
+def list_summary_lines(summary: DemoSummary) -> list[str]:
+    """Return what the table does not say: failures, the rate, and how many labels are right."""
+    lines = [f"Failed: {summary.failed:,}"]
+    if summary.labelled_now:
+        rate = summary.labelled_now / summary.seconds
+        lines.append(f"Labelled now: {summary.labelled_now:,} in {summary.seconds:.1f} s, {rate:.0f} images per second")
+    else:
+        lines.append("Labelled now: nothing, every picture had its label")
+    if summary.sure:
+        lines.append(
+            f"Right group, of {summary.sure:,} pictures it was sure of: {summary.right:,} "
+            f"({summary.right / summary.sure:.1%})"
+        )
+    return lines

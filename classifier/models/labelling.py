@@ -1,0 +1,211 @@
+"""Labelling runs, the ledger of their tasks, and what versions said of pictures."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from catalog.models import CONFIDENCE_VALIDATORS, GARMENT_CHOICES, GROUP_CHOICES, Image
+from classifier.models.versions import ModelVersion
+
+
+class LabellingRunQuerySet(models.QuerySet):
+    """Reads of labelling runs."""
+
+    def taking(self) -> "LabellingRunQuerySet":
+        """Running runs that have not looked at all their pictures yet."""
+        return self.filter(state="running", taken_until__lt=F("takes_until"))
+
+    def closing(self) -> "LabellingRunQuerySet":
+        """Cancelled runs with tasks that are still to be closed; nobody may begin these."""
+        return self.filter(closing=True)
+
+
+class LabelTaskQuerySet(models.QuerySet):
+    """Reads of the labelling ledger. Every comparison with the time uses the database's clock."""
+
+    def open(self) -> "LabelTaskQuerySet":
+        """Tasks that keep their run open: to do, or being done."""
+        return self.filter(state__in=["new", "running"])
+
+    def due(self) -> "LabelTaskQuerySet":
+        """Tasks whose time to be tried has come, but for those of runs that were cancelled meanwhile."""
+        return self.filter(state__in=["new", "retry"], next_try_at__lte=Now()).of_no_closing_run()
+
+    def of_no_closing_run(self) -> "LabelTaskQuerySet":
+        """Tasks but for those that wait to be closed.
+
+        Without a join, so that PostgreSQL checks the other conditions again on a row that changes while it waits.
+        """
+        return self.exclude(run__in=LabellingRun.objects.closing().order_by().values("pk"))
+
+    def unsent(self, *, resend_after: timedelta) -> "LabelTaskQuerySet":
+        """Tasks that are not on the queue, or were sent so long ago that the message must be lost."""
+        return self.filter(Q(sent_at__isnull=True) | Q(sent_at__lt=Now() - resend_after))
+
+    def lease_expired(self) -> "LabelTaskQuerySet":
+        """Tasks whose worker did not come back in time."""
+        return self.filter(state="running", lease_until__lt=Now())
+
+    def errors(self) -> "LabelTaskQuerySet":
+        """The error queue: tasks that failed, whether they will be tried again, are given up, or are ignored."""
+        return self.filter(state__in=["retry", "failed", "ignored"])
+
+
+class ClassificationQuerySet(models.QuerySet):
+    """Reads of what model versions said."""
+
+    def newest(self) -> "ClassificationQuerySet":
+        """The classification of the latest run for each image; at most one an image."""
+        newest = self.model._default_manager.filter(image=models.OuterRef("image")).order_by("-run_id").values("pk")
+        return self.filter(pk=models.Subquery(newest[:1]))
+
+
+class LabellingRun(models.Model):
+    """A request to label pictures with one pinned model version; its progress is a count of its tasks by state.
+
+    It takes its pictures in the order of their ids, a part at a time: up to `taken_until` now, up to `takes_until` in
+    the end. A cancelled run is `closing` for as long as it has tasks that are neither done nor closed.
+    """
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        CANCELLED = "cancelled"
+
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="labelling_runs")
+    state = models.CharField(max_length=16, choices=State, default=State.RUNNING)
+    relabel = models.BooleanField(default=False)
+    limit = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: every picture.")
+    total = models.PositiveIntegerField(default=0, help_text="Tasks the run has taken.")
+    taken_until = models.BigIntegerField(default=0, db_default=0, help_text="The last image that it looked at.")
+    takes_until = models.BigIntegerField(default=0, db_default=0, help_text="The last image that it looks at.")
+    closing = models.BooleanField(default=False, db_default=False, help_text="Cancelled, with tasks still to close.")
+    idempotency_key = models.CharField(max_length=255, unique=True, null=True, blank=True)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LabellingRunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"labelling run {self.pk} ({self.state})"
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether there are pictures that the run has not looked at yet; its total grows until then."""
+        return self.state == self.State.RUNNING and self.taken_until < self.takes_until
+
+
+class RunSelection(models.Model):
+    """The images that a run over a selection takes, while it has not taken all of them."""
+
+    run = models.OneToOneField(LabellingRun, on_delete=models.CASCADE, primary_key=True, related_name="selection")
+    image_ids = models.JSONField(help_text="Rising.")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{len(self.image_ids)} images of labelling run {self.run_id}"
+
+
+class LabelTask(models.Model):
+    """The ledger: what is to be done, or was done, for one picture with one model version.
+
+    A worker owns a row only while it holds the row's lease token; whoever lost the lease cannot finish it.
+    """
+
+    class State(models.TextChoices):
+        NEW = "new"
+        RUNNING = "running"
+        DONE = "done"
+        RETRY = "retry", "waiting for its next try"
+        FAILED = "failed"
+        IGNORED = "ignored"
+        CANCELLED = "cancelled"
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="label_tasks", db_index=False)
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="label_tasks")
+    run = models.ForeignKey(LabellingRun, on_delete=models.CASCADE, related_name="tasks", db_index=False)
+    state = models.CharField(max_length=16, choices=State, default=State.NEW)
+    attempts = models.PositiveIntegerField(default=0)
+    crashes = models.PositiveIntegerField(default=0)
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    next_try_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="When it was last put on the queue.")
+    error_code = models.CharField(max_length=32, blank=True, default="")
+    first_failed_at = models.DateTimeField(null=True, blank=True)
+    last_failed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LabelTaskQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["image", "model_version"], name="labeltask_image_version_unique"),
+        ]
+        indexes = [
+            models.Index(fields=["run", "state"], name="labeltask_run_state"),
+            models.Index(fields=["lease_token"], condition=Q(lease_token__isnull=False), name="labeltask_lease_token"),
+            # The sweep reads open rows only, so its cost follows the work that is left, not the size of the ledger.
+            models.Index(
+                fields=["next_try_at", "id"], condition=Q(state__in=["new", "running", "retry"]), name="labeltask_open"
+            ),
+            models.Index(
+                fields=["last_failed_at", "id"],
+                condition=Q(state__in=["retry", "failed", "ignored"]),
+                name="labeltask_errors",
+            ),
+            models.Index(
+                fields=["error_code", "last_failed_at", "id"],
+                condition=Q(state__in=["retry", "failed", "ignored"]),
+                name="labeltask_errors_code",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"label task {self.pk} of image {self.image_id} ({self.state})"
+
+
+class Classification(models.Model):
+    """What one model version said of one picture in one run. Append-only."""
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="classifications", db_index=False)
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="classifications", db_index=False
+    )
+    run = models.ForeignKey(LabellingRun, on_delete=models.PROTECT, related_name="classifications", db_index=False)
+    sha256 = models.CharField(max_length=64, help_text="Of the picture's bytes.")
+    group = models.CharField(max_length=32, choices=GROUP_CHOICES)
+    garment = models.CharField(max_length=32, choices=GARMENT_CHOICES)
+    confidence = models.FloatField(validators=CONFIDENCE_VALIDATORS)
+    abstained = models.BooleanField()
+    # Ten numbers in the order of GARMENTS; a group's probability is the sum of its garments'.
+    garment_probabilities = models.JSONField()
+    embedding = models.BinaryField(help_text="64 little-endian float32 numbers.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = ClassificationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "image"], name="classification_run_image_unique"),
+        ]
+        indexes = [
+            models.Index(fields=["image", "-run"], name="classification_image_latest"),
+            # What a version said since its embeddings were read last.
+            models.Index(fields=["model_version", "id"], name="classification_version"),
+            # How many a run was not sure of.
+            models.Index(fields=["run"], condition=Q(abstained=True), name="classification_unsure"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group} for image {self.image_id} by model version {self.model_version_id}"

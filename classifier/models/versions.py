@@ -1,0 +1,41 @@
+"""Model versions and their stages."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class ModelVersion(models.Model):
+    """A registered artefact. Its artefact columns never change; its stage does, by `STAGE_TRANSITIONS`."""
+
+    class Stage(models.TextChoices):
+        CANDIDATE = "candidate"
+        ACTIVE = "active"
+        RETIRED = "retired"
+
+    # For people; the same weights trained twice on one day have the same name. The manifest's hash is the identity.
+    name = models.CharField(max_length=100)
+    folder = models.CharField(max_length=255, help_text="The artefact's folder below ARTEFACTS_DIR.")
+    manifest_sha256 = models.CharField(max_length=64, unique=True)
+    recipe = models.CharField(max_length=64)
+    seed = models.BigIntegerField()
+    metrics = models.JSONField(default=dict)
+    stage = models.CharField(max_length=16, choices=Stage, default=Stage.CANDIDATE)
+    created_at = models.DateTimeField(default=timezone.now)
+    activated_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["stage"], condition=Q(stage="active"), name="modelversion_one_active"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+STAGE_TRANSITIONS: dict[str, frozenset[str]] = {
+    ModelVersion.Stage.CANDIDATE: frozenset({ModelVersion.Stage.ACTIVE}),
+    ModelVersion.Stage.ACTIVE: frozenset({ModelVersion.Stage.RETIRED}),
+    ModelVersion.Stage.RETIRED: frozenset({ModelVersion.Stage.ACTIVE}),
+}

@@ -1,0 +1,72 @@
+"""What lies in ARTEFACTS_DIR and belongs to no model version, and versions whose artefact is missing or damaged."""
+
+import logging
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from classifier.ml import artefacts
+from classifier.models import ModelVersion
+from classifier.registry.services import artefact_key, get_artefact_folder
+
+logger = logging.getLogger(__name__)
+
+# Longer than any training: a folder that somebody still writes into is never taken for one that was left behind.
+SAFE_AGE_SECONDS = 24 * 3600.0
+
+# Only names that the product itself gives: temporary folders of trainings and copies, and artefacts by their hash.
+_OWN_NAME = re.compile(r"\.training-.+|\.copy-.+|\..+\.(partial|replaced)-.+|[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class CleaningReport:
+    """The folders that were removed, by name, and what is wrong with the artefacts of versions, by version id."""
+
+    removed: list[str]
+    damaged: dict[int, str]
+
+
+def clean_artefacts(*, older_than_seconds: float = SAFE_AGE_SECONDS, dry_run: bool = False) -> CleaningReport:
+    """Remove what trainings and registrations that were killed left behind; check every version's artefact.
+
+    A folder goes when no version names it and nothing in it changed for `older_than_seconds`. With `dry_run` nothing is
+    removed, and the report says what would be. A damaged artefact is reported and left as it is.
+    """
+    left_behind = _list_left_behind(older_than_seconds)
+    for folder in left_behind:
+        if not dry_run:
+            shutil.rmtree(folder)
+            logger.info("removed %s, which belongs to no model version", folder)
+    return CleaningReport(removed=[folder.name for folder in left_behind], damaged=_find_damaged())
+
+
+def _list_left_behind(older_than_seconds: float) -> list[Path]:
+    root = Path(settings.ARTEFACTS_DIR)
+    if not root.is_dir():
+        return []
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and _OWN_NAME.fullmatch(path.name)]
+    newest = time.time() - older_than_seconds
+    old = [folder for folder in folders if _get_last_change(folder) <= newest]
+    # Asked for after the folders were listed: a version that is registered meanwhile is among the rows.
+    named = set(ModelVersion.objects.values_list("folder", flat=True))
+    return [folder for folder in old if folder.name not in named]
+
+
+def _get_last_change(folder: Path) -> float:
+    return max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+
+
+def _find_damaged() -> dict[int, str]:
+    damaged = {}
+    for version in ModelVersion.objects.order_by("pk"):
+        try:
+            artefacts.verify_artefact(
+                get_artefact_folder(version), expected_sha256=version.manifest_sha256, key=artefact_key()
+            )
+        except artefacts.ArtefactError as error:
+            damaged[version.pk] = str(error)
+    return damaged

@@ -1,0 +1,113 @@
+"""People's labels in the admin, and their runs with the way to cancel them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+
+from classifier.labels.services import record_review
+from classifier.ml.labels import GROUP_OF_GARMENT
+from classifier.models import Review, ReviewRun
+from classifier.reviews.runs import cancel_review_run
+from config.web.admin_lists import LargeTableAdmin, get_member
+from config.web.cancelling_admin import CancellingAdmin
+
+
+class ReviewForm(forms.ModelForm):
+    """A person's label for an image."""
+
+    class Meta:
+        model = Review
+        fields = ("image", "group", "garment", "note")
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a garment of another group."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        garment, group = cleaned.get("garment"), cleaned.get("group")
+        if garment and group and GROUP_OF_GARMENT[garment] != group:
+            raise ValidationError({"garment": f"Expected a garment of {group}; received {garment}."})
+        return cleaned
+
+
+class ReviewAdmin(LargeTableAdmin):
+    """People's labels: they are added and stay; a newer one wins."""
+
+    form = ReviewForm
+    list_display = ("id", "image", "group", "garment", "reviewer", "created_at")
+    list_filter = ("group",)
+    list_select_related = ("image", "reviewer")
+    autocomplete_fields = ("image",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Return False."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Return False."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Review, form: forms.ModelForm, change: bool) -> None:
+        """Record the label in the user's name; products that show the image have it at once."""
+        recorded = record_review(
+            obj.image, group=obj.group, garment=obj.garment, reviewer=get_member(request), note=obj.note
+        )
+        obj.pk, obj.reviewer, obj.created_at = recorded.pk, recorded.reviewer, recorded.created_at
+
+
+# A run of 10,000 pictures takes some seconds.
+REFRESH_SECONDS = 3
+
+
+class ReviewRunAdmin(CancellingAdmin):
+    """Labels that people gave to many pictures at once; who may give labels may see and cancel these runs."""
+
+    list_display = ("id", "state", "group", "progress", "requested_by", "created_at", "finished_at")
+    list_filter = ("state",)
+    list_select_related = ("requested_by",)
+    fields = (
+        "state",
+        "group",
+        "progress",
+        "skipped",
+        "note",
+        "requested_by",
+        "created_at",
+        "finished_at",
+    )
+    readonly_fields = ("progress",)
+    cancel_permission = "classifier.add_review"
+    cancel_text = "What a run has labelled stays; the pictures that are left keep the label that they have."
+    left_title = "Pictures that are left"
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Return whether the user may see the runs, as whoever gives labels may."""
+        return super().has_view_permission(request, obj) or self.has_cancel_permission(request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user sees the classifier's part of the admin."""
+        return super().has_module_permission(request) or self.has_cancel_permission(request)
+
+    @admin.display
+    def progress(self, run: ReviewRun) -> str:
+        """Show how many of its pictures have the label."""
+        share = (run.done + run.skipped) / run.total if run.total else 1.0
+        return f"{run.done:,} of {run.total:,} labelled, {share:.0%} looked at"
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **options: Any) -> HttpResponse:
+        """Answer with the run; while it is not done the page asks again by itself."""
+        response: HttpResponse = super().render_change_form(request, context, *args, **options)
+        if context["original"].state == ReviewRun.State.RUNNING:
+            response["Refresh"] = str(REFRESH_SECONDS)
+        return response
+
+    def count_left(self, running: Sequence[ReviewRun]) -> int:
+        """Return how many pictures the runs have not looked at."""
+        return sum(run.total - run.done - run.skipped for run in running)
+
+    def cancel_run(self, run: ReviewRun) -> bool:
+        """Cancel the run; return False if it had ended."""
+        return cancel_review_run(run)

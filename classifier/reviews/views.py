@@ -1,0 +1,34 @@
+"""The form on a product's page that gives an image a person's label."""
+
+from typing import cast
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from catalog.models import ProductImages
+from classifier.labels.services import ReviewError, record_review
+from classifier.ml.labels import GROUP_OF_GARMENT
+
+
+@require_POST
+@login_required
+@permission_required("classifier.add_review", raise_exception=True)
+def product_image_review(request: HttpRequest, product_id: int, image_id: int) -> HttpResponse:
+    """Record the user's label for an image, a group or a garment, and answer with the product's page."""
+    placements = ProductImages.objects.filter(product=product_id, image=image_id).select_related("image")
+    # The same image may stand at several places of one product.
+    placement = placements.order_by("image_index").first()
+    if placement is None:
+        raise Http404
+    garment = request.POST.get("garment", "")
+    group = request.POST.get("group", "") or GROUP_OF_GARMENT.get(garment, "")
+    try:
+        record_review(placement.image, group=group, garment=garment, reviewer=cast(User, request.user))
+    except ReviewError as error:
+        context = {"status": 400, "title": "The label was not recorded", "detail": str(error)}
+        return render(request, "error.html", context, status=400)
+    return redirect(f"{reverse('product-detail', args=[product_id])}#image-{placement.image_index}")

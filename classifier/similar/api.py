@@ -1,0 +1,69 @@
+"""Similar products over HTTP; anyone may read them."""
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from catalog.browse.api import BAD_REQUEST, NOT_FOUND
+from catalog.browse.query import ProductDetailQuery
+from catalog.browse.serializers import ProductSerializer
+from catalog.models import Product
+from classifier.features.neighbours import SimilarProduct, find_similar_products
+from config.web.queries import MAXIMUM_PAGE_SIZE, CheckedView
+
+DEFAULT_SIMILAR = 12
+
+
+class SimilarProductsQuery(ProductDetailQuery):
+    """How many similar products are wanted."""
+
+    limit = serializers.IntegerField(
+        min_value=1, max_value=MAXIMUM_PAGE_SIZE, default=DEFAULT_SIMILAR, help_text=f"Default {DEFAULT_SIMILAR}."
+    )
+
+
+class SimilarProductSerializer(ProductSerializer):
+    """A product in a list, and how similar it is; made from a `SimilarProduct`."""
+
+    similarity = serializers.FloatField(
+        min_value=0.0,
+        max_value=1.0,
+        help_text="The cosine of the nearest pictures' embeddings; 0 where it is negative.",
+    )
+
+    class Meta(ProductSerializer.Meta):
+        fields = [*ProductSerializer.Meta.fields, "similarity"]
+
+    def to_representation(self, similar: SimilarProduct) -> dict[str, Any]:
+        """Return the product's own fields, then its similarity."""
+        product = ProductSerializer(similar.product, context=self.context).data
+        return {**product, "similarity": round(similar.similarity, 6)}
+
+
+class SimilarProductsView(CheckedView):
+    """The products whose pictures look most like those of a product, whatever their labels; the nearest first.
+
+    Compared are embeddings of one model version: that which labelled the product's first picture. Empty while no
+    picture of the product is labelled.
+    """
+
+    permission_classes = [AllowAny]
+    query_class = SimilarProductsQuery
+
+    @extend_schema(
+        operation_id="products_similar_list",
+        parameters=[SimilarProductsQuery, OpenApiParameter("id", int, OpenApiParameter.PATH)],
+        responses={200: SimilarProductSerializer(many=True), **BAD_REQUEST, **NOT_FOUND},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """Return the list."""
+        try:
+            similar = find_similar_products(pk, **self.query.validated_data)
+        except Product.DoesNotExist as error:
+            raise Http404 from error
+        return Response(SimilarProductSerializer(similar, many=True, context={"request": request}).data)

@@ -1,0 +1,44 @@
+"""The JSON of trainings."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from classifier.ml.config import DEFAULT_RECIPE, RECIPES
+from classifier.models import TrainingRun
+
+
+class TrainingRunRequestSerializer(serializers.Serializer[Any]):
+    """What to train."""
+
+    recipe = serializers.ChoiceField(list(RECIPES), default=DEFAULT_RECIPE)
+    seed = serializers.IntegerField(min_value=0, max_value=2**32 - 1, default=1)
+    epochs = serializers.IntegerField(
+        min_value=1, max_value=1000, allow_null=True, default=None, help_text="Null: as many as the recipe says."
+    )
+    limit = serializers.IntegerField(
+        min_value=1, max_value=1_000_000, allow_null=True, default=None, help_text="Null: every training picture."
+    )
+
+
+class TrainingRunSerializer(serializers.ModelSerializer[TrainingRun]):
+    """A training and how far it is; `progress` has the phase, the epoch and the figures of each epoch so far."""
+
+    class Meta:
+        model = TrainingRun
+        fields = [
+            "id",
+            "state",
+            "recipe",
+            "seed",
+            "epochs",
+            "limit",
+            "cancel_requested",
+            "progress",
+            "error",
+            "model_version",
+            "created_at",
+            "started_at",
+            "heartbeat_at",
+            "finished_at",
+        ]

@@ -1,0 +1,83 @@
+"""The pages about trainings and model versions: for those who may see them, with forms for those who may act."""
+
+from typing import Any, cast
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from classifier.ml.config import DEFAULT_RECIPE, RECIPES
+from classifier.ml.reports.curves import build_curves
+from classifier.ml.reports.history import build_history
+from classifier.models import TrainingRun
+from classifier.training.report import SILENT_SECONDS, find_seconds_left, find_share, find_silent_seconds
+from classifier.training.runs import cancel_training_run, has_stalled
+from classifier.training.serializers import TrainingRunRequestSerializer
+from classifier.training.starting import TrainingOpenError, start_training_run
+from config.web.durations import format_duration
+from config.web.pages import build_refusal, find_page
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@permission_required("classifier.view_trainingrun", raise_exception=True)
+def training_run_list(request: HttpRequest) -> HttpResponse:
+    """Answer with the trainings, newest first; by POST queue another one and answer with its page."""
+    context: dict[str, Any] = {"recipes": RECIPES.values(), "chosen": {"recipe": DEFAULT_RECIPE, "seed": 1}}
+    status = 200
+    if request.method == "POST":
+        if not request.user.has_perm("classifier.add_trainingrun"):
+            return render(request, "error.html", build_refusal("start a training"), status=403)
+        form = TrainingRunRequestSerializer(data=request.POST)
+        if form.is_valid():
+            try:
+                run = start_training_run(user=cast(User, request.user), exclusive=True, **form.validated_data)
+            except TrainingOpenError as error:
+                context["problem"], status = str(error), 409
+            else:
+                return redirect("training-run-detail", run.pk)
+        else:
+            context["errors"], status = form.errors, 400
+        context["chosen"] = request.POST
+    runs = TrainingRun.objects.select_related("model_version", "requested_by")
+    context["page"] = find_page(request, runs)
+    return render(request, "classifier/training_run_list.html", context, status=status)
+
+
+@require_safe
+@login_required
+@permission_required("classifier.view_trainingrun", raise_exception=True)
+def training_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer with one training: its phase, its epochs and how it ended. The page asks again while the run is open."""
+    run = get_object_or_404(TrainingRun.objects.select_related("model_version", "requested_by"), pk=pk)
+    history = run.progress.get("history", [])
+    now = timezone.now()
+    silent, left = find_silent_seconds(run, now=now), find_seconds_left(run.progress)
+    is_running = run.state == TrainingRun.State.RUNNING
+    context = {
+        "run": run,
+        "open": is_running or run.state == TrainingRun.State.QUEUED,
+        "stalled": has_stalled(run),
+        "silent": format_duration(silent) if silent is not None and silent > SILENT_SECONDS else "",
+        "share": find_share(run.progress),
+        "elapsed": format_duration(((run.finished_at or now) - run.started_at).total_seconds())
+        if run.started_at
+        else "",
+        "left": format_duration(left) if is_running and left is not None else "",
+        "history": build_history(history),
+        "curves": build_curves(history),
+    }
+    return render(request, "classifier/training_run_detail.html", context)
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_trainingrun", raise_exception=True)
+def training_run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Cancel a training that has not ended, and answer with its page."""
+    run = get_object_or_404(TrainingRun, pk=pk)
+    cancel_training_run(run)
+    return redirect("training-run-detail", run.pk)

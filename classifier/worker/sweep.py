@@ -1,0 +1,35 @@
+"""The sweep: what messages and workers lost is found in the rows and sent again."""
+
+import logging
+
+from classifier.labelling import ledger
+from classifier.labelling.starting import MANY_BATCHES
+from classifier.labelling.steps import do_run_steps
+from classifier.labelling.tasks import send_due_batches
+from classifier.reviews.tasks import send_review_runs
+from classifier.training import runs as training_runs
+from classifier.training.tasks import send_queued_training
+
+logger = logging.getLogger(__name__)
+
+# What a sweep spends on runs that take their pictures or close their tasks: a worker's main process waits meanwhile.
+STEPS_SECONDS = 1.0
+
+
+def sweep() -> None:
+    """Heal what messages and workers lost: expired leases, unsent or lost batches, runs left open, dead trainings.
+
+    Before it sends, it does steps of the runs that take their pictures, or close their tasks, for a second or so.
+    Harmless at any time and from any number of processes at once.
+    """
+    expired = ledger.sweep_expired_leases()
+    do_run_steps(seconds=STEPS_SECONDS)
+    sent = send_due_batches(maximum=MANY_BATCHES)
+    closed = ledger.close_finished_runs()
+    abandoned = training_runs.abandon_dead_training_runs()
+    send_queued_training()
+    send_review_runs()
+    if expired or abandoned:
+        logger.warning("swept %s expired leases, %s dead trainings; sent %s batches", expired, abandoned, sent)
+    elif sent or closed:
+        logger.debug("sent %s batches, closed %s runs", sent, closed)

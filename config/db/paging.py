@@ -1,0 +1,176 @@
+"""Pages of long lists: by signed keyset cursors for readers, by capped numbers for the admin. No table is counted."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from operator import attrgetter
+from typing import Any, Final, Protocol
+
+from django.core import signing
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+
+CURSOR_SALT = "catalog.paging.cursor"
+
+
+class InvalidCursorError(ValueError):
+    """A cursor that we did not sign, or signed for another ordering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """How a list goes on: `id_fields` are the columns that have the id.
+
+    A list that goes `by_id`, and by nothing else, begins behind the id `start`, or at its end.
+    """
+
+    id_fields: tuple[str, ...] = ("pk",)
+    by_id: bool = False
+    descending: bool = False
+    start: int | None = None
+
+
+#: The walk of rows of which nothing is known but that they have an id.
+BY_NOTHING: Final = Walk()
+
+
+@dataclass(frozen=True, slots=True)
+class KeysetOrdering:
+    """An ordering by `fields` (lookups such as ``label__confidence``), the last of which is unique.
+
+    Rows without a value in one of the fields have no place in it; leave them out of the queryset. `same_as_last` names
+    columns of joined tables that always have the value of the last field, which no database knows of a range: the
+    condition is repeated for them where that field is the only one, so that none of the tables is read from its
+    beginning.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    descending: bool = False
+    same_as_last: tuple[str, ...] = ()
+
+    def order_by(self, *, reverse: bool) -> list[str]:
+        """Return the arguments of `QuerySet.order_by`."""
+        sign = "-" if self.descending != reverse else ""
+        return [sign + field for field in self.fields]
+
+    def beyond(self, values: list[Any], *, reverse: bool) -> Q:
+        """Return the condition for rows after the one with these values (before it when `reverse`)."""
+        comparison = "lt" if self.descending != reverse else "gt"
+        condition = Q(**{f"{self.fields[-1]}__{comparison}": values[-1]})
+        if len(self.fields) == 1:
+            condition &= Q(**{f"{field}__{comparison}": values[-1] for field in self.same_as_last})
+        for field, value in reversed(list(zip(self.fields[:-1], values[:-1], strict=True))):
+            # Equivalent to `field beyond value OR (field = value AND condition)`, but the first factor is a range on
+            # the leading column, which is what lets PostgreSQL start inside the index.
+            condition = Q(**{f"{field}__{comparison}e": value}) & (Q(**{f"{field}__{comparison}": value}) | condition)
+        return condition
+
+    def get_walk(self, values: list[Any] | None, *, reverse: bool) -> Walk:
+        """Return how a list goes on from these values, or from its beginning; the last of the fields is the id."""
+        by_id = len(self.fields) == 1
+        return Walk(
+            id_fields=(self.fields[-1], *self.same_as_last),
+            by_id=by_id,
+            descending=self.descending != reverse,
+            start=values[-1] if values and by_id else None,
+        )
+
+    def values_of(self, row: Model) -> list[Any]:
+        """Return the row's values of the fields, as JSON knows them: times as text, to the microsecond."""
+        values = [attrgetter(field.replace("__", "."))(row) for field in self.fields]
+        return [value.isoformat() if isinstance(value, datetime) else value for value in values]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The rows of one page, and the cursors of its neighbours; None where there is no neighbour."""
+
+    rows: list[Any]
+    next_cursor: str | None
+    previous_cursor: str | None
+
+
+class Search(Protocol):
+    """A condition that is met by looking at the beginning of a list, or through an index, whichever is less work."""
+
+    def find_first(self, queryset: QuerySet[Any], /, *, count: int, walk: Walk) -> list[Any]:
+        """Return the first `count` rows of the ordered queryset that meet it; `walk` says how it is ordered."""
+
+
+def get_page(
+    queryset: QuerySet[Any],
+    *,
+    ordering: KeysetOrdering,
+    page_size: int,
+    cursor: str = "",
+    search: Search | None = None,
+) -> Page:
+    """Return the page that the cursor points at (the first without one), at the cost of one query.
+
+    With a `search` the page has those of the rows that meet it, at the cost that the search says. A row that is added
+    or removed meanwhile neither repeats nor hides another. Raises `InvalidCursorError`.
+    """
+    backwards, values = _read_cursor(cursor, ordering=ordering) if cursor else (False, None)
+    if values is not None:
+        queryset = queryset.filter(ordering.beyond(values, reverse=backwards))
+    queryset = queryset.order_by(*ordering.order_by(reverse=backwards))
+    # One row more than asked for tells whether there is another page.
+    count = page_size + 1
+    if search is None:
+        rows = find_first_rows(queryset, count=count)
+    else:
+        rows = search.find_first(queryset, count=count, walk=ordering.get_walk(values, reverse=backwards))
+    has_more = len(rows) > page_size
+    rows = rows[:page_size]
+    if backwards:
+        rows.reverse()
+    has_next = bool(rows) and (backwards or has_more)
+    has_previous = bool(rows) and (has_more if backwards else values is not None)
+    return Page(
+        rows=rows,
+        next_cursor=_write_cursor(ordering, values=ordering.values_of(rows[-1]), backwards=False) if has_next else None,
+        previous_cursor=(
+            _write_cursor(ordering, values=ordering.values_of(rows[0]), backwards=True) if has_previous else None
+        ),
+    )
+
+
+def find_first_rows(queryset: QuerySet[Any], *, count: int) -> list[Any]:
+    """Return the first rows of an ordered queryset, in one query that chooses them before it joins anything to them.
+
+    PostgreSQL would otherwise merge the list with a joined table from its beginning, however far the page is.
+    """
+    return list(queryset.filter(pk__in=queryset.values("pk")[:count]))
+
+
+def _write_cursor(ordering: KeysetOrdering, *, values: list[Any], backwards: bool) -> str:
+    return signing.Signer(salt=CURSOR_SALT).sign_object([ordering.name, backwards, values])
+
+
+def _read_cursor(cursor: str, *, ordering: KeysetOrdering) -> tuple[bool, list[Any]]:
+    try:
+        name, backwards, values = signing.Signer(salt=CURSOR_SALT).unsign_object(cursor)
+    except signing.BadSignature as error:
+        raise InvalidCursorError("Expected a cursor from one of our own links.") from error
+    if name != ordering.name:
+        raise InvalidCursorError(f"Expected a cursor of the ordering {ordering.name}; received one of {name}.")
+    return backwards, values
+
+
+class CappedPaginator(Paginator):
+    """Numbered pages that look at no more than the first `maximum` rows, whatever the size of the table.
+
+    What lies beyond is reached by a filter or a search.
+    """
+
+    object_list: QuerySet[Any]
+    maximum = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows, or `maximum` if there are more."""
+        return self.object_list.order_by()[: self.maximum].count()
+
+
+NEWEST_FIRST = KeysetOrdering("-id", ("pk",), descending=True)

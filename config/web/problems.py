@@ -1,0 +1,157 @@
+"""Errors of the API as RFC 9457 problem documents, and the site's error pages for everybody else."""
+
+import sys
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import exceptions, serializers
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from config.db.statements import is_statement_timeout
+
+# DatabaseError itself, not its other subclasses: psycopg2 raises it for a connection that ends within a statement.
+UNREACHABLE_ERRORS = (DatabaseError, OperationalError, InterfaceError)
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
+    """A problem document: `detail` is for people, `errors` names the parameters or fields that were refused."""
+
+    type = serializers.CharField(help_text="Always about:blank: the status says what kind of problem it is.")
+    title = serializers.CharField(help_text="The status in words.")
+    status = serializers.IntegerField(help_text="The HTTP status.")
+    detail = serializers.CharField(help_text="What was expected and what came.")
+    errors = serializers.DictField(  # type: ignore[assignment]  # RFC 9457 extension; shadows Serializer.errors
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="The messages for each parameter or field; only with status 400.",
+    )
+
+
+class ConflictError(exceptions.APIException):
+    """What is asked for does not fit the present state; the same call may succeed later."""
+
+    status_code = HTTPStatus.CONFLICT
+    default_detail = "Expected another state of what this is about."
+
+
+class PreconditionFailedError(exceptions.APIException):
+    """What the caller saw, by its If-Match, is no longer so."""
+
+    status_code = HTTPStatus.PRECONDITION_FAILED
+    default_detail = "Expected the ETag of the present state in If-Match; look again and decide anew."
+
+
+class PreconditionRequiredError(exceptions.APIException):
+    """The call needs an If-Match, so that two people cannot overwrite each other's decision unseen."""
+
+    status_code = HTTPStatus.PRECONDITION_REQUIRED
+    default_detail = "Expected the header If-Match with the ETag that the list of model versions answers with."
+
+
+class PayloadTooLargeError(exceptions.APIException):
+    """The body is larger than what this call reads."""
+
+    status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    default_detail = "Expected a smaller body."
+
+
+class UnprocessableRequestError(exceptions.APIException):
+    """A request that is well formed and contradicts an earlier one."""
+
+    status_code = HTTPStatus.UNPROCESSABLE_ENTITY
+    default_detail = "Expected a request that agrees with an earlier one."
+
+
+class ServiceUnavailableError(exceptions.APIException):
+    """This machine cannot do what is asked for at the moment."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_detail = "Expected a working service; please try again later."
+
+
+def build_problem(status: int, *, detail: str, errors: Any = None) -> dict[str, Any]:
+    """Return the problem document for a status; `errors` is left out when there are none."""
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return problem | {"errors": errors} if errors else problem
+
+
+def problem_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Return the problem response for an error that a request may cause, or None for a fault of ours.
+
+    None lets the error through to Django, which logs it and answers with `server_error` below.
+    """
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    elif isinstance(error, RequestDataTooBig):
+        error = PayloadTooLargeError()
+    elif isinstance(error, SuspiciousOperation):
+        error = exceptions.ParseError()
+    if not isinstance(error, exceptions.APIException):
+        return None
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(wait)
+    if isinstance(error, exceptions.MethodNotAllowed):
+        headers["Allow"] = ", ".join(context["view"].allowed_methods)
+    if isinstance(error, exceptions.ValidationError):
+        errors = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
+        detail = "Some of what was sent is not accepted; see errors."
+    else:
+        errors, detail = None, str(error.detail)
+    set_rollback()
+    # Whatever the view answers in, YAML for one, its problems are JSON.
+    context["request"].accepted_renderer = JSONRenderer()
+    context["request"].accepted_media_type = JSONRenderer.media_type
+    problem = build_problem(error.status_code, detail=detail, errors=errors)
+    return Response(problem, status=error.status_code, headers=headers, content_type=PROBLEM_MEDIA_TYPE)
+
+
+def _answer(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        problem = build_problem(status, detail=detail)
+        return JsonResponse(problem, status=status, content_type=PROBLEM_MEDIA_TYPE)
+    # No request context: it would ask who is signed in, and the database may be what failed.
+    context = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
+    return render(None, "error.html", context, status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request that Django itself refused: a foreign Host header, too many parameters, too large a body."""
+    if isinstance(exception, RequestDataTooBig):
+        return _answer(request, 413, "Expected a smaller body.")
+    return _answer(request, 400, "The request is not one that this site accepts.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request for something that the user may not see."""
+    return _answer(request, 403, "You do not have permission to see this.")
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request for something that does not exist."""
+    return _answer(request, 404, "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer after an uncaught error; Django has logged it by now. A database away or slow is 503, and passes."""
+    error = sys.exception()
+    if is_statement_timeout(error):
+        response = _answer(request, 503, "This takes longer than the site allows. Ask for less, or try again later.")
+        response["Retry-After"] = "30"
+        return response
+    if type(error) in UNREACHABLE_ERRORS:
+        response = _answer(request, 503, "The database cannot be reached at the moment; please try again.")
+        response["Retry-After"] = "5"
+        return response
+    return _answer(request, 500, "Something went wrong on our side. It has been logged; please try again later.")

@@ -1,0 +1,84 @@
+"""Parameters of addresses: those of every list, and the refusal of what no view knows."""
+
+from typing import Any, TypeVar
+
+from django.http import QueryDict
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+DEFAULT_PAGE_SIZE = 50
+MAXIMUM_PAGE_SIZE = 100
+
+
+class NoQuery(serializers.Serializer[dict[str, Any]]):
+    """No parameters at all."""
+
+
+class PageQuery(serializers.Serializer[dict[str, Any]]):
+    """Which page of a list."""
+
+    page_size = serializers.IntegerField(
+        min_value=1, max_value=MAXIMUM_PAGE_SIZE, required=False, help_text=f"Default {DEFAULT_PAGE_SIZE}."
+    )
+    cursor = serializers.CharField(
+        max_length=1000, required=False, allow_blank=True, help_text="As the links next and previous have it."
+    )
+
+    def get_page_size(self, *, default: int = DEFAULT_PAGE_SIZE) -> int:
+        """Return the page size of a valid query."""
+        size: int = self.validated_data.get("page_size", default)
+        return size
+
+    def get_cursor(self) -> str:
+        """Return the cursor of a valid query, empty for the first page."""
+        cursor: str = self.validated_data.get("cursor", "")
+        return cursor
+
+
+def pick_parameters(
+    query_class: type[serializers.Serializer[dict[str, Any]]], parameters: QueryDict
+) -> tuple[QueryDict, dict[str, str]]:
+    """Return those of a page's parameters that the query knows and that have a value, and the filters among them.
+
+    A page is reached by links that others made; what they added to the address is no reason to refuse it. What a form
+    leaves empty is not asked for.
+    """
+    known = query_class().fields
+    picked = QueryDict(mutable=True)
+    picked.update({name: str(value) for name, value in parameters.items() if name in known and value})
+    pages = PageQuery().fields
+    return picked, {name: str(value) for name, value in picked.items() if name not in pages}
+
+
+Query = TypeVar("Query", bound=serializers.Serializer[dict[str, Any]])
+
+
+def check_parameters(query_class: type[Query], parameters: QueryDict) -> Query:
+    """Return the query made of these parameters, valid.
+
+    Raises `ValidationError` for a parameter that is unknown, or whose value is not accepted.
+    """
+    known = query_class().fields
+    unknown = [name for name in parameters if name not in known]
+    if unknown:
+        message = f"Unknown parameter; expected one of {', '.join(known)}." if known else "Expected no parameters."
+        raise serializers.ValidationError({name: [message] for name in unknown})
+    query = query_class(data=parameters)
+    query.is_valid(raise_exception=True)
+    return query
+
+
+class CheckedView(APIView):
+    """A view of the API that refuses parameters which it does not know, whatever the method.
+
+    What is ignored would be taken for honoured: a filter with a typing error, a token in the address.
+    """
+
+    query_class: type[serializers.Serializer[dict[str, Any]]] = NoQuery
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Let a caller in as every view does, then read the parameters into `self.query`, valid."""
+        super().initial(request, *args, **kwargs)
+        if request.method in self.allowed_methods:
+            self.query: Any = check_parameters(self.query_class, request.query_params)

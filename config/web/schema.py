@@ -1,0 +1,55 @@
+"""What the OpenAPI schema says of every operation: the problems that all have in common, and examples."""
+
+from http import HTTPStatus
+from typing import Any
+
+from config.web.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer, build_problem
+
+#: What any call may be answered with.
+COMMON_PROBLEMS = {
+    HTTPStatus.BAD_REQUEST: "A parameter is unknown or its value is not accepted, or the request cannot be read.",
+    HTTPStatus.NOT_ACCEPTABLE: "The header Accept leaves out what this call answers in.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached or takes too long; try again after Retry-After.",
+}
+#: What a call with a body may be answered with besides.
+BODY_PROBLEMS = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is of another content type or charset.",
+}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "Label": {
+        "group": "Footwear",
+        "garment": "Sneaker",
+        "confidence": 0.97,
+        "status": "labelled",
+        "model_version": "default-20261124-1d187a19",
+        "labelled_at": "2026-11-24T09:30:00Z",
+    },
+    "Problem": build_problem(
+        HTTPStatus.BAD_REQUEST,
+        detail="Some of what was sent is not accepted; see errors.",
+        errors={"group": ['"Hats" is not a valid choice.']},
+    ),
+    "Review": {"image": 7, "group": "Bags", "garment": "Bag", "note": "A rucksack."},
+    "LabellingRunRequest": {"relabel": False, "limit": 1000},
+    "TrainingRunRequest": {"recipe": "default", "seed": 1, "epochs": None, "limit": None},
+}
+
+
+def complete_schema(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Return the schema with the common problems in every operation and an example in what people send and read."""
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            problems = COMMON_PROBLEMS | (BODY_PROBLEMS if "requestBody" in operation else {})
+            for status, description in problems.items():
+                response = operation["responses"].setdefault(str(status.value), _build_response())
+                response["description"] = response["description"] or description
+            operation["responses"] = dict(sorted(operation["responses"].items()))
+    for name, example in EXAMPLES.items():
+        result["components"]["schemas"][name]["example"] = example
+    return result
+
+
+def _build_response() -> dict[str, Any]:
+    name = ProblemSerializer.__name__.removesuffix("Serializer")
+    return {"content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{name}"}}}, "description": ""}
