@@ -15,7 +15,7 @@ from typing import Final
 
 import django
 
-from tests.servers import DURABLE_SETTINGS, start_postgresql
+from tests.support.servers import DURABLE_SETTINGS, start_postgresql
 
 #: As docs/operations.md starts it.
 GUNICORN: Final = ("gunicorn", "config.wsgi", "--workers", "2", "--threads", "4")

@@ -13,7 +13,7 @@ import django
 import psutil
 
 from benchmarks.origin import Origin, running_origin
-from tests.servers import DURABLE_SETTINGS, start_postgresql, start_redis
+from tests.support.servers import DURABLE_SETTINGS, start_postgresql, start_redis
 
 #: As docs/operations.md starts it.
 WORKER = ("celery", "-A", "config", "worker", "-Q", "labelling", "-n", "labelling@%h")

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine, machine_lines
-from tests.servers import DURABLE_SETTINGS, start_postgresql
+from tests.support.servers import DURABLE_SETTINGS, start_postgresql
 
 FLOOR_RATIO, GOAL_RATIO = 1.5, 1.1
 _LIBRARIES: Final = ("django", "psycopg2-binary")

@@ -17,7 +17,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
 
-from tests.servers import Server, ServerError, start_postgresql, start_redis
+from tests.support.servers import Server, ServerError, start_postgresql, start_redis
 
 SETTINGS_MODULE = "config.settings.test"
 

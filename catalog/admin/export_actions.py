@@ -18,7 +18,7 @@ class ExportingMixin(LargeTableAdmin):
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may export products with their labels."""
-        return request.user.has_perm("classifier.view_productlabel")
+        return request.user.has_perm("catalog.view_productlabel")
 
     @admin.action(description="Export selected products as CSV", permissions=["export"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponseBase | None:

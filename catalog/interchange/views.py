@@ -61,7 +61,7 @@ def build_export_response(parts: Generator[bytes], *, suffix: str, name: str = "
 
 @require_GET
 @login_required
-@permission_required("classifier.view_productlabel", raise_exception=True)
+@permission_required("catalog.view_productlabel", raise_exception=True)
 def product_export(request: HttpRequest, suffix: str) -> HttpResponseBase:
     """Answer with the products that the filters in the address choose, as a file."""
     try:

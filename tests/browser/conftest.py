@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 #: What the pages looked like at the last run; git ignores the folder.
 SCREENSHOTS = REPOSITORY / "var" / "screenshots"
 DESKTOP, PHONE = 1280, 390

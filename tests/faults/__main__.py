@@ -31,7 +31,7 @@ def main() -> int:
         "LOG_LEVEL": "WARNING",
     }
     from tests.faults.own_database import start_migrated_server
-    from tests.servers import start_redis
+    from tests.support.servers import start_redis
 
     database = start_migrated_server()
     broker = start_redis(durable=True)

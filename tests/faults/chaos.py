@@ -26,9 +26,9 @@ from classifier.labelling.starting import start_labelling_run
 from classifier.labels.services import record_review
 from classifier.ml.labels import GROUPS
 from classifier.models import Classification, LabellingRun, LabelTask
-from tests.classifier.fakes import create_model_version
 from tests.faults.workers import Crew, Worker, list_held_by, wait_until
-from tests.servers import Server
+from tests.support.fakes import create_model_version
+from tests.support.servers import Server
 
 WORKERS = 2
 POLL_SECONDS = 0.1

@@ -14,7 +14,7 @@ import pytest
 import redis
 from celery import Celery
 
-from tests.servers import Server, start_redis
+from tests.support.servers import Server, start_redis
 
 if TYPE_CHECKING:
     from tests.faults.workers import Crew, Nursery

@@ -10,9 +10,9 @@ from pathlib import Path
 from django.core.management import call_command
 from django.db import connection
 
-from tests.servers import POSTGRESQL_SETTINGS, Server, start_postgresql
+from tests.support.servers import POSTGRESQL_SETTINGS, Server, start_postgresql
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def start_migrated_server() -> Server:

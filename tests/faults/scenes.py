@@ -8,9 +8,9 @@ from django.utils import timezone
 from catalog.models import ProductLabel
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import Classification, LabellingRun, LabelTask
-from tests.classifier.fakes import create_model_version, create_painted_image
-from tests.factories import create_product
 from tests.faults.workers import Worker, list_held_by, wait_until
+from tests.support.factories import create_product
+from tests.support.fakes import create_model_version, create_painted_image
 
 State = LabelTask.State
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.chaos import ChaosPlan, ChaosRun, LedgerlessRun, create_pictures
 from tests.faults.workers import Crew
-from tests.servers import Server
+from tests.support.servers import Server
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.timeout(900)]
 LABELS, KILLS = 5000, 20

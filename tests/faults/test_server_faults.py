@@ -17,8 +17,6 @@ from django.db import connection
 from django.test import Client
 
 from classifier.models import LabellingRun, LabelTask
-from tests.classifier.fakes import create_model_version, create_painted_image
-from tests.factories import create_product
 from tests.faults.database_proxy import DatabaseProxy
 from tests.faults.scenes import (
     PATIENT,
@@ -29,7 +27,9 @@ from tests.faults.scenes import (
     wait_until_held,
 )
 from tests.faults.workers import REPOSITORY, Crew, Nursery, wait_until
-from tests.servers import Server, get_test_database_url
+from tests.support.factories import create_product
+from tests.support.fakes import create_model_version, create_painted_image
+from tests.support.servers import Server, get_test_database_url
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
 State = LabelTask.State
@@ -43,7 +43,7 @@ import json, sys, time
 import django
 django.setup()
 from django.test import Client
-from classifier.dispatch import start_labelling_run
+from classifier.labelling.starting import start_labelling_run
 status = Client(headers={"host": "localhost"}).get("/api/v1/products/").status_code
 started = time.monotonic()
 run = start_labelling_run()

@@ -20,10 +20,10 @@ from classifier.registry.cleaning import clean_artefacts
 from classifier.registry.services import activate_model_version, get_artefact_folder, register_model_version
 from classifier.training.runs import claim_training_run
 from classifier.training.starting import start_training_run
-from tests.classifier.fakes import create_model_version, create_painted_image
-from tests.factories import create_product
 from tests.faults.scenes import wait_until_done, wait_until_held
 from tests.faults.workers import LIMITS, Crew, wait_until
+from tests.support.factories import create_product
+from tests.support.fakes import create_model_version, create_painted_image
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
 State = TrainingRun.State

@@ -17,8 +17,6 @@ from catalog.models import Image, ProductLabel
 from classifier.labelling import ledger
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import Classification, LabelTask
-from tests.classifier.fakes import create_model_version, create_painted_image, create_stored_image
-from tests.factories import create_product
 from tests.faults.harm import HANG, HUNGRY, SEGFAULT, STUBBORN
 from tests.faults.scenes import (
     PATIENT,
@@ -31,6 +29,8 @@ from tests.faults.scenes import (
     wait_until_held,
 )
 from tests.faults.workers import Crew, list_held_by, wait_until
+from tests.support.factories import create_product
+from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
 State = LabelTask.State

@@ -31,8 +31,8 @@ from classifier.ml.types import ImageClassifier, Picture, Prediction, TrainingPr
 from classifier.models import Classification, ModelVersion
 from classifier.registry.runtime import get_classifier as load_classifier
 from config.celery import app
-from tests.classifier.fakes import FakeClassifier
 from tests.faults.harm import HANG, HUNGRY, PID_SHIFT, SEGFAULT, STUBBORN
+from tests.support.fakes import FakeClassifier
 
 __all__ = ["app", "label_without_ledger_task"]
 

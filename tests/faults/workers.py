@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from classifier.models import LabelTask
 from tests.faults.harm import get_token_range
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 120.0
 
 # One worker does not have to know of the others.

@@ -10,7 +10,7 @@ from classifier.ml.config import NO_AUGMENTATION, Recipe
 from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, train
 from classifier.ml.types import TrainingProgress
-from tests.ml.drawings import draw_dataset
+from tests.support.drawings import draw_dataset
 
 if TYPE_CHECKING:
     import keras

@@ -13,7 +13,7 @@ from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
 from classifier.ml.pipeline import TrainedArtefact
-from tests.ml.drawings import render_for_shop
+from tests.support.drawings import render_for_shop
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from classifier.ml.network.training import LabelledPictures
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, evaluate, evaluate_pictures, train
 from classifier.ml.types import TrainingProgress
 from tests.ml.conftest import TINY_RECIPE, TINY_REQUEST
-from tests.ml.drawings import render_for_shop
+from tests.support.drawings import render_for_shop
 
 
 def serve_as(artefact: TrainedArtefact, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from classifier.ml.config import PreprocessingSpec
 from classifier.ml.preprocessing import canonical_pictures, canonical_view, is_blank
-from tests.ml.drawings import draw_dataset, render_for_shop
+from tests.support.drawings import draw_dataset, render_for_shop
 
 SPEC = PreprocessingSpec()
 

@@ -1,0 +1,163 @@
+"""Every list of products, however it is filtered, searched and ordered, is what reading every product would find."""
+
+import itertools
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from catalog.browse.listing import ProductCriteria, find_product_page
+from catalog.models import Product, ProductLabel
+from catalog.search import query as search
+from catalog.search.index import PART_BITS
+from tests.support.factories import create_product
+
+pytestmark = pytest.mark.django_db
+
+PART = 1 << PART_BITS
+#: The beginnings and the ends of three parts of the word index, and one part far behind an empty one.
+IDS = [*range(1, 13), *range(PART - 4, PART + 12), *range(2 * PART - 5, 2 * PART + 3), *range(4 * PART, 4 * PART + 12)]
+WORDS = ("linen", "wool", "boot")
+FILTERS: list[tuple[str, Any]] = [
+    ("group", "Footwear"),
+    ("group", "Bags"),
+    ("garment", "Sneaker"),
+    ("status", "labelled"),
+    ("status", "failed"),
+    ("status", "pending"),
+    ("status", "no_image"),
+    ("min_confidence", 0.7),
+]
+ORDERINGS = ("id", "-id", "confidence", "-confidence")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A product as the test wrote it."""
+
+    id: int
+    text: str
+    has_image: bool
+    label: dict[str, Any] | None
+
+    @property
+    def status(self) -> str:
+        """The status that the contract gives it."""
+        if self.label is not None:
+            return str(self.label["status"])
+        return "pending" if self.has_image else "no_image"
+
+
+def create_rows() -> list[Row]:
+    """Write products of every kind all over the ids; a brand that neighbours have, and none before them."""
+    dice = random.Random(5)
+    rows = []
+    for id in IDS:
+        words = [word for word in WORDS if dice.random() < 0.5]
+        title = " ".join(["Thing", *words, *(["Northwind"] if PART < id < 2 * PART else [])])
+        has_image = dice.random() < 0.8
+        product = create_product(
+            title, id=id, images=[f"https://shop.example/{id}.jpg"] if has_image else [], descriptions={"de": ("x", "")}
+        )
+        label = None
+        if has_image and dice.random() < 0.7:
+            failed = dice.random() < 0.2
+            label = {
+                "group": "" if failed else dice.choice(["Footwear", "Bags", "Upper part"]),
+                "garment": "" if failed else dice.choice(["Sneaker", "Bag"]),
+                "confidence": None if failed else dice.choice([0.5, 0.7, 0.9]),
+                "status": "failed" if failed else dice.choice(["labelled", "needs_review"]),
+            }
+            ProductLabel.objects.create(product=product, image_id=product.product_images.get().image_id, **label)
+        rows.append(Row(id=id, text=title.lower(), has_image=has_image, label=label))
+    return rows
+
+
+def find_plainly(rows: list[Row], criteria: ProductCriteria) -> list[int]:
+    """The ids that the criteria ask for, in their order, from what was written."""
+
+    def is_wanted(row: Row) -> bool:
+        label = row.label or {}
+        confidence = label.get("confidence")
+        return (
+            all(word in row.text for word in criteria.search.split())
+            and criteria.group in ("", label.get("group"))
+            and criteria.garment in ("", label.get("garment"))
+            and criteria.status in ("", row.status)
+            and (criteria.min_confidence is None or (confidence is not None and confidence >= criteria.min_confidence))
+            and ("confidence" not in criteria.ordering or confidence is not None)
+        )
+
+    def get_place(row: Row) -> tuple[float, int]:
+        return (row.label["confidence"] if row.label and "confidence" in criteria.ordering else 0.0, row.id)
+
+    wanted = sorted(filter(is_wanted, rows), key=get_place, reverse=criteria.ordering.startswith("-"))
+    return [row.id for row in wanted]
+
+
+def walk_pages(criteria: ProductCriteria, *, page_size: int) -> list[int]:
+    """The ids of all pages one after the other; the way back must meet the same pages."""
+    pages, cursor = [], ""
+    while True:
+        page = find_product_page(criteria, page_size=page_size, cursor=cursor)
+        pages.append([product.pk for product in page.rows])
+        if page.next_cursor is None:
+            break
+        cursor = page.next_cursor
+    for ids in reversed(pages[:-1]):
+        assert page.previous_cursor is not None
+        page = find_product_page(criteria, page_size=page_size, cursor=page.previous_cursor)
+        assert [product.pk for product in page.rows] == ids
+    assert page.previous_cursor is None
+    return [id for ids in pages for id in ids]
+
+
+def compare_all_lists(searches: tuple[str, ...]) -> int:
+    """Compare the pages of each search with up to two filters, in every order; return how many products they had."""
+    rows = create_rows()
+    found = 0
+    pairs = itertools.combinations_with_replacement(FILTERS, 2)
+    filters = [dict([one, two]) for one, two in pairs if one == two or one[0] != two[0]]
+    for text, ordering, chosen in itertools.product(searches, ORDERINGS, [{}, *filters]):
+        criteria = ProductCriteria(search=text, ordering=ordering, **chosen)
+        expected = find_plainly(rows, criteria)
+        assert walk_pages(criteria, page_size=11) == expected, criteria
+        found += len(expected)
+    return found
+
+
+def test_every_list_with_up_to_two_filters_is_what_reading_every_product_would_find() -> None:
+    assert compare_all_lists(("", "linen", "ine woo", "nowhere", "north")) > 1_000
+
+
+def find_too_many(monkeypatch: pytest.MonkeyPatch, *, window: int) -> None:
+    """Have every product that the index finds behind the window be one too many to be listed by its id."""
+    monkeypatch.setattr(search, "WINDOW", window)
+    monkeypatch.setattr(search, "MAXIMUM_FOUND", 0)
+    monkeypatch.setattr(search, "MAXIMUM_FOUND_BEFORE_PARTS", 0)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("maximum_parts", [0, 512])
+def test_lists_of_words_that_very_many_have_are_the_same_by_parts_and_by_hash(
+    monkeypatch: pytest.MonkeyPatch, maximum_parts: int
+) -> None:
+    find_too_many(monkeypatch, window=2)
+    monkeypatch.setattr(search, "MAXIMUM_PARTS", maximum_parts)
+    assert compare_all_lists(("linen", "north", "ine woo")) > 300
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("maximum_words", [0, 1])
+def test_a_search_that_too_many_words_meet_does_not_go_by_parts(
+    monkeypatch: pytest.MonkeyPatch, maximum_words: int
+) -> None:
+    find_too_many(monkeypatch, window=0)
+    monkeypatch.setattr(search, "MAXIMUM_WORDS_BY_PARTS", maximum_words)
+    calls = []
+    monkeypatch.setattr(search, "_keep_by_parts", lambda products, **_: calls.append(1) or products.none())
+    create_product("Northwind boot")
+    page = find_product_page(ProductCriteria(search="north"), page_size=5)
+    assert (len(page.rows), len(calls)) == ((1, 0) if maximum_words == 0 else (0, 1))
+    assert Product.objects.count() == 1

@@ -1,0 +1,292 @@
+"""The pages: what a person sees, with and without labels, and what the pages cost."""
+
+import json
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
+from django.test import Client
+
+from catalog.models import StoredPicture
+from catalog.pictures.storage import thumbnail_name
+from classifier.evidence.product_page import HISTORY_LENGTH
+from classifier.labels.services import record_review
+from classifier.ml.artefacts import DEFAULT_ARTEFACT
+from classifier.models import LabellingRun
+from classifier.registry.services import register_model_version
+from tests.support.factories import create_product
+from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
+from tests.support.labels import create_labelled_product, label_everything
+from tests.support.members import create_member, sign_in
+
+pytestmark = pytest.mark.django_db
+
+
+def list_titles(page: str) -> list[str]:
+    """The titles in the grid, in order."""
+    return re.findall(r'<span class="title" dir="auto">([^<]*)</span>', page)
+
+
+@pytest.mark.parametrize("address", ["/", "/products/"])
+def test_an_empty_catalogue_names_the_next_commands(client: Client, address: str) -> None:
+    page = client.get(address).text
+    assert "The catalogue is empty" in page
+    for command in ("make demo", "python manage.py import_catalog FILE", "python manage.py label_catalog --wait"):
+        assert command in page
+
+
+def test_a_catalogue_without_labels_names_the_next_command(client: Client) -> None:
+    create_product("Shirt", images=["demo/1.png"])
+    page = client.get("/products/").text
+    assert list_titles(page) == ["Shirt"]
+    assert "Nothing on this page is labelled yet." in page
+    assert "Not fetched yet" in page
+
+
+def test_the_grid_shows_picture_label_and_confidence_newest_first(client: Client) -> None:
+    create_model_version()
+    create_product("Old shoe", images=[create_painted_image("Sneaker")])
+    create_product("New bag", images=[create_painted_image("Bag", unsure=True)])
+    create_product("Bare")
+    label_everything()
+    page = client.get("/products/").text
+    assert list_titles(page) == ["Bare", "New bag", "Old shoe"]
+    assert '<span class="chip">Footwear</span>' in page
+    assert '<span class="status needs_review">Needs review</span>' in page
+    assert "92.2 %" in page
+    assert page.count('loading="lazy"') == 2
+    assert "No image" in page
+    assert "Nothing on this page is labelled yet." not in page
+
+
+def test_filters_stay_in_the_address_and_in_the_form(client: Client) -> None:
+    create_labelled_product("Red bag", group="Bags", garment="Bag")
+    create_labelled_product("Red boot", group="Footwear", garment="Ankle boot")
+    page = client.get("/products/", {"group": "Bags", "search": "red", "status": "labelled"}).text
+    assert list_titles(page) == ["Red bag"]
+    assert '<input type="hidden" name="group" value="Bags">' in page
+    assert 'value="red"' in page
+    assert '<option value="labelled" selected>' in page
+    assert 'href="?group=Footwear&amp;search=red&amp;status=labelled"' in page
+
+
+def test_every_filter_has_its_control_and_what_is_chosen_is_counted(client: Client) -> None:
+    create_labelled_product("Red bag", group="Bags", garment="Bag", confidence=0.85)
+    create_labelled_product("Blue bag", group="Bags", garment="Bag", confidence=0.84)
+    chosen = {"garment": "Bag", "status": "labelled", "min_confidence": "0.85", "country": "de", "ordering": "id"}
+    page = client.get("/products/", chosen).text
+    assert list_titles(page) == ["Red bag"]
+    assert "<option selected>Bag</option>" in page
+    assert '<option value="0.85" selected>85 % and more</option>' in page
+    assert '<input name="country" value="de"' in page
+    assert '<span class="count">5<span class="hidden"> chosen</span></span>' in page
+
+
+def test_what_the_form_leaves_empty_is_not_asked_for(client: Client) -> None:
+    create_product("Shirt")
+    names = ("search", "garment", "status", "min_confidence", "country", "ordering", "group", "cursor", "page_size")
+    response = client.get("/products/", dict.fromkeys(names, ""))
+    assert (response.status_code, list_titles(response.text)) == (200, ["Shirt"])
+    assert "Clear" not in response.text
+
+
+def test_garments_are_those_of_the_chosen_group_and_another_group_forgets_them(client: Client) -> None:
+    create_labelled_product("Boot", group="Footwear", garment="Ankle boot")
+    page = client.get("/products/", {"group": "Footwear", "garment": "Ankle boot"}).text
+    assert re.findall(r"<option(?: selected)?>([^<]*)</option>", page) == ["Sandal", "Sneaker", "Ankle boot"]
+    assert 'href="?group=Bags"' in page
+
+
+def test_the_text_of_a_country_is_shown_when_it_is_asked_for(client: Client) -> None:
+    create_product("Shoe", descriptions={"us": ("Schuh", "A shoe"), "de": ("Ein Schuh", None)})
+    assert "A shoe" not in client.get("/products/").text
+    assert '<p class="text" dir="auto" lang="">Ein Schuh</p>' in client.get("/products/", {"country": "DE"}).text
+
+
+def test_no_match_offers_the_way_back(client: Client) -> None:
+    create_labelled_product("Red bag")
+    page = client.get("/products/", {"search": "blue"}).text
+    assert "No product matches" in page
+    assert "The catalogue is empty" not in page
+
+
+def test_a_filter_that_does_not_exist_is_explained(client: Client) -> None:
+    response = client.get("/products/", {"group": "Hats"})
+    assert response.status_code == 400
+    assert "These filters cannot be applied" in response.text
+
+
+def test_what_others_add_to_the_address_is_ignored(client: Client) -> None:
+    create_product("Shirt")
+    assert list_titles(client.get("/products/", {"utm_source": "mail"}).text) == ["Shirt"]
+
+
+def test_older_and_newer_lead_through_all_products(client: Client) -> None:
+    for number in range(50):
+        create_labelled_product(f"Product {number:02}")
+    first = client.get("/products/").text
+    older = re.search(r'rel="next" href="([^"]*)"', first)
+    assert older is not None
+    second = client.get("/products/" + older[1].replace("&amp;", "&")).text
+    assert list_titles(first) + list_titles(second) == [f"Product {number:02}" for number in range(49, 1, -1)]
+    newer = re.search(r'rel="prev" href="([^"]*)"', second)
+    assert newer is not None
+    assert list_titles(client.get("/products/" + newer[1].replace("&amp;", "&")).text) == list_titles(first)
+    assert client.get("/products/", {"cursor": "forged"}).status_code == 404
+
+
+@pytest.mark.parametrize("products", [1, 24])
+def test_the_grid_costs_one_query(client: Client, products: int, django_assert_num_queries) -> None:
+    version = create_model_version()
+    for _ in range(products):
+        create_labelled_product(model_version=version)
+    with django_assert_num_queries(1):
+        page = client.get("/products/").text
+    assert len(list_titles(page)) == products
+
+
+def test_a_hostile_title_stays_text(client: Client) -> None:
+    product = create_product("<script>alert(1)</script>")
+    for address in ("/", "/products/", f"/products/{product.pk}/"):
+        page = client.get(address).text
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+        assert "<script>" not in page
+
+
+def test_a_product_shows_every_image_with_its_probabilities_and_texts(client: Client) -> None:
+    version = create_model_version()
+    texts = {"us": ("Schuh", "Shoe"), "de": ("Schuh", None)}
+    images = [create_painted_image("Sandal"), create_stored_image(b"no picture", url="tests/broken.png")]
+    product = create_product("Summer shoe", images=images, descriptions=texts)
+    label_everything()
+    page = client.get(f"/products/{product.pk}/").text
+    assert "Footwear" in page
+    assert '<span class="garment">Sandal</span>' in page
+    # Five groups and ten garments, for the one image that could be read.
+    assert page.count('<svg class="bar ') == 15
+    assert '<rect width="92.22" height="1"/>' in page
+    assert version.name in page
+    assert "<code>not_image</code>" in page
+    assert "Shoe" in page
+    assert "DE" in page
+
+
+@pytest.mark.parametrize("images", [1, 6])
+def test_a_product_costs_five_queries(client: Client, images: int, django_assert_num_queries) -> None:
+    create_model_version()
+    painted = [create_painted_image("Sandal") for _ in range(images)]
+    product = create_product("Shoe", images=painted, descriptions={"us": ("a", "b")})
+    label_everything()
+    for image in painted:
+        record_review(image, group="Bags", reviewer=create_member())
+    with django_assert_num_queries(5):
+        page = client.get(f"/products/{product.pk}/").text
+    assert page.count('class="image"') == images
+
+
+def test_a_product_says_why_a_label_was_not_kept(client: Client) -> None:
+    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    product = create_product(images=[create_painted_image("Dress", unsure=True)])
+    label_everything()
+    page = client.get(f"/products/{product.pk}/").text
+    # The fake classifier is 90.0 % sure, and the shipped version keeps One piece from more than that on.
+    manifest = json.loads((DEFAULT_ARTEFACT / "manifest.json").read_text())
+    threshold = f"{100 * manifest['calibration']['thresholds']['One piece']:.1f} %"
+    assert f"the network is 90.0 % sure, and a label of One piece is kept from {threshold} on." in page
+    assert f"<dt>Kept from</dt><dd>{threshold}</dd>" in page
+
+
+def test_a_product_says_why_a_confident_label_was_not_kept(client: Client) -> None:
+    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    product = create_product(images=[create_painted_image("Bag", unsure=True)])
+    label_everything()
+    page = client.get(f"/products/{product.pk}/").text
+    assert "the picture shows too little of what the network knows as clothes" in page
+
+
+def test_an_image_has_its_history_newest_first(client: Client) -> None:
+    version = create_model_version()
+    image = create_painted_image("Sandal")
+    product = create_product(images=[image])
+    label_everything()
+    record_review(image, group="Bags", reviewer=User.objects.create_user("anna"), note="A clutch")
+    page = client.get(f"/products/{product.pk}/").text
+    rows = re.findall(r"<td>([^<]*)</td>\s*<td class=\"number\">([^<]*)</td>\s*<td>([^<]*)</td>", page)
+    run = LabellingRun.objects.get().pk
+    assert rows == [("Bags", "\N{EN DASH}", "A person"), ("Footwear, Sandal", "92.2 %", f"{version.name}, run {run}")]
+    sign_in(client, "view_review", "view_labellingrun")
+    page = client.get(f"/products/{product.pk}/").text
+    assert "anna: A clutch" in page
+    assert f'<a href="/labelling-runs/{run}/">run {run}</a>' in page
+
+
+def test_a_history_is_bounded_and_the_newest_label_counts(client: Client) -> None:
+    create_model_version()
+    image = create_painted_image("Sandal")
+    product = create_product(images=[image])
+    reviewer = create_member()
+    for number in range(HISTORY_LENGTH + 5):
+        record_review(image, group="Bags" if number % 2 else "Footwear", reviewer=reviewer)
+    page = client.get(f"/products/{product.pk}/").text
+    assert page.count("A person</td>") == HISTORY_LENGTH
+    assert "<h3>Footwear</h3>" in page
+
+
+def test_reasons_are_offered_for_the_picture_that_was_labelled_and_no_other(client: Client) -> None:
+    create_model_version()
+    broken = create_stored_image(b"no picture", url="tests/broken.png")
+    changed, labelled = create_painted_image("Bag"), create_painted_image("Sandal")
+    product = create_product(images=[labelled, broken, changed, "https://shop.example/new.jpg"])
+    label_everything()
+    StoredPicture.objects.filter(image=changed).update(sha256="0" * 64)
+    page = client.get(f"/products/{product.pk}/").text
+    assert re.findall(r'href="(/images/\d+/explanation/)"', page) == [f"/images/{labelled.pk}/explanation/"]
+
+
+def test_a_reviewed_product_says_whose_label_it_is(client: Client) -> None:
+    create_model_version()
+    image = create_painted_image("Sandal")
+    product = create_product(images=[image])
+    label_everything()
+    record_review(image, group="Bags", reviewer=User.objects.create_user("reviewer"))
+    page = client.get(f"/products/{product.pk}/").text
+    assert "A person" in page
+    assert '<span class="status reviewed">Reviewed</span>' in page
+
+
+def test_a_product_without_image_and_label_names_the_next_command(client: Client) -> None:
+    bare, pending = create_product(), create_product(images=["demo/1.png"])
+    assert "import_catalog FILE" in client.get(f"/products/{bare.pk}/").text
+    assert "label_catalog --wait" in client.get(f"/products/{pending.pk}/").text
+    assert client.get(f"/products/{pending.pk + 1}/").status_code == 404
+
+
+def test_pages_can_be_read_and_nothing_else(client: Client) -> None:
+    product = create_product()
+    for address in ("/", "/products/", f"/products/{product.pk}/"):
+        assert client.head(address).status_code == 200
+        assert client.post(address).status_code == 405
+
+
+def test_a_thumbnail_is_kept_for_ever_and_can_do_nothing(client: Client) -> None:
+    create_model_version()
+    create_product(images=[create_painted_image("Bag")])
+    label_everything()
+    sha256 = StoredPicture.objects.get().sha256
+    response = client.get(f"/thumbnails/{sha256}.jpg")
+    with default_storage.open(thumbnail_name(sha256)) as file:
+        assert response.getvalue() == file.read()
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response.headers["Content-Disposition"] == f'inline; filename="{sha256}.jpg"'
+    assert "Vary" not in response.headers
+
+
+@pytest.mark.parametrize("name", ["0" * 64 + ".jpg", "0" * 64 + ".html", "0" * 63 + ".jpg", "..%2f..%2fsecret_key"])
+def test_what_is_no_thumbnail_is_not_found_and_not_kept(client: Client, name: str) -> None:
+    response = client.get(f"/thumbnails/{name}")
+    assert response.status_code == 404
+    assert "Cache-Control" not in response.headers

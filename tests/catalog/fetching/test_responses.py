@@ -1,0 +1,122 @@
+"""What a picture host may answer, and the code that it amounts to: bodies, headers, statuses and types."""
+
+import gzip
+import os
+
+import pytest
+
+from catalog.pictures.decoding import PictureError, to_rgb
+from tests.support import make_images as make
+from tests.support.fetching import MOST_BYTES, code_of, fetch_one, make_fetcher, origin, shared_origin
+from tests.support.image_origin import endlessly, response, then_close
+
+__all__ = ["make_fetcher", "origin", "shared_origin"]
+
+
+# --- F40 to F49: bodies and headers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer,code,retryable",
+    [
+        (endlessly(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"400\r\n" + b"x" * 1_024 + b"\r\n"),
+         "too_large", False),
+        (endlessly(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1_024), "too_large", False),
+        (response(b"", length=10_000_000_000), "too_large", False),
+        (response(b"", length=MOST_BYTES + 1), "too_large", False),
+        (then_close(response(make.jpeg(), length=50_000)), "truncated", True),
+        (response(b"xx", length=-5), "connect_error", True),
+        (response(b"xx", length="2\r\nContent-Length: 3"), "connect_error", True),
+        (response(b"2\r\nxx\r\n0\r\n\r\n", headers="Transfer-Encoding: chunked\r\n"), "connect_error", True),
+        (response(gzip.compress(bytes(5_000_000)), headers="Content-Encoding: gzip\r\n"), "bad_encoding", False),
+        (response(b"xx", headers="Content-Encoding: gzip, gzip\r\n"), "bad_encoding", False),
+        (response(b"xx", headers="Content-Encoding: br\r\n"), "bad_encoding", False),
+        (response(b"xx", headers="Content-Encoding: zstd\r\n"), "bad_encoding", False),
+        (response(b"xx", headers="X-Many: x\r\n" * 100_000), "connect_error", True),
+        (response(b"xx", headers=f"X-Long: {'x' * 1_000_000}\r\n"), "connect_error", True),
+        (then_close(os.urandom(5_000)), "connect_error", True),
+        (then_close(b"<html>HTTP/0.9 had no header</html>"), "connect_error", True),
+        (then_close(b""), "connect_error", True),
+        (then_close(response(b"x" * 1_000, length=50_000), reset=True), "truncated", True),
+        (response(b"xx", headers=f"Set-Cookie: a={'x' * 100_000}\r\n"), "connect_error", True),
+    ],
+    ids=["F40 endless chunks", "F40 endless body", "F41 length of 10 GB", "F41 length over the cap", "F43 short body",
+         "F44 negative length", "F44 two lengths", "F44 length and chunks", "F45 gzip bomb", "F46 gzip in gzip",
+         "F47 br", "F47 zstd", "F48 100,000 headers", "F48 header of 1 MB", "F49 random bytes", "F49 HTTP/0.9",
+         "F49 nothing", "F56 reset", "F55 cookie of 100 KB"],
+)  # fmt: skip
+def test_bad_answer_has_a_code(make_fetcher, origin, answer, code, retryable):
+    url = origin.serve("/1.jpg", answer)
+
+    outcome = fetch_one(make_fetcher(), url)
+
+    assert (code_of(outcome), outcome.retryable) == (code, retryable)
+
+
+def test_length_that_is_too_small_gives_a_truncated_picture(make_fetcher, origin):
+    url = origin.serve("/1.jpg", then_close(response(make.jpeg(), length=len(make.jpeg()) // 2)))
+
+    outcome = fetch_one(make_fetcher(), url)
+
+    with pytest.raises(PictureError) as raised:
+        to_rgb(outcome.data)
+    assert raised.value.code == "truncated"
+
+
+def test_body_of_exactly_the_cap_is_taken(make_fetcher, origin):
+    url = origin.serve("/1.jpg", response(b"x" * MOST_BYTES))
+
+    assert fetch_one(make_fetcher(), url).data == b"x" * MOST_BYTES
+
+
+# --- F50 to F54: statuses and types -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "status,code,retryable",
+    [("204 No Content", "not_image", False), ("206 Partial Content", "truncated", False),
+     ("301 Moved Permanently", "not_image", False), ("304 Not Modified", "not_image", False),
+     ("401 Unauthorized", "http_4xx", False), ("403 Forbidden", "http_4xx", False),
+     ("404 Not Found", "http_4xx", False),
+     ("410 Gone", "http_4xx", False), ("408 Request Timeout", "http_4xx", True), ("425 Too Early", "http_4xx", True),
+     ("429 Too Many Requests", "rate_limited", True), ("500 Internal Server Error", "http_5xx", True),
+     ("503 Service Unavailable", "http_5xx", True)],
+)  # fmt: skip
+def test_status_decides_whether_to_come_back(make_fetcher, origin, status, code, retryable):
+    url = origin.serve("/1.jpg", then_close(response(b"", status=status)))
+
+    outcome = fetch_one(make_fetcher(), url)
+
+    assert (code_of(outcome), outcome.retryable, outcome.retry_after_seconds) == (code, retryable, None)
+
+
+@pytest.mark.parametrize(
+    "value,seconds",
+    [("7", 7.0), ("0", 0.0), ("999999999", 86_400.0), ("-5", None), ("soon", None),
+     ("Mon, 02 Nov 2020 10:00:00 GMT", 0.0),
+     ("Mon, 02 Nov 2199 10:00:00 GMT", 86_400.0)],
+)  # fmt: skip
+def test_retry_after_is_kept(make_fetcher, origin, value, seconds):
+    url = origin.serve("/1.jpg", response(b"", status="429 Slow Down", headers=f"Retry-After: {value}\r\n"))
+
+    assert fetch_one(make_fetcher(), url).retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "body,content_type,code",
+    [(b"<html>Sorry</html>", "text/html", "not_image"), (b"<html>Sorry</html>", "image/jpeg", "not_image"),
+     (make.jpeg(), "text/plain", None), (make.png(), "application/octet-stream", None)],
+    ids=["F51", "F52", "F53", "F54"],
+)  # fmt: skip
+def test_content_type_is_never_believed(make_fetcher, origin, body, content_type, code):
+    url = origin.serve("/1.jpg", response(body, headers=f"Content-Type: {content_type}\r\n"))
+
+    outcome = fetch_one(make_fetcher(), url)
+
+    assert outcome.data == body
+    if code is None:
+        assert to_rgb(outcome.data).shape == (32, 48, 3)
+    else:
+        with pytest.raises(PictureError) as raised:
+            to_rgb(outcome.data)
+        assert raised.value.code == code

@@ -1,0 +1,239 @@
+"""The start page: the whole catalogue at a glance, what leads on from it, and what it costs."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.core.cache import cache
+from django.db import OperationalError
+from django.test import Client
+from django.utils import timezone
+
+from catalog.browse import summary as catalogue_summary
+from catalog.browse.summary import build_periods, count_catalogue, get_catalogue_summary
+from catalog.models import Product, ProductLabel
+from config import kept_counts
+from tests.support.factories import create_image, create_product, create_product_image
+from tests.support.fakes import create_model_version, create_painted_image
+from tests.support.labels import create_labelled_product, label_everything
+from tests.support.members import sign_in
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def read_figures(page: str) -> dict[str, tuple[str, str]]:
+    """The tiles by their words: the filters behind each, and its number."""
+    found = re.findall(r'<li><a href="/products/\?([^"]*)"><b>([^<]*)</b> ([^<]*)</a></li>', page)
+    return {words: (filters, number) for filters, number, words in found}
+
+
+def test_every_number_has_its_list_and_the_list_has_that_many(client: Client) -> None:
+    create_labelled_product(status="labelled")
+    create_labelled_product(status="labelled")
+    create_labelled_product(status="needs_review", confidence=0.4)
+    create_labelled_product(status="reviewed", source="person")
+    create_labelled_product(status="failed", group="", garment="", confidence=None)
+    create_product("Pending", images=["demo/1.png"])
+    create_product("Second image only")
+    create_product_image(Product.objects.get(title="Second image only"), image=create_image(), image_index=1)
+    create_product("Bare")
+
+    page = client.get("/").text
+
+    assert '<h1><a href="/products/">8 products</a></h1>' in page
+    assert read_figures(page) == {
+        "Labelled": ("status=labelled", "2"),
+        "Need review": ("status=needs_review&amp;ordering=confidence", "1"),
+        "Reviewed": ("status=reviewed", "1"),
+        "Failed": ("status=failed", "1"),
+        "Not labelled yet": ("status=pending", "1"),
+        "No image": ("status=no_image", "2"),
+    }
+    for filters, number in read_figures(page).values():
+        listed = client.get(f"/products/?{filters.replace('&amp;', '&')}").text
+        assert listed.count('class="card"') == int(number), filters
+
+
+def test_the_newest_pictures_come_first_and_products_without_one_last(client: Client) -> None:
+    create_model_version()
+    for number in range(9):
+        create_product(f"Bag {number}", images=[create_painted_image("Bag")])
+    label_everything()
+    create_product("Bare")
+    page = client.get("/").text
+    assert re.findall(r'<span class="name" dir="auto">([^<]*)</span>', page) == [f"Bag {n}" for n in range(8, 0, -1)]
+    assert page.count('<img src="/thumbnails/') == 8
+
+
+def test_what_needs_a_person_leads_there(client: Client) -> None:
+    create_labelled_product(status="needs_review", confidence=0.4)
+    create_labelled_product(status="failed", group="", garment="", confidence=None)
+    create_product(images=["demo/1.png"])
+    page = client.get("/").text
+    assert 'href="/products/?status=needs_review&amp;ordering=confidence">Least sure first</a>' in page
+    assert 'href="/products/?status=failed">Failed products</a>' in page
+    assert "python manage.py label_catalog --wait" in page
+    assert "Nothing. Every product with a picture has a label" not in page
+    sign_in(client, "view_labeltask", "view_labellingrun")
+    page = client.get("/").text
+    assert '<a class="button" href="/errors/">Error queue</a>' in page
+    assert '<a class="button" href="/labelling-runs/">Labelling runs</a>' in page
+
+
+def test_a_catalogue_in_order_needs_nobody(client: Client) -> None:
+    create_labelled_product()
+    assert "Nothing. Every product with a picture has a label that was kept." in client.get("/").text
+
+
+def test_the_active_version_shows_its_figures_and_without_one_the_command_to_run(client: Client) -> None:
+    create_labelled_product()
+    assert "register_model_version classifier/artefacts/default --activate" in client.get("/").text
+    version = create_model_version()
+    version.metrics = {"accuracy": 0.9864, "expected_calibration_error": 0.00201, "images": 10000}
+    version.save()
+    page = client.get("/").text
+    assert f'<a href="/experiments/">{version.name}</a>' in page
+    assert '<dd class="figure">98.6 %</dd>' in page
+    assert '<dd class="figure">0.20 %</dd>' in page
+    assert "On 10,000 test pictures" in page
+    sign_in(client, "view_modelversion")
+    assert f'<a href="/model-versions/{version.pk}/">{version.name}</a>' in client.get("/").text
+
+
+def test_groups_are_drawn_over_time_and_told_as_numbers(client: Client) -> None:
+    today = timezone.now()
+    create_labelled_product(group="Bags", garment="Bag", labelled_at=today)
+    create_labelled_product(group="Footwear", garment="Sandal", labelled_at=today)
+    create_labelled_product(group="Footwear", garment="Sandal", labelled_at=today - timedelta(days=3))
+    page = client.get("/").text
+    assert 'href="/products/?group=Upper%20part">Upper part</a>' in page
+    assert page.count('<svg class="columns-chart" viewBox="0 0 14 100"') == 5
+    assert '<rect x="13.1" y="50.00" width="0.8" height="50.00"><title>50.0 %</title></rect>' in page
+    row = re.search(rf'<th scope="row">{today:%-d %b %Y}</th>(.*)</tr>', page)
+    assert row is not None
+    assert re.findall(r">(\d+)<", row[1]) == ["0", "0", "0", "1", "1"]
+
+
+def test_labels_of_one_day_are_no_change_to_draw(client: Client) -> None:
+    create_labelled_product(labelled_at=timezone.now())
+    page = client.get("/").text
+    assert "columns-chart" not in page
+    assert '<td class="number">100.0 %</td>' in page
+
+
+def test_days_are_counted_from_their_utc_midnight() -> None:
+    labels = [datetime(2026, 11, 24, 23, 59, tzinfo=UTC), datetime(2026, 11, 25, 0, 1, tzinfo=UTC)]
+    for labelled_at in labels:
+        create_labelled_product(group="Bags", garment="Bag", labelled_at=labelled_at)
+    rows = ProductLabel.objects.values_list(catalogue_summary.Day("labelled_at", tzinfo=UTC), flat=True).order_by("pk")
+    assert list(rows) == [date(2026, 11, 24), date(2026, 11, 25)]
+
+
+def test_old_labels_are_shown_by_weeks_that_begin_on_monday() -> None:
+    days = {(date(2026, 11, 23), "Bags"): 2, (date(2026, 11, 22), "Bags"): 3, (date(2026, 9, 7), "Footwear"): 4}
+    # Older than all that is shown.
+    days[date(2026, 9, 6), "Bags"] = 9
+    name, periods = build_periods(days, today=NOW.date())
+    assert (name, len(periods), periods[0].first, periods[-1].first) == (
+        "week",
+        12,
+        date(2026, 9, 7),
+        date(2026, 11, 23),
+    )
+    assert [period.total for period in periods] == [4, *[0] * 9, 3, 2]
+    assert (periods[0].share("Footwear"), periods[0].share("Bags"), periods[1].share("Bags")) == (1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("products", [1, 30])
+def test_the_page_costs_five_queries_and_two_while_the_counts_are_fresh(
+    client: Client, products: int, django_assert_num_queries
+) -> None:
+    version = create_model_version()
+    for _ in range(products):
+        create_labelled_product(model_version=version)
+    with django_assert_num_queries(5):
+        first = client.get("/").text
+    with django_assert_num_queries(2):
+        assert client.get("/").text == first
+
+
+def test_fresh_counts_are_kept_and_stale_ones_counted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_labelled_product(group="Bags", garment="Bag", labelled_at=timezone.now() - timedelta(days=2))
+    create_labelled_product(labelled_at=timezone.now())
+    first = get_catalogue_summary()
+    create_labelled_product()
+    assert get_catalogue_summary() == first
+    monkeypatch.setattr(kept_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
+    counted = get_catalogue_summary()
+    assert (first.products, counted.products) == (2, 3)
+
+
+def test_one_request_counts_and_the_others_show_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_labelled_product()
+    first = get_catalogue_summary()
+    monkeypatch.setattr(kept_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
+    cache.add(f"{catalogue_summary.CACHE_KEY}-counting", True, 30)
+    create_labelled_product()
+    assert get_catalogue_summary() == first
+
+
+def test_without_counts_the_page_shows_the_rest(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_labelled_product("Bag")
+    monkeypatch.setattr("classifier.monitoring.start_page.get_catalogue_summary", lambda: None)
+    page = client.get("/").text
+    assert "The catalogue is too large to be counted at the moment" in page
+    assert "Active model version" in page
+    assert '<span class="name" dir="auto">Bag</span>' in page
+
+
+def test_counting_that_takes_too_long_is_given_up_and_any_other_error_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    class TooLongError(Exception):
+        pgcode = "57014"
+
+    def fail_with(cause: Exception) -> None:
+        def count() -> None:
+            raise OperationalError from cause
+
+        monkeypatch.setattr(catalogue_summary, "count_catalogue", count)
+
+    fail_with(TooLongError())
+    assert get_catalogue_summary() is None
+    # For a while nobody tries again.
+    fail_with(ConnectionError())
+    assert get_catalogue_summary() is None
+    cache.clear()
+    with pytest.raises(OperationalError):
+        get_catalogue_summary()
+
+
+@pytest.mark.postgresql
+def test_a_large_catalogue_is_estimated(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        create_labelled_product()
+    monkeypatch.setattr(catalogue_summary, "COUNTED_EXACTLY", 2)
+    # Never analysed: there is no estimate yet.
+    assert (count_catalogue().products, count_catalogue().is_estimate) == (3, False)
+    analyse_products()
+    summary = count_catalogue()
+    assert (summary.products, summary.is_estimate, summary.statuses["labelled"]) == (3, True, 3)
+    page = client.get("/").text
+    assert '<a href="/products/">About 3 products</a>' in page
+    assert "No image" not in page
+
+
+def analyse_products() -> None:
+    """Let PostgreSQL estimate the table's size."""
+    with catalogue_summary.connection.cursor() as cursor:
+        cursor.execute("ANALYZE product")
+
+
+def test_an_address_with_filters_leads_to_the_list(client: Client) -> None:
+    create_labelled_product(group="Bags", garment="Bag")
+    response = client.get("/?group=Bags&search=red+bag&cursor=abc")
+    assert (response.status_code, response.headers["Location"]) == (
+        302,
+        "/products/?group=Bags&search=red+bag&cursor=abc",
+    )
+    assert client.get("/?group=Hats", follow=True).status_code == 400

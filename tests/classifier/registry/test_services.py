@@ -1,0 +1,132 @@
+"""From an artefact folder to the active version."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, transaction
+
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, MODEL_CARD_FILE, NETWORK_FILE, ArtefactError
+from classifier.models import ModelVersion
+from classifier.registry.runtime import get_classifier
+from classifier.registry.services import (
+    StageTransitionError,
+    activate_model_version,
+    get_artefact_folder,
+    register_model_version,
+)
+from tests.support.fakes import create_model_version
+
+pytestmark = pytest.mark.django_db
+Stage = ModelVersion.Stage
+
+
+@pytest.fixture(autouse=True)
+def artefacts_folder(settings, tmp_path: Path) -> Path:
+    settings.ARTEFACTS_DIR = tmp_path / "artefacts"
+    return tmp_path / "artefacts"
+
+
+@pytest.fixture
+def artefact(tmp_path: Path) -> Path:
+    """A copy of the shipped artefact that a test may damage."""
+    return Path(shutil.copytree(DEFAULT_ARTEFACT, tmp_path / "copy"))
+
+
+def test_a_folder_becomes_a_version_with_the_facts_of_its_manifest(artefact: Path) -> None:
+    version = register_model_version(artefact)
+    assert (version.stage, version.recipe) == (Stage.CANDIDATE, "default")
+    assert version.metrics["images"] == 10000
+    assert (get_artefact_folder(version) / MODEL_CARD_FILE).read_bytes() == (artefact / MODEL_CARD_FILE).read_bytes()
+    shutil.rmtree(artefact)
+    assert get_classifier(version).version == version.name
+
+
+def test_the_same_artefact_twice_is_one_version(artefact: Path, artefacts_folder: Path) -> None:
+    assert register_model_version(artefact) == register_model_version(artefact, activate=True)
+    assert ModelVersion.objects.count() == 1
+    assert len(list(artefacts_folder.iterdir())) == 1
+
+
+def test_a_damaged_artefact_is_refused_and_leaves_nothing(artefact: Path, artefacts_folder: Path) -> None:
+    network = artefact / NETWORK_FILE
+    network.write_bytes(network.read_bytes()[:-1] + b"!")
+    with pytest.raises(ArtefactError, match=NETWORK_FILE):
+        register_model_version(artefact, activate=True)
+    assert not ModelVersion.objects.exists()
+    assert not artefacts_folder.exists()
+
+
+def test_a_registered_copy_that_changes_later_is_not_loaded(artefact: Path) -> None:
+    version = register_model_version(artefact)
+    manifest = get_artefact_folder(version) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"seed"', '"seed" '))
+    with pytest.raises(ArtefactError, match="expected SHA-256"):
+        get_classifier(version)
+
+
+def test_with_a_key_only_signed_copies_are_loaded(artefact: Path, settings) -> None:
+    settings.ARTEFACT_KEY = "a secret"
+    version = register_model_version(artefact)
+    assert get_classifier(version).version == version.name
+    settings.ARTEFACT_KEY = "another secret"
+    get_classifier.__globals__["_load"].cache_clear()
+    with pytest.raises(ArtefactError, match="signature"):
+        get_classifier(version)
+
+
+def test_a_key_set_later_is_met_by_registering_again(artefact: Path, settings) -> None:
+    register_model_version(artefact)
+    settings.ARTEFACT_KEY = "a secret set later"
+    version = register_model_version(artefact)
+    assert get_classifier(version).version == version.name
+
+
+def test_registering_again_replaces_a_damaged_copy(artefact: Path) -> None:
+    version = register_model_version(artefact)
+    network = get_artefact_folder(version) / NETWORK_FILE
+    network.write_bytes(b"damaged")
+    register_model_version(artefact)
+    assert network.read_bytes() == (artefact / NETWORK_FILE).read_bytes()
+
+
+def test_activation_retires_the_version_before() -> None:
+    old, new = create_model_version(stage="active"), create_model_version(stage="candidate")
+    assert activate_model_version(new).stage == Stage.ACTIVE
+    assert dict(ModelVersion.objects.values_list("pk", "stage")) == {old.pk: "retired", new.pk: "active"}
+    assert ModelVersion.objects.get(pk=new.pk).activated_at is not None
+    activate_model_version(old)
+    assert dict(ModelVersion.objects.values_list("pk", "stage")) == {old.pk: "active", new.pk: "retired"}
+
+
+def test_activating_the_active_version_changes_nothing() -> None:
+    version = create_model_version(stage="active")
+    assert activate_model_version(version).activated_at is None
+
+
+def test_the_database_allows_one_active_version() -> None:
+    create_model_version(stage="active")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        create_model_version(stage="active")
+    assert ModelVersion.objects.count() == 1
+
+
+def test_a_stage_that_has_no_way_to_active_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = create_model_version(stage="candidate")
+    monkeypatch.setattr("classifier.registry.services.STAGE_TRANSITIONS", {"candidate": frozenset()})
+    with pytest.raises(StageTransitionError, match="is candidate: expected a change to nothing; received active"):
+        activate_model_version(version)
+    assert ModelVersion.objects.get().stage == Stage.CANDIDATE
+
+
+def test_the_command_registers_and_activates(artefact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("register_model_version", str(artefact), "--activate")
+    version = ModelVersion.objects.get()
+    assert capsys.readouterr().out == f"Model version {version.pk}: {version.name} (active)\n"
+
+
+def test_the_command_says_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"manifest\.json"):
+        call_command("register_model_version", str(tmp_path))
+    assert not ModelVersion.objects.exists()

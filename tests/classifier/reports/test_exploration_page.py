@@ -1,0 +1,119 @@
+"""The page Data understanding: what was found, with its pictures, or the command to run."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from classifier.ml.reports.stored_exploration import save_exploration
+from classifier.reports import exploration_views as views
+from tests.support.exploring import explore_drawings, report_drawings
+
+
+@pytest.fixture
+def folders(settings, tmp_path, monkeypatch) -> tuple[Path, Path]:
+    """The folder of this installation and that of the product, both empty."""
+    settings.EXPLORATION_DIR = tmp_path / "own"
+    monkeypatch.setattr(views, "COMMITTED_EXPLORATION", tmp_path / "committed")
+    return tmp_path / "own", tmp_path / "committed"
+
+
+@pytest.fixture
+def stored(folders) -> Path:
+    """An exploration of drawn pictures that comes with the product."""
+    sections, sheets, files = report_drawings()
+    head = {"dataset": {"name": "Fashion-MNIST"}, "created_at": "2026-11-24T12:00:00+00:00"}
+    document = {**head, "figures": explore_drawings().figures, "sections": sections, "sheets": sheets}
+    save_exploration(folders[1], document=document, files=files)
+    return folders[1]
+
+
+def test_without_an_exploration_the_page_names_the_command(client: Client, folders) -> None:
+    response = client.get("/data/")
+
+    assert response.status_code == 200
+    assert "python manage.py explore_dataset" in response.text
+    assert "<table" not in response.text
+
+
+def test_every_section_has_its_plot_and_its_table(client: Client, stored) -> None:
+    page = client.get("/data/").text
+
+    assert re.findall(r'<h2 id="([a-z-]+)">', page) == [
+        "pictures", "garments", "groups", "means", "medians", "duplicates", "confusions", "label-errors",
+    ]  # fmt: skip
+    assert page.count('<picture class="plot">') == 7
+    assert page.count('<table class="data">') == 8
+    assert "Explored <time" in page
+    assert '<a href="/data/" aria-current="page">Data</a>' in page
+
+
+def test_every_address_of_the_page_answers_with_a_picture(client: Client, stored) -> None:
+    page = client.get("/data/").text
+
+    addresses = set(re.findall(r'"(/data/[0-9a-f]{16}/[^"]+)"', page))
+    assert len(addresses) == 14 + 3  # drawn pictures have no doubtful label across groups
+    for address in addresses:
+        response = client.get(address)
+        assert response.status_code == 200
+        assert response.content == (stored / address.rpartition("/")[2]).read_bytes()
+        assert response["Content-Type"] in ("image/svg+xml", "image/png")
+        assert response["Content-Security-Policy"].startswith("default-src 'none'")
+        assert response["X-Content-Type-Options"] == "nosniff"
+        assert "immutable" in response["Cache-Control"]
+
+
+def test_the_page_keeps_to_the_policy(client: Client, stored) -> None:
+    response = client.get("/data/")
+
+    assert "unsafe-inline" not in response["Content-Security-Policy"]
+    assert not re.search(r"<script|<style|\sstyle=|\son\w+=", response.text)
+
+
+@pytest.mark.parametrize(
+    "name", ["exploration.json", "notes.svg", "..%2fnotes.svg", "examples.png%00", "%2e%2e/%2e%2e/etc/passwd"]
+)
+def test_no_other_file_is_served(name, client: Client, stored) -> None:
+    (stored / "notes.svg").write_text("<svg/>")
+
+    assert client.get(f"/data/{'0' * 16}/{name}").status_code == 404
+
+
+def test_the_address_of_an_older_content_is_gone(client: Client, stored) -> None:
+    assert client.get(f"/data/{'0' * 16}/examples.png").status_code == 404
+
+
+def test_what_was_explored_here_goes_before_what_comes_with_the_product(client: Client, folders, stored) -> None:
+    document = {
+        "dataset": {"name": "My pictures"},
+        "created_at": "2026-11-24T13:00:00+00:00",
+        "figures": {"seconds": 2.0},
+        "sections": [],
+        "sheets": {},
+    }
+    save_exploration(folders[0], document=document, files={})
+    assert "Nobody has looked" in client.get("/data/").text
+
+    (folders[0] / "exploration.json").write_text("{")
+    assert "What is in Fashion-MNIST" in client.get("/data/").text
+
+
+def test_a_hostile_text_is_shown_as_text(client: Client, folders) -> None:
+    section = {
+        "id": "pictures",
+        "title": "<b>Title</b>",
+        "text": ["<script>alert(1)</script>"],
+        "table": {"caption": "", "columns": [{"title": "<i>", "numeric": False}], "rows": [["<u>"]]},
+    }
+    head = {"dataset": {"name": "<x>"}, "created_at": "2026-11-24T13:00:00+00:00", "figures": {"seconds": 2.0}}
+    save_exploration(folders[0], document={**head, "sections": [section], "sheets": {}}, files={})
+
+    page = client.get("/data/").text
+
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"<script|<b>|<i>|<u>|<x>", page)
+
+
+def test_only_reading_is_allowed(client: Client, stored) -> None:
+    assert client.post("/data/").status_code == 405

@@ -1,0 +1,274 @@
+"""One label for many pictures: recorded part by part, whatever happens in between, and never over a later decision."""
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.test import Client
+from kombu.exceptions import OperationalError
+
+from catalog.models import Image, ProductLabel
+from classifier.labelling.batches import label_batch
+from classifier.labelling.starting import start_labelling_run
+from classifier.labels.services import ReviewError, record_review
+from classifier.models import LabelTask, Review, ReviewPart, ReviewRun
+from classifier.reviews import runs as review_runs
+from classifier.reviews import tasks
+from classifier.reviews.runs import cancel_review_run, record_next_part, record_parts
+from classifier.reviews.starting import start_review_run
+from classifier.reviews.tasks import record_reviews_task, send_review_runs
+from classifier.worker.sweep import sweep
+from tests.support.factories import create_image, create_product
+from tests.support.fakes import FakeClassifier, Outbox, create_model_version, create_painted_image
+from tests.support.labels import label_everything
+from tests.support.members import create_member, sign_in
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/classifier/reviewrun/"
+
+
+@pytest.fixture
+def outbox(monkeypatch: pytest.MonkeyPatch) -> Outbox:
+    outbox = Outbox()
+    monkeypatch.setattr(record_reviews_task, "apply_async", outbox.apply_async)
+    return outbox
+
+
+@pytest.fixture(autouse=True)
+def parts_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(review_runs, "PART_SIZE", 2)
+
+
+def start(*images: Image, group: str = "Bags", reviewer: User | None = None) -> ReviewRun:
+    """Start a run over these images."""
+    chosen = Image.objects.filter(pk__in=[image.pk for image in images])
+    return start_review_run(chosen, group=group, reviewer=reviewer or create_member("add_review"), note="In a list.")
+
+
+def create_images(number: int) -> list[Image]:
+    """Create images, each the first of a product of its own."""
+    return [create_product(images=[create_image()]).product_images.get().image for _ in range(number)]
+
+
+def list_reviewed() -> list[int]:
+    """The images that have a review, in the order in which they got it."""
+    return list(Review.objects.order_by("pk").values_list("image_id", flat=True))
+
+
+def get_facts(run: ReviewRun) -> tuple[str, int, int, int]:
+    """How the run stands: its state, total, done and skipped."""
+    run.refresh_from_db()
+    return run.state, run.total, run.done, run.skipped
+
+
+def test_a_run_is_sent_when_it_is_committed_and_records_nothing_before(
+    outbox: Outbox, django_capture_on_commit_callbacks
+) -> None:
+    images = create_images(5)
+    with django_capture_on_commit_callbacks(execute=True):
+        run = start(*images)
+        assert outbox == []
+    assert outbox == [run.pk]
+    assert get_facts(run) == ("running", 5, 0, 0)
+    assert list(ReviewPart.objects.order_by("pk").values_list("image_ids", flat=True)) == [
+        [images[0].pk, images[1].pk],
+        [images[2].pk, images[3].pk],
+        [images[4].pk],
+    ]
+    assert not Review.objects.exists()
+
+
+def test_a_task_records_every_part(outbox: Outbox) -> None:
+    reviewer = create_member("add_review")
+    images = create_images(5)
+    run = start(*images, reviewer=reviewer)
+    record_reviews_task(run.pk)
+    assert get_facts(run) == ("done", 5, 5, 0)
+    assert run.finished_at is not None
+    assert list_reviewed() == [image.pk for image in images]
+    assert set(Review.objects.values_list("group", "garment", "reviewer", "note")) == {
+        ("Bags", "", reviewer.pk, "In a list.")
+    }
+    assert list(ProductLabel.objects.values_list("group", "status", "source").distinct()) == [
+        ("Bags", "reviewed", "person")
+    ]
+    assert not ReviewPart.objects.exists()
+    assert outbox == []
+
+
+def test_a_task_whose_time_is_over_sends_the_rest(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "REVIEWS_AT_ONCE_SECONDS", 0)
+    run = start(*create_images(5))
+    for done, sent in ((2, 1), (4, 2), (5, 2)):
+        record_reviews_task(run.pk)
+        assert (get_facts(run)[2], len(outbox)) == (done, sent)
+    assert set(outbox) == {run.pk}
+    assert run.state == "done"
+
+
+def test_what_ends_a_part_in_the_middle_loses_nothing_and_doubles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = create_images(4)
+    run = start(*images)
+    assert record_next_part(run.pk) is True
+    with monkeypatch.context() as patch:
+        patch.setattr(review_runs, "refresh_product_labels", lambda image_ids: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            record_parts(run.pk, seconds=60)
+    assert get_facts(run) == ("running", 4, 2, 0)
+    assert list_reviewed() == [image.pk for image in images[:2]]
+    assert record_parts(run.pk, seconds=60) is False
+    assert get_facts(run) == ("done", 4, 4, 0)
+    assert list_reviewed() == [image.pk for image in images]
+
+
+def test_a_message_that_comes_again_finds_nothing_to_do() -> None:
+    run = start(*create_images(2))
+    for _ in range(2):
+        record_reviews_task(run.pk)
+    assert get_facts(run) == ("done", 2, 2, 0)
+    assert Review.objects.count() == 2
+
+
+@pytest.mark.parametrize("on_queue, sent", [(30, 2), (31, 1), (32, 0), (33, 0)])
+def test_a_full_queue_is_not_filled_further(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, settings, on_queue: int, sent: int
+) -> None:
+    settings.LABELLING_QUEUE_BATCHES = 16
+    monkeypatch.setattr(tasks, "count_messages", lambda _queue: on_queue)
+    runs = [start(*create_images(1)) for _ in range(3)]
+    assert send_review_runs() == sent
+    assert outbox == [run.pk for run in runs[:sent]]
+    assert ReviewRun.objects.filter(sent_at=None).count() == 3 - sent
+
+
+def test_a_broker_that_cannot_be_asked_leaves_the_runs_unsent(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start(*create_images(1))
+
+    def refuse(_queue: str) -> int:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(tasks, "count_messages", refuse)
+    assert send_review_runs() == 0
+    run.refresh_from_db()
+    assert (outbox, run.sent_at) == ([], None)
+
+
+def test_the_sweep_sends_runs_whose_message_is_lost(outbox: Outbox, settings) -> None:
+    first, second = start(*create_images(1)), start(*create_images(1))
+    sweep()
+    assert outbox == [first.pk, second.pk]
+    sweep()
+    assert len(outbox) == 2
+    settings.LABELLING_RESEND_SECONDS = 0
+    cancel_review_run(first)
+    sweep()
+    assert outbox[2:] == [second.pk]
+
+
+def test_a_later_decision_of_a_person_stays_and_an_earlier_one_gives_way() -> None:
+    before, after, other = create_images(3)
+    reviewer = create_member("add_review")
+    record_review(before, group="Footwear", reviewer=reviewer)
+    run = start(before, after, other)
+    record_review(after, group="Footwear", reviewer=reviewer)
+    record_parts(run.pk, seconds=60)
+    assert get_facts(run) == ("done", 3, 2, 1)
+    groups = ProductLabel.objects.order_by("image_id").values_list("image_id", "group")
+    assert list(groups) == [(before.pk, "Bags"), (after.pk, "Footwear"), (other.pk, "Bags")]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_runs_the_one_asked_for_last_wins_whichever_is_done_first(order: tuple[int, int]) -> None:
+    (image,) = create_images(1)
+    runs = [start(image, group="Bags"), start(image, group="Footwear")]
+    for place in order:
+        record_parts(runs[place].pk, seconds=60)
+    assert ProductLabel.objects.get().group == "Footwear"
+
+
+def test_a_machine_does_not_take_the_label_back() -> None:
+    create_model_version()
+    image = create_painted_image("Sandal")
+    create_product(images=[image])
+    label_everything()
+    record_parts(start(image).pk, seconds=60)
+    start_labelling_run(relabel=True)
+    due = list(LabelTask.objects.due().values_list("pk", flat=True))
+    assert len(due) == 1
+    label_batch(due, get_classifier=lambda _: FakeClassifier())
+    assert ProductLabel.objects.values_list("group", "source").get() == ("Bags", "person")
+
+
+def test_images_that_are_gone_are_skipped() -> None:
+    gone, kept = create_image(), create_image()
+    run = start(gone, kept)
+    Image.objects.filter(pk=gone.pk).delete()
+    record_parts(run.pk, seconds=60)
+    assert get_facts(run) == ("done", 2, 1, 1)
+    assert list_reviewed() == [kept.pk]
+
+
+def test_a_cancelled_run_leaves_what_it_has_not_done() -> None:
+    images = create_images(3)
+    run = start(*images)
+    record_next_part(run.pk)
+    assert cancel_review_run(run) is True
+    assert record_parts(run.pk, seconds=60) is False
+    assert get_facts(run) == ("cancelled", 3, 2, 0)
+    assert list_reviewed() == [image.pk for image in images[:2]]
+    assert not ReviewPart.objects.exists()
+    assert cancel_review_run(run) is False
+
+
+def test_a_run_over_nothing_is_done_and_one_of_an_unknown_group_is_none(outbox: Outbox) -> None:
+    assert get_facts(start()) == ("done", 0, 0, 0)
+    with pytest.raises(ReviewError, match="received 'Hats'"):
+        start(*create_images(1), group="Hats")
+    assert ReviewRun.objects.count() == 1
+    assert not ReviewPart.objects.exists()
+
+
+@pytest.mark.redis
+@pytest.mark.django_db(transaction=True)
+def test_a_run_waits_for_the_sweep_while_the_broker_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise redis.exceptions.ConnectionError
+
+    assert django_settings.REDIS_URL
+    monkeypatch.setattr(record_reviews_task, "apply_async", refuse)
+    run = start(*create_images(1))
+    assert get_facts(run) == ("running", 1, 0, 0)
+
+
+def test_whoever_gives_labels_sees_how_far_a_run_is_and_cancels_it(client: Client) -> None:
+    user = sign_in(client, "add_review", staff=True)
+    run = start(*create_images(3))
+    record_next_part(run.pk)
+    response = client.get(f"{LIST}{run.pk}/change/")
+    assert "2 of 3 labelled, 67% looked at" in response.text
+    assert response.headers["Refresh"] == "3"
+    chosen = {"action": "cancel_selected", "_selected_action": [run.pk]}
+    page = client.post(LIST, chosen)
+    assert page.context["question"].counts == [("Runs that have not ended", "1"), ("Pictures that are left", "1")]
+    assert get_facts(run)[0] == "running"
+    client.post(LIST, {**chosen, "confirmed": "yes"})
+    assert get_facts(run)[0] == "cancelled"
+    assert LogEntry.objects.values_list("user", "object_id", "change_message").get() == (
+        user.pk,
+        str(run.pk),
+        "Cancelled.",
+    )
+    assert "Refresh" not in client.get(f"{LIST}{run.pk}/change/").headers
+
+
+def test_a_run_is_shown_to_nobody_else(client: Client) -> None:
+    run = start(*create_images(1))
+    user = sign_in(client, "view_review", staff=True)
+    assert client.get(LIST).status_code == 403
+    assert client.get(f"{LIST}{run.pk}/change/").status_code == 403
+    client.force_login(create_member("view_reviewrun", staff=True))
+    assert client.get(LIST).status_code == 200
+    client.post(LIST, {"action": "cancel_selected", "_selected_action": [run.pk], "confirmed": "yes"})
+    assert get_facts(run)[0] == "running"
+    assert not LogEntry.objects.filter(user=user).exists()

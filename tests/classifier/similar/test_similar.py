@@ -1,0 +1,234 @@
+"""Similar products: the nearest pictures of one model version, one result a product; over HTTP and on the pages."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.test import Client
+
+from catalog.models import Image, Product
+from classifier.features import neighbours as similar
+from classifier.features.files import load_embeddings
+from classifier.features.neighbours import find_similar_products
+from classifier.models import Classification, LabellingRun, ModelVersion
+from tests.support.factories import create_image, create_product
+from tests.support.fakes import create_model_version, create_painted_image
+from tests.support.labels import create_labelled_product, label_everything
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def embeddings_folder(settings: Any, tmp_path: Path) -> Path:
+    """Embeddings of its own for each test, looked at anew by every call."""
+    settings.EMBEDDINGS_DIR = tmp_path / "embeddings"
+    settings.SIMILAR_REFRESH_SECONDS = 0.0
+    return settings.EMBEDDINGS_DIR
+
+
+@pytest.fixture
+def version() -> ModelVersion:
+    return create_model_version()
+
+
+def build_vector(degrees: float) -> bytes:
+    """An embedding in the plane of the first two numbers; its length is not 1."""
+    vector = np.zeros(64, "<f4")
+    vector[:2] = 3 * np.cos(np.radians(degrees)), 3 * np.sin(np.radians(degrees))
+    return vector.tobytes()
+
+
+def say(image: Image, version: ModelVersion, *, degrees: float, embedding: bytes | None = None) -> Classification:
+    """Record what the version says of the image in a run of its own."""
+    return Classification.objects.create(
+        image=image,
+        model_version=version,
+        run=LabellingRun.objects.create(model_version=version),
+        sha256="0" * 64,
+        group="Bags",
+        garment="Bag",
+        confidence=0.9,
+        abstained=False,
+        garment_probabilities=[0.1] * 10,
+        embedding=build_vector(degrees) if embedding is None else embedding,
+    )
+
+
+def create_seen_product(version: ModelVersion, *degrees: float) -> Product:
+    """A product with a picture for each of the angles."""
+    product = create_product(images=[create_image() for _ in degrees])
+    for placement, angle in zip(product.product_images.order_by("image_index"), degrees, strict=True):
+        say(placement.image, version, degrees=angle)
+    return product
+
+
+def list_similar(product: Product, *, limit: int = 10) -> list[tuple[int, float]]:
+    return [(row.product.pk, row.similarity) for row in find_similar_products(product.pk, limit=limit)]
+
+
+def expect(*expected: tuple[Product, float]) -> list[tuple[int, Any]]:
+    """What a list of (product, degrees between the pictures) should be."""
+    return [(product.pk, pytest.approx(np.cos(np.radians(degrees)), abs=1e-6)) for product, degrees in expected]
+
+
+def test_the_nearest_pictures_come_first_and_the_product_itself_is_left_out(version: ModelVersion) -> None:
+    asked = create_seen_product(version, 0)
+    far, near, middle = (create_seen_product(version, angle) for angle in (70, -10, 40))
+    assert list_similar(asked) == expect((near, 10), (middle, 40), (far, 70))
+    assert list_similar(asked, limit=2) == expect((near, 10), (middle, 40))
+
+
+def test_a_product_is_there_once_with_its_nearest_picture(version: ModelVersion) -> None:
+    asked = create_seen_product(version, 0, 80)
+    several = create_seen_product(version, 60, 20, 30)
+    single = create_seen_product(version, 25)
+    assert list_similar(asked) == expect((several, 20), (single, 25))
+
+
+def test_pictures_that_point_away_have_similarity_0(version: ModelVersion) -> None:
+    asked, opposite = create_seen_product(version, 0), create_seen_product(version, 170)
+    assert list_similar(asked) == [(opposite.pk, 0.0)]
+
+
+def test_only_what_the_same_version_said_is_compared(version: ModelVersion) -> None:
+    other = create_model_version(stage=ModelVersion.Stage.RETIRED)
+    asked, same = create_seen_product(version, 0), create_seen_product(version, 30)
+    unlike = create_seen_product(other, 0)
+    assert list_similar(asked) == expect((same, 30))
+    assert list_similar(unlike) == []
+
+
+def test_the_newest_word_on_a_picture_counts(version: ModelVersion) -> None:
+    asked, moved = create_seen_product(version, 0), create_seen_product(version, 5)
+    assert list_similar(asked) == expect((moved, 5))
+    say(moved.product_images.get().image, version, degrees=50)
+    assert list_similar(asked) == expect((moved, 50))
+    say(asked.product_images.get().image, version, degrees=45)
+    assert list_similar(asked) == expect((moved, 5))
+
+
+def test_a_picture_without_embedding_is_passed_over(version: ModelVersion) -> None:
+    asked = create_product(images=[create_image(), create_image(), create_image()])
+    placements = asked.product_images.order_by("image_index")
+    say(placements[1].image, version, degrees=0, embedding=b"short")
+    say(placements[2].image, version, degrees=10)
+    near = create_seen_product(version, 20)
+    assert list_similar(asked) == expect((near, 10))
+
+
+def test_products_that_share_a_picture_are_equals_of_each_other(version: ModelVersion) -> None:
+    image = create_image()
+    twins = [create_product(images=[image]) for _ in range(5)]
+    say(image, version, degrees=0)
+    other = create_seen_product(version, 10)
+    assert [pk for pk, _ in list_similar(twins[2], limit=3)] == [twins[0].pk, twins[1].pk, twins[3].pk]
+    assert list_similar(other, limit=2) == expect((twins[0], 10), (twins[1], 10))
+
+
+def test_one_product_with_many_pictures_does_not_hide_the_others(version: ModelVersion) -> None:
+    asked = create_seen_product(version, 0)
+    crowd = create_seen_product(version, *[1 + number / 100 for number in range(40)])
+    others = [create_seen_product(version, angle) for angle in (20, 30)]
+    assert list_similar(asked, limit=3) == expect((crowd, 1), (others[0], 20), (others[1], 30))
+
+
+def test_a_product_without_picture_or_label_has_none(version: ModelVersion, embeddings_folder: Path) -> None:
+    create_seen_product(version, 0)
+    assert list_similar(create_product()) == []
+    assert list_similar(create_product(images=["demo/1.png"])) == []
+    assert not embeddings_folder.exists()
+
+
+def test_what_was_deleted_is_not_found(version: ModelVersion) -> None:
+    asked, gone, stays = (create_seen_product(version, angle) for angle in (0, 10, 20))
+    assert list_similar(asked) == expect((gone, 10), (stays, 20))
+    gone.product_images.get().image.delete()
+    assert list_similar(asked) == expect((stays, 20))
+
+
+def test_labelling_stores_what_is_compared() -> None:
+    create_model_version()
+    asked, other = (create_product(images=[create_painted_image()]) for _ in range(2))
+    label_everything()
+    assert list_similar(asked) == expect((other, 0))
+
+
+def test_the_number_of_queries_does_not_grow(version: ModelVersion, settings: Any, django_assert_num_queries) -> None:
+    products = [create_seen_product(version, angle, angle + 1) for angle in range(0, 60, 3)]
+    list_similar(products[0])
+    settings.SIMILAR_REFRESH_SECONDS = 60.0
+    list_similar(products[1])
+    with django_assert_num_queries(5):
+        assert len(list_similar(products[2], limit=15)) == 15
+
+
+def test_many_new_embeddings_are_read_beside_the_answer(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, _ = create_seen_product(version, 0), create_seen_product(version, 10)
+    started: list[ModelVersion] = []
+    monkeypatch.setattr(similar, "READ_AT_ONCE", 0)
+    monkeypatch.setattr(similar, "_read_in_background", started.append)
+    assert list_similar(asked) == []
+    assert started == [version]
+    assert load_embeddings(version).rows == 0
+
+
+def test_the_api_gives_the_fields_of_the_list_and_the_similarity(version: ModelVersion, client: Client) -> None:
+    asked, near = create_seen_product(version, 0), create_seen_product(version, 60)
+    assert client.get(f"/api/v1/products/{asked.pk}/similar/", {"limit": 1, "country": "us"}).json() == [
+        {
+            "id": near.pk,
+            "title": near.title,
+            "image_url": near.product_images.get().image.url,
+            "thumbnail_url": None,
+            "description": None,
+            "label": {
+                "group": None,
+                "garment": None,
+                "confidence": None,
+                "status": "pending",
+                "model_version": None,
+                "labelled_at": None,
+            },
+            "similarity": 0.5,
+        }
+    ]
+
+
+def test_the_api_gives_twelve_unless_asked_for_others(version: ModelVersion, client: Client) -> None:
+    asked, *_ = [create_seen_product(version, number / 10) for number in range(20)]
+    address = f"/api/v1/products/{asked.pk}/similar/"
+    assert len(client.get(address).json()) == 12
+    assert len(client.get(address, {"limit": 100}).json()) == 19
+    assert client.get(f"/api/v1/products/{create_product().pk}/similar/").json() == []
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"limit": 0}, {"limit": 101}, {"limit": "all"}, {"group": "Bags"}, {"country": "\0"}]
+)
+def test_the_api_refuses_what_it_does_not_know(parameters: dict[str, Any], client: Client) -> None:
+    response = client.get(f"/api/v1/products/{create_product().pk}/similar/", parameters)
+    assert (response.status_code, list(response.json()["errors"])) == (400, list(parameters))
+
+
+def test_similar_products_of_a_product_that_is_not_there_are_not_found(client: Client) -> None:
+    response = client.get("/api/v1/products/4711/similar/")
+    assert (response.status_code, response.headers["Content-Type"]) == (404, "application/problem+json")
+    assert client.get("/products/4711/similar/").status_code == 404
+
+
+def test_the_page_of_a_product_leads_to_similar_ones(version: ModelVersion, client: Client) -> None:
+    asked, near = create_seen_product(version, 0), create_seen_product(version, 60)
+    assert f'href="/products/{asked.pk}/similar/"' in client.get(f"/products/{asked.pk}/").content.decode()
+    page = client.get(f"/products/{asked.pk}/similar/").content.decode()
+    part = client.get(f"/products/{asked.pk}/similar/?fragment").content.decode()
+    for text in (page, part):
+        assert f'href="/products/{near.pk}/"' in text
+        assert "50.0 % alike" in text
+    assert ("<html" in page, "<html" in part) == (True, False)
+
+
+def test_the_page_says_why_there_is_nothing_similar(client: Client) -> None:
+    product = create_labelled_product()
+    assert "There is nothing to compare yet" in client.get(f"/products/{product.pk}/similar/?fragment").content.decode()
+    assert "/similar/" not in client.get(f"/products/{create_product().pk}/").content.decode()

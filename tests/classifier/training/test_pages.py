@@ -1,0 +1,229 @@
+"""The pages about trainings and model versions."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
+from classifier.models import ModelVersion, TrainingRun
+from classifier.registry.services import get_activation_tag, get_artefact_folder, register_model_version
+from classifier.training.runs import claim_training_run
+from tests.support.artefacts import create_artefact_twin
+from tests.support.fakes import create_model_version
+from tests.support.members import sign_in
+
+pytestmark = pytest.mark.django_db
+
+TRAININGS = "/training-runs/"
+VERSIONS = "/model-versions/"
+HISTORY = [
+    {"epoch": 1.0, "loss": 1.0, "validation_loss": 0.8, "validation_accuracy": 0.9, "seconds": 30.0},
+    {"epoch": 2.0, "loss": 0.5, "validation_loss": 0.6, "validation_accuracy": 0.95, "seconds": 40.0},
+]
+
+
+@pytest.fixture(autouse=True)
+def artefacts_folder(settings, tmp_path: Path) -> None:
+    settings.ARTEFACTS_DIR = tmp_path / "artefacts"
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> tuple[ModelVersion, ModelVersion]:
+    """The active version and a candidate."""
+    active = register_model_version(DEFAULT_ARTEFACT, activate=True)
+    return active, register_model_version(create_artefact_twin(tmp_path / "twin"))
+
+
+def test_the_list_shows_trainings_newest_first_and_needs_its_permission(client: Client) -> None:
+    first = TrainingRun.objects.create(recipe="default", seed=1, state="abandoned")
+    second = TrainingRun.objects.create(recipe="default", seed=2, model_version=create_model_version())
+    assert client.get(TRAININGS).headers["Location"] == f"/admin/login/?next={TRAININGS}"
+    sign_in(client, staff=True)
+    assert client.get(TRAININGS).status_code == 403
+    sign_in(client, "view_trainingrun")
+    page = client.get(TRAININGS).text
+    assert re.findall(r"Training \d+", page) == [f"Training {second.pk}", f"Training {first.pk}"]
+    assert second.model_version.name in page
+    assert "Start training" not in page
+
+
+def test_a_training_is_started_from_the_page_by_who_may(client: Client) -> None:
+    sign_in(client, "view_trainingrun")
+    form = {"recipe": "default", "seed": "3", "epochs": "", "limit": "500"}
+    assert client.post(TRAININGS, form).status_code == 403
+    assert not TrainingRun.objects.exists()
+    user = sign_in(client, "view_trainingrun", "add_trainingrun")
+    assert "Start training" in client.get(TRAININGS).text
+    response = client.post(TRAININGS, form)
+    run = TrainingRun.objects.get()
+    assert response.headers["Location"] == f"{TRAININGS}{run.pk}/"
+    assert (run.seed, run.epochs, run.limit, run.requested_by, run.exclusive) == (3, None, 500, user, True)
+    response = client.post(TRAININGS, form)
+    assert (response.status_code, TrainingRun.objects.count()) == (409, 1)
+    assert f"Expected no open training; training run {run.pk} is queued." in response.text
+
+
+def test_a_form_that_is_no_training_starts_nothing_and_says_why(client: Client) -> None:
+    sign_in(client, "view_trainingrun", "add_trainingrun")
+    response = client.post(TRAININGS, {"recipe": "default", "seed": "many", "epochs": "0"})
+    assert response.status_code == 400
+    assert "Seed: A valid integer is required." in response.text
+    assert "Epochs: Ensure this value is greater than or equal to 1." in response.text
+    assert not TrainingRun.objects.exists()
+
+
+def test_forms_need_the_csrf_token(versions: tuple[ModelVersion, ModelVersion]) -> None:
+    active, candidate = versions
+    run = TrainingRun.objects.create(recipe="default", seed=1)
+    client = Client(enforce_csrf_checks=True)
+    sign_in(client, "view_trainingrun", "add_trainingrun", "change_trainingrun", "change_modelversion")
+    for address in (TRAININGS, f"{TRAININGS}{run.pk}/cancel/", f"{VERSIONS}{candidate.pk}/activate/"):
+        assert client.post(address, {"seed": 1, "recipe": "default", "tag": get_activation_tag()}).status_code == 403
+    run.refresh_from_db()
+    assert (run.state, TrainingRun.objects.count()) == ("queued", 1)
+    assert ModelVersion.objects.get(stage="active") == active
+
+
+def test_a_running_training_shows_its_epoch_and_asks_again(client: Client) -> None:
+    run = TrainingRun.objects.create(recipe="default", seed=1)
+    claim_training_run(run.pk)
+    progress = {"phase": "train", "epoch": 2, "epochs": 4, "step": 50, "steps": 100, "history": HISTORY}
+    progress["reported_at"] = timezone.now().isoformat()
+    TrainingRun.objects.update(progress=progress, started_at=timezone.now() - timedelta(hours=1))
+    sign_in(client, "view_trainingrun")
+    page = client.get(f"{TRAININGS}{run.pk}/").text
+    assert "Train, epoch 2 of 4" in page
+    assert "37.5 %" in page
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
+    assert '<script src="/static/catalog/live.js" defer></script>' in page
+    assert page.count(" data-live>") == 5
+    assert "<dt>Elapsed</dt><dd>1 h 00 min</dd>" in page
+    # Two epochs of 30 and 40 s; two and a half are to come.
+    assert "<dt>Time left for the epochs</dt><dd>1 min 28 s</dd>" in page
+    assert re.findall(r'points="([^"]+)"', page) == [
+        "0.0,0.0 300.0,100.0",
+        "0.0,40.0 300.0,80.0",
+        "0.0,100.0 300.0,0.0",
+    ]
+    # The database keeps the names of a row in an order of its own.
+    first_row = re.findall(r'<td class="number">([\d.]+)</td>', page)[:4]
+    assert sorted(first_row) == ["0.8000", "0.9000", "1.0000", "30.0"]
+    assert "Cancel this training" not in page
+    assert "Stalled" not in page
+    assert "silent" not in page
+    silent_since = timezone.now() - timedelta(seconds=200)
+    TrainingRun.objects.update(progress=progress | {"reported_at": silent_since.isoformat()})
+    assert "Alive, and silent for 3 min" in client.get(f"{TRAININGS}{run.pk}/").text
+    TrainingRun.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=90))
+    assert "Stalled: no sign of life" in client.get(f"{TRAININGS}{run.pk}/").text
+
+
+def test_an_ended_training_says_how_and_does_not_ask_again(client: Client) -> None:
+    run = TrainingRun.objects.create(recipe="default", seed=1, state="failed", error="OSError: <no space>")
+    sign_in(client, "view_trainingrun", "change_trainingrun")
+    page = client.get(f"{TRAININGS}{run.pk}/").text
+    assert "OSError: &lt;no space&gt;" in page
+    assert "refresh" not in page
+    assert "data-live>" not in page
+    assert "live.js" not in page
+    assert "Cancel this training" not in page
+    assert client.get(f"{TRAININGS}999999/").status_code == 404
+
+
+def test_a_training_is_cancelled_from_its_page_by_who_may(client: Client) -> None:
+    run = TrainingRun.objects.create(recipe="default", seed=1)
+    claim_training_run(run.pk)
+    sign_in(client, "view_trainingrun", "add_trainingrun")
+    assert client.post(f"{TRAININGS}{run.pk}/cancel/").status_code == 403
+    run.refresh_from_db()
+    assert not run.cancel_requested
+    sign_in(client, "view_trainingrun", "change_trainingrun")
+    assert "Cancel this training" in client.get(f"{TRAININGS}{run.pk}/").text
+    assert client.get(f"{TRAININGS}{run.pk}/cancel/").status_code == 405
+    page = client.post(f"{TRAININGS}{run.pk}/cancel/", follow=True).text
+    assert "Stops at its next step" in page
+    assert "Cancel this training" not in page
+
+
+def test_versions_show_their_figures_beside_the_active_one(
+    client: Client, versions: tuple[ModelVersion, ModelVersion]
+) -> None:
+    active, candidate = versions
+    ModelVersion.objects.filter(pk=candidate.pk).update(metrics={"accuracy": 0.5, "groups": {}})
+    assert client.get(VERSIONS).status_code == 302
+    sign_in(client, "view_modelversion")
+    page = client.get(VERSIONS).text
+    assert page.index("twin-1") < page.index(active.name)
+    assert f"{active.metrics['accuracy']:.4f}" in page
+    page = client.get(f"{VERSIONS}{candidate.pk}/").text
+    assert f"Active: {active.name}" in page
+    assert re.findall(r'<td class="number">([\d.]+)</td>', page)[:2] == ["0.5000", f"{active.metrics['accuracy']:.4f}"]
+    assert "<polyline" in page
+    assert candidate.manifest_sha256 in page
+    assert "Activate this version" not in page
+    assert client.get(f"{VERSIONS}999999/").status_code == 404
+
+
+def test_a_version_is_activated_from_its_page_by_who_may(
+    client: Client, versions: tuple[ModelVersion, ModelVersion]
+) -> None:
+    active, candidate = versions
+    address = f"{VERSIONS}{candidate.pk}/"
+    sign_in(client, "view_modelversion")
+    assert client.post(f"{address}activate/", {"tag": get_activation_tag()}).status_code == 403
+    assert ModelVersion.objects.get(stage="active") == active
+    sign_in(client, "view_modelversion", "change_modelversion")
+    (tag,) = re.findall(r'name="tag" value="([^"]+)"', client.get(address).text)
+    assert client.post(f"{address}activate/", {"tag": tag}).headers["Location"] == address
+    assert ModelVersion.objects.get(stage="active") == candidate
+    assert "Activate this version" not in client.get(address).text
+    response = client.post(f"{VERSIONS}{active.pk}/activate/", {"tag": tag})
+    assert (response.status_code, "Another version was activated meanwhile" in response.text) == (412, True)
+    assert ModelVersion.objects.get(stage="active") == candidate
+
+
+def test_a_version_with_damaged_files_is_shown_and_not_activated(
+    client: Client, versions: tuple[ModelVersion, ModelVersion]
+) -> None:
+    active, candidate = versions
+    folder = get_artefact_folder(candidate)
+    (folder / NETWORK_FILE).write_bytes(b"damaged")
+    sign_in(client, "view_modelversion", "change_modelversion")
+    response = client.post(f"{VERSIONS}{candidate.pk}/activate/", {"tag": get_activation_tag()})
+    assert (response.status_code, "its files are missing or changed" in response.text) == (409, True)
+    assert ModelVersion.objects.get(stage="active") == active
+    (folder / "manifest.json").unlink()
+    page = client.get(f"{VERSIONS}{candidate.pk}/").text
+    assert "This machine has not the registered files" in page
+    assert str(folder) not in page
+
+
+def test_empty_pages_name_the_command(client: Client) -> None:
+    sign_in(client, "view_modelversion", "view_trainingrun")
+    assert "manage.py register_model_version" in client.get(VERSIONS).text
+    assert "manage.py train_classifier --enqueue" in client.get(TRAININGS).text
+    assert client.get(f"{VERSIONS}?cursor=forged").status_code == 404
+
+
+def test_lists_cost_the_same_for_any_number_of_rows(client: Client, django_assert_num_queries) -> None:
+    sign_in(client, "view_trainingrun", "view_modelversion")
+    for _ in range(3):
+        TrainingRun.objects.create(recipe="default", seed=1, model_version=create_model_version(stage="retired"))
+        for address in (TRAININGS, VERSIONS):
+            # Session, user, permissions twice, the page.
+            with django_assert_num_queries(5):
+                client.get(address)
+
+
+def test_pages_have_nothing_inline_and_nothing_from_elsewhere(
+    client: Client, versions: tuple[ModelVersion, ModelVersion]
+) -> None:
+    run = TrainingRun.objects.create(recipe="default", seed=1, progress={"history": HISTORY})
+    sign_in(client, "view_trainingrun", "add_trainingrun", "view_modelversion", "change_modelversion")
+    for address in (TRAININGS, f"{TRAININGS}{run.pk}/", VERSIONS, f"{VERSIONS}{versions[1].pk}/"):
+        page = re.sub(r'<script src="/static/[^"]+" defer></script>', "", client.get(address).text)
+        assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|https?://", page), address

@@ -1,0 +1,85 @@
+"""The cache that the site's processes share, and what happens while it is away."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.core.cache import cache, caches
+from django.test import Client
+
+from catalog.models import Product
+from classifier.models import LabellingRun
+from config.caches import ForgivingCacheClient
+from tests.support.fakes import create_model_version
+from tests.support.members import sign_in
+
+
+@pytest.fixture
+def away(settings: Any) -> Iterator[None]:
+    """Point the cache at a port where nobody listens."""
+    settings.CACHES = {"default": {"BACKEND": "config.caches.SharedCache", "LOCATION": "redis://127.0.0.1:1/0"}}
+    ForgivingCacheClient.away_until = 0.0
+    yield
+    ForgivingCacheClient.away_until = 0.0
+
+
+@pytest.mark.redis
+def test_processes_share_what_is_cached_as_json() -> None:
+    other = caches.create_connection("default")
+    cache.set("progress", {"done": 3, "rate": 0.5, "names": ["a"]}, 60)
+    assert other.get("progress") == {"done": 3, "rate": 0.5, "names": ["a"]}
+    assert (cache.add("count", 0, 60), other.add("count", 7, 60)) == (True, False)
+    assert (cache.incr("count"), other.incr("count")) == (1, 2)
+    stored = redis.Redis.from_url(django_settings.REDIS_URL).get("catalogue-cache:1:progress")
+    assert stored == b'{"done": 3, "rate": 0.5, "names": ["a"]}'
+
+
+@pytest.mark.redis
+def test_clearing_the_cache_leaves_the_broker_alone() -> None:
+    broker = redis.Redis.from_url(django_settings.REDIS_URL)
+    broker.set("a-message", "1")
+    cache.set("name", "value", 60)
+    cache.clear()
+    assert (cache.get("name"), broker.get("a-message")) == (None, b"1")
+    broker.delete("a-message")
+
+
+@pytest.mark.usefixtures("away")
+def test_a_cache_that_is_away_remembers_nothing_and_fails_nobody() -> None:
+    cache.set("name", "value", 60)
+    assert cache.get("name", "nothing") == "nothing"
+    assert cache.get_many(["name"]) == {}
+    assert cache.add("name", "value", 60) is False
+    assert (cache.has_key("name"), cache.touch("name", 60), cache.delete("name")) == (False, False, False)
+    cache.set_many({"name": "value"}, 60)
+    cache.delete_many(["name"])
+    with pytest.raises(ValueError, match="found none"):
+        cache.incr("name")
+
+
+@pytest.mark.usefixtures("away")
+def test_a_cache_that_is_away_is_not_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    connect = redis.Connection.connect
+
+    def count(self: redis.Connection) -> None:
+        asked.append(self.port)
+        connect(self)
+
+    monkeypatch.setattr(redis.Connection, "connect", count)
+    for _ in range(3):
+        cache.get("name")
+    assert asked == [1]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("away")
+def test_the_site_reads_and_starts_runs_while_the_cache_is_away(client: Client) -> None:
+    create_model_version()
+    Product.objects.create(title="Shirt")
+    sign_in(client, "add_labellingrun")
+    assert client.get("/api/v1/products/").json()["results"][0]["title"] == "Shirt"
+    assert client.post("/api/v1/labelling-runs/", {}, content_type="application/json").status_code == 202
+    assert LabellingRun.objects.count() == 1

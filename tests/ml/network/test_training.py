@@ -1,0 +1,185 @@
+"""Fitting, on a network small enough to train within a test."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from classifier.ml.config import NO_AUGMENTATION, AugmentationSpec, Recipe
+from classifier.ml.network.architecture import NetworkSpec, content_sha256, named_weights
+from classifier.ml.network.training import (
+    LabelledPictures,
+    TrainingResult,
+    build_seeded_network,
+    fit,
+    one_cycle_factor,
+    predict_logits,
+    score,
+    train_network,
+)
+from classifier.ml.types import TrainingProgress
+from tests.support.drawings import draw_dataset
+
+RECIPE = Recipe(name="small", description="", epochs=4, batch_size=20, learning_rate=0.02, augmentation=NO_AUGMENTATION)
+DATASET = draw_dataset()
+TRAIN = LabelledPictures(DATASET.train_images[..., None], DATASET.train_labels)
+VALIDATION = LabelledPictures(DATASET.test_images[..., None], DATASET.test_labels)
+
+
+def build_small_network(seed: int = 3) -> keras.Model:
+    """A network with the outputs of the real one: pooled pixels, an embedding, ten logits."""
+    keras.utils.set_random_seed(seed)
+    pictures = keras.Input((28, 28, 1), dtype="uint8")
+    value = keras.layers.Rescaling(1 / 255)(keras.ops.cast(pictures, "float32"))
+    value = keras.layers.Flatten()(keras.layers.AveragePooling2D(2)(value))
+    embedding = keras.layers.Dense(16, name="projection")(keras.layers.Dropout(0.1)(value))
+    return keras.Model(pictures, [keras.layers.Dense(10, name="logits")(embedding), embedding])
+
+
+def run(
+    network: keras.Model, *, recipe: Recipe = RECIPE, seed: int = 5, reports: list[TrainingProgress] | None = None
+) -> TrainingResult:
+    return fit(
+        network,
+        recipe=recipe,
+        train=TRAIN,
+        validation=VALIDATION,
+        seed=seed,
+        progress=(reports if reports is not None else []).append,
+    )
+
+
+def test_a_network_learns_what_it_is_shown() -> None:
+    network = build_small_network()
+    result = run(network)
+    assert [row["epoch"] for row in result.history] == [1.0, 2.0, 3.0, 4.0]
+    assert result.history[-1]["validation_garment_accuracy"] == 1.0
+    assert predict_logits(network, pictures=VALIDATION.pictures).argmax(axis=1).tolist() == DATASET.test_labels.tolist()
+
+
+def test_one_seed_gives_one_result() -> None:
+    recipe = dataclasses.replace(
+        RECIPE, epochs=2, augmentation=AugmentationSpec(shop_share=0.3, outlier_share=0.1), label_smoothing=0.05
+    )
+    first, again, other = (build_small_network() for _ in range(3))
+    results = [run(first, recipe=recipe), run(again, recipe=recipe), run(other, recipe=recipe, seed=6)]
+    losses = [[row["loss"] for row in result.history] for result in results]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[2] != pytest.approx(losses[0], rel=1e-4)
+    for name, value in named_weights(first).items():
+        np.testing.assert_allclose(named_weights(again)[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_the_training() -> None:
+    # Given a rate so high that the first epochs spoil what they find,
+    network = build_small_network()
+    recipe = dataclasses.replace(RECIPE, epochs=12, learning_rate=3.0, patience=1)
+    # when validation no longer improves,
+    result = run(network, recipe=recipe)
+    # then training ended one epoch after the best one, whose weights are those kept.
+    losses = [row["validation_loss"] for row in result.history]
+    assert len(losses) < 12
+    assert result.best_epoch == len(losses) - 1 == int(np.argmin(losses)) + 1
+    logits = predict_logits(network, pictures=VALIDATION.pictures).astype(np.float64)
+    rows = np.arange(len(logits)), VALIDATION.labels
+    kept = float(-(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))[rows].mean())
+    assert kept == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_what_the_progress_raises_ends_the_training() -> None:
+    class Enough(Exception):
+        pass
+
+    def stop(progress: TrainingProgress) -> None:
+        if progress.epoch == 2:
+            raise Enough
+
+    network = build_small_network()
+    with pytest.raises(Enough):
+        fit(network, recipe=RECIPE, train=TRAIN, validation=VALIDATION, seed=1, progress=stop)
+
+
+def test_epochs_at_a_smaller_size_train_the_same_weights_and_are_never_kept() -> None:
+    # Given a network with a twin for small pictures,
+    network = build_small_network()
+    asked = []
+
+    def network_at(size: int) -> keras.Model:
+        asked.append(size)
+        return keras.Model(network.input, network.output)
+
+    recipe = dataclasses.replace(RECIPE, epochs=4, first_size=32, network_size=48, learning_rate=3.0, patience=4)
+    # when the rate is so high that every epoch is worse than the one before,
+    result = fit(
+        network,
+        recipe=recipe,
+        train=TRAIN,
+        validation=VALIDATION,
+        seed=5,
+        progress=[].append,
+        network_at=network_at,
+    )
+    # then only the epochs at full size were candidates.
+    assert [row["size"] for row in result.history] == [32.0, 32.0, 32.0, 48.0]
+    assert asked == [32]
+    assert result.best_epoch == 4
+
+
+def test_every_epoch_reports_its_figures_at_its_end() -> None:
+    reports: list[TrainingProgress] = []
+    result = run(build_small_network(), recipe=dataclasses.replace(RECIPE, epochs=2), reports=reports)
+    ends = [report for report in reports if report.step == report.steps]
+    assert [(report.epoch, report.epochs, report.steps) for report in ends] == [(1, 2, 10), (2, 2, 10)]
+    assert [dict(report.metrics) for report in ends] == list(result.history)
+
+
+def test_the_rate_rises_and_falls_once() -> None:
+    assert one_cycle_factor(0.0) == pytest.approx(0.1)
+    assert one_cycle_factor(0.2) == pytest.approx(1.0)
+    assert one_cycle_factor(1.0) == pytest.approx(0.001)
+    factors = [one_cycle_factor(share) for share in np.linspace(0, 1, 101)]
+    peak = int(np.argmax(factors))
+    assert peak == 20
+    assert factors[:peak] == sorted(factors[:peak])
+    assert factors[peak:] == sorted(factors[peak:], reverse=True)
+
+
+def test_a_frozen_backbone_keeps_weights_and_statistics() -> None:
+    spec = NetworkSpec(input_size=28, network_size=32, alpha=0.35, dropout=0.2, mean=70.0, standard_deviation=90.0)
+    network = build_seeded_network(spec, seed=1, weights=None, frozen=True)
+    learning = ["logits/bias", "logits/kernel", "projection/bias", "projection/kernel"]
+    assert sorted(variable.path for variable in network.trainable_variables) == learning
+    before = named_weights(network)
+    network(TRAIN.pictures[:16], training=True)
+    for name, value in named_weights(network).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_head_learns_from_features_that_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = NetworkSpec(input_size=28, network_size=32, alpha=0.35, dropout=0.0, mean=70.0, standard_deviation=90.0)
+    network = build_seeded_network(spec, seed=1, weights=None, frozen=True)
+    before = content_sha256(network.get_layer("backbone"))
+    recipe = dataclasses.replace(
+        RECIPE, epochs=30, trainable="head", feature_copies=2, network_size=32, augmentation=AugmentationSpec()
+    )
+    reports: list[TrainingProgress] = []
+    result = train_network(
+        network, spec=spec, recipe=recipe, train=TRAIN, validation=VALIDATION, seed=2, progress=reports.append
+    )
+    # Two augmented copies of each training picture, then the validation pictures as they are.
+    done = [report.step for report in reports if report.phase == "features"]
+    assert done == [200, 200, 40]
+    assert {report.steps for report in reports if report.phase == "train"} == {20}
+    assert content_sha256(network.get_layer("backbone")) == before
+    # What the head learnt is in the whole network.
+    whole = score(network, part=VALIDATION)
+    assert whole["loss"] == pytest.approx(result.history[result.best_epoch - 1]["validation_loss"], rel=1e-3)
+    assert whole["loss"] < result.history[0]["validation_loss"]
+
+
+def test_the_seed_decides_random_weights() -> None:
+    spec = NetworkSpec(input_size=28, network_size=32, alpha=0.35, dropout=0.2, mean=70.0, standard_deviation=90.0)
+    first, again, other = (build_seeded_network(spec, seed=seed, weights=None) for seed in (1, 1, 2))
+    assert content_sha256(first) == content_sha256(again)
+    assert content_sha256(first) != content_sha256(other)

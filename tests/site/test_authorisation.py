@@ -1,0 +1,233 @@
+"""Who may call what: every address of the site with every method, for each kind of visitor, against one table."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from classifier.models import LabellingRun, LabelTask, TrainingRun
+from tests.support.factories import create_product
+from tests.support.fakes import create_model_version
+from tests.support.members import create_member
+
+pytestmark = pytest.mark.django_db
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+PUBLIC = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a method needs (a permission of the classifier, or `PUBLIC`), and what then comes back."""
+
+    permission: str
+    status: int
+
+
+# The name of every address but the admin's -> its methods; any other method is refused.
+TABLE: dict[str, dict[str, Row]] = {
+    "start": {"GET": Row(PUBLIC, 200)},
+    "product-list": {"GET": Row(PUBLIC, 200)},
+    "product-detail": {"GET": Row(PUBLIC, 200)},
+    "product-similar": {"GET": Row(PUBLIC, 200)},
+    "product-export": {"GET": Row("view_productlabel", 200)},
+    "thumbnail": {"GET": Row(PUBLIC, 404)},
+    "image-explanation": {"GET": Row(PUBLIC, 404)},
+    "product-image-review": {"POST": Row("add_review", 400)},
+    "data-understanding": {"GET": Row(PUBLIC, 200)},
+    "data-file": {"GET": Row(PUBLIC, 404)},
+    "experiments": {"GET": Row(PUBLIC, 200)},
+    "experiment-file": {"GET": Row(PUBLIC, 404)},
+    "health-live": {"GET": Row(PUBLIC, 200)},
+    "health-ready": {"GET": Row(PUBLIC, 503)},
+    "health-workers": {"GET": Row(PUBLIC, 200)},
+    "labelling-run-list": {"GET": Row("view_labellingrun", 200), "POST": Row("add_labellingrun", 302)},
+    "labelling-run-detail": {"GET": Row("view_labellingrun", 200)},
+    "labelling-run-cancel": {"POST": Row("change_labellingrun", 302)},
+    "labelling-run-retry": {"POST": Row("change_labeltask", 302)},
+    "error-list": {"GET": Row("view_labeltask", 200)},
+    "error-retry": {"POST": Row("change_labeltask", 302)},
+    "error-ignore": {"POST": Row("change_labeltask", 302)},
+    "training-run-list": {"GET": Row("view_trainingrun", 200), "POST": Row("add_trainingrun", 409)},
+    "training-run-detail": {"GET": Row("view_trainingrun", 200)},
+    "training-run-cancel": {"POST": Row("change_trainingrun", 302)},
+    "model-version-list": {"GET": Row("view_modelversion", 200)},
+    "model-version-detail": {"GET": Row("view_modelversion", 200)},
+    "model-version-activate": {"POST": Row("change_modelversion", 409)},
+    "api-schema": {"GET": Row(PUBLIC, 200)},
+    "api-docs": {"GET": Row(PUBLIC, 200)},
+    "api-product-list": {"GET": Row(PUBLIC, 200)},
+    "api-product-detail": {"GET": Row(PUBLIC, 200)},
+    "api-product-similar": {"GET": Row(PUBLIC, 200)},
+    "api-product-export": {"GET": Row("view_productlabel", 200)},
+    "api-image-classification-list": {"GET": Row("view_classification", 200)},
+    "api-classify": {"POST": Row("view_classification", 503)},
+    "api-review-list": {"POST": Row("add_review", 400)},
+    "api-labelling-run-list": {"POST": Row("add_labellingrun", 202)},
+    "api-labelling-run-detail": {"GET": Row("view_labellingrun", 200)},
+    "api-labelling-run-cancel": {"POST": Row("change_labellingrun", 200)},
+    "api-training-run-list": {"POST": Row("add_trainingrun", 409)},
+    "api-training-run-detail": {"GET": Row("view_trainingrun", 200)},
+    "api-training-run-cancel": {"POST": Row("change_trainingrun", 200)},
+    "api-model-version-list": {"GET": Row("view_modelversion", 200)},
+    "api-model-version-detail": {"GET": Row("view_modelversion", 200)},
+    "api-model-version-activate": {"POST": Row("change_modelversion", 428)},
+    "api-error-list": {"GET": Row("view_labeltask", 200)},
+    "api-error-retry": {"POST": Row("change_labeltask", 200)},
+    "api-error-ignore": {"POST": Row("change_labeltask", 200)},
+}
+# A page's form stands on the page, so its permission comes on top of the one to see it.
+ALSO_NEEDED = {
+    ("training-run-list", "POST"): "view_trainingrun",
+    ("labelling-run-list", "POST"): "view_labellingrun",
+}
+
+# What a member of staff without any permission may open in the admin, and what belongs to nobody's permission.
+ADMIN_FOR_STAFF = {"index", "password_change", "password_change_done", "jsi18n"}
+ADMIN_FOR_ALL = {"login", "logout"}
+
+
+def list_names(patterns: list[Any], namespace: str = "") -> Iterator[tuple[str, str | None, tuple[str, ...]]]:
+    """Yield (namespace, name, names of the arguments) of every address."""
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from list_names(pattern.url_patterns, namespace or pattern.namespace or "")
+        elif isinstance(pattern, URLPattern):
+            yield namespace, pattern.name, tuple(pattern.pattern.regex.groupindex)
+
+
+@pytest.fixture
+def arguments() -> dict[str, list[Any]]:
+    return create_arguments()
+
+
+def create_arguments() -> dict[str, list[Any]]:
+    """Create rows; return the arguments of each address that has some. The model version has no files."""
+    version = create_model_version()
+    product = create_product(images=["demo/1.png"])
+    image = product.product_images.get().image
+    run = LabellingRun.objects.create(model_version=version)
+    task = LabelTask.objects.create(image=image, model_version=version, run=run, state="failed")
+    training = TrainingRun.objects.create(recipe="default", seed=1)
+    by_beginning = {
+        "product-detail": [product.pk],
+        "product-similar": [product.pk],
+        "product-export": ["csv"],
+        "product-image-review": [product.pk, image.pk],
+        "image-explanation": [image.pk],
+        "thumbnail": ["0" * 64, "jpg"],
+        "data-file": ["0" * 16, "nothing.svg"],
+        "experiment-file": ["nothing", "0" * 16, "nothing.svg"],
+        "labelling-run-": [run.pk],
+        "training-run-": [training.pk],
+        "model-version-": [version.pk],
+        "api-product-detail": [product.pk],
+        "api-product-similar": [product.pk],
+        "api-product-export": ["csv"],
+        "api-image-": [image.pk],
+        "api-labelling-run-": [run.pk],
+        "api-training-run-": [training.pk],
+        "api-model-version-": [version.pk],
+        "api-error-": [task.pk],
+    }
+    return {
+        name: next((values for beginning, values in by_beginning.items() if name.startswith(beginning)), [])
+        for name in TABLE
+        if not name.endswith("-list") or name.startswith("api-image-")
+    }
+
+
+def call(client: Client, method: str, *, name: str, arguments: dict[str, list[Any]]) -> int:
+    """Call an address with an empty body, or with a picture where one is classified; return the status."""
+    address = reverse(name, args=arguments.get(name, []))
+    if name == "api-classify" and method == "POST":
+        response = client.post(address, {"picture": SimpleUploadedFile("a.png", b"no picture")})
+    else:
+        response = getattr(client, method.lower())(address, content_type="application/json")
+    if response.streaming:  # an export that nobody reads to its end keeps its place among those that are sent at once
+        b"".join(response)
+    return response.status_code
+
+
+def sign_in_as(user: User | None) -> Client:
+    client = Client()
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+def test_every_address_has_its_row() -> None:
+    names = {name for namespace, name, _ in list_names(get_resolver().url_patterns) if namespace != "admin"}
+    assert names == set(TABLE)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_who_may_call_it(name: str, arguments: dict[str, list[Any]]) -> None:
+    codenames = [codename for row in TABLE.values() for entry in row.values() if (codename := entry.permission)]
+    everything = sorted(set(codenames))
+    anybody = {"anonymous": None, "member": create_member(), "staff": create_member(staff=True)}
+    almighty = create_member()
+    almighty.user_permissions.set(Permission.objects.all())
+    for method in METHODS:
+        row, visitors = TABLE[name].get(method), dict(anybody)
+        if row is None:
+            visitors["almighty"] = almighty
+            expected = dict.fromkeys(visitors, 405)
+            if name.startswith("api-") and not any(entry.permission == PUBLIC for entry in TABLE[name].values()):
+                expected |= {"anonymous": 401, "member": 403, "staff": 403}
+        elif row.permission == PUBLIC:
+            expected = dict.fromkeys(visitors, row.status)
+        else:
+            also = [needed] if (needed := ALSO_NEEDED.get((name, method))) else []
+            visitors["all but it"] = create_member(*[codename for codename in everything if codename != row.permission])
+            visitors["with it"] = create_member(row.permission, *also)
+            expected = {"anonymous": 401 if name.startswith("api-") else 302, "with it": row.status}
+            expected |= dict.fromkeys(("member", "staff", "all but it"), 403)
+        found = {who: call(sign_in_as(user), method, name=name, arguments=arguments) for who, user in visitors.items()}
+        assert found == expected, method
+
+
+def list_admin_addresses() -> list[tuple[str, str]]:
+    """Name and address of every page of the admin, as far as it has a name; rows are those of id 1."""
+    known = {"object_id": "1", "content_type_id": "1", "app_label": "catalog", "id": "1"}
+    found = []
+    for namespace, name, names in list_names(get_resolver().url_patterns):
+        if namespace == "admin" and name not in (None, "view_on_site"):
+            found.append((name, reverse(f"admin:{name}", kwargs={key: known[key] for key in names})))
+    return found
+
+
+def test_the_admin_is_closed_to_whoever_is_not_of_its_staff() -> None:
+    addresses = list_admin_addresses()
+    assert len(addresses) > 50
+    for user in (None, create_member("view_labeltask", "change_modelversion")):
+        client = sign_in_as(user)
+        for name, address in addresses:
+            for method in ("get", "post"):
+                response = getattr(client, method)(address)
+                if name not in ADMIN_FOR_ALL:
+                    assert response.status_code == 302, address
+                    assert response.headers["Location"].startswith("/admin/login/?next="), address
+
+
+def test_the_admin_shows_nothing_to_staff_without_permissions() -> None:
+    client = sign_in_as(create_member(staff=True))
+    opened = set()
+    for name, address in list_admin_addresses():
+        if name in ADMIN_FOR_ALL:
+            continue
+        status = client.get(address).status_code
+        if status == 200:
+            opened.add(name)
+        else:
+            # A history of a row that is not there leads back to the index before anything else is asked. The user who
+            # asks may be the row with id 1: that history is refused.
+            refusals = (302, 403) if name.endswith("_history") else (403, 404)
+            assert status in refusals, address
+            assert client.post(address).status_code in (*refusals, 405), name
+    assert opened == ADMIN_FOR_STAFF
