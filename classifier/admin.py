@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from catalog.admin import ImageAdmin, ProductAdmin
+from catalog.admin.products import ImageAdmin, ProductAdmin
 from catalog.models import Image, Product, ProductLabel
 from classifier.adoption.admin import ModelVersionAdmin
 from classifier.labelling.admin import ClassificationAdmin, LabellingRunAdmin

@@ -1,7 +1,8 @@
 """The site's URLs."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.generic import RedirectView
 
 from config.web.api_docs import ApiDocumentationView, ApiSchemaView
 
@@ -16,6 +17,11 @@ urlpatterns = [
     path("", include("catalog.urls")),
     path("", include("classifier.urls")),
     path("api/v1/", include(api_urlpatterns)),
+    # Where labels were before they became the catalogue's.
+    re_path(
+        r"^admin/classifier/productlabel/(?P<page>.*)$",
+        RedirectView.as_view(url="/admin/catalog/productlabel/%(page)s", query_string=True, permanent=True),
+    ),
     path("admin/", admin.site.urls),
 ]
 

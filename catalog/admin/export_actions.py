@@ -9,8 +9,7 @@ from catalog.interchange.exporting import encode_products
 from catalog.interchange.views import BUSY, BusyError, build_export_response
 from catalog.interchange.writing import ExportReport
 from catalog.models import Product
-from config.web.admin_lists import LargeTableAdmin
-from config.web.admin_questions import MAXIMUM_SELECTED
+from config.web.admin import LargeTableAdmin
 
 
 class ExportingMixin(LargeTableAdmin):
@@ -31,7 +30,7 @@ class ExportingMixin(LargeTableAdmin):
         return self._export(request, queryset, suffix="jsonl")
 
     def _export(self, request: HttpRequest, queryset: QuerySet[Product], *, suffix: str) -> HttpResponseBase | None:
-        if self.is_more_than(request, queryset, maximum=MAXIMUM_SELECTED, verb="export"):
+        if self.is_more_than(request, queryset, maximum=self.maximum_selected, verb="export"):
             return None
         ordering = PRODUCT_ORDERINGS["id"]
         parts = encode_products(queryset, ordering=ordering, suffix=suffix, report=ExportReport())

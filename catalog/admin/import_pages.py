@@ -31,7 +31,7 @@ from catalog.interchange.reading import SourceError
 from catalog.labels import refresh_labels
 from catalog.models import Product
 from config.db.statements import allow_long_statements
-from config.web.admin_lists import get_member
+from config.web.admin import get_member
 from config.web.texts import remove_bidi_controls
 
 # What a form adds to the file that it carries.

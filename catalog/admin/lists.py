@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from catalog.browse.listing import with_label_status
 from catalog.models import Product, ProductLabel
-from catalog.pictures.links import get_thumbnail_path
+from catalog.pictures.storage import get_thumbnail_path
 from classifier.ml.labels import GARMENTS, GROUPS
 
 # Lower and upper bound of a band of confidence; where people look closely there are more of them.

@@ -24,7 +24,7 @@ from catalog.admin.lists import (
 from catalog.browse.listing import ProductCriteria, get_label_summary, list_labelled_products
 from catalog.models import Image, Product, ProductDescription, ProductImages
 from catalog.search.query import TextSearch
-from config.web.admin_lists import LargeTableAdmin
+from config.web.admin import LargeTableAdmin
 from config.web.texts import remove_bidi_controls
 
 admin.site.site_header = admin.site.site_title = "Fashion catalogue"

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from catalog.browse.listing import get_label_summary
 from catalog.models import Product, ProductLabel
-from catalog.pictures.links import get_thumbnail_path
+from catalog.pictures.storage import get_thumbnail_path
 from classifier.ml.labels import GARMENTS, GROUPS
 
 

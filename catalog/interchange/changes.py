@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from catalog.interchange.bulk import draw_ids, insert_missing_rows, insert_or_update_rows, insert_rows
 from catalog.interchange.records import ProductRecord
 from catalog.interchange.seen import REFUSED, SeenProducts
 from catalog.interchange.stored import StoredProduct, find_similar_product_ids, find_stored_products
 from catalog.models import Image, Product, ProductDescription, ProductImages
+from config.db.bulk import draw_ids, insert_missing_rows, insert_or_update_rows, insert_rows
 
 
 @dataclass(slots=True)

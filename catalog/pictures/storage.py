@@ -15,6 +15,7 @@ import numpy as np
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
+from django.urls import reverse
 from django.utils import timezone
 from PIL import Image as PillowImage
 
@@ -220,3 +221,9 @@ def _write_new(path: str, content: bytes) -> None:
             rest = rest[os.write(descriptor, rest) :]
     finally:
         os.close(descriptor)
+
+
+def get_thumbnail_path(sha256: str) -> str:
+    """Return the path of the thumbnail of the picture with this content hash."""
+    extension = PurePosixPath(thumbnail_name(sha256)).suffix.removeprefix(".")
+    return reverse("thumbnail", kwargs={"sha256": sha256, "extension": extension})

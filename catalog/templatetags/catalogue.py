@@ -2,7 +2,7 @@
 
 from django import template
 
-from catalog.pictures.links import get_thumbnail_path
+from catalog.pictures.storage import get_thumbnail_path
 
 register = template.Library()
 

@@ -18,7 +18,7 @@ from classifier.registry.services import (
     get_activation_tag,
     verify_registered_artefact,
 )
-from config.web.read_only_admin import ReadOnlyAdmin
+from config.web.admin import ReadOnlyAdmin
 
 
 class ModelVersionAdmin(ReadOnlyAdmin):

@@ -15,8 +15,7 @@ from classifier.labelling.selectors import get_run_progress
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.labels.reads import get_probabilities
 from classifier.models import Classification, LabellingRun, LabelTask
-from config.web.cancelling_admin import CancellingAdmin
-from config.web.read_only_admin import ReadOnlyAdmin
+from config.web.admin import CancellingAdmin, ReadOnlyAdmin
 
 
 class LabellingRunAdmin(CancellingAdmin):

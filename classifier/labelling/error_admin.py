@@ -18,9 +18,7 @@ from django.utils.safestring import SafeString
 from catalog.models import ProductImages
 from classifier.labelling.errors import MAXIMUM_ERRORS, ignore_errors, retry_errors
 from classifier.models import LabelTask
-from config.web.admin_lists import get_member
-from config.web.admin_questions import MAXIMUM_SELECTED, Question, ask
-from config.web.read_only_admin import ReadOnlyAdmin
+from config.web.admin import Question, ReadOnlyAdmin, ask, get_member
 from config.web.texts import remove_bidi_controls
 
 SHOWN_URL_LENGTH = 40
@@ -138,7 +136,7 @@ class LabelTaskAdmin(ReadOnlyAdmin):
         return None
 
     def _is_refused(self, request: HttpRequest, queryset: QuerySet[LabelTask], *, verb: str) -> bool:
-        return self.is_more_than(request, queryset, maximum=MAXIMUM_SELECTED, verb=verb)
+        return self.is_more_than(request, queryset, maximum=self.maximum_selected, verb=verb)
 
     def _ask(
         self, request: HttpRequest, queryset: QuerySet[LabelTask], *, title: str, text: str, button: str

@@ -9,8 +9,7 @@ from django.utils.html import format_html
 from catalog.models import Image, Product
 from classifier.labelling.starting import start_labelling_run
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
-from config.web.admin_lists import LargeTableAdmin, get_member
-from config.web.admin_questions import Question, ask, count_in_words
+from config.web.admin import LargeTableAdmin, Question, ask, get_member
 
 
 class LabellingMixin(LargeTableAdmin):
@@ -42,8 +41,8 @@ class LabellingMixin(LargeTableAdmin):
             text=f"A labelling run with {version.name} takes {which}. Images that another run holds stay with it.",
             button="Start the run",
             counts=[
-                ("Selected products", count_in_words(queryset)),
-                ("Their images", count_in_words(images)),
+                ("Selected products", self.count_in_words(queryset)),
+                ("Their images", self.count_in_words(images)),
             ],
         )
         if page := ask(self, request, queryset, question=question):

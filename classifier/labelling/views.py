@@ -18,9 +18,8 @@ from classifier.labelling.starting import IdempotencyKeyError, start_labelling_r
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.models import LabellingRun
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
-from config.web.durations import format_duration
 from config.web.pages import build_refusal, find_page
-from config.web.texts import remove_bidi_controls
+from config.web.texts import format_duration, remove_bidi_controls
 
 # Pictures that one press of the button tries again at most; a request then takes a few seconds, and says what is left.
 MAXIMUM_RETRIED = 20 * MAXIMUM_ERRORS

@@ -7,7 +7,7 @@ from catalog.admin.lists import OwnConfidenceFilter, OwnGarmentFilter
 from catalog.models import Product, ProductLabel
 from catalog.search.query import TextSearch
 from classifier.registry.admin_filters import OwnModelVersionFilter
-from config.web.read_only_admin import ReadOnlyAdmin
+from config.web.admin import ReadOnlyAdmin
 
 
 class ProductLabelAdmin(ReadOnlyAdmin):

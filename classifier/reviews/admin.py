@@ -13,8 +13,7 @@ from classifier.labels.services import record_review
 from classifier.ml.labels import GROUP_OF_GARMENT
 from classifier.models import Review, ReviewRun
 from classifier.reviews.runs import cancel_review_run
-from config.web.admin_lists import LargeTableAdmin, get_member
-from config.web.cancelling_admin import CancellingAdmin
+from config.web.admin import CancellingAdmin, LargeTableAdmin, get_member
 
 
 class ReviewForm(forms.ModelForm):

@@ -15,8 +15,7 @@ from catalog.models import Image, Product, ProductImages
 from classifier.labels.services import record_review
 from classifier.ml.labels import GROUPS
 from classifier.reviews.starting import start_review_run
-from config.web.admin_lists import MAXIMUM_CHOSEN, LargeTableAdmin, count_up_to, get_member
-from config.web.admin_questions import Question, ask, count_in_words
+from config.web.admin import LargeTableAdmin, Question, ask, count_up_to, get_member
 
 
 class MarkingMixin(LargeTableAdmin):
@@ -36,7 +35,7 @@ class MarkingMixin(LargeTableAdmin):
 
     def mark_selected(self, request: HttpRequest, queryset: QuerySet[Any], *, group: str) -> HttpResponse | None:
         """Ask, then record a person's label and log it: at once for what a person looks at, in a run for more."""
-        if count_up_to(queryset, maximum=MAXIMUM_CHOSEN) > MAXIMUM_CHOSEN:
+        if count_up_to(queryset, maximum=self.maximum_chosen) > self.maximum_chosen:
             return self._start_review_run(request, queryset, group=group)
         rows = list(queryset)
         images, marked = self.list_marked(rows)
@@ -71,8 +70,8 @@ class MarkingMixin(LargeTableAdmin):
             "to mark while you wait: a run of reviews does it in the background, and can be cancelled.",
             button="Start the run",
             counts=[
-                (f"Selected {name}", count_in_words(queryset)),
-                ("Images that get the label", count_in_words(images)),
+                (f"Selected {name}", self.count_in_words(queryset)),
+                ("Images that get the label", self.count_in_words(images)),
             ],
         )
         if page := ask(self, request, queryset, question=question):

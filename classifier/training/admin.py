@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from classifier.models import TrainingRun
 from classifier.training.runs import cancel_training_run
-from config.web.read_only_admin import ReadOnlyAdmin
+from config.web.admin import ReadOnlyAdmin
 
 
 class TrainingRunAdmin(ReadOnlyAdmin):

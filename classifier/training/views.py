@@ -17,8 +17,8 @@ from classifier.training.report import SILENT_SECONDS, find_seconds_left, find_s
 from classifier.training.runs import cancel_training_run, has_stalled
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
-from config.web.durations import format_duration
 from config.web.pages import build_refusal, find_page
+from config.web.texts import format_duration
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

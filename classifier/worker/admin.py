@@ -1,6 +1,6 @@
 """The canaries of the queues in the admin."""
 
-from config.web.read_only_admin import ReadOnlyAdmin
+from config.web.admin import ReadOnlyAdmin
 
 
 class QueueCanaryAdmin(ReadOnlyAdmin):

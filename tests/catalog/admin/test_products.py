@@ -11,6 +11,7 @@ from django.test import Client
 from catalog.models import Image, Product
 from classifier.models import LabellingRun, LabelTask, Review, ReviewRun
 from classifier.reviews.tasks import record_reviews_task
+from config.web.admin import LargeTableAdmin
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.importing import Importer, counts
@@ -97,15 +98,15 @@ def test_the_search_looks_for_parts_of_words_in_titles_and_descriptions(admin_cl
     assert list_ids(admin_client, q="nenhe") == [described.pk]
     assert list_ids(admin_client, q="  ") == list(Product.objects.order_by("-pk").values_list("pk", flat=True))
     create_labelled_product("Blue linen bag", group="Bags", garment="Bag")
-    labels = admin_client.get("/admin/classifier/productlabel/", {"q": "linen blue"}).context["cl"].result_list
+    labels = admin_client.get("/admin/catalog/productlabel/", {"q": "linen blue"}).context["cl"].result_list
     assert [label.group for label in labels] == ["Bags"]
-    assert not admin_client.get("/admin/classifier/productlabel/", {"q": "linen red"}).context["cl"].result_list
+    assert not admin_client.get("/admin/catalog/productlabel/", {"q": "linen red"}).context["cl"].result_list
 
 
 def test_an_action_across_pages_takes_what_the_search_finds(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("config.web.admin_lists.MAXIMUM_CHOSEN", 1)
+    monkeypatch.setattr(LargeTableAdmin, "maximum_chosen", 1)
     create_model_version()
     chosen = [create_product(f"Linen {name}", images=[create_painted_image()]) for name in ("shirt", "coat")]
     create_product("Woollen coat", images=[create_painted_image()])
@@ -179,7 +180,7 @@ def test_labelling_again_takes_what_is_labelled_as_well(
 def test_a_run_takes_more_rows_than_a_person_looks_at_and_than_are_counted(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("config.web.admin_lists.MAXIMUM_CHOSEN", 1)
+    monkeypatch.setattr(LargeTableAdmin, "maximum_chosen", 1)
     create_model_version()
     first, second = (create_product(images=[create_painted_image()]) for _ in range(2))
     page = ask(admin_client, "label_selected", first, select_across="1")
@@ -187,7 +188,7 @@ def test_a_run_takes_more_rows_than_a_person_looks_at_and_than_are_counted(
     assert 'name="select_across" value="1"' in page.text
     (message,) = act(admin_client, "label_selected", first, select_across="1")
     assert message.endswith("started over 2 images.")
-    monkeypatch.setattr("config.web.admin_questions.MAXIMUM_SELECTED", 1)
+    monkeypatch.setattr(LargeTableAdmin, "maximum_selected", 1)
     page = ask(admin_client, "relabel_selected", first, second)
     assert list_counts(page) == {"Selected products": "more than 1", "Their images": "more than 1"}
     third = create_product(images=[create_painted_image()])
@@ -214,7 +215,7 @@ def test_too_many_rows_are_not_deleted_and_a_few_after_a_question(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     products = [create_product() for _ in range(2)]
-    monkeypatch.setattr("config.web.admin_lists.MAXIMUM_CHOSEN", 1)
+    monkeypatch.setattr(LargeTableAdmin, "maximum_chosen", 1)
     (message,) = act(admin_client, "delete_selected", *products, post="yes")
     assert message == "Expected at most 1 products to delete at a time; more were selected."
     assert Product.objects.count() == 2
@@ -235,7 +236,7 @@ def test_the_selection_can_be_exported(client: Client, tmp_path: Path, suffix: s
 
 
 def test_a_selection_too_large_to_export_is_refused(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.web.admin_questions.MAXIMUM_SELECTED", 1)
+    monkeypatch.setattr(LargeTableAdmin, "maximum_selected", 1)
     (message,) = act(admin_client, "export_csv", create_product(), create_product())
     assert message == "Expected at most 1 products to export at a time; more were selected."
 
@@ -261,7 +262,7 @@ def test_marking_records_a_review_of_each_first_image(client: Client) -> None:
 
 def test_marking_more_than_a_person_looks_at_is_done_by_a_run(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     user = sign_in(client, "catalog.view_product", "classifier.add_review")
-    monkeypatch.setattr("config.web.admin_lists.MAXIMUM_CHOSEN", 1)
+    monkeypatch.setattr(LargeTableAdmin, "maximum_chosen", 1)
     products = [create_product(images=[f"demo/{number}.png", f"demo/{number}-back.png"]) for number in range(2)]
     products.append(create_product())
     page = ask(client, "mark_as_bags", *products)
@@ -284,7 +285,7 @@ def test_marking_more_than_a_person_looks_at_is_done_by_a_run(client: Client, mo
 def test_marking_across_pages_takes_what_the_filter_chooses(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("config.web.admin_lists.MAXIMUM_CHOSEN", 1)
+    monkeypatch.setattr(LargeTableAdmin, "maximum_chosen", 1)
     shoes = [create_labelled_product("Red shoe", group="Footwear", garment="Sneaker") for _ in range(2)]
     create_labelled_product("Red bag", group="Bags", garment="Bag")
     address = f"{PRODUCTS}?group=Footwear"
@@ -308,7 +309,7 @@ def test_images_are_marked_each_for_itself(client: Client) -> None:
 
 
 def test_many_images_are_marked_by_a_run(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.web.admin_lists.MAXIMUM_CHOSEN", 1)
+    monkeypatch.setattr(LargeTableAdmin, "maximum_chosen", 1)
     product = create_product(images=["demo/1.png", "demo/2.png"])
     images = [place.image for place in product.product_images.order_by("image_index")]
     act(admin_client, "mark_as_bags", *images, address=IMAGES)
@@ -321,7 +322,7 @@ def test_marking_images_without_permission_marks_none(client: Client, monkeypatc
     images = [place.image for place in product.product_images.all()]
     sign_in(client, "catalog.view_image")
     act(client, "mark_as_bags", images[0], address=IMAGES)
-    monkeypatch.setattr("config.web.admin_lists.MAXIMUM_CHOSEN", 1)
+    monkeypatch.setattr(LargeTableAdmin, "maximum_chosen", 1)
     act(client, "mark_as_bags", *images, address=IMAGES)
     assert not Review.objects.exists()
     assert not ReviewRun.objects.exists()

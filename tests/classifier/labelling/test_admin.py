@@ -47,16 +47,18 @@ def labelled() -> None:
 
 
 def sign_in(client: Client, *permissions: str) -> User:
-    """Sign a member of staff in who has these permissions of the classifier only."""
+    """Sign a member of staff in who has these permissions only."""
     user = User.objects.create_user("member", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(content_type__app_label="classifier", codename__in=permissions))
+    user.user_permissions.set(
+        Permission.objects.filter(content_type__app_label__in=["catalog", "classifier"], codename__in=permissions)
+    )
     client.force_login(user)
     return user
 
 
 def address_of(model: type, page: str = "changelist") -> str:
     """The address of a model's list, or of the page of its newest row."""
-    address = f"/admin/classifier/{model._meta.model_name}/"
+    address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
     return address if page == "changelist" else f"{address}{model.objects.latest('pk').pk}/{page}/"
 
 

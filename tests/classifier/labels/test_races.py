@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.db import OperationalError, connection, transaction
 
 from catalog.interchange import changes
-from catalog.interchange.bulk import insert_rows
 from catalog.interchange.importing import import_catalog
 from catalog.interchange.records import ProductRecord
 from catalog.models import ProductImages, ProductLabel
@@ -23,6 +22,7 @@ from classifier.labels.services import (
 )
 from classifier.models import Review
 from config.db import reconnecting
+from config.db.bulk import insert_rows
 from tests.support.factories import create_image, create_product
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.web.durations import format_duration
+from config.web.texts import format_duration
 
 
 @pytest.mark.parametrize(
