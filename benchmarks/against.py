@@ -34,6 +34,8 @@ from benchmarks.against_runs import (
 from benchmarks.machine import describe_machine
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
+#: What a figure should reach is not measured: people read it only where the sides differ in it.
+_BOUNDS: Final = ("floor", "goal")
 
 
 def compare_runs(runs: Sequence[Run]) -> list[Figure]:
@@ -80,11 +82,18 @@ def print_comparison(sides: Sequence[Side], runs: Sequence[Run], *, title: str, 
             table.add_row(escape(figure.name), _show(theirs), _show(ours), ratio, *spreads)
     console = Console(highlight=False, width=150)
     console.print(table)
-    same = [f"{figure.name} {_show(figure.ours[0])}" for figure in figures if figure.never_differs]
+    same = [
+        f"{figure.name} {_show(figure.ours[0])}"
+        for figure in figures
+        if figure.never_differs and figure.name.rpartition(".")[2] not in _BOUNDS
+    ]
     if same:
         console.print(f"The same in every run: {escape('; '.join(same))}", soft_wrap=True)
     their_side, our_side = sides
-    console.print(f"Medians of {len(runs) // 2} runs each, in turn: {their_side}, {our_side}", soft_wrap=True)
+    times = len(runs) // 2
+    console.print(
+        f"Medians of {times} run{'' if times == 1 else 's'} each, in turn: {their_side}, {our_side}", soft_wrap=True
+    )
     loads = ", ".join(f"{run.load_before:.2f}" for run in runs)
     busy_cores = ", ".join(f"{run.cores_busy_before:.2f}" for run in runs)
     console.print(f"Load before each run: {loads}; cores busy: {busy_cores}", soft_wrap=True)

@@ -130,13 +130,14 @@ def test_the_medians_of_both_sides_stand_side_by_side(product: Product, capsys: 
 
 
 def test_people_see_a_dash_for_what_one_side_lacks(product: Product, capsys: pytest.CaptureFixture[str]) -> None:
-    product.write("T", 4.0, more={"gone": 5})
+    product.write("T", 4.0, more={"gone": 5, "goal": 2, "floor": 3})
     product.commit()
-    product.write("O", 1.0)
+    product.write("O", 1.0, more={"goal": 1, "floor": 3})
     assert product.compare("HEAD", "fake", "--runs", "1") == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "rates.all.seconds 4 1 0.250 4 to 4 1 to 1" in lines
     assert "gone 5 - - 5 to 5 -" in lines
+    assert "goal 2 1 0.500 2 to 2 1 to 1" in lines
     assert "The same in every run: var 0; database 0" in lines
 
 
