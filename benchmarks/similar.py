@@ -1,6 +1,6 @@
 """Nearest embeddings: the files that are mapped into memory against PostgreSQL's extension pgvector, both exact.
 
-    python -m benchmarks.similar [--embeddings N] [--rounds N]
+    python -m benchmarks.similar [--embeddings N] [--rounds N] [--json]
 
 Starts a PostgreSQL with the extension (that of the tests' wheel has it), gives both sides the same random embeddings,
 and asks them in turn for the same neighbours. Exits with 1 when they do not find the same.
@@ -8,9 +8,11 @@ and asks them in turn for the same neighbours. Exits with 1 when they do not fin
 
 import argparse
 import io
+import json
 import signal
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -46,11 +48,37 @@ def as_text(vector: Any) -> str:
     return f"[{','.join(f'{number:.9g}' for number in vector)}]"
 
 
+def build_result(seconds: Mapping[str, Sequence[float]], *, embeddings: int, same: int) -> dict[str, Any]:
+    """Return the measurement as plain JSON, from the seconds of each round and in how many both found the same."""
+    return {
+        "embeddings": embeddings,
+        "rounds": len(next(iter(seconds.values()))),
+        "rounds_with_the_same": same,
+        "searches": [
+            {"name": name, "median_milliseconds": 1000 * median(values), "best_milliseconds": 1000 * min(values)}
+            for name, values in seconds.items()
+        ],
+    }
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Print the medians of both sides in milliseconds."""
+    for row in result["searches"]:
+        middle, best = row["median_milliseconds"], row["best_milliseconds"]
+        sys.stdout.write(f"{row['name']:<14} {middle:8.1f} ms, at best {best:.1f} ms\n")
+    sys.stdout.write(
+        f"the same {_COUNT} of {result['embeddings']:,} embeddings in {result['rounds_with_the_same']} of "
+        f"{result['rounds']} rounds\n"
+    )
+    sys.stdout.write("".join(f"{line}\n" for line in machine_lines(result["machine"])))
+
+
 def main() -> int:
-    """Measure, and print the medians of both sides in milliseconds."""
+    """Measure and print; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--embeddings", type=int, default=500_000, metavar="N")
     parser.add_argument("--rounds", type=int, default=20, metavar="N")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     arguments = parser.parse_args()
     machine = describe_machine(("numpy", "psycopg2-binary"))
     # However it is ended, its server is stopped.
@@ -80,10 +108,11 @@ def main() -> int:
                 seconds["mapped files"].append(between - started)
                 seconds["pgvector"].append(time.perf_counter() - between)
                 same += mapped == stored
-    for name, values in seconds.items():
-        sys.stdout.write(f"{name:<14} {1000 * median(values):8.1f} ms, at best {1000 * min(values):.1f} ms\n")
-    sys.stdout.write(f"the same {_COUNT} of {total:,} embeddings in {same} of {arguments.rounds} rounds\n")
-    sys.stdout.write("".join(f"{line}\n" for line in machine_lines(machine)))
+    result = {"machine": machine, **build_result(seconds, embeddings=total, same=same)}
+    if arguments.json:
+        sys.stdout.write(json.dumps(result) + "\n")
+    else:
+        print_result(result)
     return 0 if same == arguments.rounds else 1
 
 

