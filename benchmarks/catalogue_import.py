@@ -42,7 +42,6 @@ def measure_import(path: Path, *, products: int, report: Callable[[str], None]) 
     from django.core.management import call_command
     from django.db import connection
 
-    from catalog.browse.unlabelled import build_unlabelled_statuses
     from catalog.search.index import build_search_index
 
     _start_afresh()
@@ -70,7 +69,6 @@ def measure_import(path: Path, *, products: int, report: Callable[[str], None]) 
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     build_search_index(connection)
-    build_unlabelled_statuses(connection)
     index_seconds = time.perf_counter() - started
     for table in tables:
         table.path.unlink()

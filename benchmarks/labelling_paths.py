@@ -20,6 +20,7 @@ from catalog.fetching.reading import DECODED_SIZE
 from catalog.fetching.responses import FetchRequest, FetchResult
 from catalog.models import Image, Product, ProductImages
 from catalog.pictures.decoding import to_rgb
+from classifier.adoption.services import activate_model_version
 from classifier.labelling.selectors import get_run_progress, list_error_counts
 from classifier.labelling.starting import start_labelling_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
@@ -54,7 +55,7 @@ class Labelled:
 def prepare_database() -> ModelVersion:
     """Make the tables, and register the shipped artefact as the active version."""
     call_command("migrate", verbosity=0, interactive=False)
-    return register_model_version(DEFAULT_ARTEFACT, activate=True)
+    return activate_model_version(register_model_version(DEFAULT_ARTEFACT))
 
 
 def create_products(site: Site, *, size: str, numbers: range) -> list[int]:

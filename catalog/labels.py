@@ -1,18 +1,101 @@
-"""What the catalogue knows of labels: that there is a current one for each product, and whom to tell of a change.
+"""The current label of each product, as a fact of the catalogue: how it is read, and whom to tell of a change.
 
-How a label comes about is decided elsewhere: whoever decides registers that here when the site starts.
+How a label comes about is decided elsewhere: whoever decides registers that here when the site starts, as a project
+registers an admin of its own. Every write of the catalogue calls `refresh_labels` inside its transaction. What other
+programs wrote past it is found later; until then a missing row reads as *pending*.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-_refreshers: list[Callable[[], int]] = []
+from django.db.models import F, FilteredRelation, Q, QuerySet
+
+from catalog.models import Product, ProductLabel
+from config.db.bulk import insert_or_update_rows
+
+Status = ProductLabel.Status
 
 
-def register_refresh(refresh: Callable[[], int]) -> None:
-    """Let `refresh` bring labels up to date after the catalogue changed; it returns how many products it touched."""
-    _refreshers[:] = [refresh]
+@dataclass(frozen=True, slots=True)
+class LabelSummary:
+    """A product's current label; there is one for every product, with None where nothing is known."""
+
+    status: str
+    group: str | None = None
+    garment: str | None = None
+    confidence: float | None = None
+    source: str | None = None
+    reason: str = ""
+    model_version: str | None = None
+    labelled_at: datetime | None = None
+
+    @property
+    def status_name(self) -> str:
+        """The status in words."""
+        return str(Status(self.status).label).capitalize()
 
 
-def refresh_labels() -> int:
-    """Bring the labels up to date after the catalogue changed; return how many products were touched."""
-    return sum(refresh() for refresh in _refreshers)
+def get_label_summary(product: Product) -> LabelSummary:
+    """Return the product's label; no query where the product came with its label and the label's version."""
+    label: ProductLabel | None = getattr(product, "label", None)
+    if label is None:
+        return LabelSummary(status=Status.PENDING)
+    return LabelSummary(
+        status=label.status,
+        group=label.group or None,
+        garment=label.garment or None,
+        confidence=label.confidence,
+        source=label.source or None,
+        reason=label.reason,
+        model_version=label.model_version.name if label.model_version else None,
+        labelled_at=label.labelled_at,
+    )
+
+
+def with_first_image(products: QuerySet[Product]) -> QuerySet[Any]:
+    """Annotate `first_image_id`, the image with index 0, or None."""
+    first = FilteredRelation("product_images", condition=Q(product_images__image_index=0))
+    annotated: QuerySet[Any] = products.annotate(first=first).annotate(first_image_id=F("first__image_id"))
+    return annotated
+
+
+def _refresh_undecided(product_ids: Collection[int]) -> int:
+    """Write *pending* or *no image* for each of the products; where nobody decides, nothing else is known."""
+    products = with_first_image(Product.objects.filter(pk__in=product_ids))
+    rows = [
+        (product_id, image_id, Status.NO_IMAGE if image_id is None else Status.PENDING, "", "", "", "")
+        for product_id, image_id in products.order_by("pk").values_list("pk", "first_image_id")
+    ]
+    fields = ("product", "image", "status", "group", "garment", "source", "reason")
+    insert_or_update_rows(ProductLabel, fields=fields, rows=rows)
+    return len(rows)
+
+
+def _remove_undecided(product_ids: Collection[int]) -> None:
+    ProductLabel.objects.filter(product__in=product_ids).delete()
+
+
+_refresh: Callable[[Collection[int]], int] = _refresh_undecided
+_remove: Callable[[Collection[int]], None] = _remove_undecided
+
+
+def register_decision(*, refresh: Callable[[Collection[int]], int], remove: Callable[[Collection[int]], None]) -> None:
+    """Let `refresh` write the labels of products from now on, and `remove` take away those of products that go."""
+    global _refresh, _remove
+    _refresh, _remove = refresh, remove
+
+
+def refresh_labels(product_ids: Collection[int]) -> int:
+    """Bring the labels of these products up to date; return how many changed.
+
+    Call it inside the transaction that changed the products, their images or texts, after the change.
+    """
+    return _refresh(product_ids) if product_ids else 0
+
+
+def remove_labels(product_ids: Collection[int]) -> None:
+    """Remove the labels of products that are about to be deleted; call it inside that transaction, before."""
+    if product_ids:
+        _remove(product_ids)

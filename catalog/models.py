@@ -2,7 +2,7 @@
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import OuterRef, Subquery, Value
+from django.db.models import OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Lower, NullIf, Trim
 
 from classifier.ml.labels import GARMENTS, GROUPS
@@ -62,6 +62,12 @@ class Image(models.Model):
     def __str__(self) -> str:
         return self.url
 
+    @property
+    def picture(self) -> "StoredPicture | None":
+        """The picture that we hold of the image's present address, or None; no query after `select_related`."""
+        stored: StoredPicture | None = getattr(self, "stored_picture", None)
+        return stored if stored is not None and stored.url == self.url else None
+
 
 class ProductImages(models.Model):
     """The place of an image within a product; index 0 is the most relevant picture."""
@@ -109,10 +115,21 @@ class ProductDescription(models.Model):
 
 
 class StoredPicture(models.Model):
-    """A picture's bytes as we hold them: one file for each content hash, whatever number of URLs gave it."""
+    """A picture's bytes as we hold them: one file for each content hash, whatever number of URLs gave it.
+
+    What a person says of a picture holds for its *appearance*: the SHA-256 of the first bytes of that look. Bytes that
+    a host made anew (another size, another compression) keep it; see `catalog.pictures.appearance`.
+    """
 
     image = models.OneToOneField(Image, on_delete=models.CASCADE, related_name="stored_picture")
+    url = models.CharField(max_length=2048, default="", db_default="", help_text="The address the bytes were got at.")
     sha256 = models.CharField(max_length=64, db_index=True)
+    former_appearance = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="Empty: the bytes are the first of their look."
+    )
+    # Of the first bytes of the look; empty for rows that are older than these columns, until their bytes change.
+    look_hash = models.BigIntegerField(null=True, blank=True)
+    look_shape = models.FloatField(null=True, blank=True, help_text="Width by height.")
     storage_name = models.CharField(max_length=255)
     etag = models.CharField(max_length=255, blank=True, default="")
     last_modified = models.CharField(max_length=64, blank=True, default="")
@@ -120,8 +137,20 @@ class StoredPicture(models.Model):
     height = models.PositiveIntegerField()
     fetched_at = models.DateTimeField()
 
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["former_appearance"], condition=~Q(former_appearance=""), name="storedpicture_appearance"
+            ),
+        ]
+
     def __str__(self) -> str:
         return f"{self.width}x{self.height} picture of image {self.image_id}"
+
+    @property
+    def appearance(self) -> str:
+        """The SHA-256, in hexadecimal digits, of the first bytes of the picture's look."""
+        return self.former_appearance or self.sha256
 
 
 GROUP_CHOICES = [(group, group) for group in GROUPS]
@@ -130,9 +159,9 @@ CONFIDENCE_VALIDATORS = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 
 
 class ProductLabel(models.Model):
-    """The current label of a product: that of its image with index 0, a person's before a machine's.
+    """The current label of a product, one row for each; `catalog.labels` writes it, and says what a missing row means.
 
-    Products whose picture nobody looked at yet have no row; they are *pending*, or have *no image*.
+    What decides it stands elsewhere. `reason` says why there is no sure label: `unsure`, or an error's code.
     """
 
     class Status(models.TextChoices):
@@ -148,12 +177,13 @@ class ProductLabel(models.Model):
         PERSON = "person"
 
     product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True, related_name="label")
-    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    image = models.ForeignKey(Image, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     group = models.CharField(max_length=32, choices=GROUP_CHOICES, blank=True, default="")
     garment = models.CharField(max_length=32, choices=GARMENT_CHOICES, blank=True, default="")
     confidence = models.FloatField(null=True, blank=True, validators=CONFIDENCE_VALIDATORS)
     status = models.CharField(max_length=16, choices=Status)
-    source = models.CharField(max_length=16, choices=Source, default=Source.MACHINE)
+    source = models.CharField(max_length=16, choices=Source, blank=True, default="")
+    reason = models.CharField(max_length=32, blank=True, default="", db_default="")
     model_version = models.ForeignKey(
         "classifier.ModelVersion", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -177,22 +207,3 @@ class ProductLabel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group or self.status} for product {self.product_id}"
-
-
-class UnlabelledStatus(models.Model):
-    """The status of a product without a label: *pending* or *no image*; empty once it has a label.
-
-    On PostgreSQL, where triggers keep a row for every product (`catalog.browse.unlabelled`); empty elsewhere.
-    """
-
-    product = models.OneToOneField(
-        Product, on_delete=models.DO_NOTHING, primary_key=True, related_name="unlabelled", db_constraint=False
-    )
-    status = models.CharField(max_length=16)
-
-    class Meta:
-        db_table = "classifier_unlabelledstatus"
-        managed = False
-
-    def __str__(self) -> str:
-        return f"{self.status or 'labelled'} product {self.product_id}"

@@ -1,5 +1,7 @@
 """The classifier in the admin: the faces of its packages, and their actions on the catalogue's products and images."""
 
+from typing import Any, ClassVar
+
 from django.contrib import admin
 
 from catalog.admin.products import ImageAdmin, ProductAdmin
@@ -29,7 +31,7 @@ from classifier.worker.admin import QueueCanaryAdmin
 class LabelledProductAdmin(ProductMarkingMixin, LabellingMixin, ProductAdmin):
     """The catalogue's products, with actions that lead to labels."""
 
-    list_filter = (*ProductAdmin.list_filter, LabelModelVersionFilter)
+    list_filter: ClassVar[Any] = (*ProductAdmin.list_filter, LabelModelVersionFilter)
     actions = ("label_selected", "relabel_selected", *MARK_ACTIONS, *ProductAdmin.actions)
 
 

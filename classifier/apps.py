@@ -10,8 +10,8 @@ class ClassifierConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks, and with the catalogue how labels follow from what it knows."""
-        from catalog.labels import register_refresh
+        from catalog.labels import register_decision
         from classifier import checks  # noqa: F401  (the import registers them)
-        from classifier.labels.services import refresh_stale_product_labels
+        from classifier.labels.services import refresh_product_labels, remove_product_labels
 
-        register_refresh(refresh_stale_product_labels)
+        register_decision(refresh=refresh_product_labels, remove=remove_product_labels)

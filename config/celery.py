@@ -15,5 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
 app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # The modules of tasks, whose names on the queue are given in their decorators: a module may move, a message stays.
-app.conf.imports = [f"classifier.{package}.tasks" for package in ("labelling", "reviews", "training", "worker")]
+app.conf.imports = [
+    f"classifier.{package}.tasks" for package in ("adoption", "labelling", "reviews", "training", "worker")
+]
 app.steps["worker"] |= {"classifier.worker.timers:SweepStep", "classifier.worker.timers:CanaryStep"}

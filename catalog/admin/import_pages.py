@@ -28,9 +28,7 @@ from catalog.interchange.preview import (
     preview_upload,
 )
 from catalog.interchange.reading import SourceError
-from catalog.labels import refresh_labels
 from catalog.models import Product
-from config.db.statements import allow_long_statements
 from config.web.admin import get_member
 from config.web.texts import remove_bidi_controls
 
@@ -106,9 +104,6 @@ class ImportPages:
             action_flag=CHANGE,
             change_message=f"Imported: {text}.",
         )
-        # A product's label is that of its first picture, which may be another now.
-        with allow_long_statements():
-            refresh_labels()
         messages.success(request, f"{done.file_name} is imported: {text}.")
         return redirect("admin:catalog_product_changelist")
 

@@ -9,7 +9,6 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from catalog.browse.listing import with_label_status
 from catalog.models import Product, ProductLabel
 from catalog.pictures.storage import get_thumbnail_path
 from classifier.ml.labels import GARMENTS, GROUPS
@@ -65,8 +64,8 @@ class LabelGarmentFilter(LabelFilter):
         return self.filter_label(queryset, garment=self.value()) if self.value() else queryset
 
 
-class LabelStatusFilter(admin.SimpleListFilter):
-    """Products by the status of their label, those without one included."""
+class LabelStatusFilter(LabelFilter):
+    """Products by the status of their label."""
 
     title = "status"
     parameter_name = "status"
@@ -77,7 +76,7 @@ class LabelStatusFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:
         """Return the products of the chosen status."""
-        return with_label_status(queryset, self.value() or "")
+        return self.filter_label(queryset, status=self.value()) if self.value() else queryset
 
 
 class LabelConfidenceFilter(LabelFilter):

@@ -1,9 +1,10 @@
 """Products and images in the admin, with their labels and the actions that lead to new ones."""
 
-from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet, TextField
 from django.forms import Textarea
 from django.http import HttpRequest
@@ -12,6 +13,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
+from catalog.admin.address_page import answer_address_page
 from catalog.admin.export_actions import ExportingMixin
 from catalog.admin.import_pages import ImportPages
 from catalog.admin.lists import (
@@ -21,7 +23,8 @@ from catalog.admin.lists import (
     LabelStatusFilter,
     render_thumbnail,
 )
-from catalog.browse.listing import ProductCriteria, get_label_summary, list_labelled_products
+from catalog.browse.listing import ProductCriteria, list_labelled_products
+from catalog.labels import get_label_summary, refresh_labels, remove_labels
 from catalog.models import Image, Product, ProductDescription, ProductImages
 from catalog.search.query import TextSearch
 from config.web.admin import LargeTableAdmin
@@ -51,8 +54,8 @@ class ProductImagesInline(admin.TabularInline):
     @admin.display(description="")
     def thumbnail(self, place: ProductImages) -> SafeString | str:
         """Show the image."""
-        picture = getattr(place.image, "stored_picture", None) if place.image_id else None
-        return render_thumbnail(picture and picture.sha256)
+        picture = place.image.picture if place.image_id else None
+        return render_thumbnail(picture.sha256 if picture else None)
 
 
 class ProductDescriptionInline(admin.TabularInline):
@@ -63,14 +66,27 @@ class ProductDescriptionInline(admin.TabularInline):
     formfield_overrides = {TextField: {"widget": Textarea(attrs={"rows": 3, "cols": 45})}}
 
 
+class WithLabelsMixin(LargeTableAdmin):
+    """Rows that labels and what was said of pictures follow; these go with them, whoever else may not delete them."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], Any]:
+        """Return what would be deleted; for a superuser no permission is missing."""
+        deleted, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, set() if request.user.is_superuser else missing, protected
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Delete one row as a selection of one."""
+        self.delete_queryset(request, self.model._default_manager.filter(pk=obj.pk))
+
+
 @admin.register(Product)
-class ProductAdmin(ExportingMixin):
+class ProductAdmin(WithLabelsMixin, ExportingMixin):
     """Products with their picture and label; whoever decides labels registers a subclass with more actions."""
 
     change_list_template = "admin/catalog/product_change_list.html"
     list_display = ("thumbnail", "id", "short_title", "label_text", "confidence", "status", "labelled_at")
     list_display_links = ("id", "short_title")
-    list_filter: Sequence[Any] = (
+    list_filter: ClassVar[Any] = (
         LabelGroupFilter,
         LabelGarmentFilter,
         LabelStatusFilter,
@@ -111,6 +127,17 @@ class ProductAdmin(ExportingMixin):
         """Return the products that the catalogue's text search finds, each once."""
         return TextSearch(term).find(queryset), False
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save images and texts, then what follows for the product's label."""
+        super().save_related(request, form, formsets, change)
+        refresh_labels([form.instance.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
+        """Delete the products with their labels."""
+        with transaction.atomic():
+            remove_labels(list(queryset.order_by("pk").values_list("pk", flat=True)))
+            super().delete_queryset(request, queryset)
+
     def view_on_site(self, product: Product) -> str:
         """Return the address of the product's page."""
         return reverse("product-detail", args=[product.pk])
@@ -149,7 +176,7 @@ class ProductAdmin(ExportingMixin):
 
 
 @admin.register(Image)
-class ImageAdmin(LargeTableAdmin):
+class ImageAdmin(WithLabelsMixin):
     """Images by URL, with our copy of each."""
 
     list_display = ("thumbnail", "id", "url", "size")
@@ -159,6 +186,24 @@ class ImageAdmin(LargeTableAdmin):
     search_help_text = "An id, a URL, how it begins, or a part of it."
     fields = ("url", "thumbnail", "products", "size", "sha256", "fetched_at")
     readonly_fields = ("thumbnail", "products", "size", "sha256", "fetched_at")
+    change_form_template = "admin/catalog/image_change_form.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the admin's addresses and that of the replacement."""
+        replace = self.admin_site.admin_view(partial(answer_address_page, self))
+        return [path("<int:pk>/replace-address/", replace, name="catalog_image_replace_address"), *super().get_urls()]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Image | None = None) -> tuple[str, ...]:
+        """Keep the address of an image that is there: what was said of its picture was said of that address."""
+        return (*self.readonly_fields, "url") if obj else self.readonly_fields
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
+        """Delete the images with what was said of their pictures; a person's label stays for other images of these."""
+        with transaction.atomic():
+            shown = ProductImages.objects.filter(image__in=queryset.order_by().values("pk"), image_index=0)
+            product_ids = list(shown.order_by("product_id").values_list("product_id", flat=True))
+            super().delete_queryset(request, queryset)
+            refresh_labels(product_ids)
 
     def search_texts(self, request: HttpRequest, queryset: QuerySet[Image], term: str) -> tuple[QuerySet[Image], bool]:
         """Return the images whose URL begins so, found by an index, or else those whose URL contains it."""
@@ -184,17 +229,17 @@ class ImageAdmin(LargeTableAdmin):
     @admin.display
     def size(self, image: Image) -> str | None:
         """Show width and height in pixels."""
-        picture = getattr(image, "stored_picture", None)
+        picture = image.picture
         return f"{picture.width} x {picture.height}" if picture else None
 
     @admin.display(description="SHA-256")
     def sha256(self, image: Image) -> str | None:
         """Show the hash of the picture's bytes."""
-        picture = getattr(image, "stored_picture", None)
+        picture = image.picture
         return picture.sha256 if picture else None
 
     @admin.display
     def fetched_at(self, image: Image) -> Any:
         """Show when we read it."""
-        picture = getattr(image, "stored_picture", None)
+        picture = image.picture
         return picture.fetched_at if picture else None

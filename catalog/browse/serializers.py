@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from catalog.browse.listing import get_label_summary
+from catalog.labels import get_label_summary
 from catalog.models import Product, ProductLabel
 from catalog.pictures.storage import get_thumbnail_path
 from classifier.ml.labels import GARMENTS, GROUPS
@@ -20,6 +20,10 @@ class LabelSerializer(serializers.Serializer[Any]):
     garment = serializers.ChoiceField(GARMENTS, allow_null=True)
     confidence = serializers.FloatField(allow_null=True, min_value=0.0, max_value=1.0)
     status = serializers.ChoiceField(ProductLabel.Status.choices)
+    source = serializers.ChoiceField(  # type: ignore[assignment]  # shadows Field.source
+        ProductLabel.Source.choices, allow_null=True, help_text="Who gave the label."
+    )
+    reason = serializers.CharField(help_text="Why there is no sure label: `unsure`, or an error's code; else empty.")
     model_version = serializers.CharField(allow_null=True, help_text="The name of the version that labelled it.")
     labelled_at = serializers.DateTimeField(allow_null=True)
 

@@ -11,7 +11,7 @@ from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from catalog.models import Product, ProductImages, ProductLabel
+from catalog.models import Product, ProductLabel
 from classifier.ml.labels import GROUPS
 from config.db.statements import is_statement_timeout
 from config.kept_counts import get_kept_count
@@ -61,9 +61,9 @@ class Period:
 class CatalogueSummary:
     """The catalogue at one moment.
 
-    `products` is the database's estimate where `is_estimate` says so, and then nobody knows how many have no image.
-    `statuses` counts the products of each status, `groups` those of each group. `periods` are the last days or weeks by
-    when the current labels were given, the newest last; `period_name` says which.
+    `products` is the database's estimate where `is_estimate` says so. `statuses` counts the products of each status,
+    `groups` those of each group. `periods` are the last days or weeks by when the current labels were given, the newest
+    last; `period_name` says which.
     """
 
     counted_at: datetime
@@ -104,7 +104,7 @@ def _count_or_keep(known: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def count_catalogue() -> CatalogueSummary:
-    """Count the catalogue in three queries, one more for a large one; one of them reads every label."""
+    """Count the catalogue in two queries, one more for a large one; one of them reads every label."""
     rows = list(
         ProductLabel.objects.values_list("status", "group", Day("labelled_at", tzinfo=UTC))
         .annotate(number=Count("pk"))
@@ -112,7 +112,6 @@ def count_catalogue() -> CatalogueSummary:
     )
     labels = sum(number for _, _, _, number in rows)
     products, is_estimate = count_products()
-    with_image = ProductImages.objects.filter(image_index=0).count()
     statuses: Counter[str] = Counter(dict.fromkeys(Status.values, 0))
     groups: Counter[str] = Counter(dict.fromkeys(GROUPS, 0))
     days: Counter[tuple[date, str]] = Counter()
@@ -122,9 +121,8 @@ def count_catalogue() -> CatalogueSummary:
             groups[group] += number
             if day is not None:
                 days[day, group] += number
-    # Whoever has a label has an image, so what is left of those with an image waits for its first label.
-    statuses[Status.PENDING] = max(0, with_image - labels)
-    statuses[Status.NO_IMAGE] = 0 if is_estimate else max(0, products - with_image)
+    # What other programs added a moment ago has no row yet.
+    statuses[Status.PENDING] += 0 if is_estimate else max(0, products - labels)
     period_name, periods = build_periods(days, today=timezone.now().date())
     return CatalogueSummary(
         counted_at=timezone.now(),

@@ -11,9 +11,9 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
 
-from catalog.browse.listing import UNLABELLED_STATUSES, find_product_page, get_label_summary
+from catalog.browse.listing import find_product_page
 from catalog.browse.query import ProductListQuery
-from catalog.models import ProductLabel
+from catalog.labels import Status, get_label_summary
 from catalog.pictures.storage import thumbnail_name
 from classifier.ml.labels import GARMENTS_OF_GROUPS, GROUPS
 from config.db.paging import InvalidCursorError
@@ -39,7 +39,7 @@ def product_list(request: HttpRequest) -> HttpResponse:
         "groups": GROUPS,
         "garments": [row for row in GARMENTS_OF_GROUPS if parameters.get("group", row[0]) == row[0]],
         "confidences": list_confidences(parameters.get("min_confidence", "")),
-        "statuses": [(value, label.capitalize()) for value, label in ProductLabel.Status.choices],
+        "statuses": [(value, label.capitalize()) for value, label in Status.choices],
         "orderings": [
             ("id", "Oldest first"),
             ("confidence", "Least sure first"),
@@ -64,7 +64,7 @@ def product_list(request: HttpRequest) -> HttpResponse:
         "export_query": urlencode(filters),
         "page": page,
         "products": products,
-        "nothing_labelled": all(label.status in UNLABELLED_STATUSES for _, label in products),
+        "nothing_labelled": all(label.status in (Status.PENDING, Status.NO_IMAGE) for _, label in products),
     }
     return render(request, "catalog/product_list.html", context)
 

@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from django.db.models import QuerySet
 
-from catalog.browse.listing import PRODUCT_ORDERINGS, Status
+from catalog.browse.listing import PRODUCT_ORDERINGS
 from catalog.interchange.stored import find_stored_products
 from catalog.interchange.writing import ExportedPicture, ExportedProduct, LabelValue, format_time
-from catalog.models import Product, ProductImages, ProductLabel
+from catalog.labels import LabelSummary, get_label_summary
+from catalog.models import Product, ProductImages
 from config.db.paging import KeysetOrdering
 from config.db.statements import allow_long_statements
 
@@ -30,12 +31,12 @@ def list_exported_products(
         batch = []
         for product_id in ids:
             product = stored.get(product_id)
-            if product is None:  # deleted since the ids were read
+            if product is None or product_id not in labels:  # deleted since the ids were read
                 continue
             if country:
                 texts = product.descriptions
                 product.descriptions = {code: texts[code] for code in [country.lower()] if code in texts}
-            label = labels.get(product_id) or _build_missing_label(has_image=bool(product.images))
+            label = labels[product_id]
             batch.append(ExportedProduct(product=product, label=label))
         yield batch
 
@@ -52,10 +53,10 @@ def list_exported_pictures(
             ExportedPicture(
                 product_id=product_id,
                 image=images[product_id],
-                label=labels.get(product_id) or _build_missing_label(has_image=True),
+                label=labels[product_id],
             )
             for product_id in ids
-            if product_id in images
+            if product_id in images and product_id in labels
         ]
 
 
@@ -76,28 +77,18 @@ def _list_ids(products: QuerySet[Product], *, ordering: KeysetOrdering) -> Itera
 
 
 def _find_labels(product_ids: Sequence[int]) -> dict[int, Mapping[str, LabelValue]]:
-    labels = ProductLabel.objects.filter(product__in=product_ids).values_list(
-        "product_id", "group", "garment", "confidence", "status", "model_version__name", "labelled_at"
-    )
-    return {
-        product_id: {
-            "group": group or None,
-            "garment": garment or None,
-            "confidence": confidence,
-            "status": status,
-            "model_version": model_version,
-            "labelled_at": format_time(labelled_at),
-        }
-        for product_id, group, garment, confidence, status, model_version, labelled_at in labels
-    }
+    products = Product.objects.filter(pk__in=product_ids).select_related("label__model_version")
+    return {product.pk: _describe(get_label_summary(product)) for product in products}
 
 
-def _build_missing_label(*, has_image: bool) -> Mapping[str, LabelValue]:
+def _describe(label: LabelSummary) -> Mapping[str, LabelValue]:
     return {
-        "group": None,
-        "garment": None,
-        "confidence": None,
-        "status": str(Status.PENDING if has_image else Status.NO_IMAGE),
-        "model_version": None,
-        "labelled_at": None,
+        "group": label.group,
+        "garment": label.garment,
+        "confidence": label.confidence,
+        "status": label.status,
+        "source": label.source,
+        "reason": label.reason,
+        "model_version": label.model_version,
+        "labelled_at": format_time(label.labelled_at),
     }

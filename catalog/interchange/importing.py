@@ -5,13 +5,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from catalog.interchange.changes import ProductChange, find_changes, write_changes
 from catalog.interchange.reading import RowError
 from catalog.interchange.records import ProductRecord
 from catalog.interchange.seen import REFUSED, SeenProducts, content_digest, content_key
 from catalog.interchange.stored import StoredProduct, find_stored_products
+from catalog.labels import refresh_labels
 
 #: A batch is one transaction; it closes at whichever comes first, so that its memory is bounded too.
 BATCH_PRODUCTS: Final = 1_000
@@ -19,9 +20,6 @@ BATCH_ROWS: Final = 10_000
 BATCH_CHARACTERS: Final = 8_000_000
 #: Beyond these, refused rows are counted but their messages are not kept.
 KEPT_ERRORS: Final = 1_000
-#: How often a batch is written that ends in a deadlock each time.
-WRITE_TRIES: Final = 3
-_DEADLOCK: Final = "40P01"
 #: Names the lock that makes two imports at once take turns, batch by batch (PostgreSQL; SQLite has one writer anyway).
 _IMPORT_LOCK: Final = 0x696D706F7274
 
@@ -113,30 +111,14 @@ def _import_batch(
     if observe:
         observe(needed)
     if not report.dry_run:
-        _write(needed)
+        write_changes(needed)
+        refresh_labels([change.product_id for change in needed if change.product_id is not None])
     # An automatic id counts as named by the file as well, so that no later row with that id takes the product over.
     seen.add((change.product_id, content_digest(change.record)) for change in changes if change.product_id is not None)
     created = sum(change.stored is None for change in changes)
     report.created += created
     report.changed += len(needed) - created
     report.unchanged += len(changes) - len(needed)
-
-
-def _write(changes: list[ProductChange]) -> None:
-    """Write the changes; again where PostgreSQL ends a deadlock with somebody who writes the same products' labels.
-
-    Their places are removed and written in two statements, whose triggers lock rows, so two orders can meet. The other
-    goes on once the savepoint has given back what was locked behind it.
-    """
-    for tries_left in reversed(range(WRITE_TRIES)):
-        try:
-            with transaction.atomic():
-                write_changes(changes)
-        except OperationalError as error:
-            if not tries_left or getattr(error.__cause__, "pgcode", None) != _DEADLOCK:
-                raise
-        else:
-            return
 
 
 def _take_turns() -> None:

@@ -20,6 +20,7 @@ from django.utils import timezone
 from PIL import Image as PillowImage
 
 from catalog.models import Image, StoredPicture
+from catalog.pictures.appearance import build_look_hash, is_same_look
 from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, to_rgb
 from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
 
@@ -34,7 +35,6 @@ __all__ = [
     "is_media_name",
     "read_media_picture",
     "record_stored_pictures",
-    "store_picture",
     "thumbnail_name",
     "to_rgb",
     "write_once",
@@ -43,26 +43,6 @@ __all__ = [
 # Pixels on the longer side; a smaller picture keeps its size.
 THUMBNAIL_SIZE = 320
 _THUMBNAIL_QUALITY = 85
-
-
-def store_picture(
-    image: Image,
-    data: bytes,
-    *,
-    decoded: DecodedPicture | None = None,
-    storage_name: str = "",
-    etag: str = "",
-    last_modified: str = "",
-) -> StoredPicture:
-    """Keep the picture's bytes and thumbnail and record them for the image; return the saved row.
-
-    The arguments and errors are those of `build_stored_picture`. Storing the same again changes the times only.
-    """
-    stored = build_stored_picture(
-        image, data, decoded=decoded, storage_name=storage_name, etag=etag, last_modified=last_modified
-    )
-    record_stored_pictures([stored])
-    return stored
 
 
 def build_stored_picture(
@@ -77,6 +57,7 @@ def build_stored_picture(
     """Write the picture and its thumbnail to the media storage and return the unsaved row that names them.
 
     `decoded` is what `decode_picture` made of the data, at any size from the thumbnail's; without it that is done here.
+    The image comes with the picture that was held before, whose look the new one keeps if it still is that picture.
     `storage_name` names a file of the media storage that holds the data already: then nothing is copied. The size on
     the row is the file's own. Raises PictureError, as `to_rgb` does, before anything is written.
     """
@@ -87,9 +68,14 @@ def build_stored_picture(
     if not storage_name:
         write_once(name, data)
     write_once(thumbnail_name(sha256), _encode_thumbnail(decoded.pixels))
+    former_appearance, (look_hash, look_shape) = _find_look(image.picture, sha256=sha256, decoded=decoded)
     return StoredPicture(
         image=image,
+        url=image.url,
         sha256=sha256,
+        former_appearance=former_appearance,
+        look_hash=look_hash,
+        look_shape=look_shape,
         storage_name=name,
         etag=etag,
         last_modified=last_modified,
@@ -97,6 +83,28 @@ def build_stored_picture(
         height=decoded.height,
         fetched_at=timezone.now(),
     )
+
+
+def _find_look(former: StoredPicture | None, *, sha256: str, decoded: DecodedPicture) -> tuple[str, tuple[int, float]]:
+    """Return the appearance that a picture keeps, empty for its own, and the hash and shape of that look's first bytes.
+
+    `former` is what was held of the same address; one from before there were hashes is looked at now.
+    """
+    own = build_look_hash(decoded.pixels), decoded.pixels.shape[1] / decoded.pixels.shape[0]
+    if former is None:
+        return "", own
+    if former.sha256 == sha256:
+        known = former.look_hash is not None and former.look_shape is not None
+        return former.former_appearance, (former.look_hash, former.look_shape) if known else own  # type: ignore[return-value]
+    if former.look_hash is not None and former.look_shape is not None:
+        look = former.look_hash, former.look_shape
+    else:
+        try:
+            pixels = to_rgb(read_media_picture(former.storage_name), target_size=THUMBNAIL_SIZE)
+        except PictureError:
+            return "", own
+        look = build_look_hash(pixels), pixels.shape[1] / pixels.shape[0]
+    return (former.appearance, look) if is_same_look(look, own) else ("", own)
 
 
 def record_stored_pictures(rows: Iterable[StoredPicture]) -> None:
@@ -107,13 +115,13 @@ def record_stored_pictures(rows: Iterable[StoredPicture]) -> None:
         by_image.values(),
         update_conflicts=True,
         unique_fields=["image"],
-        update_fields=["sha256", "storage_name", "etag", "last_modified", "width", "height", "fetched_at"],
+        update_fields=[field.name for field in StoredPicture._meta.fields if field.name not in ("id", "image")],
     )
 
 
 def find_picture_bytes(image: Image) -> bytes | None:
     """Return the bytes that we hold of the image, or None; a file that no longer has its hash counts as missing."""
-    stored: StoredPicture | None = getattr(image, "stored_picture", None)
+    stored = image.picture
     if stored is None:
         return None
     try:

@@ -8,17 +8,16 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from classifier.ml.artefacts import ArtefactError
-from classifier.models import ModelVersion
-from classifier.registry.selectors import find_active_model_version
-from classifier.registry.services import (
+from classifier.adoption.services import (
     StageTransitionError,
     StaleActivationError,
     activate_model_version,
     get_activation_tag,
-    verify_registered_artefact,
 )
-from config.web.admin import ReadOnlyAdmin
+from classifier.ml.artefacts import ArtefactError
+from classifier.models import ModelVersion
+from classifier.registry.selectors import find_active_model_version
+from config.web.admin import ReadOnlyAdmin, get_member
 
 
 class ModelVersionAdmin(ReadOnlyAdmin):
@@ -54,13 +53,12 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         if "confirmed" not in request.POST:
             return self._confirm(request, version)
         try:
-            verify_registered_artefact(version)
-            activate_model_version(version, expected_tags=[request.POST.get("tag", "")])
+            activate_model_version(version, expected_tags=[request.POST.get("tag", "")], user=get_member(request))
         except (ArtefactError, StageTransitionError, StaleActivationError) as error:
             self.message_user(request, f"{version.name} was not activated. {error}", messages.ERROR)
             return None
         self.log_change(request, version, "Activated.")
-        self.message_user(request, f"{version.name} is active. New runs use it.", messages.SUCCESS)
+        self.message_user(request, f"{version.name} is active. New runs use it, and labels follow.", messages.SUCCESS)
         return None
 
     def _confirm(self, request: HttpRequest, version: ModelVersion) -> HttpResponse:

@@ -11,21 +11,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.adoption.serializers import ModelVersionSerializer
-from classifier.ml.artefacts import ArtefactError
-from classifier.models import ModelVersion
-from classifier.registry.services import (
+from classifier.adoption.services import (
     StageTransitionError,
     StaleActivationError,
     activate_model_version,
     get_activation_tag,
-    verify_registered_artefact,
 )
+from classifier.ml.artefacts import ArtefactError
+from classifier.models import ModelVersion
 from config.db.paging import NEWEST_FIRST
 from config.web.pagination import KeysetPagination
 from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
 from config.web.problems import ConflictError, PreconditionFailedError, PreconditionRequiredError
 from config.web.queries import CheckedView, PageQuery
-from config.web.responses import PROBLEMS, problems
+from config.web.responses import PROBLEMS, get_member, problems
 
 VERSION_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
 ETAG = OpenApiParameter(
@@ -102,8 +101,7 @@ class ModelVersionActivationView(CheckedView, GenericAPIView):
         # A weak tag is as good: it stands for a decision, and compression on the way makes it weak.
         expected = None if given == ["*"] else [tag.removeprefix("W/").strip('"') for tag in given]
         try:
-            verify_registered_artefact(version)
-            activate_model_version(version, expected_tags=expected)
+            activate_model_version(version, expected_tags=expected, user=get_member(request))
         except StaleActivationError as error:
             raise PreconditionFailedError(str(error)) from error
         except ArtefactError as error:

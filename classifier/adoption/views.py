@@ -1,27 +1,27 @@
 """The pages of model versions, with the form that activates one."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from classifier.adoption.services import (
+    StageTransitionError,
+    StaleActivationError,
+    activate_model_version,
+    get_activation_tag,
+)
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GROUPS
 from classifier.ml.reports.curves import build_curves
 from classifier.ml.reports.history import build_history
 from classifier.models import ModelVersion
 from classifier.registry.selectors import find_active_model_version
-from classifier.registry.services import (
-    StageTransitionError,
-    StaleActivationError,
-    activate_model_version,
-    find_manifest,
-    get_activation_tag,
-    verify_registered_artefact,
-)
+from classifier.registry.services import find_manifest
 from config.web.pages import find_page
 
 FIGURES = (
@@ -66,8 +66,7 @@ def model_version_activate(request: HttpRequest, pk: int) -> HttpResponse:
     """Make a version the active one, if the one that the user saw as active still is, and answer with its page."""
     version = get_object_or_404(ModelVersion, pk=pk)
     try:
-        verify_registered_artefact(version)
-        activate_model_version(version, expected_tags=[request.POST.get("tag", "")])
+        activate_model_version(version, expected_tags=[request.POST.get("tag", "")], user=cast(User, request.user))
     except StaleActivationError:
         problem = (
             "Another version was activated meanwhile. Compare with that one, and activate again if it still holds."

@@ -1,16 +1,22 @@
 """Everything that a product's page shows: its pictures with label, thresholds and history, and its texts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F, OuterRef, QuerySet, Subquery, Window
+from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
-from catalog.browse.listing import LabelSummary, ProductCriteria, get_label_summary, list_labelled_products
-from catalog.models import Product, ProductDescription, ProductImages, StoredPicture
-from classifier.labels.reads import ImageLabel, build_image_label
+from catalog.labels import LabelSummary
+from catalog.models import Product, ProductDescription, StoredPicture
+from classifier.labels.reads import (
+    ImageLabel,
+    ProductImageDetail,
+    get_product_detail,
+    list_label_changes,
+)
 from classifier.ml.judging.calibration import Calibration
-from classifier.models import Classification, LabelTask, ModelVersion, Review
+from classifier.models import Classification, LabelChange, ModelVersion, Review
 from classifier.registry.services import find_manifest
 
 #: What one picture's history shows at most of each: what versions said, and what people said.
@@ -54,66 +60,60 @@ class ImagePage:
 
 @dataclass(frozen=True, slots=True)
 class ProductPage:
-    """A product in full: images by index, descriptions by country and id."""
+    """A product in full: images by index, descriptions by country and id, and the last changes of its label."""
 
     product: Product
     label: LabelSummary
     images: list[ImagePage]
     descriptions: list[ProductDescription]
+    changes: Sequence[LabelChange]
 
 
 def get_product_page(product_id: int) -> ProductPage:
-    """Return what the product's page shows, in five queries; raise `Product.DoesNotExist`."""
-    product = list_labelled_products(ProductCriteria()).get(pk=product_id)
-    placements = list(list_placements(product))
-    image_ids = [placement.image_id for placement in placements]
+    """Return what the product's page shows, in thirteen queries; raise `Product.DoesNotExist`."""
+    detail = get_product_detail(product_id)
+    image_ids = [image.id for image in detail.images]
     newest_first = Classification.objects.filter(image_id__in=image_ids).defer("embedding")
     classifications = list_newest_of_each(newest_first.select_related("model_version"), order="run_id")
     reviews = list_newest_of_each(Review.objects.filter(image_id__in=image_ids).select_related("reviewer"), order="pk")
     calibrations: dict[ModelVersion, Calibration | None] = {}
-    images = []
-    for placement in placements:
-        said = [classification for classification in classifications if classification.image_id == placement.image_id]
-        reviewed = [review for review in reviews if review.image_id == placement.image_id]
-        newest = said[0] if said else None
-        if newest and newest.model_version not in calibrations:
-            calibrations[newest.model_version] = find_calibration(newest.model_version)
-        picture: StoredPicture | None = getattr(placement.image, "stored_picture", None)
-        threshold = find_threshold(newest, calibrations)
-        images.append(
-            ImagePage(
-                id=placement.image_id,
-                url=placement.image.url,
-                image_index=placement.image_index,
-                picture=picture,
-                label=build_image_label(
-                    review=reviewed[0] if reviewed else None,
-                    classification=newest,
-                    error_code=getattr(placement, "error_code", None),
-                ),
-                history=build_history(said, reviewed),
-                classification=newest,
-                threshold=threshold,
-                too_little_evidence=bool(
-                    newest and newest.abstained and threshold is not None and newest.confidence >= threshold
-                ),
-                is_explainable=bool(newest and picture and picture.sha256 == newest.sha256),
-            )
-        )
-    descriptions = ProductDescription.objects.filter(product=product).order_by("country_code", "pk")
     return ProductPage(
-        product=product, label=get_label_summary(product), images=images, descriptions=list(descriptions)
+        product=detail.product,
+        label=detail.label,
+        images=[
+            _build_image_page(image, classifications=classifications, reviews=reviews, calibrations=calibrations)
+            for image in detail.images
+        ],
+        descriptions=detail.descriptions,
+        changes=list_label_changes(product_id),
     )
 
 
-def list_placements(product: Product) -> QuerySet[ProductImages]:
-    """Return the product's images by index, each with our copy and `error_code`, that of its last failure or None."""
-    errors = LabelTask.objects.errors().filter(image=OuterRef("image")).order_by("-last_failed_at", "-pk")
-    return (
-        ProductImages.objects.filter(product=product)
-        .select_related("image__stored_picture")
-        .annotate(error_code=Subquery(errors.values("error_code")[:1]))
-        .order_by("image_index", "pk")
+def _build_image_page(
+    image: ProductImageDetail,
+    *,
+    classifications: list[Classification],
+    reviews: list[Review],
+    calibrations: dict[ModelVersion, Calibration | None],
+) -> ImagePage:
+    said = image.label.classification
+    if said and said.model_version not in calibrations:
+        calibrations[said.model_version] = find_calibration(said.model_version)
+    threshold = find_threshold(said, calibrations)
+    return ImagePage(
+        id=image.id,
+        url=image.url,
+        image_index=image.image_index,
+        picture=image.picture,
+        label=image.label,
+        history=build_history(
+            [row for row in classifications if row.image_id == image.id],
+            [row for row in reviews if row.image_id == image.id],
+        ),
+        classification=said,
+        threshold=threshold,
+        too_little_evidence=bool(said and said.abstained and threshold is not None and said.confidence >= threshold),
+        is_explainable=said is not None,
     )
 
 

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.browse.serializers import LabelSerializer, ProductSerializer, build_thumbnail_url
-from catalog.models import ProductDescription, ProductLabel, StoredPicture
+from catalog.models import ProductDescription, StoredPicture
 from classifier.labels.reads import ProductDetail, ProductImageDetail, get_probabilities
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.models import Classification
@@ -15,9 +15,6 @@ from classifier.models import Classification
 class ImageLabelSerializer(LabelSerializer):
     """What is known of one image; the probabilities are the machine's even when a person's label stands."""
 
-    source = serializers.ChoiceField(  # type: ignore[assignment]  # shadows Field.source
-        ProductLabel.Source.choices, allow_null=True
-    )
     abstained = serializers.BooleanField(allow_null=True)
     group_probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
     garment_probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)

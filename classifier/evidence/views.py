@@ -10,6 +10,8 @@ from rest_framework.throttling import SimpleRateThrottle
 from catalog.models import Image, Product, ProductImages
 from classifier.evidence.explanations import Explanation, NotExplainableError, create_explanation, find_explanation
 from classifier.evidence.product_page import get_product_page
+from classifier.labels.facts import find_picture_facts
+from classifier.labels.reads import find_deciding_classifications
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GARMENTS_OF_GROUPS
 from classifier.models import Classification
@@ -45,8 +47,7 @@ def image_explanation(request: HttpRequest, image_id: int) -> HttpResponse:
     yet is told to wait.
     """
     image = get_object_or_404(Image.objects.select_related("stored_picture"), pk=image_id)
-    newest = Classification.objects.newest().filter(image=image).defer("embedding").select_related("model_version")
-    classification = newest.first()
+    classification = find_deciding_classifications(find_picture_facts([image.pk]).values()).get(image.pk)
     if classification is None:
         raise Http404
     explanation = find_explanation(classification)

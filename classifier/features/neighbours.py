@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from catalog.browse.listing import ProductCriteria, list_labelled_products
 from catalog.models import Product, ProductImages
 from classifier.features.files import EmbeddingFiles, find_newest_id, load_embeddings, read_embedding, update_embeddings
+from classifier.labels.facts import find_picture_facts
 from classifier.models import Classification, ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -68,8 +69,9 @@ def _find_embedding(product_id: int) -> tuple[ModelVersion, NDArray[np.float32]]
     image_ids = list(placements.values_list("product_images__image", flat=True))
     if not image_ids:
         raise Product.DoesNotExist
-    newest = Classification.objects.newest().filter(image_id__in=[id for id in image_ids if id is not None])
-    said = {classification.image_id: classification for classification in newest.select_related("model_version")}
+    facts = find_picture_facts([id for id in image_ids if id is not None])
+    ids = [of.classifications[0].id for of in facts.values() if of.classifications]
+    said = {row.image_id: row for row in Classification.objects.filter(pk__in=ids).select_related("model_version")}
     for image_id in image_ids:
         if image_id in said:
             vector = read_embedding(bytes(said[image_id].embedding))

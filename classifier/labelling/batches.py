@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from catalog.fetching.reading import DECODED_SIZE, UnreadPicture, build_stored_picture, read_pictures
 from catalog.models import StoredPicture
-from catalog.pictures import storage
 from catalog.pictures.decoding import PictureError, decode_picture
 from classifier.labelling.ledger import (
     ClaimedBatch,
@@ -74,23 +73,20 @@ def label_tasks(tasks: Sequence[LabelTask], *, get_classifier: GetClassifier) ->
     """Return one outcome for each task, in order. One bad picture is a code of its own, never another's label."""
     contents = read_pictures([task.image for task in tasks], refetch=[task.run.relabel for task in tasks])
     outcomes: dict[int, Outcome] = {}
-    stored: list[StoredPicture] = []
-    readable: dict[ModelVersion, list[tuple[LabelTask, str, NDArray[np.uint8]]]] = {}
+    readable: dict[ModelVersion, list[tuple[LabelTask, StoredPicture, NDArray[np.uint8]]]] = {}
     for task, content in zip(tasks, contents, strict=True):
         try:
             if isinstance(content, UnreadPicture):
                 outcomes[task.pk] = Failed(content.code, content.retryable, content.retry_after_seconds)
                 continue
             decoded = decode_picture(content.data, target_size=DECODED_SIZE)
-            row = build_stored_picture(task.image, content, decoded=decoded)
+            picture = build_stored_picture(task.image, content, decoded=decoded)
         except PictureError as error:
             outcomes[task.pk] = Failed(error.code)
         else:
-            stored.append(row)
-            readable.setdefault(task.model_version, []).append((task, row.sha256, decoded.pixels))
-    storage.record_stored_pictures(stored)
+            readable.setdefault(task.model_version, []).append((task, picture, decoded.pixels))
     for version, entries in readable.items():
         predictions = get_classifier(version).classify([pixels for _, _, pixels in entries])
-        for (task, sha256, _), prediction in zip(entries, predictions, strict=True):
-            outcomes[task.pk] = Labelled(sha256=sha256, prediction=prediction)
+        for (task, picture, _), prediction in zip(entries, predictions, strict=True):
+            outcomes[task.pk] = Labelled(picture=picture, prediction=prediction)
     return [outcomes[task.pk] for task in tasks]

@@ -10,16 +10,21 @@ import random
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef
-from django.db.models.functions import Coalesce, Now
+from django.db.models import BigIntegerField, DateTimeField, Exists, ExpressionWrapper, F, IntegerField, OuterRef
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce, Now
 
-from classifier.labels.services import lock_images, refresh_product_labels
+from catalog.models import StoredPicture
+from catalog.pictures.storage import record_stored_pictures
+from classifier.labelling.selectors import count_unsure, get_run_progress, list_error_counts
+from classifier.labels.services import Why, lock_images, refresh_image_labels
 from classifier.ml.labels import GARMENTS
 from classifier.ml.types import Prediction
 from classifier.models import Classification, LabellingRun, LabelTask, LabelTaskQuerySet
@@ -30,6 +35,8 @@ MAXIMUM_CRASHES = 3
 MAXIMUM_ATTEMPTS = 6
 FIRST_RETRY_SECONDS = 30
 LONGEST_RETRY_SECONDS = 3600
+# What a task keeps of what it was in an earlier run, and gets back when the run that took it over is cancelled.
+FORMER_FIELDS = ("run_id", "state", "attempts", "crashes", "error_code", "first_failed_at", "last_failed_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +49,9 @@ class ClaimedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A picture that was read: its content hash and what the classifier said."""
+    """A picture that was read, its row not saved yet, and what the classifier said."""
 
-    sha256: str
+    picture: StoredPicture
     prediction: Prediction
 
 
@@ -89,8 +96,8 @@ def claim_tasks(task_ids: Sequence[int], *, token: uuid.UUID | None = None) -> C
 def finish_tasks(batch: ClaimedBatch, outcomes: Sequence[Outcome]) -> int:
     """Write the outcome of each task of the batch, in one transaction, for those it still holds; return how many.
 
-    `outcomes` are in the order of `batch.tasks`. Labels, task states and product labels are written together or not at
-    all. A person's label stays whatever the machine says.
+    `outcomes` are in the order of `batch.tasks`. Pictures, what was said of them, task states and product labels are
+    written together or not at all. A person's label stays whatever the machine says.
     """
     with transaction.atomic():
         held = set(
@@ -104,18 +111,19 @@ def finish_tasks(batch: ClaimedBatch, outcomes: Sequence[Outcome]) -> int:
         lock_images(image_ids)
         _record_labelled([(task, o) for task, o in finished if isinstance(o, Labelled)])
         _record_failed([(task, o) for task, o in finished if isinstance(o, Failed)])
-        refresh_product_labels(image_ids)
+        refresh_image_labels(image_ids, why=Why.CLASSIFIED)
     close_finished_runs({task.run_id for task in batch.tasks})
     return len(finished)
 
 
 def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
+    record_stored_pictures([outcome.picture for _, outcome in finished])
     Classification.objects.bulk_create(
         Classification(
             image_id=task.image_id,
             model_version_id=task.model_version_id,
             run_id=task.run_id,
-            sha256=outcome.sha256,
+            sha256=outcome.picture.sha256,
             group=outcome.prediction.group,
             garment=outcome.prediction.garment,
             confidence=outcome.prediction.confidence,
@@ -126,7 +134,7 @@ def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
         for task, outcome in finished
     )
     LabelTask.objects.filter(pk__in=[task.pk for task, _ in finished]).update(
-        state=State.DONE, lease_token=None, lease_until=None, error_code=""
+        state=State.DONE, lease_token=None, lease_until=None, error_code="", former=None
     )
 
 
@@ -136,8 +144,10 @@ def _record_failed(finished: list[tuple[LabelTask, Failed]]) -> None:
     for task, outcome in finished:
         together[outcome.code, _retry_delay(task, outcome)].append(task.pk)
     for (code, delay), task_ids in together.items():
+        # What it was before stays until there is a result: the try that is left may be cancelled.
+        result = {"state": State.FAILED, "former": None} if delay is None else {"state": State.RETRY}
         LabelTask.objects.filter(pk__in=task_ids).update(
-            state=State.FAILED if delay is None else State.RETRY,
+            **result,
             next_try_at=Now() if delay is None else _after(delay),
             lease_token=None,
             lease_until=None,
@@ -217,19 +227,57 @@ def _give_back_crashed(tasks: LabelTaskQuerySet) -> int:
         back = {"crashes": F("crashes") + 1, "lease_token": None, "lease_until": None, "sent_at": None}
         LabelTask.objects.filter(pk__in=again).update(state=State.NEW, **back)
         cancelled_runs = LabellingRun.objects.filter(state=LabellingRun.State.CANCELLED)
-        LabelTask.objects.filter(pk__in=again, run__in=cancelled_runs).update(state=State.CANCELLED)
+        close_tasks(LabelTask.objects.filter(pk__in=again, run__in=cancelled_runs))
         LabelTask.objects.filter(pk__in=[row[0] for row in given_up]).update(
             state=State.FAILED,
             error_code="worker_crash",
             first_failed_at=Coalesce("first_failed_at", Now()),
             last_failed_at=Now(),
+            former=None,
             **back,
         )
         image_ids = [image_id for _, _, image_id, _ in given_up]
         lock_images(image_ids)
-        refresh_product_labels(image_ids)
+        refresh_image_labels(image_ids, why=Why.CLASSIFIED)
     close_finished_runs({run_id for _, _, _, run_id in given_up})
     return len(found)
+
+
+def close_tasks(tasks: LabelTaskQuerySet) -> int:
+    """Close tasks of a cancelled run that nobody has in hand; return how many. Within a transaction.
+
+    One that was something before this run is that again: done in an earlier run, given up, or ignored.
+    """
+    held = tasks.select_for_update(skip_locked=True, no_key=True).values_list("pk", "image_id", "error_code")
+    rows = list(held)
+    closed = LabelTask.objects.filter(pk__in=[pk for pk, _, _ in rows])
+    closed.filter(former__isnull=True).update(state=State.CANCELLED, sent_at=None)
+    closed.filter(former__isnull=False).update(
+        run=Cast(KT("former__run_id"), BigIntegerField()),
+        state=KT("former__state"),
+        attempts=Cast(KT("former__attempts"), IntegerField()),
+        crashes=Cast(KT("former__crashes"), IntegerField()),
+        error_code=KT("former__error_code"),
+        first_failed_at=_TimeOfText(KT("former__first_failed_at")),
+        last_failed_at=_TimeOfText(KT("former__last_failed_at")),
+        sent_at=None,
+        former=None,
+    )
+    image_ids = [image_id for _, image_id, code in rows if code]
+    lock_images(image_ids)
+    refresh_image_labels(image_ids, why=Why.CANCELLED)
+    return len(rows)
+
+
+class _TimeOfText(Cast):
+    """A time that was written into JSON. SQLite has it as text anyway, and would cut it to milliseconds."""
+
+    def __init__(self, text: Any) -> None:
+        super().__init__(text, DateTimeField())
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> Any:
+        """Return the text."""
+        return compiler.compile(self.source_expressions[0])
 
 
 def take_batches_to_send(*, maximum: int, lost_after_seconds: float) -> list[list[int]]:
@@ -258,12 +306,27 @@ def close_finished_runs(run_ids: set[int] | None = None) -> int:
     A run that has not taken all its pictures stays open. In a statement of its own after a batch was committed, so that
     the last of two workers sees the other's end.
     """
-    runs = LabellingRun.objects.filter(state=LabellingRun.State.RUNNING)
+    runs = LabellingRun.objects.filter(state=LabellingRun.State.RUNNING, taken_until__gte=F("takes_until"))
     if run_ids is not None:
         runs = runs.filter(pk__in=[run_id for run_id in run_ids if not _has_open_task(run_id)])
     open_tasks = LabelTask.objects.open().filter(run=OuterRef("pk"))
-    runs = runs.filter(taken_until__gte=F("takes_until"))
-    return runs.filter(~Exists(open_tasks)).update(state=LabellingRun.State.DONE, finished_at=Now())
+    ended = 0
+    for run_id in runs.filter(~Exists(open_tasks)).order_by("pk").values_list("pk", flat=True):
+        with transaction.atomic():
+            run = runs.filter(~Exists(open_tasks)).select_for_update(skip_locked=True, no_key=True).filter(pk=run_id)
+            for row in run:
+                end_run(row, LabellingRun.State.DONE)
+                ended += 1
+    return ended
+
+
+def end_run(run: LabellingRun, state: str) -> None:
+    """Write on a run that has come to rest what it did; its figures are its own from then on."""
+    progress = get_run_progress(run)
+    run.state, run.closing, run.finished_at = state, False, run.finished_at or Now()
+    run.done, run.failed = progress.done, progress.failed + progress.waiting
+    run.figures = {"progress": asdict(progress), "unsure": count_unsure(run), "codes": list_error_counts(run)}
+    run.save(update_fields=["state", "closing", "finished_at", "done", "failed", "figures"])
 
 
 def _has_open_task(run_id: int) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 
 from catalog.models import ProductImages
-from classifier.models import LabellingRun, LabelTask
+from classifier.models import Classification, LabellingRun, LabelTask
 from config.db.paging import KeysetOrdering
 
 #: The error queue, the latest failure first; there is an index for it.
@@ -35,12 +35,15 @@ class RunProgress:
 
 
 def get_run_progress(run: LabellingRun) -> RunProgress:
-    """Count the run's tasks by state; one query."""
+    """Return the figures of a run that has ended, else count its tasks by state; one query."""
+    if run.figures is not None:
+        return RunProgress(**run.figures["progress"])
     counts = dict(LabelTask.objects.filter(run=run).values_list("state").annotate(Count("pk")))
     state = LabelTask.State
-    if run.closing:
-        unbegun = counts.pop(state.NEW, 0) + counts.pop(state.RETRY, 0)
-        counts[state.CANCELLED] = counts.get(state.CANCELLED, 0) + unbegun
+    if run.state == run.State.CANCELLED:
+        # What it had not begun is cancelled, whether its tasks are closed already, or are another run's again, or not.
+        begun = sum(counts.get(name, 0) for name in (state.RUNNING, state.DONE, state.FAILED, state.IGNORED))
+        counts = {**counts, state.NEW: 0, state.RETRY: 0, state.CANCELLED: run.total - begun}
     return RunProgress(
         total=sum(counts.values()),
         new=counts.get(state.NEW, 0),
@@ -50,6 +53,11 @@ def get_run_progress(run: LabellingRun) -> RunProgress:
         failed=counts.get(state.FAILED, 0) + counts.get(state.IGNORED, 0),
         cancelled=counts.get(state.CANCELLED, 0),
     )
+
+
+def count_unsure(run: LabellingRun) -> int:
+    """Return how many pictures the run's version was not sure of."""
+    return Classification.objects.filter(run=run, abstained=True).count()
 
 
 def list_error_counts(run: LabellingRun) -> list[tuple[str, int]]:

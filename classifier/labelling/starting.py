@@ -1,4 +1,4 @@
-"""Start a run: create its rows and put them on the queue once they are committed; and the sweep that heals both."""
+"""Start a labelling run: create its rows, and put them on the queue once they are committed."""
 
 import logging
 from functools import partial
@@ -9,11 +9,11 @@ from django.db.models import QuerySet
 
 from catalog.models import Image
 from classifier.labelling import ledger
-from classifier.labelling.steps import find_last_image_id, find_next_part, take_part
+from classifier.labelling.steps import find_last_image_id, find_next_step, take_step
 from classifier.labelling.tasks import send_due_batches
-from classifier.labels.services import refresh_stale_labels_of
-from classifier.models import LabellingRun, RunSelection
+from classifier.models import LabellingRun, SelectedImage
 from classifier.registry.selectors import get_active_model_version
+from config.db.bulk import insert_selection
 from config.db.statements import allow_long_statements
 
 logger = logging.getLogger(__name__)
@@ -54,15 +54,8 @@ def start_labelling_run(
         requested_by=user,
         idempotency_key=idempotency_key,
     )
-    selected = None
-    if images is None:
-        run.takes_until = find_last_image_id()
-    else:
-        chosen = Image.objects.filter(pk__in=images.values("pk")).order_by("pk")
-        selected = list(chosen.values_list("pk", flat=True))
-        run.takes_until = selected[-1] if selected else 0
-    part = find_next_part(run, selected=selected)
-    refresh_stale_labels_of(part.image_ids)
+    run.selected = images is not None
+    run.takes_until = find_last_image_id()
     with transaction.atomic():
         try:
             with transaction.atomic():
@@ -72,9 +65,12 @@ def start_labelling_run(
             if known is None:
                 raise
             return known
-        take_part(run, part)
-        if run.is_taking and selected is not None:
-            RunSelection.objects.create(run=run, image_ids=selected)
+        if images is not None:
+            insert_selection(SelectedImage, run_id=run.pk, images=images)
+            last = run.selection.order_by("image_id").last()
+            run.takes_until = last.image_id if last else 0
+        take_step(run, find_next_step(run))
+        run.selection.filter(image_id__lte=run.taken_until if run.is_taking else run.takes_until).delete()
         transaction.on_commit(partial(_send_run, run))
     return run
 

@@ -7,18 +7,16 @@ cancels a run does its first step; workers and waiting commands do the others, a
 
 import logging
 import time
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import Error, transaction
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import JSONObject, Now
 
-from catalog.models import Image
+from catalog.models import Image, StoredPicture
 from classifier.labelling import ledger
-from classifier.labels.services import refresh_stale_labels_of
-from classifier.models import LabellingRun, LabelTask, LabelTaskQuerySet, RunSelection
+from classifier.models import Classification, LabellingRun, LabelTask, LabelTaskQuerySet
 from config.db.statements import allow_long_statements
 
 logger = logging.getLogger(__name__)
@@ -30,10 +28,10 @@ CHUNK_SIZE = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Images that a run looks at together, in the order of their ids, and what its tasks have in common.
+class Step:
+    """Images that a run looks at together, in the order of their ids.
 
-    `until` is how far the run has come with them. `own` finds their rows in the ledger.
+    `until` is how far the run has come with them. `own` finds the rows about them in other tables.
     """
 
     image_ids: Sequence[int]
@@ -46,43 +44,44 @@ def find_last_image_id() -> int:
     return Image.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
-def find_next_part(run: LabellingRun, *, selected: Sequence[int] | None) -> Part:
-    """Return the images that the run looks at next; `selected`, rising, are all that it looks at, None is any.
+def find_next_step(run: LabellingRun) -> Step:
+    """Return the images that the run looks at next.
 
     The condition is a range where it can be one: joined with the whole ledger, as without it, 5,000 of 200,000 pictures
     took PostgreSQL 300 to 400 ms instead of 1 to 3.
     """
-    if selected is None:
-        images = Image.objects.filter(pk__gt=run.taken_until, pk__lte=run.takes_until).order_by("pk")
+    ahead = Q(image_id__gt=run.taken_until, image_id__lte=run.takes_until)
+    images = Image.objects.filter(pk__gt=run.taken_until, pk__lte=run.takes_until).order_by("pk")
+    if not run.selected:
         image_ids = list(images.values_list("pk", flat=True)[:CHUNK_SIZE])
-    else:
-        start = bisect_right(selected, run.taken_until)
-        image_ids = list(selected[start : start + CHUNK_SIZE])
+        until = image_ids[-1] if len(image_ids) == CHUNK_SIZE else run.takes_until
+        return Step(image_ids, until=until, own=Q(image__gt=run.taken_until, image__lte=until))
+    chosen = run.selection.filter(ahead).order_by("image_id").values_list("image_id", flat=True)
+    image_ids = list(chosen[:CHUNK_SIZE])
     until = image_ids[-1] if len(image_ids) == CHUNK_SIZE else run.takes_until
-    if selected is not None:
-        # One that was deleted since it was chosen can have no task: the database would refuse the step for ever.
-        images = Image.objects.filter(pk__in=image_ids).order_by("pk")
-        image_ids = list(images.values_list("pk", flat=True))
-    between = Q(image__gt=run.taken_until, image__lte=until)
-    return Part(image_ids, until=until, own=between if selected is None else Q(image__in=image_ids))
+    # One that was deleted since it was chosen can have no task: the database would refuse the step for ever.
+    image_ids = list(images.filter(pk__in=image_ids).values_list("pk", flat=True))
+    return Step(image_ids, until=until, own=Q(image__in=image_ids))
 
 
-def take_part(run: LabellingRun, part: Part) -> int:
-    """Give the run those pictures of the part that it may label, and save how far it has come; return how many.
+def take_step(run: LabellingRun, step: Step) -> int:
+    """Give the run those pictures of the step that it may label, and save how far it has come; return how many.
 
-    These are pictures that its version has not labelled, and those that wait for another try; with `relabel` labelled
-    and failed ones too. Pictures that another open run holds stay with it. Call it in a transaction that holds the
-    run's row.
+    These are pictures that its version has not classified as we hold them now, and those that wait for another try;
+    with `relabel` classified and failed ones too. Pictures that another open run holds stay with it. Call it in a
+    transaction that holds the run's row.
     """
-    known = LabelTask.objects.filter(part.own, model_version=run.model_version_id)
-    again = dict(_may_be_repeated(known, run).values_list("image_id", "pk"))
-    missing = set(part.image_ids) - set(known.values_list("image_id", flat=True))
+    known = LabelTask.objects.filter(step.own, model_version=run.model_version_id)
+    outdated = [] if run.relabel else _find_outdated(run, step)
+    again = dict(_may_be_repeated(known, run, outdated=outdated).values_list("image_id", "pk"))
+    missing = set(step.image_ids) - set(known.values_list("image_id", flat=True))
     chosen = sorted({*again, *missing})
-    run.taken_until = part.until
+    run.taken_until = step.until
     if run.limit is not None and len(chosen) > (left := run.limit - run.total):
         chosen = chosen[:left]
         run.taken_until = chosen[-1]
-    _repeat(known, run, task_ids=[again[image_id] for image_id in chosen if image_id in again])
+    task_ids = [again[image_id] for image_id in chosen if image_id in again]
+    _repeat(_may_be_repeated(known, run, outdated=outdated).filter(pk__in=task_ids), run)
     LabelTask.objects.bulk_create(
         [
             LabelTask(image_id=image_id, model_version_id=run.model_version_id, run=run)
@@ -99,59 +98,73 @@ def take_part(run: LabellingRun, part: Part) -> int:
     return taken
 
 
-def _may_be_repeated(tasks: LabelTaskQuerySet, run: LabellingRun) -> LabelTaskQuerySet:
-    """Return those of the tasks that the run may do again.
+def _find_outdated(run: LabellingRun, step: Step) -> list[int]:
+    """Return the images of the step whose picture, as we hold it now, the run's version has not classified."""
+    pictures = StoredPicture.objects.filter(step.own, url=F("image__url")).values_list("image_id", "sha256")
+    said = Classification.objects.filter(step.own, model_version=run.model_version_id)
+    classified = set(said.order_by().values_list("image_id", "sha256")).intersection(pictures)
+    return sorted(set(step.image_ids) - {image_id for image_id, _ in classified})
+
+
+def _may_be_repeated(tasks: LabelTaskQuerySet, run: LabellingRun, *, outdated: Sequence[int]) -> LabelTaskQuerySet:
+    """Return those of the tasks that the run may do again; a task that is done if its image is one of `outdated`.
 
     No join: PostgreSQL then checks the state again on a row that another run took while this one waited for it.
     """
     states = [State.CANCELLED, State.RETRY, *([State.DONE, State.FAILED] if run.relabel else [])]
     closing = LabellingRun.objects.closing().order_by().values("pk")
     open_runs = LabellingRun.objects.filter(state=LabellingRun.State.RUNNING).order_by().values("pk")
-    return tasks.filter(Q(state__in=states) | Q(state=State.NEW, run__in=closing)).exclude(run__in=open_runs)
+    may = Q(state__in=states) | Q(state=State.NEW, run__in=closing)
+    if outdated:
+        may |= Q(state=State.DONE, image__in=outdated)
+    return tasks.filter(may).exclude(run__in=open_runs)
 
 
-def _repeat(tasks: LabelTaskQuerySet, run: LabellingRun, *, task_ids: Sequence[int]) -> int:
-    """Give the run these of the tasks, as far as it still may have them, as if they were new; return how many."""
-    return (
-        _may_be_repeated(tasks, run)
-        .filter(pk__in=task_ids)
-        .update(
-            run=run,
-            state=State.NEW,
-            attempts=0,
-            crashes=0,
-            lease_token=None,
-            lease_until=None,
-            next_try_at=Now(),
-            sent_at=None,
-            error_code="",
-            first_failed_at=None,
-            last_failed_at=None,
-        )
+def _repeat(tasks: LabelTaskQuerySet, run: LabellingRun) -> None:
+    """Give the run these tasks, as far as it still may have them; each keeps what it was until it has a new result."""
+    was_something = tasks.filter(former__isnull=True, state__in=[State.RETRY, State.DONE, State.FAILED])
+    was_something.update(former=JSONObject(**{name: F(name) for name in ledger.FORMER_FIELDS}))
+    tasks.update(
+        run=run,
+        state=State.NEW,
+        attempts=0,
+        crashes=0,
+        lease_token=None,
+        lease_until=None,
+        next_try_at=Now(),
+        sent_at=None,
     )
 
 
-def take_next_part(run_id: int) -> bool:
+def take_next_step(run_id: int) -> bool:
     """Do the run's next step of taking pictures; return False if it has none, or somebody else is doing it."""
     run = LabellingRun.objects.taking().filter(pk=run_id).first()
     if run is None:
         return False
-    selection = RunSelection.objects.filter(run=run).first()
-    part = find_next_part(run, selected=None if selection is None else selection.image_ids)
-    refresh_stale_labels_of(part.image_ids)
+    step = find_next_step(run)
     with transaction.atomic():
         # No key: whoever writes a row that points to the run does not wait.
         held = LabellingRun.objects.taking().select_for_update(skip_locked=True, no_key=True)
         run = held.filter(pk=run_id, taken_until=run.taken_until).first()
         if run is None:
             return False
-        taken = take_part(run, part)
-        if not run.is_taking and selection is not None:
-            selection.delete()
+        taken = take_step(run, step)
+        run.selection.filter(image_id__lte=run.taken_until if run.is_taking else run.takes_until).delete()
     if not run.is_taking:
         ledger.close_finished_runs({run_id})
     logger.debug("labelling run %s took %s pictures up to image %s", run_id, taken, run.taken_until)
     return True
+
+
+def request_cancel(runs: QuerySet[LabellingRun]) -> int:
+    """Let nobody begin any more tasks of those of the runs that have not ended; steps close them. Return how many."""
+    return runs.filter(state=LabellingRun.State.RUNNING).update(
+        state=LabellingRun.State.CANCELLED,
+        cancel_requested=True,
+        closing=True,
+        takes_until=F("taken_until"),
+        finished_at=Now(),
+    )
 
 
 @allow_long_statements()
@@ -160,9 +173,7 @@ def cancel_labelling_run(run: LabellingRun) -> bool:
 
     What workers have in hand is finished. The other tasks are closed in steps, the first one here.
     """
-    cancelled = LabellingRun.objects.filter(pk=run.pk, state=LabellingRun.State.RUNNING).update(
-        state=LabellingRun.State.CANCELLED, closing=True, takes_until=F("taken_until"), finished_at=Now()
-    )
+    cancelled = request_cancel(LabellingRun.objects.filter(pk=run.pk))
     if cancelled:
         close_next_tasks(run.pk)
     return bool(cancelled)
@@ -179,16 +190,12 @@ def close_next_tasks(run_id: int) -> bool:
         if run is None:
             return False
         waiting = LabelTask.objects.filter(run=run_id, state__in=[State.NEW, State.RETRY])
-        task_ids = list(
-            waiting.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:CHUNK_SIZE]
-        )
-        waiting.filter(pk__in=task_ids).update(state=State.CANCELLED, sent_at=None)
+        closed = ledger.close_tasks(waiting.filter(pk__in=list(waiting.values_list("pk", flat=True)[:CHUNK_SIZE])))
         left = LabelTask.objects.filter(run=run_id, state__in=[State.NEW, State.RETRY, State.RUNNING])
-        if len(task_ids) < CHUNK_SIZE and not left.exists():
-            run.closing = False
-            run.save(update_fields=["closing"])
-            RunSelection.objects.filter(run=run_id).delete()
-    return bool(task_ids)
+        if closed < CHUNK_SIZE and not left.exists():
+            ledger.end_run(run, LabellingRun.State.CANCELLED)
+            run.selection.all().delete()
+    return bool(closed)
 
 
 def do_run_steps(*, seconds: float = 0.0) -> int:
@@ -201,7 +208,7 @@ def do_run_steps(*, seconds: float = 0.0) -> int:
         closing = list(LabellingRun.objects.closing().order_by("pk").values_list("pk", flat=True))
         taking = list(LabellingRun.objects.taking().order_by("pk").values_list("pk", flat=True)[:1])
         try:
-            steps = sum(close_next_tasks(run_id) for run_id in closing) + sum(take_next_part(pk) for pk in taking)
+            steps = sum(close_next_tasks(run_id) for run_id in closing) + sum(take_next_step(pk) for pk in taking)
         except Error as error:
             logger.warning("a step of a labelling run is put off: %s", error)
             return done

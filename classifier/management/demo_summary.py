@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from rich.table import Table
 
 from catalog.demo.sample import read_true_garments
@@ -28,7 +28,10 @@ class DemoSummary:
 
 def build_demo_summary(run: LabellingRun, *, seconds: float) -> DemoSummary:
     """Sum up what the run's model version says of the catalogue; `seconds` is what labelling took just now."""
-    newest = Classification.objects.newest().filter(model_version=run.model_version)
+    later = Classification.objects.filter(
+        image=OuterRef("image"), model_version=run.model_version, pk__gt=OuterRef("pk")
+    )
+    newest = Classification.objects.filter(~Exists(later), model_version=run.model_version)
     rows = newest.values_list("group").annotate(number=Count("pk"), unsure=Count("pk", filter=Q(abstained=True)))
     counts = {group: (number, unsure) for group, number, unsure in rows}
     true_garments = read_true_garments()

@@ -6,7 +6,8 @@ from typing import IO
 
 from django.conf import settings
 
-from classifier.labelling.selectors import RunProgress, get_run_progress
+from classifier.labelling.reports import get_run_report
+from classifier.labelling.selectors import RunProgress
 from classifier.models import LabellingRun
 from classifier.worker.sweep import sweep
 from config.console import ProgressReport
@@ -34,7 +35,7 @@ def wait_for_run(
     with ProgressReport(stream, title="Labelling", unit="pictures", enabled=enabled) as report:
         while True:
             run.refresh_from_db()
-            progress = get_run_progress(run)
+            progress = get_run_report(run).progress
             now = time.monotonic()
             if progress.finished != finished:
                 moved_at, finished = now, progress.finished

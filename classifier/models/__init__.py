@@ -1,22 +1,31 @@
 """The classifier's tables, one file a feature; whoever uses them imports them from here."""
 
-from classifier.models.labelling import Classification, LabellingRun, LabelTask, LabelTaskQuerySet, RunSelection
+from classifier.models.adoption import AdoptionRun
+from classifier.models.labelling import Classification, LabellingRun, LabelTask, LabelTaskQuerySet, SelectedImage
+from classifier.models.labels import LabelChange, LabelWalk
 from classifier.models.queues import QueueCanary
-from classifier.models.reviews import Review, ReviewPart, ReviewRun
+from classifier.models.reviews import ImageToReview, Review, ReviewRun
+from classifier.models.runs import OPEN_STATES, Run, RunState
 from classifier.models.trainings import TrainingRun
 from classifier.models.versions import STAGE_TRANSITIONS, ModelVersion
 
 __all__ = [
+    "OPEN_STATES",
     "STAGE_TRANSITIONS",
+    "AdoptionRun",
     "Classification",
+    "ImageToReview",
+    "LabelChange",
     "LabelTask",
     "LabelTaskQuerySet",
+    "LabelWalk",
     "LabellingRun",
     "ModelVersion",
     "QueueCanary",
     "Review",
-    "ReviewPart",
     "ReviewRun",
-    "RunSelection",
+    "Run",
+    "RunState",
+    "SelectedImage",
     "TrainingRun",
 ]

@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from catalog.models import CONFIDENCE_VALIDATORS, GARMENT_CHOICES, GROUP_CHOICES, Image
+from classifier.models.runs import Run
 from classifier.models.versions import ModelVersion
 
 
@@ -55,44 +55,25 @@ class LabelTaskQuerySet(models.QuerySet):
         return self.filter(state__in=["retry", "failed", "ignored"])
 
 
-class ClassificationQuerySet(models.QuerySet):
-    """Reads of what model versions said."""
-
-    def newest(self) -> "ClassificationQuerySet":
-        """The classification of the latest run for each image; at most one an image."""
-        newest = self.model._default_manager.filter(image=models.OuterRef("image")).order_by("-run_id").values("pk")
-        return self.filter(pk=models.Subquery(newest[:1]))
-
-
-class LabellingRun(models.Model):
+class LabellingRun(Run):
     """A request to label pictures with one pinned model version; its progress is a count of its tasks by state.
 
-    It takes its pictures in the order of their ids, a part at a time: up to `taken_until` now, up to `takes_until` in
-    the end. A cancelled run is `closing` for as long as it has tasks that are neither done nor closed.
+    It takes its pictures in the order of their ids, some at a time: up to `taken_until` now, up to `takes_until` in
+    the end. A cancelled run is `closing` for as long as it has tasks that are neither done nor closed. What an ended
+    run had done is written in `figures`, and stays so whatever becomes of its pictures in later runs.
     """
 
-    class State(models.TextChoices):
-        RUNNING = "running"
-        DONE = "done"
-        CANCELLED = "cancelled"
-
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="labelling_runs")
-    state = models.CharField(max_length=16, choices=State, default=State.RUNNING)
     relabel = models.BooleanField(default=False)
     limit = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: every picture.")
-    total = models.PositiveIntegerField(default=0, help_text="Tasks the run has taken.")
     taken_until = models.BigIntegerField(default=0, db_default=0, help_text="The last image that it looked at.")
     takes_until = models.BigIntegerField(default=0, db_default=0, help_text="The last image that it looks at.")
     closing = models.BooleanField(default=False, db_default=False, help_text="Cancelled, with tasks still to close.")
     idempotency_key = models.CharField(max_length=255, unique=True, null=True, blank=True)
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    finished_at = models.DateTimeField(null=True, blank=True)
+    selected = models.BooleanField(default=False, db_default=False, help_text="Takes the images of its selection only.")
+    figures = models.JSONField(null=True, blank=True, help_text="Of an ended run: its tasks by state, and its errors.")
 
     objects = LabellingRunQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["-id"]
 
     def __str__(self) -> str:
         return f"labelling run {self.pk} ({self.state})"
@@ -103,17 +84,18 @@ class LabellingRun(models.Model):
         return self.state == self.State.RUNNING and self.taken_until < self.takes_until
 
 
-class RunSelection(models.Model):
-    """The images that a run over a selection takes, while it has not taken all of them."""
+class SelectedImage(models.Model):
+    """An image that a run over a selection has not taken yet; one that is gone meanwhile is passed over."""
 
-    run = models.OneToOneField(LabellingRun, on_delete=models.CASCADE, primary_key=True, related_name="selection")
-    image_ids = models.JSONField(help_text="Rising.")
+    run = models.ForeignKey(LabellingRun, on_delete=models.CASCADE, related_name="selection", db_index=False)
+    image_id = models.BigIntegerField()
 
     class Meta:
         default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["run", "image_id"], name="selectedimage_run_image_unique")]
 
     def __str__(self) -> str:
-        return f"{len(self.image_ids)} images of labelling run {self.run_id}"
+        return f"image {self.image_id} of labelling run {self.run_id}"
 
 
 class LabelTask(models.Model):
@@ -144,6 +126,9 @@ class LabelTask(models.Model):
     error_code = models.CharField(max_length=32, blank=True, default="")
     first_failed_at = models.DateTimeField(null=True, blank=True)
     last_failed_at = models.DateTimeField(null=True, blank=True)
+    former = models.JSONField(
+        null=True, blank=True, help_text="What it was in an earlier run, until it has a new result in this one."
+    )
 
     objects = LabelTaskQuerySet.as_manager()
 
@@ -191,8 +176,6 @@ class Classification(models.Model):
     garment_probabilities = models.JSONField()
     embedding = models.BinaryField(help_text="64 little-endian float32 numbers.")
     created_at = models.DateTimeField(default=timezone.now)
-
-    objects = ClassificationQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

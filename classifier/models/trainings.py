@@ -1,23 +1,14 @@
 """Trainings."""
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
+from classifier.models.runs import Run, RunState
 from classifier.models.versions import ModelVersion
 
 
-class TrainingRun(models.Model):
+class TrainingRun(Run):
     """One training, asked for and followed through its row; at most one is running at any time."""
-
-    class State(models.TextChoices):
-        QUEUED = "queued"
-        RUNNING = "running"
-        DONE = "done"
-        FAILED = "failed"
-        CANCELLED = "cancelled"
-        ABANDONED = "abandoned"
 
     recipe = models.CharField(max_length=64)
     seed = models.BigIntegerField()
@@ -25,22 +16,13 @@ class TrainingRun(models.Model):
     limit = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: every training picture.")
     activate = models.BooleanField(default=False)
     exclusive = models.BooleanField(default=False, help_text="Refused while another exclusive run is open.")
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
-    state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
-    cancel_requested = models.BooleanField(default=False)
+    state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
     progress = models.JSONField(default=dict, help_text="Phase, epoch, step and the metrics of each epoch so far.")
-    error = models.TextField(blank=True, default="")
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    sent_at = models.DateTimeField(null=True, blank=True, help_text="When it was last put on the queue.")
-    created_at = models.DateTimeField(default=timezone.now)
-    started_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
     model_version = models.OneToOneField(
         ModelVersion, on_delete=models.SET_NULL, null=True, blank=True, related_name="training_run"
     )
 
-    class Meta:
-        ordering = ["-id"]
+    class Meta(Run.Meta):
         constraints = [
             models.UniqueConstraint(fields=["state"], condition=Q(state="running"), name="trainingrun_one_running"),
             models.UniqueConstraint(

@@ -22,7 +22,12 @@ class ModelVersion(models.Model):
     metrics = models.JSONField(default=dict)
     stage = models.CharField(max_length=16, choices=Stage, default=Stage.CANDIDATE)
     created_at = models.DateTimeField(default=timezone.now)
-    activated_at = models.DateTimeField(null=True, blank=True)
+    activated_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is active, or was last.")
+    # The order in which versions came into production, which going back and forth does not change.
+    first_activated_at = models.DateTimeField(null=True, blank=True)
+    left_at = models.DateTimeField(
+        null=True, blank=True, help_text="When somebody went back to a version before it; it decides no label then."
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -7,8 +7,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from catalog.browse.listing import ProductCriteria, get_label_summary, list_labelled_products
+from catalog.browse.listing import ProductCriteria, list_labelled_products
 from catalog.browse.summary import CatalogueSummary, get_catalogue_summary
+from catalog.labels import get_label_summary
 from catalog.models import ProductLabel
 from classifier.registry.selectors import find_active_model_version
 

@@ -1,28 +1,18 @@
-"""Model versions: an artefact folder becomes a row, and one of them is active."""
+"""Model versions: an artefact folder becomes a row, and is verified whenever it is used."""
 
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Collection
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from classifier.ml import artefacts
-from classifier.models import STAGE_TRANSITIONS, ModelVersion
+from classifier.models import ModelVersion
 
 logger = logging.getLogger(__name__)
-
-
-class StageTransitionError(ValueError):
-    """A change of stage that `STAGE_TRANSITIONS` does not allow."""
-
-
-class StaleActivationError(Exception):
-    """Another version was activated since the caller looked."""
 
 
 def artefact_key() -> bytes | None:
@@ -35,7 +25,7 @@ def get_artefact_folder(version: ModelVersion) -> Path:
     return Path(settings.ARTEFACTS_DIR) / version.folder
 
 
-def register_model_version(folder: Path, *, activate: bool = False) -> ModelVersion:
+def register_model_version(folder: Path) -> ModelVersion:
     """Make a model version of an artefact folder, verified and copied below ARTEFACTS_DIR; saved.
 
     The same artefact registered twice is one version. Whoever registers a folder vouches for it: the copy is signed
@@ -56,8 +46,6 @@ def register_model_version(folder: Path, *, activate: bool = False) -> ModelVers
                 "metrics": manifest.metrics,
             },
         )
-        if activate:
-            version = activate_model_version(version)
     logger.info("model version %s (%s) %s", version.pk, version.name, "registered" if created else "was there")
     return version
 
@@ -122,49 +110,3 @@ def find_manifest(version: ModelVersion) -> artefacts.Manifest | None:
     except artefacts.ArtefactError as error:
         logger.warning("the manifest of model version %s cannot be shown: %s", version.pk, error)
         return None
-
-
-def get_activation_tag() -> str:
-    """Return a short text for which version is active since when; every activation changes it."""
-    return _build_activation_tag(ModelVersion.objects.filter(stage=ModelVersion.Stage.ACTIVE).first())
-
-
-def _build_activation_tag(active: ModelVersion | None) -> str:
-    if active is None:
-        return "none"
-    return f"{active.pk}-{active.activated_at:%Y%m%dT%H%M%S.%f}" if active.activated_at else str(active.pk)
-
-
-def activate_model_version(version: ModelVersion, *, expected_tags: Collection[str] | None = None) -> ModelVersion:
-    """Make this version the active one and retire the one before, in one transaction; return it refreshed.
-
-    Running workers use it for the next run. With `expected_tags` it happens only while `get_activation_tag` is one of
-    them: raises `StaleActivationError` otherwise. Raises `StageTransitionError` if its stage does not allow it.
-    """
-    with transaction.atomic():
-        # All rows in one order: two activations at once wait for each other instead of meeting in the unique index.
-        rows = {row.pk: row for row in ModelVersion.objects.select_for_update().order_by("pk")}
-        active = next((row for row in rows.values() if row.stage == ModelVersion.Stage.ACTIVE), None)
-        tag = _build_activation_tag(active)
-        if expected_tags is not None and tag not in expected_tags:
-            raise StaleActivationError(
-                f"Expected {', '.join(sorted(expected_tags)) or 'nothing'} to be active; it is {tag} by now."
-            )
-        chosen = rows[version.pk]
-        if chosen == active:
-            return chosen
-        if active is not None:
-            _change_stage(active, ModelVersion.Stage.RETIRED)
-        chosen.activated_at = timezone.now()
-        _change_stage(chosen, ModelVersion.Stage.ACTIVE)
-    return chosen
-
-
-def _change_stage(version: ModelVersion, stage: ModelVersion.Stage) -> None:
-    if stage not in STAGE_TRANSITIONS[version.stage]:
-        allowed = ", ".join(sorted(STAGE_TRANSITIONS[version.stage])) or "nothing"
-        raise StageTransitionError(
-            f"Model version {version.pk} is {version.stage}: expected a change to {allowed}; received {stage}."
-        )
-    version.stage = stage
-    version.save(update_fields=["stage", "activated_at"])

@@ -1,7 +1,7 @@
 """People's labels in the admin, and their runs with the way to cancel them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
@@ -9,10 +9,11 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
-from classifier.labels.services import record_review
+from catalog.models import Image
 from classifier.ml.labels import GROUP_OF_GARMENT
 from classifier.models import Review, ReviewRun
 from classifier.reviews.runs import cancel_review_run
+from classifier.reviews.services import record_review
 from config.web.admin import CancellingAdmin, LargeTableAdmin, get_member
 
 
@@ -52,7 +53,7 @@ class ReviewAdmin(LargeTableAdmin):
     def save_model(self, request: HttpRequest, obj: Review, form: forms.ModelForm, change: bool) -> None:
         """Record the label in the user's name; products that show the image have it at once."""
         recorded = record_review(
-            obj.image, group=obj.group, garment=obj.garment, reviewer=get_member(request), note=obj.note
+            cast(Image, obj.image), group=obj.group, garment=obj.garment, reviewer=get_member(request), note=obj.note
         )
         obj.pk, obj.reviewer, obj.created_at = recorded.pk, recorded.reviewer, recorded.created_at
 

@@ -7,9 +7,9 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.labels.services import ReviewError, record_review
 from classifier.models import Review
 from classifier.reviews.serializers import ReviewSerializer
+from classifier.reviews.services import ReviewError, record_review
 from config.web.permissions import ModelPermissions, WriteThrottle
 from config.web.queries import CheckedView
 from config.web.responses import get_member, problems

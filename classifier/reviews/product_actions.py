@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from catalog.models import Image, Product, ProductImages
-from classifier.labels.services import record_review
 from classifier.ml.labels import GROUPS
+from classifier.reviews.services import record_review
 from classifier.reviews.starting import start_review_run
 from config.web.admin import LargeTableAdmin, Question, ask, count_up_to, get_member
 

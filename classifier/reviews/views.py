@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from catalog.models import ProductImages
-from classifier.labels.services import ReviewError, record_review
 from classifier.ml.labels import GROUP_OF_GARMENT
+from classifier.reviews.services import ReviewError, record_review
 
 
 @require_POST

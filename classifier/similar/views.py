@@ -4,7 +4,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from catalog.browse.listing import get_label_summary
+from catalog.labels import get_label_summary
 from catalog.models import Product
 from classifier.features.neighbours import find_similar_products
 

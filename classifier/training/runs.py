@@ -10,10 +10,11 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import DateTimeField, ExpressionWrapper, Q
+from django.db.models import DateTimeField, ExpressionWrapper
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from classifier.adoption.services import activate_model_version
 from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
 from classifier.registry.services import register_model_version
@@ -29,21 +30,6 @@ PROGRESS_SECONDS = 2.0
 
 class TrainingStoppedError(Exception):
     """The run was cancelled, or its row was given up; the training ends and leaves nothing behind."""
-
-
-def take_training_run_to_send() -> TrainingRun | None:
-    """Mark the oldest queued run as sent and return it; None if a run is running or the message is on its way.
-
-    A message that nobody took up after LABELLING_RESEND_SECONDS counts as lost.
-    """
-    if TrainingRun.objects.filter(state=State.RUNNING).exists():
-        return None
-    run = TrainingRun.objects.filter(state=State.QUEUED).order_by("pk").first()
-    if run is None:
-        return None
-    lost = Now() - timedelta(seconds=settings.LABELLING_RESEND_SECONDS)
-    unsent = TrainingRun.objects.filter(Q(sent_at__isnull=True) | Q(sent_at__lt=lost), pk=run.pk, state=State.QUEUED)
-    return run if unsent.update(sent_at=Now()) else None
 
 
 def claim_training_run(training_run_id: int) -> TrainingRun | None:
@@ -121,7 +107,8 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> ModelVersion:
     with tempfile.TemporaryDirectory(prefix=".training-", dir=settings.ARTEFACTS_DIR) as folder:
         trained = pipeline.train(request, output_dir=Path(folder), progress=reporter.report)
         reporter.check()
-        return register_model_version(trained.folder, activate=run.activate)
+        version = register_model_version(trained.folder)
+        return activate_model_version(version, user=run.requested_by) if run.activate else version
 
 
 def _backbone_weights() -> str:

@@ -1,13 +1,10 @@
 """Celery's side of trainings."""
 
-import logging
-
 from celery import shared_task
 
+from classifier.models import TrainingRun
+from classifier.runs.sending import send_runs
 from classifier.training import runs as training_runs
-from config.queues import broker_errors
-
-logger = logging.getLogger(__name__)
 
 
 @shared_task(name="classifier.tasks.train_task", acks_late=False, reject_on_worker_lost=False)
@@ -19,11 +16,7 @@ def train_task(training_run_id: int, **_later: object) -> None:
 
 def send_queued_training() -> bool:
     """Put the oldest queued training run on the training queue if none is running; return whether one was."""
-    training_run = training_runs.take_training_run_to_send()
-    if training_run is None:
+    if TrainingRun.objects.filter(state=TrainingRun.State.RUNNING).exists():
         return False
-    try:
-        train_task.apply_async((training_run.pk,), retry=False)
-    except broker_errors() as error:
-        logger.warning("broker not reachable (%s); training run %s waits for the sweep", error, training_run.pk)
-    return True
+    oldest = TrainingRun.objects.filter(state=TrainingRun.State.QUEUED).order_by("pk").values("pk")[:1]
+    return bool(send_runs(TrainingRun.objects.filter(pk__in=oldest), task=train_task, room=1))

@@ -2,10 +2,12 @@
 
 import logging
 
+from classifier.adoption.tasks import send_adoption_runs
 from classifier.labelling import ledger
 from classifier.labelling.starting import MANY_BATCHES
 from classifier.labelling.steps import do_run_steps
 from classifier.labelling.tasks import send_due_batches
+from classifier.labels.walk import walk_labels
 from classifier.reviews.tasks import send_review_runs
 from classifier.training import runs as training_runs
 from classifier.training.tasks import send_queued_training
@@ -19,8 +21,9 @@ STEPS_SECONDS = 1.0
 def sweep() -> None:
     """Heal what messages and workers lost: expired leases, unsent or lost batches, runs left open, dead trainings.
 
-    Before it sends, it does steps of the runs that take their pictures, or close their tasks, for a second or so.
-    Harmless at any time and from any number of processes at once.
+    Before it sends, it does steps of the runs that take their pictures, or close their tasks, for a second or so; at
+    its end it looks at some labels that other programs may have left behind. Harmless at any time and from any number
+    of processes at once.
     """
     expired = ledger.sweep_expired_leases()
     do_run_steps(seconds=STEPS_SECONDS)
@@ -29,6 +32,8 @@ def sweep() -> None:
     abandoned = training_runs.abandon_dead_training_runs()
     send_queued_training()
     send_review_runs()
+    send_adoption_runs()
+    walk_labels()
     if expired or abandoned:
         logger.warning("swept %s expired leases, %s dead trainings; sent %s batches", expired, abandoned, sent)
     elif sent or closed:

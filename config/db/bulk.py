@@ -1,13 +1,15 @@
 """Rows into a table as fast as the database takes them, inside the caller's transaction; no objects, no signals.
 
-Values are ids, numbers, texts without NUL, and None.
+Values are ids, numbers, texts without NUL, times, bytes, and None.
 """
 
 import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
+from django.db.models import QuerySet
 
 
 def insert_rows(model: type[models.Model], *, fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -26,7 +28,8 @@ def insert_rows(model: type[models.Model], *, fields: Sequence[str], rows: Itera
                     cursor.copy_expert(f"COPY {table} ({', '.join(names)}) FROM STDIN", io.StringIO(text))
         else:
             marks = ", ".join(["%s"] * len(names))
-            cursor.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", list(rows))  # noqa: S608
+            insert = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
+            cursor.executemany(insert, _prepare(model, fields, rows))
 
 
 def insert_or_update_rows(model: type[models.Model], *, fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -44,7 +47,7 @@ def insert_or_update_rows(model: type[models.Model], *, fields: Sequence[str], r
             cursor.execute(f"{insert} SELECT * FROM unnest({arrays}) {conflict}", columns)  # noqa: S608
         else:
             marks = ", ".join(["%s"] * len(names))
-            cursor.executemany(f"{insert} VALUES ({marks}) {conflict}", rows)
+            cursor.executemany(f"{insert} VALUES ({marks}) {conflict}", _prepare(model, fields, rows))
 
 
 def insert_missing_rows(model: type[models.Model], *, field: str, values: Sequence[str]) -> dict[str, int]:
@@ -67,6 +70,21 @@ def insert_missing_rows(model: type[models.Model], *, field: str, values: Sequen
     if known:
         ids.update(model._default_manager.filter(**{f"{field}__in": known}).values_list(field, "pk"))
     return ids
+
+
+def insert_selection(model: type[models.Model], *, run_id: int, images: QuerySet[Any]) -> int:
+    """Insert a row with `run` and `image_id` for each of the images, each once; return how many."""
+    table, names = _quote_names(model, ("run", "image_id"))
+    try:
+        sql, parameters = images.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({', '.join(names)}) SELECT DISTINCT %s, chosen.* FROM ({sql}) AS chosen",  # noqa: S608
+            [run_id, *parameters],
+        )
+        return int(cursor.rowcount)
 
 
 def draw_ids(model: type[models.Model], *, count: int, largest_given: int = 0) -> list[int]:
@@ -107,10 +125,20 @@ def _array_type(model: type[models.Model], field: str) -> str:
     return f"{_get_column(model, field).cast_db_type(connection)}[]"
 
 
+def _prepare(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Return the rows as SQLite takes them: it knows neither times nor bytes as Python has them."""
+    columns = [_get_column(model, field) for field in fields]
+    return [
+        [column.get_db_prep_save(cell, connection) for column, cell in zip(columns, row, strict=True)] for row in rows
+    ]
+
+
 def _copy_cell(value: Any) -> str:
     """Return a value in COPY's text format."""
     if value is None:
         return r"\N"
+    if isinstance(value, bytes):
+        return rf"\\x{value.hex()}"
     if not isinstance(value, str):
         return str(value)
     return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

@@ -195,6 +195,7 @@ CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {
     "classifier.tasks.label_batch_task": {"queue": "labelling"},
     "classifier.tasks.record_reviews_task": {"queue": "labelling"},
+    "classifier.tasks.adopt_task": {"queue": "labelling"},
     "classifier.tasks.train_task": {"queue": "training"},
 }
 CELERY_ACCEPT_CONTENT = ["json"]

@@ -23,9 +23,9 @@ from PIL import Image as PillowImage
 from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labelling.errors import retry_errors
 from classifier.labelling.starting import start_labelling_run
-from classifier.labels.services import record_review
 from classifier.ml.labels import GROUPS
 from classifier.models import Classification, LabellingRun, LabelTask
+from classifier.reviews.services import record_review
 from tests.faults.workers import Crew, Worker, list_held_by, wait_until
 from tests.support.fakes import create_model_version
 from tests.support.servers import Server

@@ -12,7 +12,6 @@ from django.db import DatabaseError
 
 from catalog.interchange.importing import ImportReport, import_catalog
 from catalog.interchange.reading import FORMATS, SourceError, detect_format, read_records
-from catalog.labels import refresh_labels
 
 _PLAIN_PROGRESS_SECONDS = 10.0
 _TERMINAL_PROGRESS_SECONDS = 0.2
@@ -59,9 +58,6 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
                     dry_run=options["dry_run"],
                     progress=_Progress(self.stderr) if show_progress else None,
                 )
-            if not options["dry_run"]:
-                # A product's label is that of its first picture, which may be another now.
-                refresh_labels()
         except OSError as error:
             raise CommandError(f"expected a readable file {options['file']!r}: {error.strerror or error}") from error
         except SourceError as error:

@@ -7,16 +7,15 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import connection
 
-from catalog.browse.unlabelled import build_unlabelled_statuses
 from catalog.search.index import build_search_index, remove_unused_words
 
 
 class Command(BaseCommand):
-    """Writes anew what PostgreSQL's triggers keep for lists: the word index, and which products have no label."""
+    """Writes the word index anew, which PostgreSQL's triggers keep."""
 
     help = """\
-Write the words of every product anew, and which products have no label, create the indexes that are missing, and
-forget words that no product has any more. Needed after rows were written with PostgreSQL's triggers off (a restore with
+Write the words of every product anew, create the indexes that are missing, and forget words that no product has any
+more. Needed after rows were written with PostgreSQL's triggers off (a restore with
 --disable-triggers, replication), and after the extension pg_trgm was created by hand. People may search and write
 meanwhile.
 
@@ -38,7 +37,6 @@ SQLite has no such index: there is nothing to do. Exit status: 0 done, 1 failed,
         if connection.vendor == "postgresql":
             result["products"] = build_search_index(connection)
             result["words_removed"] = remove_unused_words(connection)
-            build_unlabelled_statuses(connection)
         if options["json"]:
             self.stdout.write(json.dumps(result))
         elif connection.vendor != "postgresql":

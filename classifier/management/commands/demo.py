@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from catalog.demo.catalogue import load_demo_catalogue
+from classifier.adoption.services import activate_model_version
 from classifier.labelling.starting import start_labelling_run
 from classifier.management.demo_summary import build_demo_summary, build_summary_table, list_summary_lines
 from classifier.management.progress import WorkerEndedError, wait_for_run
@@ -104,7 +105,7 @@ class Command(BaseCommand):
         version = find_active_model_version()
         if version is None:
             try:
-                version = register_model_version(DEFAULT_ARTEFACT, activate=True)
+                version = activate_model_version(register_model_version(DEFAULT_ARTEFACT))
             except ArtefactError as error:
                 raise CommandError(f"The shipped artefact cannot be used: {error}") from error
         self.stdout.write(f"  model version {version.pk}: {version.name}")

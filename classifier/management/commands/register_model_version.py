@@ -8,8 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from classifier.adoption.services import StageTransitionError, activate_model_version
 from classifier.ml.artefacts import ArtefactError
-from classifier.registry.services import StageTransitionError, register_model_version
+from classifier.registry.services import register_model_version
 
 
 class Command(BaseCommand):
@@ -30,7 +31,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, folder: Path, activate: bool, **options: Any) -> None:
         """Register the folder and say what it became."""
         try:
-            version = register_model_version(folder, activate=activate)
+            version = register_model_version(folder)
+            if activate:
+                version = activate_model_version(version)
         except (ArtefactError, StageTransitionError, OSError) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from classifier.adoption.services import StageTransitionError, activate_model_version
 from classifier.management.arguments import positive_integer
 from classifier.ml.artefacts import ArtefactError, Manifest
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES, get_recipe
@@ -60,7 +61,7 @@ class Command(BaseCommand):
         try:
             folder = options["output"]
             result = self._train_to(folder, options=options) if folder else self._register(options)
-        except (DatasetError, ArtefactError, registry.StageTransitionError, OSError, DatabaseError) as error:
+        except (DatasetError, ArtefactError, StageTransitionError, OSError, DatabaseError) as error:
             raise CommandError(f"{error}. Nothing was registered") from error
         except KeyboardInterrupt:
             raise CommandError("interrupted; nothing was saved", returncode=1) from None
@@ -87,7 +88,9 @@ class Command(BaseCommand):
         Path(settings.ARTEFACTS_DIR).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".training-", dir=settings.ARTEFACTS_DIR) as folder:
             result = self._train_to(Path(folder) / "artefact", options=options)
-            version = registry.register_model_version(Path(folder) / "artefact", activate=options["activate"])
+            version = registry.register_model_version(Path(folder) / "artefact")
+            if options["activate"]:
+                version = activate_model_version(version)
         return {**result, "id": version.pk, "stage": str(version.stage), "folder": version.folder}
 
     def _train_to(self, folder: Path, *, options: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from django.core.files.storage import default_storage
 from django.test import Client
 
 from catalog.models import Product
-from classifier.labels.services import record_review
 from classifier.models import LabellingRun, LabelTask
+from classifier.reviews.services import record_review
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.support.labels import create_labelled_product, label_everything

@@ -11,10 +11,10 @@ from django.test import Client
 from catalog.models import StoredPicture
 from catalog.pictures.storage import thumbnail_name
 from classifier.evidence.product_page import HISTORY_LENGTH
-from classifier.labels.services import record_review
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.models import LabellingRun
 from classifier.registry.services import register_model_version
+from classifier.reviews.services import record_review
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.support.labels import create_labelled_product, label_everything

@@ -11,8 +11,8 @@ from catalog.models import Image, ProductImages, ProductLabel
 from classifier.labelling.batches import label_batch
 from classifier.labelling.ledger import Failed, Labelled, claim_tasks, finish_tasks
 from classifier.labelling.starting import start_labelling_run
-from classifier.labels.services import ReviewError, record_review, refresh_stale_product_labels
 from classifier.models import Classification, LabelTask, Review
+from classifier.reviews.services import ReviewError, record_review, refresh_stale_product_labels
 from tests.support.factories import create_product
 from tests.support.fakes import FakeClassifier, build_prediction, create_model_version, create_painted_image
 

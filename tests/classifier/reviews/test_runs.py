@@ -11,11 +11,11 @@ from kombu.exceptions import OperationalError
 from catalog.models import Image, ProductLabel
 from classifier.labelling.batches import label_batch
 from classifier.labelling.starting import start_labelling_run
-from classifier.labels.services import ReviewError, record_review
 from classifier.models import LabelTask, Review, ReviewPart, ReviewRun
 from classifier.reviews import runs as review_runs
 from classifier.reviews import tasks
 from classifier.reviews.runs import cancel_review_run, record_next_part, record_parts
+from classifier.reviews.services import ReviewError, record_review
 from classifier.reviews.starting import start_review_run
 from classifier.reviews.tasks import record_reviews_task, send_review_runs
 from classifier.worker.sweep import sweep

@@ -1,0 +1,73 @@
+"""The page that replaces an image's address: every product that shows the image gets the image of the new address.
+
+An address never changes on its row: what was said of a picture was said of what its address gave.
+"""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+
+from catalog.interchange.records import RecordError, clean_image_url
+from catalog.labels import refresh_labels
+from catalog.models import Image, ProductImages
+from config.db.statements import allow_long_statements
+from config.web.admin import LargeTableAdmin, count_up_to
+
+
+class AddressForm(forms.Form):
+    """Another address of an image."""
+
+    url = forms.CharField(label="New address", widget=forms.TextInput(attrs={"size": 80}))
+
+    def clean_url(self) -> str:
+        """Refuse what an import refuses."""
+        try:
+            return clean_image_url(self.cleaned_data["url"])
+        except RecordError as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+def answer_address_page(model_admin: LargeTableAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask for another address and, by POST, replace it wherever the image is shown."""
+    image = get_object_or_404(Image, pk=pk)
+    if not model_admin.has_change_permission(request, image):
+        raise PermissionDenied
+    form = AddressForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        replacement, number = replace_image(image, url=form.cleaned_data["url"])
+        model_admin.log_change(request, image, f"Replaced by image {replacement.pk} in {number} products.")
+        text = "1 product shows" if number == 1 else f"{number:,} products show"
+        model_admin.message_user(request, f"{text} the image of the new address now.")
+        return redirect("admin:catalog_image_change", replacement.pk)
+    number = count_up_to(image.product_images.values("product").distinct(), maximum=model_admin.maximum_selected)
+    context: dict[str, Any] = {
+        **model_admin.admin_site.each_context(request),
+        "title": "Replace the address",
+        "opts": model_admin.opts,
+        "original": image,
+        "form": form,
+        "number": number,
+        "more": number > model_admin.maximum_selected,
+    }
+    status = 400 if request.method == "POST" else 200
+    return TemplateResponse(request, "admin/catalog/replace_address.html", context, status=status)
+
+
+@allow_long_statements()
+def replace_image(image: Image, *, url: str) -> tuple[Image, int]:
+    """Give every product that shows the image the image of this address, which is created if it is missing.
+
+    Return that image and how many products it was; the former one stays, with what was said of it.
+    """
+    with transaction.atomic():
+        replacement, _ = Image.objects.get_or_create(url=url)
+        places = ProductImages.objects.filter(image=image)
+        product_ids = sorted(set(places.values_list("product_id", flat=True)))
+        places.update(image=replacement)
+        refresh_labels(product_ids)
+    return replacement, len(product_ids)

@@ -1,0 +1,74 @@
+"""The adoption of a version in production: labels are decided anew, product by product, from what was said before.
+
+Nothing is fetched and nothing is inferred. A step is one transaction over STEP_SIZE products, which also writes how far
+the run has come, so one that was killed is done again. What the version has not classified goes on a labelling run.
+"""
+
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef
+from django.db.models.functions import Now
+
+from catalog.models import Image, Product, ProductLabel
+from classifier.labelling.starting import start_labelling_run
+from classifier.labels.services import Why, refresh_product_labels
+from classifier.models import AdoptionRun, Classification
+from classifier.registry.selectors import find_active_model_version
+
+State = AdoptionRun.State
+# Products of one step; whoever labels one of them waits for about a third of a second.
+STEP_SIZE = 1000
+
+
+def adopt_next_step(run_id: int) -> bool:
+    """Bring the labels of the run's next products to its version; return whether there is more to do here.
+
+    There is nothing to do in a run that has ended, or that another process is at.
+    """
+    with transaction.atomic():
+        running = AdoptionRun.objects.filter(pk=run_id, state=State.RUNNING)
+        run = running.select_for_update(skip_locked=True, no_key=True).first()
+        if run is None:
+            return False
+        ahead = Product.objects.filter(pk__gt=run.taken_until, pk__lte=run.takes_until).order_by("pk")
+        product_ids = list(ahead.values_list("pk", flat=True)[:STEP_SIZE])
+        run.changed += refresh_product_labels(product_ids, why=Why.ACTIVATED) if product_ids else 0
+        run.missing += count_missing(run, product_ids)
+        run.done += len(product_ids)
+        run.taken_until = product_ids[-1] if len(product_ids) == STEP_SIZE else run.takes_until
+        has_more = run.taken_until < run.takes_until
+        if not has_more:
+            run.state, run.total, run.finished_at = State.DONE, run.done, Now()
+        run.started_at = run.started_at or Now()
+        run.sent_at = Now()
+        run.save()
+    if not has_more:
+        label_what_is_missing(run)
+    return has_more
+
+
+def count_missing(run: AdoptionRun, product_ids: list[int]) -> int:
+    """Return how many of the products have a label that is another version's, for want of one of the run's."""
+    labels = ProductLabel.objects.filter(product__in=product_ids, source=ProductLabel.Source.MACHINE)
+    return labels.exclude(model_version=run.model_version_id).count()
+
+
+def label_what_is_missing(run: AdoptionRun) -> None:
+    """Start a labelling run for pictures that other versions classified and this one has not.
+
+    Where open runs of other versions were cancelled it takes whatever is missing, and so their pictures. None is
+    started where another version was activated meanwhile, nor where there was no label before.
+    """
+    version = find_active_model_version()
+    if version is None or version.pk != run.model_version_id or not (run.missing or run.closed_runs):
+        return
+    said = Classification.objects.filter(image=OuterRef("pk")).order_by()
+    images = None if run.closed_runs else Image.objects.filter(Exists(said.exclude(model_version=version)))
+    started = start_labelling_run(images=images, user=run.requested_by)
+    AdoptionRun.objects.filter(pk=run.pk).update(labelling_run=started)
+
+
+def list_version_counts() -> list[tuple[str, int]]:
+    """Return (version, number of products that have their label from it) of the catalogue, the largest first."""
+    labels = ProductLabel.objects.filter(source=ProductLabel.Source.MACHINE).order_by()
+    counts = labels.values_list("model_version__name").annotate(number=Count("pk")).order_by("-number")
+    return list(counts)

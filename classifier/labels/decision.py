@@ -1,0 +1,123 @@
+"""What decides a label: the only place that knows. Facts go in, a decision comes out; nothing is read or written here.
+
+A person's newest review that stands, for the picture it was given for; else what the version in production said of the
+picture that we hold; else what the versions in production before it said, newest first; else a failure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from catalog.models import ProductLabel
+
+Status = ProductLabel.Status
+Source = ProductLabel.Source
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What a person said of a picture; it is bound once it names an appearance, and not an address alone."""
+
+    id: int
+    group: str
+    garment: str
+    at: datetime
+    is_bound: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What a version said of a picture."""
+
+    id: int
+    model_version_id: int
+    group: str
+    garment: str
+    confidence: float
+    abstained: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last failure of a picture that gave no label."""
+
+    code: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """What is known of an image's picture.
+
+    `sha256` is the hash of the bytes that we hold of the image's present address, empty without any. `review` is the
+    newest one that stands for this picture, `classifications` are those of this picture by versions that are or were
+    in production, the one that counts first.
+    """
+
+    image_id: int
+    sha256: str = ""
+    review: Reviewed | None = None
+    classifications: Sequence[Classified] = field(default=())
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A label as its row holds it; the fields have the names of `ProductLabel`'s."""
+
+    status: str
+    image_id: int | None = None
+    group: str = ""
+    garment: str = ""
+    confidence: float | None = None
+    source: str = ""
+    reason: str = ""
+    model_version_id: int | None = None
+    classification_id: int | None = None
+    review_id: int | None = None
+    labelled_at: datetime | None = None
+
+
+def decide(facts: PictureFacts | None) -> Decision:
+    """Return the label that follows from what is known of a product's first image, or of any image; None is no image.
+
+    A person's label has the confidence 1, and names the version and classification that it corrects.
+    """
+    if facts is None:
+        return Decision(status=Status.NO_IMAGE)
+    machine = facts.classifications[0] if facts.classifications else None
+    if facts.review is not None:
+        return Decision(
+            status=Status.REVIEWED,
+            image_id=facts.image_id,
+            group=facts.review.group,
+            garment=facts.review.garment,
+            confidence=1.0,
+            source=Source.PERSON,
+            model_version_id=machine.model_version_id if machine else None,
+            classification_id=machine.id if machine else None,
+            review_id=facts.review.id,
+            labelled_at=facts.review.at,
+        )
+    if machine is not None:
+        return Decision(
+            status=Status.NEEDS_REVIEW if machine.abstained else Status.LABELLED,
+            image_id=facts.image_id,
+            group=machine.group,
+            garment=machine.garment,
+            confidence=machine.confidence,
+            source=Source.MACHINE,
+            reason="unsure" if machine.abstained else "",
+            model_version_id=machine.model_version_id,
+            classification_id=machine.id,
+            labelled_at=machine.at,
+        )
+    if facts.failure is not None:
+        return Decision(
+            status=Status.FAILED,
+            image_id=facts.image_id,
+            reason=facts.failure.code,
+            labelled_at=facts.failure.at,
+        )
+    return Decision(status=Status.PENDING, image_id=facts.image_id)

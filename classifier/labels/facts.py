@@ -1,0 +1,124 @@
+"""Reads of what decides labels: reviews, classifications and failures of pictures, for any number of images at once."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from django.db.models import F, Q
+
+from catalog.models import Image
+from classifier.labels.decision import Classified, Failure, PictureFacts, Reviewed
+from classifier.models import Classification, LabelTask, ModelVersion, Review
+
+ERROR_STATES = (LabelTask.State.RETRY, LabelTask.State.FAILED, LabelTask.State.IGNORED)
+
+
+def list_deciding_versions() -> list[int]:
+    """Return the versions whose classifications decide labels, the one that counts first.
+
+    That is the version in production, then those that were before it, newest first, but none that was left by going
+    back to a version before it.
+    """
+    rows = ModelVersion.objects.filter(Q(stage=ModelVersion.Stage.ACTIVE) | Q(first_activated_at__isnull=False))
+    rows = rows.only("stage", "left_at")
+    versions = list(rows.order_by(F("first_activated_at").desc(nulls_first=True), "-pk"))
+    active = [version for version in versions if version.stage == ModelVersion.Stage.ACTIVE]
+    before = versions[versions.index(active[0]) + 1 :] if active else versions
+    return [version.pk for version in active + before if version in active or version.left_at is None]
+
+
+def find_picture_facts(image_ids: Collection[int], *, every_failure: bool = False) -> dict[int, PictureFacts]:
+    """Return what decides the label of each image, by its id; in six queries at most.
+
+    Failures are looked for where they decide, or of every image: the last try may have failed after one that did not.
+    """
+    pictures = {
+        pk: (url, sha256 or "", (appearance or sha256 or ""))
+        for pk, url, sha256, appearance in _list_pictures(image_ids)
+    }
+    reviews = _find_reviews(pictures)
+    held = {pk: sha256 for pk, (_, sha256, _) in pictures.items() if sha256}
+    classified = _find_classifications(held) if held else {}
+    undecided = [pk for pk in pictures if every_failure or (pk not in reviews and pk not in classified)]
+    failures = _find_failures(undecided) if undecided else {}
+    return {
+        pk: PictureFacts(
+            image_id=pk,
+            sha256=sha256,
+            review=reviews.get(pk),
+            classifications=classified.get(pk, ()),
+            failure=failures.get(pk),
+        )
+        for pk, (_, sha256, _) in pictures.items()
+    }
+
+
+def find_images_with_appearance(appearances: Collection[str]) -> list[int]:
+    """Return the images whose picture, as we hold it, has one of these appearances."""
+    look = Q(stored_picture__sha256__in=appearances, stored_picture__former_appearance="")
+    look |= Q(stored_picture__former_appearance__in=appearances)
+    return list(Image.objects.filter(look, stored_picture__url=F("url")).order_by("pk").values_list("pk", flat=True))
+
+
+def _list_pictures(image_ids: Collection[int]) -> Iterable[tuple[int, str, str | None, str | None]]:
+    """Yield (image, address, hash and appearance of the picture held of that address) of each of the images."""
+    rows = Image.objects.filter(pk__in=image_ids).values_list(
+        "pk", "url", "stored_picture__url", "stored_picture__sha256", "stored_picture__former_appearance"
+    )
+    for pk, url, stored_url, sha256, appearance in rows:
+        yield (pk, url, sha256, appearance) if stored_url == url else (pk, url, None, None)
+
+
+def _find_reviews(pictures: dict[int, tuple[str, str, str]]) -> dict[int, Reviewed]:
+    """Return the newest review that stands for each picture: of its appearance, or of image and address before."""
+    images_of = defaultdict(list)
+    for pk, (_, sha256, appearance) in pictures.items():
+        if sha256:
+            images_of[appearance].append(pk)
+    standing = Review.objects.filter(withdrawn_at__isnull=True).order_by("pk")
+    fields = ("pk", "group", "garment", "created_at", "image_id", "url", "appearance")
+    rows = list(standing.filter(image__in=pictures, appearance="").values_list(*fields))
+    if images_of:
+        rows += standing.filter(appearance__in=images_of).values_list(*fields)
+    found: dict[int, Reviewed] = {}
+    for pk, group, garment, at, image_id, url, appearance in sorted(rows):
+        of = images_of[appearance] if appearance else [image_id] if pictures[image_id][0] == url else []
+        review = Reviewed(id=pk, group=group, garment=garment, at=at, is_bound=bool(appearance))
+        found.update(dict.fromkeys(of, review))
+    return found
+
+
+def _find_classifications(held: dict[int, str]) -> dict[int, list[Classified]]:
+    """Return what versions in production, now or before, said of the pictures held; the one that counts first."""
+    rank = {pk: number for number, pk in enumerate(list_deciding_versions())}
+    rows = Classification.objects.filter(image__in=held, model_version__in=rank).order_by()
+    found: dict[int, list[tuple[int, int, Classified]]] = defaultdict(list)
+    said: Any
+    for image_id, sha256, run_id, *said in rows.values_list(
+        "image_id",
+        "sha256",
+        "run_id",
+        "pk",
+        "model_version_id",
+        "group",
+        "garment",
+        "confidence",
+        "abstained",
+        "created_at",
+    ):
+        if sha256 == held[image_id]:
+            classified = Classified(*said)
+            found[image_id].append((rank[classified.model_version_id], -run_id, classified))
+    return {pk: [row[2] for row in sorted(rows, key=lambda row: row[:2])] for pk, rows in found.items()}
+
+
+def _find_failures(image_ids: Collection[int]) -> dict[int, Failure]:
+    """Return the last failure of each image that has one, of any version; a task that is done again keeps its own."""
+    found: dict[int, Failure] = {}
+    tasks = LabelTask.objects.filter(image__in=image_ids).exclude(error_code="").order_by("last_failed_at", "pk")
+    for image_id, state, code, at, former in tasks.values_list(
+        "image_id", "state", "error_code", "last_failed_at", "former"
+    ):
+        if state in ERROR_STATES or (former and former["state"] in ERROR_STATES):
+            found[image_id] = Failure(code=code, at=at)
+    return found

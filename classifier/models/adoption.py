@@ -1,0 +1,29 @@
+"""Runs that bring the catalogue's labels to another version in production."""
+
+from django.db import models
+
+from classifier.models.labelling import LabellingRun
+from classifier.models.runs import Run
+from classifier.models.versions import ModelVersion
+
+
+class AdoptionRun(Run):
+    """Labels rewritten after an activation, from the classifications that exist: product by product, in steps.
+
+    `done` counts the products it looked at up to `taken_until`, `changed` those whose label is another now. `missing`
+    have a picture that the version has not classified; `labelling_run` is what labels them, once it was started.
+    """
+
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="adoption_runs")
+    taken_until = models.BigIntegerField(default=0, help_text="The last product that it looked at.")
+    takes_until = models.BigIntegerField(default=0, help_text="The last product that it looks at.")
+    changed = models.PositiveIntegerField(default=0)
+    missing = models.PositiveIntegerField(default=0)
+    closed_runs = models.PositiveIntegerField(default=0, help_text="Labelling runs of other versions that it ended.")
+    labelling_run = models.ForeignKey(LabellingRun, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta(Run.Meta):
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"adoption of {self.model_version_id} ({self.state})"

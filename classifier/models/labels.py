@@ -1,0 +1,85 @@
+"""The history of labels."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from catalog.models import ProductLabel
+
+
+class LabelChange(models.Model):
+    """A change of what a product's label shows. Append-only; it holds values, so that no cleaning takes it away.
+
+    A product's first label is none, its last change says that it was deleted: then the new values are empty.
+    """
+
+    class Why(models.TextChoices):
+        CLASSIFIED = "classified", "a version classified the picture"
+        REVIEWED = "reviewed", "a person gave a label"
+        WITHDRAWN = "withdrawn", "a person withdrew a label"
+        CATALOGUE = "catalogue", "the catalogue changed"
+        PICTURE = "picture", "the picture changed"
+        ACTIVATED = "activated", "another version came into production"
+        CANCELLED = "cancelled", "a run was cancelled"
+        FOUND = "found", "the catalogue had changed past the product"
+        DELETED = "deleted", "the product was deleted"
+
+    product_id = models.BigIntegerField()
+    why = models.CharField(max_length=12, choices=Why)
+    old_group = models.CharField(max_length=32, blank=True)
+    old_garment = models.CharField(max_length=32, blank=True)
+    old_confidence = models.FloatField(null=True)
+    old_status = models.CharField(max_length=16)
+    old_source = models.CharField(max_length=16, blank=True)
+    old_reason = models.CharField(max_length=32, blank=True)
+    new_group = models.CharField(max_length=32, blank=True)
+    new_garment = models.CharField(max_length=32, blank=True)
+    new_confidence = models.FloatField(null=True)
+    new_status = models.CharField(max_length=16, blank=True)
+    new_source = models.CharField(max_length=16, blank=True)
+    new_reason = models.CharField(max_length=32, blank=True)
+    old_version_id = models.BigIntegerField(null=True)
+    new_version_id = models.BigIntegerField(null=True)
+    version_name = models.CharField(max_length=100, blank=True, help_text="The new label's model version.")
+    review_id = models.BigIntegerField(null=True)
+    sha256 = models.BinaryField(max_length=32, null=True, help_text="Of the picture that the new label is about.")
+    texts_sha256 = models.BinaryField(max_length=32, null=True, help_text="Of the texts, where they counted.")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["product_id", "-id"], name="labelchange_product")]
+
+    def __str__(self) -> str:
+        return f"product {self.product_id}: {self.old_words} to {self.new_words}"
+
+    @property
+    def old_words(self) -> str:
+        """The label before, in words."""
+        return _describe(self.old_status, self.old_group, self.old_garment)
+
+    @property
+    def new_words(self) -> str:
+        """The label after, in words."""
+        return _describe(self.new_status, self.new_group, self.new_garment)
+
+
+def _describe(status: str, group: str, garment: str) -> str:
+    words = ", ".join(filter(None, (group, garment)))
+    name = str(ProductLabel.Status(status).label).lower() if status else "deleted"
+    return f"{words} ({name})" if words else name
+
+
+class LabelWalk(models.Model):
+    """How far the walk that looks for labels left behind has come; one row."""
+
+    after = models.BigIntegerField(default=0, help_text="The last product that was looked at.")
+    rounds = models.PositiveIntegerField(default=0)
+    next_step_at = models.DateTimeField(db_default=Now())
+    round_started_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"labels were looked at up to product {self.after}"

@@ -1,0 +1,93 @@
+"""People's labels: given, and withdrawn."""
+
+from collections.abc import Collection
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from catalog.models import Image
+from classifier.labels.facts import find_images_with_appearance
+from classifier.labels.services import Why, lock_images, refresh_image_labels
+from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
+from classifier.models import Review, ReviewRun
+
+
+class ReviewError(ValueError):
+    """A review that names an unknown group or a garment of another group."""
+
+
+def check_label(group: str, garment: str = "") -> None:
+    """Raise `ReviewError` for a group or garment that does not exist, or a garment of another group."""
+    if group not in GROUPS:
+        raise ReviewError(f"Expected a group out of {', '.join(GROUPS)}; received {group!r}.")
+    if garment and GROUP_OF_GARMENT.get(garment) != group:
+        known = ", ".join(name for name in GARMENTS if GROUP_OF_GARMENT[name] == group)
+        raise ReviewError(f"Expected a garment of {group} ({known}), or none; received {garment!r}.")
+
+
+def record_review(image: Image, *, group: str, garment: str = "", reviewer: User, note: str = "") -> Review:
+    """Save a person's label for a picture; it wins over every machine from now on, wherever the picture is shown.
+
+    Raises `ReviewError`, as `check_label` does; nothing is written then.
+    """
+    check_label(group, garment)
+    with transaction.atomic():
+        (review,) = record_reviews([image.pk], group=group, garment=garment, reviewer_id=reviewer.pk, note=note)
+    return review
+
+
+def record_reviews(image_ids: Collection[int], *, group: str, reviewer_id: int, **fields: object) -> list[Review]:
+    """Save a person's label for the pictures of these images, and refresh who shows them; within a transaction."""
+    reviews = [
+        Review(
+            image=image,
+            url=image.url,
+            appearance=image.picture.appearance if image.picture else "",
+            group=group,
+            reviewer_id=reviewer_id,
+            **fields,
+        )
+        for image in Image.objects.filter(pk__in=image_ids).select_related("stored_picture").order_by("pk")
+    ]
+    affected = _lock_images_of(reviews)
+    Review.objects.bulk_create(reviews)
+    refresh_image_labels(affected, why=Why.REVIEWED)
+    return reviews
+
+
+def withdraw_reviews(reviews: QuerySet[Review]) -> int:
+    """Withdraw those of the reviews that stand: their pictures have the label that they would have without them."""
+    with transaction.atomic():
+        standing = list(reviews.filter(withdrawn_at__isnull=True).order_by("pk"))
+        affected = _lock_images_of(standing)
+        withdrawn = Review.objects.filter(pk__in=[review.pk for review in standing], withdrawn_at__isnull=True)
+        number = withdrawn.update(withdrawn_at=Now())
+        refresh_image_labels(affected, why=Why.WITHDRAWN)
+    return number
+
+
+def withdraw_review_run(run: ReviewRun) -> int:
+    """Withdraw every review of a run, as one, in steps that may be interrupted; return how many stood."""
+    ReviewRun.objects.filter(pk=run.pk, withdrawn_at__isnull=True).update(withdrawn_at=Now())
+    withdrawn, standing = 0, Review.objects.filter(run=run, withdrawn_at__isnull=True).order_by("pk")
+    while ids := list(standing.values_list("pk", flat=True)[:500]):
+        withdrawn += withdraw_reviews(Review.objects.filter(pk__in=ids))
+    return withdrawn
+
+
+def list_standing_reviews(image: Image) -> QuerySet[Review]:
+    """Return the reviews that stand for the image's picture, given for it or for another image with its look."""
+    own = Q(image=image, url=image.url, appearance="")
+    if image.picture is not None:
+        own |= Q(appearance=image.picture.appearance)
+    return Review.objects.filter(own, withdrawn_at__isnull=True)
+
+
+def _lock_images_of(reviews: Collection[Review]) -> list[int]:
+    """Lock every image that shows what one of the reviews is about, and return their ids."""
+    image_ids = {review.image_id for review in reviews if review.image_id is not None}
+    image_ids.update(find_images_with_appearance({review.appearance for review in reviews if review.appearance}))
+    lock_images(image_ids)
+    return sorted(image_ids)

@@ -1,0 +1,66 @@
+"""Runs on the queue: a message is a hint, and what it was lost for is sent again."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from config.queues import broker_errors, count_messages
+
+logger = logging.getLogger(__name__)
+
+# After which a run lets other work on the queue go first.
+AT_ONCE_SECONDS = 10.0
+
+
+def find_room() -> int:
+    """Return how many messages of runs the labelling queue has room for; none where the broker cannot be asked.
+
+    Up to twice as many messages as labelling keeps there: so it never keeps these out, and what waits for a worker for
+    days is not sent without end.
+    """
+    try:
+        return 2 * settings.LABELLING_QUEUE_BATCHES - count_messages("labelling")
+    except broker_errors() as error:
+        logger.warning("broker not reachable (%s); runs wait for the sweep", error)
+        return 0
+
+
+def send_runs(waiting: QuerySet[Any], *, task: Any, room: int) -> int:
+    """Put those of the runs on the queue whose message is lost, or was never sent, at most `room`; return how many.
+
+    Lost is a message that nobody took up after LABELLING_RESEND_SECONDS. A broker that is down is no error: the sweep
+    sends them.
+    """
+    lost_after = timedelta(seconds=settings.LABELLING_RESEND_SECONDS)
+    with transaction.atomic():
+        unsent = waiting.filter(Q(sent_at__isnull=True) | Q(sent_at__lt=Now() - lost_after))
+        held = unsent.select_for_update(skip_locked=True).order_by("pk")
+        run_ids = list(held.values_list("pk", flat=True)[: max(room, 0)])
+        waiting.model._default_manager.filter(pk__in=run_ids).update(sent_at=Now())
+    for run_id in run_ids:
+        send_run(run_id, task=task)
+    return len(run_ids)
+
+
+def send_run(run_id: int, *, task: Any) -> None:
+    """Put one run on its task's queue; where the broker is away it waits for the sweep."""
+    try:
+        task.apply_async((run_id,), retry=False)
+    except broker_errors() as error:
+        logger.warning("broker not reachable (%s); run %s waits for the sweep", error, run_id)
+
+
+def do_steps(run_id: int, *, step: Callable[[int], bool], seconds: float) -> bool:
+    """Do steps of the run until there is none, or for so many seconds; return whether there is more to do."""
+    end = time.monotonic() + seconds
+    while has_more := step(run_id):
+        if time.monotonic() >= end:
+            break
+    return has_more
