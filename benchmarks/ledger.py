@@ -135,6 +135,9 @@ def measure(ledgers: Sequence[Ledger], *, labels: int, progress: Callable[[int, 
 
 def label_one_batch() -> int:
     """Send, claim and finish one batch, as a worker does around its work; return how many labels were written."""
+    from django.utils import timezone
+
+    from catalog.models import StoredPicture
     from classifier.labelling.ledger import Labelled, claim_tasks, finish_tasks, take_batches_to_send
     from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
     from classifier.ml.types import Prediction
@@ -150,7 +153,19 @@ def label_one_batch() -> int:
     )
     (ids,) = take_batches_to_send(maximum=1, lost_after_seconds=3600.0)
     batch = claim_tasks(ids)
-    return finish_tasks(batch, [Labelled(sha256="0" * 64, prediction=prediction) for _ in batch.tasks])
+    pictures = [
+        StoredPicture(
+            image=task.image,
+            url=task.image.url,
+            sha256="0" * 64,
+            storage_name="",
+            width=60,
+            height=80,
+            fetched_at=timezone.now(),
+        )
+        for task in batch.tasks
+    ]
+    return finish_tasks(batch, [Labelled(picture=picture, prediction=prediction) for picture in pictures])
 
 
 def build_result(ledgers: Sequence[Ledger], *, batch_size: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from classifier.adoption.api import ModelVersionActivationView, ModelVersionDeta
 from classifier.evidence.api import ClassifyView, ImageClassificationListView, ProductDetailView
 from classifier.labelling.api import LabellingRunCancelView, LabellingRunDetailView, LabellingRunListView
 from classifier.labelling.error_api import ErrorIgnoreView, ErrorListView, ErrorRetryView
-from classifier.reviews.api import ReviewListView
+from classifier.reviews.api import ReviewListView, ReviewWithdrawalView
 from classifier.similar.api import SimilarProductsView
 from classifier.training.api import TrainingRunCancelView, TrainingRunDetailView, TrainingRunListView
 
@@ -18,6 +18,7 @@ urlpatterns = [
     path(f"{IMAGE}/classifications/", ImageClassificationListView.as_view(), name="api-image-classification-list"),
     path("classify/", ClassifyView.as_view(), name="api-classify"),
     path("reviews/", ReviewListView.as_view(), name="api-review-list"),
+    path("reviews/<int:pk>/withdraw/", ReviewWithdrawalView.as_view(), name="api-review-withdraw"),
     path(RUN, LabellingRunListView.as_view(), name="api-labelling-run-list"),
     path(f"{RUN}<int:pk>/", LabellingRunDetailView.as_view(), name="api-labelling-run-detail"),
     path(f"{RUN}<int:pk>/cancel/", LabellingRunCancelView.as_view(), name="api-labelling-run-cancel"),

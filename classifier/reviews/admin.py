@@ -6,15 +6,15 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from catalog.models import Image
 from classifier.ml.labels import GROUP_OF_GARMENT
 from classifier.models import Review, ReviewRun
 from classifier.reviews.runs import cancel_review_run
-from classifier.reviews.services import record_review
-from config.web.admin import CancellingAdmin, LargeTableAdmin, get_member
+from classifier.reviews.services import record_review, withdraw_review_run, withdraw_reviews
+from config.web.admin import CancellingAdmin, LargeTableAdmin, Question, ask, get_member
 
 
 class ReviewForm(forms.ModelForm):
@@ -37,10 +37,32 @@ class ReviewAdmin(LargeTableAdmin):
     """People's labels: they are added and stay; a newer one wins."""
 
     form = ReviewForm
-    list_display = ("id", "image", "group", "garment", "reviewer", "created_at")
+    list_display = ("id", "image", "group", "garment", "reviewer", "created_at", "withdrawn_at")
     list_filter = ("group",)
     list_select_related = ("image", "reviewer")
     autocomplete_fields = ("image",)
+    actions = ("withdraw_selected",)
+
+    @admin.action(description="Withdraw selected reviews", permissions=["withdraw"])
+    def withdraw_selected(self, request: HttpRequest, queryset: QuerySet[Review]) -> HttpResponse | None:
+        """Ask, then withdraw the selected reviews: their pictures have the labels that they would have without them."""
+        if self.is_more_than(request, queryset, maximum=self.maximum_chosen, verb="withdraw"):
+            return None
+        question = Question(
+            title="Withdraw these reviews?",
+            text="Each picture has the label then that it would have without the review.",
+            button="Withdraw",
+            counts=[("Reviews", self.count_in_words(queryset.filter(withdrawn_at__isnull=True)))],
+        )
+        if page := ask(self, request, queryset, question=question):
+            return page
+        number = withdraw_reviews(Review.objects.filter(pk__in=queryset.values("pk")))
+        self.message_user(request, f"{number} reviews are withdrawn.")
+        return None
+
+    def has_withdraw_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may withdraw anybody's reviews."""
+        return request.user.has_perm("classifier.change_review")
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Return False."""
@@ -79,6 +101,7 @@ class ReviewRunAdmin(CancellingAdmin):
         "finished_at",
     )
     readonly_fields = ("progress",)
+    actions = (*CancellingAdmin.actions, "withdraw_selected")
     cancel_permission = "classifier.add_review"
     cancel_text = "What a run has labelled stays; the pictures that are left keep the label that they have."
     left_title = "Pictures that are left"
@@ -103,6 +126,31 @@ class ReviewRunAdmin(CancellingAdmin):
         if context["original"].state == ReviewRun.State.RUNNING:
             response["Refresh"] = str(REFRESH_SECONDS)
         return response
+
+    @admin.action(description="Withdraw all labels of selected runs", permissions=["withdraw"])
+    def withdraw_selected(self, request: HttpRequest, queryset: QuerySet[ReviewRun]) -> HttpResponse | None:
+        """Ask, then withdraw every label that the runs gave, each run as one; runs that go on are cancelled first."""
+        if self.is_more_than(request, queryset, maximum=self.maximum_chosen, verb="withdraw"):
+            return None
+        standing = Review.objects.filter(run__in=queryset.order_by().values("pk"), withdrawn_at__isnull=True)
+        question = Question(
+            title="Withdraw the labels of these runs?",
+            text="Each picture has the label then that it would have without the run.",
+            button="Withdraw",
+            counts=[("Labels", self.count_in_words(standing))],
+        )
+        if page := ask(self, request, queryset, question=question):
+            return page
+        for run in queryset:
+            self.cancel_run(run)
+            number = withdraw_review_run(run)
+            self.log_change(request, run, f"Withdrew {number} labels.")
+            self.message_user(request, f"{number:,} labels of run {run.pk} are withdrawn.")
+        return None
+
+    def has_withdraw_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may withdraw anybody's reviews."""
+        return request.user.has_perm("classifier.change_review")
 
     def count_left(self, running: Sequence[ReviewRun]) -> int:
         """Return how many pictures the runs have not looked at."""

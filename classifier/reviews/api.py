@@ -1,15 +1,16 @@
 """Reviews over HTTP."""
 
-from drf_spectacular.utils import extend_schema
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.models import Review
 from classifier.reviews.serializers import ReviewSerializer
-from classifier.reviews.services import ReviewError, record_review
+from classifier.reviews.services import ReviewError, record_review, withdraw_reviews
 from config.web.permissions import ModelPermissions, WriteThrottle
 from config.web.queries import CheckedView
 from config.web.responses import get_member, problems
@@ -35,3 +36,30 @@ class ReviewListView(CheckedView, GenericAPIView):
         except ReviewError as error:
             raise ValidationError({"garment": [str(error)]}) from error
         return Response(ReviewSerializer(review).data, status=status.HTTP_201_CREATED)
+
+
+class ReviewWithdrawalView(CheckedView, GenericAPIView):
+    """The end of a person's label."""
+
+    queryset = Review.objects.select_related("reviewer")
+    permission_classes = [ModelPermissions]
+    throttle_classes = [WriteThrottle]
+    throttle_scope = "writes"
+    serializer_class = ReviewSerializer
+
+    @extend_schema(
+        parameters=[OpenApiParameter("id", int, OpenApiParameter.PATH)],
+        request=None,
+        responses={200: ReviewSerializer, **problems(401, 403, 404, 429)},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Withdraw a review: its picture has the label that it would have without it. Twice is no error.
+
+        Your own; those of others by whoever may change reviews.
+        """
+        review = get_object_or_404(self.get_queryset(), pk=pk)
+        if review.reviewer_id != request.user.pk and not request.user.has_perm("classifier.change_review"):
+            raise PermissionDenied
+        withdraw_reviews(Review.objects.filter(pk=pk))
+        review.refresh_from_db()
+        return Response(ReviewSerializer(review).data)

@@ -15,6 +15,6 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
 
     class Meta:
         model = Review
-        fields = ["id", "image", "group", "garment", "note", "reviewer", "created_at"]
-        read_only_fields = ["id", "created_at"]
+        fields = ["id", "image", "group", "garment", "note", "reviewer", "created_at", "withdrawn_at"]
+        read_only_fields = ["id", "created_at", "withdrawn_at"]
         extra_kwargs = {"note": {"max_length": 2000}}

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
+from catalog.labels import refresh_labels
 from catalog.models import Image, Product, ProductDescription, ProductImages
 
 _numbers = itertools.count(1)
@@ -33,12 +34,15 @@ def create_product(
         create_description(
             product, country_code=country_code, original_text=original_text, translated_text=translated_text
         )
+    refresh_labels([product.pk])
     return product
 
 
 def create_product_image(product: Product, *, image: Image | None = None, image_index: int = 0) -> ProductImages:
     """Place an image (a new one unless given) at an index of a product."""
-    return ProductImages.objects.create(product=product, image=image or create_image(), image_index=image_index)
+    place = ProductImages.objects.create(product=product, image=image or create_image(), image_index=image_index)
+    refresh_labels([product.pk])
+    return place
 
 
 def create_description(

@@ -3,13 +3,16 @@
 import itertools
 from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.utils import timezone
 from PIL import Image as PillowImage
 
-from catalog.models import Image
+from catalog.models import Image, StoredPicture
+from classifier.labelling.ledger import Labelled
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
 from classifier.ml.types import Picture, Prediction
 from classifier.models import ModelVersion
@@ -62,6 +65,14 @@ def build_prediction(garment: str, *, confidence: float = 0.9, abstained: bool =
     )
 
 
+def build_outcome(image: Image, garment: str = "Trouser", *, sha256: str = "0" * 64, **options: Any) -> Labelled:
+    """What a worker brings back of an image's picture: its row, unsaved, and the prediction of this garment."""
+    picture = StoredPicture(
+        image=image, url=image.url, sha256=sha256, storage_name="", width=32, height=32, fetched_at=timezone.now()
+    )
+    return Labelled(picture=picture, prediction=build_prediction(garment, **options))
+
+
 def create_painted_image(garment: str = "Trouser", *, unsure: bool = False, url: str | None = None) -> Image:
     """Create an image whose picture lies in media storage and shows `garment` to the fake classifier."""
     number = next(_numbers)
@@ -89,6 +100,8 @@ def create_model_version(*, stage: str = ModelVersion.Stage.ACTIVE) -> ModelVers
         recipe="fake",
         seed=0,
         stage=stage,
+        activated_at=timezone.now() if stage == ModelVersion.Stage.ACTIVE else None,
+        first_activated_at=timezone.now() if stage == ModelVersion.Stage.ACTIVE else None,
     )
 
 

@@ -14,8 +14,8 @@ def create_labelled_product(title: str | None = None, **label: Any) -> Product:
     """Create a product with one image and a label row: Trouser with confidence 0.9 unless `label` says otherwise."""
     product = create_product(title, images=[f"https://shop.example/labelled/{Product.objects.count()}.jpg"])
     values = {"group": "Bottom part", "garment": "Trouser", "confidence": 0.9, "status": "labelled"} | label
-    ProductLabel.objects.create(product=product, image=product.product_images.get().image, **values)
-    return product
+    ProductLabel.objects.filter(product=product).update(**values)
+    return Product.objects.get(pk=product.pk)
 
 
 def label_everything() -> None:

@@ -8,7 +8,7 @@ from classifier.labelling.errors import retry_errors
 from classifier.labelling.ledger import Failed, claim_tasks, finish_tasks, release_tasks, take_batches_to_send
 from classifier.labelling.selectors import get_run_progress
 from classifier.labelling.starting import start_labelling_run
-from classifier.labelling.steps import cancel_labelling_run, close_next_tasks, do_run_steps, take_next_part
+from classifier.labelling.steps import cancel_labelling_run, close_next_tasks, do_run_steps, take_next_step
 from classifier.models import LabelTask
 from classifier.worker.sweep import sweep
 from tests.support.fakes import create_model_version, create_painted_image
@@ -23,8 +23,8 @@ def test_nobody_begins_a_task_of_a_cancelled_run_even_before_it_is_closed() -> N
     for _ in range(9):
         create_painted_image()
     run = start_labelling_run()
-    take_next_part(run.pk)
-    take_next_part(run.pk)
+    take_next_step(run.pk)
+    take_next_step(run.pk)
     task_ids = list(run.tasks.order_by("image_id").values_list("pk", flat=True))
     held = claim_tasks(task_ids[:1])
     assert cancel_labelling_run(run)
@@ -36,7 +36,7 @@ def test_nobody_begins_a_task_of_a_cancelled_run_even_before_it_is_closed() -> N
     assert (counts.new, counts.running, counts.waiting, counts.cancelled, counts.total) == (0, 1, 0, 5, 6)
     assert claim_tasks(task_ids).tasks == []
     assert take_batches_to_send(maximum=5, lost_after_seconds=0) == []
-    assert not take_next_part(run.pk)
+    assert not take_next_step(run.pk)
     assert do_run_steps(seconds=60) == 2
     run.refresh_from_db()
     assert (run.closing, run.tasks.filter(state=State.CANCELLED).count()) == (True, 5)
@@ -72,7 +72,7 @@ def test_a_step_of_closing_that_is_killed_is_done_again(monkeypatch: pytest.Monk
     create_model_version()
     create_images(4)
     run = start_labelling_run()
-    take_next_part(run.pk)
+    take_next_step(run.pk)
 
     def die(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
@@ -93,7 +93,7 @@ def test_a_new_run_takes_what_a_cancelled_one_has_not_closed_yet() -> None:
     create_model_version()
     ids = create_images(6)
     run = start_labelling_run()
-    take_next_part(run.pk)
+    take_next_step(run.pk)
     cancel_labelling_run(run)
     assert run.tasks.filter(state=State.NEW).count() == 2
     successor = start_labelling_run()
@@ -108,7 +108,7 @@ def test_a_failure_of_a_run_that_is_closing_is_tried_again_when_that_is_through(
     create_model_version()
     create_images(3)
     run = start_labelling_run()
-    take_next_part(run.pk)
+    take_next_step(run.pk)
     failed, held, _ = run.tasks.order_by("image_id")
     LabelTask.objects.filter(pk=failed.pk).update(state=State.FAILED, last_failed_at=timezone.now())
     in_hand = claim_tasks([held.pk])

@@ -10,11 +10,11 @@ from catalog.models import Image
 from classifier.labelling import errors as error_queue
 from classifier.labelling import ledger
 from classifier.labelling.batches import label_batch
-from classifier.labelling.ledger import Failed, Labelled, claim_tasks, finish_tasks
+from classifier.labelling.ledger import Failed, claim_tasks, finish_tasks
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import LabellingRun, LabelTask
 from tests.support.factories import create_image, create_product
-from tests.support.fakes import FakeClassifier, build_prediction, create_model_version, create_stored_image
+from tests.support.fakes import FakeClassifier, build_outcome, create_model_version, create_stored_image
 from tests.support.members import sign_in
 
 pytestmark = pytest.mark.django_db
@@ -122,7 +122,7 @@ def test_a_retried_picture_is_tried_at_once_and_labelled(client: Client) -> None
     body = client.post(f"{ERRORS}{task.pk}/retry/").json()
     assert (body["state"], body["code"], body["attempts"]) == ("retry", "not_image", 0)
     batch = claim_tasks([task.pk])
-    assert finish_tasks(batch, [Labelled("0" * 64, build_prediction("Bag"))]) == 1
+    assert finish_tasks(batch, [build_outcome(task.image, "Bag") for task in batch.tasks]) == 1
     task.refresh_from_db()
     product.refresh_from_db()
     assert (task.state, task.error_code, task.run, product.label.group) == (State.DONE, "", run, "Bags")

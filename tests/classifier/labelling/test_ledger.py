@@ -12,7 +12,7 @@ from catalog.models import ProductLabel
 from classifier.labelling import batches as labelling
 from classifier.labelling import ledger
 from classifier.labelling.batches import BatchMemoryError, label_batch
-from classifier.labelling.ledger import Failed, Labelled, claim_tasks, finish_tasks
+from classifier.labelling.ledger import ClaimedBatch, Failed, Labelled, claim_tasks, finish_tasks
 from classifier.labelling.starting import start_labelling_run
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.ml.artefacts import ArtefactMissingError
@@ -20,7 +20,7 @@ from classifier.models import Classification, LabellingRun, LabelTask, ModelVers
 from tests.support.factories import create_product
 from tests.support.fakes import (
     FakeClassifier,
-    build_prediction,
+    build_outcome,
     create_model_version,
     create_painted_image,
     create_stored_image,
@@ -47,8 +47,8 @@ def expire_leases() -> None:
     LabelTask.objects.filter(state=State.RUNNING).update(lease_until=timezone.now() - timedelta(seconds=1))
 
 
-def labelled(garment: str = "Trouser") -> Labelled:
-    return Labelled(sha256="0" * 64, prediction=build_prediction(garment))
+def labelled(batch: ClaimedBatch, garment: str = "Trouser") -> list[Labelled]:
+    return [build_outcome(task.image, garment) for task in batch.tasks]
 
 
 def test_a_claim_is_a_lease_with_one_token_and_counts_the_attempt(version: ModelVersion) -> None:
@@ -83,8 +83,8 @@ def test_who_lost_the_lease_cannot_finish(version: ModelVersion) -> None:
     expire_leases()
     assert ledger.sweep_expired_leases() == 1
     successor = claim_tasks(ids)
-    assert finish_tasks(successor, [labelled("Trouser")]) == 1
-    assert finish_tasks(zombie, [labelled("Bag")]) == 0
+    assert finish_tasks(successor, labelled(successor, "Trouser")) == 1
+    assert finish_tasks(zombie, labelled(zombie, "Bag")) == 0
     assert list(Classification.objects.values_list("garment", flat=True)) == ["Trouser"]
 
 
@@ -92,7 +92,7 @@ def test_finish_refuses_a_number_of_outcomes_that_is_not_that_of_the_tasks(versi
     _, ids = start_run(2)
     batch = claim_tasks(ids)
     with pytest.raises(ValueError, match="zip"):
-        finish_tasks(batch, [labelled()])
+        finish_tasks(batch, labelled(batch))
     assert not Classification.objects.exists()
     assert set(LabelTask.objects.values_list("state", flat=True)) == {State.RUNNING}
 
@@ -108,7 +108,7 @@ def test_a_crashed_batch_comes_back_one_by_one_and_only_the_guilty_is_given_up(v
             assert len(batch) == 1
             claimed = claim_tasks(batch)
             if batch != [guilty]:
-                finish_tasks(claimed, [labelled()])
+                finish_tasks(claimed, labelled(claimed))
     task = LabelTask.objects.get(pk=guilty)
     assert (task.state, task.error_code, task.crashes) == (State.FAILED, "worker_crash", 3)
     assert LabelTask.objects.filter(state=State.DONE).count() == 2
@@ -298,14 +298,15 @@ def test_a_claim_whose_answer_was_lost_is_repeated_with_its_token(version: Model
 def test_a_finish_whose_answer_was_lost_is_repeated_without_effect(version: ModelVersion) -> None:
     _, ids = start_run(2)
     batch = claim_tasks(ids)
-    assert finish_tasks(batch, [labelled(), labelled()]) == 2
-    assert finish_tasks(batch, [labelled(), labelled()]) == 0
+    assert finish_tasks(batch, labelled(batch)) == 2
+    assert finish_tasks(batch, labelled(batch)) == 0
     assert Classification.objects.count() == 2
 
 
 def test_a_lost_childs_tasks_go_back_at_once_and_the_zombie_is_fenced_off(version: ModelVersion) -> None:
     _, ids = start_run(3)
-    finish_tasks(claim_tasks(ids[:1]), [labelled()])
+    batch = claim_tasks(ids[:1])
+    finish_tasks(batch, labelled(batch))
     held = claim_tasks(ids[1:2])
     assert ledger.give_back_lost_tasks(ids) == 1
     assert list(LabelTask.objects.order_by("pk").values_list("state", "crashes")) == [
@@ -313,7 +314,7 @@ def test_a_lost_childs_tasks_go_back_at_once_and_the_zombie_is_fenced_off(versio
         (State.NEW, 1),
         (State.NEW, 0),
     ]
-    assert finish_tasks(held, [labelled()]) == 0
+    assert finish_tasks(held, labelled(held)) == 0
 
 
 def test_cancelling_keeps_what_is_done_and_drops_what_is_not(version: ModelVersion) -> None:
@@ -322,7 +323,7 @@ def test_cancelling_keeps_what_is_done_and_drops_what_is_not(version: ModelVersi
     held = claim_tasks(ids[1:2])
     assert cancel_labelling_run(run)
     assert not cancel_labelling_run(run)
-    assert finish_tasks(held, [labelled()]) == 1
+    assert finish_tasks(held, labelled(held)) == 1
     states = list(LabelTask.objects.order_by("pk").values_list("state", flat=True))
     assert states == [State.DONE, State.DONE, State.CANCELLED]
     run.refresh_from_db()
@@ -343,5 +344,5 @@ def test_a_token_that_was_never_given_finishes_nothing(version: ModelVersion) ->
     _, ids = start_run(1)
     batch = claim_tasks(ids)
     forged = ledger.ClaimedBatch(token=uuid.uuid4(), tasks=batch.tasks)
-    assert finish_tasks(forged, [labelled()]) == 0
+    assert finish_tasks(forged, labelled(forged)) == 0
     assert not Classification.objects.exists()

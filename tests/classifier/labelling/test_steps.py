@@ -15,10 +15,10 @@ from classifier.labelling import tasks
 from classifier.labelling.batches import label_batch
 from classifier.labelling.selectors import get_run_progress
 from classifier.labelling.starting import start_labelling_run
-from classifier.labelling.steps import do_run_steps, take_next_part
+from classifier.labelling.steps import do_run_steps, take_next_step
 from classifier.labels.services import refresh_stale_labels_of
 from classifier.management import progress as waiting
-from classifier.models import Classification, LabellingRun, LabelTask, RunSelection
+from classifier.models import Classification, LabellingRun, LabelTask, SelectedImage
 from classifier.worker.sweep import sweep
 from tests.support.factories import create_product
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image
@@ -46,7 +46,7 @@ def test_a_run_takes_each_picture_once_two_at_a_time(number: int, first: int, st
     run = start_labelling_run()
     assert (list_taken(run), run.total, run.is_taking) == (ids[:first], first, steps > 0)
     done = 0
-    while take_next_part(run.pk):
+    while take_next_step(run.pk):
         done += 1
         run.refresh_from_db()
         assert list_taken(run) == ids[: first + 2 * done]
@@ -93,7 +93,7 @@ def test_a_step_that_is_killed_leaves_nothing_and_is_done_again(monkeypatch: pyt
     create_model_version()
     ids = create_images(6)
     run = start_labelling_run()
-    take_next_part(run.pk)
+    take_next_step(run.pk)
 
     class KilledError(BaseException):
         """What ends the process after the rows were written and before they are committed."""
@@ -137,11 +137,11 @@ def test_a_step_that_somebody_else_did_meanwhile_is_not_done_twice(monkeypatch: 
 
     def overtake(image_ids: Sequence[int]) -> int:
         monkeypatch.setattr(run_steps, "refresh_stale_labels_of", refresh)
-        assert take_next_part(run.pk)
+        assert take_next_step(run.pk)
         return refresh(image_ids)
 
     monkeypatch.setattr(run_steps, "refresh_stale_labels_of", overtake)
-    assert not take_next_part(run.pk)
+    assert not take_next_step(run.pk)
     run.refresh_from_db()
     assert (list_taken(run), run.total, run.taken_until) == (ids[:4], 4, ids[3])
 
@@ -158,7 +158,7 @@ def test_steps_by_many_at_once_take_each_picture_once() -> None:
         try:
             barrier.wait(timeout=30)
             while LabellingRun.objects.taking().exists():
-                done.append(take_next_part(run.pk))
+                done.append(take_next_step(run.pk))
         finally:
             connection.close()
 
@@ -217,11 +217,11 @@ def test_a_selection_is_kept_until_it_is_taken() -> None:
     ids = create_images(7)
     chosen = [ids[0], ids[2], ids[3], ids[5], ids[6]]
     run = start_labelling_run(images=Image.objects.filter(pk__in=chosen))
-    assert (list_taken(run), RunSelection.objects.get().image_ids) == (chosen[:2], chosen)
+    assert (list_taken(run), SelectedImage.objects.get().image_ids) == (chosen[:2], chosen)
     assert do_run_steps(seconds=60) == 2
     run.refresh_from_db()
     assert (list_taken(run), run.total, run.is_taking) == (chosen, 5, False)
-    assert not RunSelection.objects.exists()
+    assert not SelectedImage.objects.exists()
 
 
 def test_a_chosen_picture_that_is_deleted_meanwhile_is_left_out() -> None:
@@ -238,7 +238,7 @@ def test_a_selection_that_one_step_takes_is_not_kept() -> None:
     create_model_version()
     ids = create_images(4)
     run = start_labelling_run(images=Image.objects.filter(pk=ids[2]))
-    assert (list_taken(run), run.is_taking, RunSelection.objects.exists()) == ([ids[2]], False, False)
+    assert (list_taken(run), run.is_taking, SelectedImage.objects.exists()) == ([ids[2]], False, False)
     assert start_labelling_run(images=Image.objects.none()).total == 0
 
 

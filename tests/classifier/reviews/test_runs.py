@@ -11,13 +11,14 @@ from kombu.exceptions import OperationalError
 from catalog.models import Image, ProductLabel
 from classifier.labelling.batches import label_batch
 from classifier.labelling.starting import start_labelling_run
-from classifier.models import LabelTask, Review, ReviewPart, ReviewRun
+from classifier.models import ImageToReview, LabelTask, Review, ReviewRun
 from classifier.reviews import runs as review_runs
 from classifier.reviews import tasks
-from classifier.reviews.runs import cancel_review_run, record_next_part, record_parts
+from classifier.reviews.runs import cancel_review_run, record_next_step
 from classifier.reviews.services import ReviewError, record_review
 from classifier.reviews.starting import start_review_run
 from classifier.reviews.tasks import record_reviews_task, send_review_runs
+from classifier.runs.sending import do_steps
 from classifier.worker.sweep import sweep
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import FakeClassifier, Outbox, create_model_version, create_painted_image
@@ -37,7 +38,7 @@ def outbox(monkeypatch: pytest.MonkeyPatch) -> Outbox:
 
 @pytest.fixture(autouse=True)
 def parts_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(review_runs, "PART_SIZE", 2)
+    monkeypatch.setattr(review_runs, "STEP_SIZE", 2)
 
 
 def start(*images: Image, group: str = "Bags", reviewer: User | None = None) -> ReviewRun:
@@ -71,7 +72,7 @@ def test_a_run_is_sent_when_it_is_committed_and_records_nothing_before(
         assert outbox == []
     assert outbox == [run.pk]
     assert get_facts(run) == ("running", 5, 0, 0)
-    assert list(ReviewPart.objects.order_by("pk").values_list("image_ids", flat=True)) == [
+    assert list(ImageToReview.objects.order_by("pk").values_list("image_ids", flat=True)) == [
         [images[0].pk, images[1].pk],
         [images[2].pk, images[3].pk],
         [images[4].pk],
@@ -93,7 +94,7 @@ def test_a_task_records_every_part(outbox: Outbox) -> None:
     assert list(ProductLabel.objects.values_list("group", "status", "source").distinct()) == [
         ("Bags", "reviewed", "person")
     ]
-    assert not ReviewPart.objects.exists()
+    assert not ImageToReview.objects.exists()
     assert outbox == []
 
 
@@ -110,14 +111,14 @@ def test_a_task_whose_time_is_over_sends_the_rest(outbox: Outbox, monkeypatch: p
 def test_what_ends_a_part_in_the_middle_loses_nothing_and_doubles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     images = create_images(4)
     run = start(*images)
-    assert record_next_part(run.pk) is True
+    assert record_next_step(run.pk) is True
     with monkeypatch.context() as patch:
         patch.setattr(review_runs, "refresh_product_labels", lambda image_ids: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            record_parts(run.pk, seconds=60)
+            do_steps(run.pk, step=record_next_step, seconds=60)
     assert get_facts(run) == ("running", 4, 2, 0)
     assert list_reviewed() == [image.pk for image in images[:2]]
-    assert record_parts(run.pk, seconds=60) is False
+    assert do_steps(run.pk, step=record_next_step, seconds=60) is False
     assert get_facts(run) == ("done", 4, 4, 0)
     assert list_reviewed() == [image.pk for image in images]
 
@@ -172,7 +173,7 @@ def test_a_later_decision_of_a_person_stays_and_an_earlier_one_gives_way() -> No
     record_review(before, group="Footwear", reviewer=reviewer)
     run = start(before, after, other)
     record_review(after, group="Footwear", reviewer=reviewer)
-    record_parts(run.pk, seconds=60)
+    do_steps(run.pk, step=record_next_step, seconds=60)
     assert get_facts(run) == ("done", 3, 2, 1)
     groups = ProductLabel.objects.order_by("image_id").values_list("image_id", "group")
     assert list(groups) == [(before.pk, "Bags"), (after.pk, "Footwear"), (other.pk, "Bags")]
@@ -183,7 +184,7 @@ def test_of_two_runs_the_one_asked_for_last_wins_whichever_is_done_first(order: 
     (image,) = create_images(1)
     runs = [start(image, group="Bags"), start(image, group="Footwear")]
     for place in order:
-        record_parts(runs[place].pk, seconds=60)
+        do_steps(runs[place].pk, step=record_next_step, seconds=60)
     assert ProductLabel.objects.get().group == "Footwear"
 
 
@@ -192,7 +193,7 @@ def test_a_machine_does_not_take_the_label_back() -> None:
     image = create_painted_image("Sandal")
     create_product(images=[image])
     label_everything()
-    record_parts(start(image).pk, seconds=60)
+    do_steps(start(image).pk, step=record_next_step, seconds=60)
     start_labelling_run(relabel=True)
     due = list(LabelTask.objects.due().values_list("pk", flat=True))
     assert len(due) == 1
@@ -204,7 +205,7 @@ def test_images_that_are_gone_are_skipped() -> None:
     gone, kept = create_image(), create_image()
     run = start(gone, kept)
     Image.objects.filter(pk=gone.pk).delete()
-    record_parts(run.pk, seconds=60)
+    do_steps(run.pk, step=record_next_step, seconds=60)
     assert get_facts(run) == ("done", 2, 1, 1)
     assert list_reviewed() == [kept.pk]
 
@@ -212,12 +213,12 @@ def test_images_that_are_gone_are_skipped() -> None:
 def test_a_cancelled_run_leaves_what_it_has_not_done() -> None:
     images = create_images(3)
     run = start(*images)
-    record_next_part(run.pk)
+    record_next_step(run.pk)
     assert cancel_review_run(run) is True
-    assert record_parts(run.pk, seconds=60) is False
+    assert do_steps(run.pk, step=record_next_step, seconds=60) is False
     assert get_facts(run) == ("cancelled", 3, 2, 0)
     assert list_reviewed() == [image.pk for image in images[:2]]
-    assert not ReviewPart.objects.exists()
+    assert not ImageToReview.objects.exists()
     assert cancel_review_run(run) is False
 
 
@@ -226,7 +227,7 @@ def test_a_run_over_nothing_is_done_and_one_of_an_unknown_group_is_none(outbox: 
     with pytest.raises(ReviewError, match="received 'Hats'"):
         start(*create_images(1), group="Hats")
     assert ReviewRun.objects.count() == 1
-    assert not ReviewPart.objects.exists()
+    assert not ImageToReview.objects.exists()
 
 
 @pytest.mark.redis
@@ -244,7 +245,7 @@ def test_a_run_waits_for_the_sweep_while_the_broker_is_away(monkeypatch: pytest.
 def test_whoever_gives_labels_sees_how_far_a_run_is_and_cancels_it(client: Client) -> None:
     user = sign_in(client, "add_review", staff=True)
     run = start(*create_images(3))
-    record_next_part(run.pk)
+    record_next_step(run.pk)
     response = client.get(f"{LIST}{run.pk}/change/")
     assert "2 of 3 labelled, 67% looked at" in response.text
     assert response.headers["Refresh"] == "3"
