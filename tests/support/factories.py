@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
+from django.db import transaction
+
 from catalog.labels import refresh_labels
 from catalog.models import Image, Product, ProductDescription, ProductImages
 
@@ -34,14 +36,14 @@ def create_product(
         create_description(
             product, country_code=country_code, original_text=original_text, translated_text=translated_text
         )
-    refresh_labels([product.pk])
+    _refresh_label(product)
     return product
 
 
 def create_product_image(product: Product, *, image: Image | None = None, image_index: int = 0) -> ProductImages:
     """Place an image (a new one unless given) at an index of a product."""
     place = ProductImages.objects.create(product=product, image=image or create_image(), image_index=image_index)
-    refresh_labels([product.pk])
+    _refresh_label(product)
     return place
 
 
@@ -59,3 +61,9 @@ def create_description(
         original_text=original_text,
         translated_text=translated_text,
     )
+
+
+def _refresh_label(product: Product) -> None:
+    """Bring the product's label up to date, as every write of the catalogue does."""
+    with transaction.atomic():
+        refresh_labels([product.pk])

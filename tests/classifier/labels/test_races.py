@@ -1,29 +1,24 @@
-"""Labels that are brought up to date while somebody else writes the same products: nobody's work is lost."""
+"""Labels that two write at once: nobody's work is lost, whoever comes second."""
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 
-from catalog.interchange import changes
 from catalog.interchange.importing import import_catalog
 from catalog.interchange.records import ProductRecord
-from catalog.models import ProductImages, ProductLabel
-from classifier.labels import services
-from classifier.labels.services import (
-    lock_images,
-    refresh_product_labels,
-    refresh_stale_labels_of,
-    refresh_stale_product_labels,
-)
-from classifier.models import Review
-from config.db import reconnecting
-from config.db.bulk import insert_rows
+from catalog.labels import refresh_labels
+from catalog.models import Image, ProductImages, ProductLabel
+from classifier.labelling.ledger import claim_tasks, finish_tasks
+from classifier.labelling.starting import start_labelling_run
+from classifier.labels.walk import refresh_all_labels
+from classifier.reviews.services import record_review
 from tests.support.factories import create_image, create_product
+from tests.support.fakes import build_outcome, create_model_version
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -44,7 +39,7 @@ class Other(threading.Thread):
             connection.close()
 
     def start_and_wait_for_lock(self) -> None:
-        """Start, and return when the work waits for a lock that we hold, or has ended."""
+        """Start, and return when the work waits for a lock that we hold; it must not end before."""
         self.start()
         with connection.cursor() as cursor:
             while self.is_alive():
@@ -53,111 +48,76 @@ class Other(threading.Thread):
                 if cursor.fetchone() is not None:
                     return
                 time.sleep(0.01)
+        raise AssertionError(f"expected work that waits, it ended with {self.outcome!r}")
 
 
-def create_stale_label(product_id: int) -> ProductLabel:
-    """Give the product the label of a picture that it does not show."""
-    return ProductLabel.objects.create(product_id=product_id, image=create_image(), group="Bags", status="labelled")
+def claim(image: Image) -> Callable[[], int]:
+    """Claim the image's task; return what finishes it as a Bag."""
+    run = start_labelling_run(images=Image.objects.filter(pk=image.pk))
+    batch = claim_tasks(list(run.tasks.values_list("pk", flat=True)))
+    return lambda: finish_tasks(batch, [build_outcome(image, "Bag")])
 
 
-def build_records(product_ids: list[int]) -> list[ProductRecord]:
-    """Build the rows of a file that gives each of the products a new picture."""
-    return [
-        ProductRecord(line=id, id=id, title=f"Product {id}", images=(f"https://new.example/{id}.jpg",), descriptions={})
-        for id in product_ids
-    ]
+def build_record(product_id: int, *images: Image) -> ProductRecord:
+    urls = tuple(image.url for image in images)
+    return ProductRecord(line=1, id=product_id, title="Title", images=urls, descriptions={})
 
 
-def test_a_label_that_somebody_writes_anew_meanwhile_is_not_removed_as_stale() -> None:
-    image = create_image()
-    product = create_product(images=[image])
-    stale = create_stale_label(product.pk)
-    other = Other(lambda: refresh_stale_labels_of([stale.image_id]))
+def get_garments() -> dict[int, str]:
+    assert refresh_all_labels(dry_run=True)[1] == 0
+    return dict(ProductLabel.objects.values_list("product_id", "garment"))
+
+
+def test_a_picture_that_an_import_takes_away_while_it_is_labelled() -> None:
+    create_model_version()
+    bag, other = create_image(), create_image()
+    product = create_product(images=[bag])
+    machine = Other(claim(bag))
     with transaction.atomic():
-        lock_images([image.pk])
-        Review.objects.create(image=image, group="Footwear", reviewer=User.objects.create_user("reviewer"))
-        refresh_product_labels([image.pk])
-        other.start_and_wait_for_lock()
-        assert other.is_alive()
-    other.join()
-    assert other.outcome == 0
-    label = ProductLabel.objects.get()
-    assert (label.product_id, label.image_id, label.group, label.status) == (
-        product.pk,
-        image.pk,
-        "Footwear",
-        "reviewed",
-    )
+        import_catalog([build_record(product.pk, other)])
+        machine.start_and_wait_for_lock()
+    machine.join()
+    assert machine.outcome == 1
+    assert get_garments() == {product.pk: ""}
 
 
-def test_an_import_of_the_same_products_and_their_labels_do_not_wait_for_each_other() -> None:
-    known, unknown = create_image(), create_image()
-    first, second = create_product("First", images=[known]), create_product("Second", images=[unknown])
-    create_stale_label(second.pk)
-    Review.objects.create(image=known, group="Footwear", reviewer=User.objects.create_user("reviewer"))
-    records = build_records([first.pk, second.pk])
-    other = Other(lambda: import_catalog(records).changed)
-
-    def begin_import(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        # The label of the second product is gone, that of the first is about to be written.
-        if sql.startswith('INSERT INTO "classifier_productlabel"') and other.ident is None:
-            other.start_and_wait_for_lock()
-            assert other.is_alive()
-        return execute(sql, *arguments)
-
-    with connection.execute_wrapper(begin_import), transaction.atomic():
-        lock_images([known.pk, unknown.pk])
-        refresh_product_labels([known.pk, unknown.pk])
-    other.join()
-    assert other.outcome == 2
-    assert list(ProductLabel.objects.values_list("product_id", "group")) == [(first.pk, "Footwear")]
+def test_a_picture_that_an_import_brings_while_it_is_labelled() -> None:
+    create_model_version()
+    bag = create_image()
+    first = create_product(images=[bag])
+    finish = claim(bag)
+    importer = Other(lambda: import_catalog([build_record(first.pk + 1, bag)]).created)
+    with transaction.atomic():
+        finish()
+        importer.start_and_wait_for_lock()
+    importer.join()
+    assert importer.outcome == 1
+    assert get_garments() == {first.pk: "Bag", first.pk + 1: "Bag"}
 
 
-def test_stale_labels_that_meet_somebody_halfway_are_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = create_image()
+def test_a_review_and_an_import_of_the_same_product() -> None:
+    image, other = create_image(), create_image()
     product = create_product(images=[image])
-    create_stale_label(product.pk)
-    Review.objects.create(image=image, group="Footwear", reviewer=User.objects.create_user("reviewer"))
-
-    def lose(_image_ids: Collection[int]) -> None:
-        monkeypatch.setattr(services, "lock_images", lock_images)
-        raise OperationalError("deadlock detected")
-
-    monkeypatch.setattr(services, "lock_images", lose)
-    monkeypatch.setattr(reconnecting, "PAUSE_SECONDS", 0.0)
-    assert refresh_stale_product_labels() == 1
-    assert list(ProductLabel.objects.values_list("image_id", "group")) == [(image.pk, "Footwear")]
+    reviewer = User.objects.create_user("reviewer")
+    importer = Other(lambda: import_catalog([build_record(product.pk, other)]).changed)
+    with transaction.atomic():
+        record_review(image, group="Bags", garment="Bag", reviewer=reviewer)
+        importer.start_and_wait_for_lock()
+    importer.join()
+    assert importer.outcome == 1
+    assert get_garments() == {product.pk: ""}
 
 
-def test_an_import_that_meets_stale_labels_halfway_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    without, with_picture = create_product(), create_product(images=[create_image()])
-    for product in (without, with_picture):
-        create_stale_label(product.pk)
-    other = Other(refresh_stale_product_labels)
-    insert_as_always, writes = insert_rows, []
-
-    def begin_refresh(model: type[Any], **rows: Any) -> None:
-        # The picture of the second product is gone, those of both are about to come.
-        if model is ProductImages:
-            writes.append(other.ident)
-            if len(writes) == 1:
-                other.start_and_wait_for_lock()
-                assert other.is_alive()
-        insert_as_always(model, **rows)
-
-    monkeypatch.setattr(changes, "insert_rows", begin_refresh)
-    with connection.cursor() as cursor:
-        # Whoever looks first is the one whose transaction ends.
-        cursor.execute("SET deadlock_timeout = '20ms'")
-        try:
-            assert import_catalog(build_records([without.pk, with_picture.pk])).changed == 2
-        finally:
-            cursor.execute("RESET deadlock_timeout")
-    other.join()
-    # Once more at least; on a busy machine the other may still be in the way.
-    assert len(writes) >= 2
-    assert isinstance(other.outcome, int)
-    assert not ProductLabel.objects.exists()
-    assert list(ProductImages.objects.values_list("product_id", "image__url")) == [
-        (product.pk, f"https://new.example/{product.pk}.jpg") for product in (without, with_picture)
-    ]
+def test_two_who_bring_the_same_labels_up_to_date() -> None:
+    images = [create_image() for _ in range(4)]
+    products = [create_product(images=[image]) for image in images]
+    record_review(images[0], group="Bags", garment="Bag", reviewer=User.objects.create_user("reviewer"))
+    for place, image in zip(ProductImages.objects.order_by("pk"), reversed(images), strict=True):
+        ProductImages.objects.filter(pk=place.pk).update(image=image)
+    walk = Other(refresh_all_labels)
+    with transaction.atomic():
+        refresh_labels([product.pk for product in reversed(products)])
+        walk.start_and_wait_for_lock()
+    walk.join()
+    assert walk.outcome[0] == 4
+    assert get_garments() == {product.pk: "Bag" if product is products[3] else "" for product in products}

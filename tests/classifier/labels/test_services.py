@@ -1,20 +1,24 @@
 """A person's label, and the current label of a product."""
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.utils import timezone
 
-from catalog.models import Image, ProductImages, ProductLabel
+from catalog.models import Image, ProductLabel
 from classifier.labelling.batches import label_batch
-from classifier.labelling.ledger import Failed, Labelled, claim_tasks, finish_tasks
+from classifier.labelling.ledger import Failed, claim_tasks, finish_tasks
 from classifier.labelling.starting import start_labelling_run
-from classifier.models import Classification, LabelTask, Review
-from classifier.reviews.services import ReviewError, record_review, refresh_stale_product_labels
+from classifier.labels.facts import list_deciding_versions
+from classifier.labels.walk import refresh_all_labels
+from classifier.models import Classification, LabelChange, LabelTask, ModelVersion, Review
+from classifier.reviews.services import ReviewError, record_review
 from tests.support.factories import create_product
-from tests.support.fakes import FakeClassifier, build_prediction, create_model_version, create_painted_image
+from tests.support.fakes import FakeClassifier, build_outcome, create_model_version, create_painted_image
 
 pytestmark = pytest.mark.django_db
 
@@ -84,22 +88,42 @@ def test_a_review_of_something_else_is_refused_and_leaves_nothing(
     with pytest.raises(ReviewError, match=message):
         record_review(image, group=group, garment=garment, reviewer=reviewer)
     assert not Review.objects.exists()
-    assert not ProductLabel.objects.exists()
+    assert ProductLabel.objects.get().status == "pending"
 
 
-def test_the_latest_run_decides_even_when_an_older_one_ends_later() -> None:
-    create_model_version(stage="active")
+def test_the_version_in_production_decides_even_when_a_run_of_another_ends_later() -> None:
+    former = create_model_version()
     image = create_painted_image("Bag")
     product = create_product(images=[image])
     old = start_labelling_run()
-    old.model_version.__class__.objects.update(stage="retired")
-    create_model_version(stage="active")
-    new = start_labelling_run()
     late = claim_tasks(list(old.tasks.values_list("pk", flat=True)))
-    for run, garment in ((new, "Dress"), (old, "Sneaker")):
-        batch = late if run is old else claim_tasks(list(run.tasks.values_list("pk", flat=True)))
-        finish_tasks(batch, [Labelled("0" * 64, build_prediction(garment))])
-    assert (product.label.garment, product.label.model_version) == ("Dress", new.model_version)
+    ModelVersion.objects.filter(pk=former.pk).update(stage="retired")
+    active = create_model_version()
+    new = start_labelling_run()
+    batch = claim_tasks(list(new.tasks.values_list("pk", flat=True)))
+    finish_tasks(batch, [build_outcome(image, "Dress")])
+    finish_tasks(late, [build_outcome(image, "Sneaker")])
+    label = ProductLabel.objects.get(product=product)
+    assert (label.garment, label.model_version) == ("Dress", active)
+
+
+def test_versions_before_decide_where_the_one_in_production_has_said_nothing() -> None:
+    versions = [create_model_version(stage="retired") for _ in range(3)]
+    oldest, left, candidate = versions
+    now = timezone.now()
+    for days, version in ((9, oldest), (5, left)):
+        version.first_activated_at = now - timedelta(days=days)
+        version.left_at = now if version is left else None
+        version.save()
+    ModelVersion.objects.filter(pk=candidate.pk).update(stage="candidate")
+    active = create_model_version()
+    later = create_model_version(stage="retired")
+    ModelVersion.objects.filter(pk=later.pk).update(first_activated_at=now + timedelta(days=1))
+    assert list_deciding_versions() == [active.pk, oldest.pk]
+    ModelVersion.objects.filter(pk=left.pk).update(left_at=None)
+    assert list_deciding_versions() == [active.pk, left.pk, oldest.pk]
+    ModelVersion.objects.filter(pk=active.pk).update(stage="retired")
+    assert list_deciding_versions() == [later.pk, active.pk, left.pk, oldest.pk]
 
 
 def test_a_failure_does_not_take_away_an_earlier_label() -> None:
@@ -119,32 +143,41 @@ def test_two_products_share_a_picture_and_its_label() -> None:
     assert [product.label.group for product in products] == ["Bottom part", "Bottom part"]
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 5000])
-def test_labels_follow_when_the_catalogue_moves_pictures(batch_size: int) -> None:
+def test_labels_that_are_right_cost_a_step_few_queries_however_many_there_are(
+    django_assert_max_num_queries: Any,
+) -> None:
     create_model_version()
-    bag, dress = create_painted_image("Bag"), create_painted_image("Dress")
-    product = create_product(images=[bag, dress])
-    emptied = create_product(images=[create_painted_image("Coat")])
-    label_everything()
-    ProductImages.objects.filter(product=product).delete()
-    ProductImages.objects.create(product=product, image=dress, image_index=0)
-    ProductImages.objects.filter(product=emptied).delete()
-    newcomer = create_product(images=[bag])
-    assert refresh_stale_product_labels(batch_size=batch_size) == 4
-    labels = dict(ProductLabel.objects.values_list("product_id", "garment"))
-    assert labels == {product.pk: "Dress", newcomer.pk: "Bag"}
-    assert refresh_stale_product_labels(batch_size=batch_size) == 0
-
-
-def test_labels_that_are_right_are_not_looked_at_one_by_one(django_assert_num_queries: Any) -> None:
-    create_model_version()
-    for _ in range(3):
+    for _ in range(30):
         create_product(images=[create_painted_image("Bag")])
     label_everything()
-    create_product(images=[create_painted_image("Bag")])
-    # The last image; then the end of the batch, its places, its labels, and what is known of those without one.
-    with django_assert_num_queries(1 + 6):
-        assert refresh_stale_product_labels() == 0
+    # Ids and first images; pictures, reviews (two), versions, classifications, failures, labels; and that it was all.
+    with django_assert_max_num_queries(10):
+        assert refresh_all_labels() == (30, 0)
+
+
+def test_a_change_that_no_reader_sees_is_no_history() -> None:
+    create_model_version()
+    product = create_product(images=[create_painted_image("Bag")])
+    label_everything()
+    before = LabelChange.objects.count()
+    labelled_at = product.label.labelled_at
+    label_everything(relabel=True)
+    assert ProductLabel.objects.get(product=product).labelled_at > labelled_at
+    assert LabelChange.objects.count() == before
+
+
+def test_the_history_holds_values() -> None:
+    version = create_model_version()
+    product = create_product(images=[create_painted_image("Coat", unsure=True)])
+    label_everything()
+    (change,) = LabelChange.objects.filter(product_id=product.pk)
+    picture = Image.objects.get().stored_picture
+    assert (change.old_status, change.old_group, change.old_confidence) == ("pending", "", None)
+    assert (change.new_status, change.new_group, change.new_garment) == ("needs_review", "Upper part", "Coat")
+    assert (change.new_confidence, change.new_source, change.new_reason) == (product.label.confidence, "machine", "unsure")
+    assert (change.new_version_id, change.version_name, change.why) == (version.pk, version.name, "classified")
+    assert bytes(change.sha256).hex() == picture.sha256
+    assert timezone.now() - change.at < timedelta(minutes=1)
 
 
 @pytest.mark.postgresql
@@ -158,7 +191,7 @@ def test_a_review_saved_while_the_machine_finishes_is_not_overwritten(reviewer: 
 
     def finish() -> None:
         try:
-            finish_tasks(batch, [Labelled("0" * 64, build_prediction("Bag"))])
+            finish_tasks(batch, [build_outcome(image, "Bag")])
         finally:
             connection.close()
 
