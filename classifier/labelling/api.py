@@ -7,6 +7,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from classifier.labelling.reports import forget_run_report
 from classifier.labelling.serializers import LabellingRunRequestSerializer, LabellingRunSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
 from classifier.labelling.steps import cancel_labelling_run
@@ -83,6 +84,7 @@ class LabellingRunCancelView(LabellingRunView):
         """Cancel the run: pictures that nobody works on yet stay unlabelled. Cancelling twice is no error."""
         run = get_object_or_404(self.get_queryset(), pk=pk)
         cancelled = cancel_labelling_run(run)
+        forget_run_report(run)
         run.refresh_from_db()
         if not cancelled and run.state != LabellingRun.State.CANCELLED:
             raise ConflictError(f"Expected a run that has not ended; it is {run.state}.")

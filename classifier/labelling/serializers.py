@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from classifier.labelling.selectors import get_run_progress, list_error_counts
+from classifier.labelling.reports import get_run_report
 from classifier.models import LabellingRun, LabelTask
 
 
@@ -63,7 +63,7 @@ class RunProgressSerializer(serializers.Serializer[Any]):
 
 
 class LabellingRunSerializer(serializers.ModelSerializer[LabellingRun]):
-    """A labelling run and how far it is, in two queries."""
+    """A labelling run and how far it is, as its page says it."""
 
     model_version = serializers.CharField(source="model_version.name")
     taking_pictures = serializers.BooleanField(
@@ -90,8 +90,8 @@ class LabellingRunSerializer(serializers.ModelSerializer[LabellingRun]):
     @extend_schema_field(RunProgressSerializer)
     def get_progress(self, run: LabellingRun) -> dict[str, int]:
         """Return the number of tasks in each state."""
-        return asdict(get_run_progress(run))
+        return asdict(get_run_report(run).progress)
 
     def get_error_codes(self, run: LabellingRun) -> dict[str, int]:
-        """Return the number of failed tasks for each code, most frequent first."""
-        return dict(list_error_counts(run))
+        """Return the number of failed tasks for each code, most frequent first; of an ended run those at its end."""
+        return dict(get_run_report(run).codes)

@@ -68,10 +68,9 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "run": run,
         "report": report,
         "is_running": is_running,
-        # A run that ended may have pictures that wait for another try.
-        "live": is_running or (run.state == LabellingRun.State.DONE and progress.waiting > 0),
+        "live": is_running or report.retried > 0,
         "untouched": is_running and progress.new == progress.total,
-        "numbers": list_numbers(report),
+        "numbers": list_numbers(report, ended=not is_running),
         "parts": list_parts(report),
         # Of a number that grows nothing is a share.
         "share": None if report.taking else progress.finished / progress.total if progress.total else 1.0,
@@ -84,7 +83,7 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
             {**error, "words": get_error_words(error["code"]), "url": remove_bidi_controls(error["url"])}
             for error in report.errors
         ],
-        "failures": progress.failed + progress.waiting,
+        "failures": report.failures,
     }
     return render(request, "classifier/labelling_run_detail.html", context)
 
@@ -115,7 +114,7 @@ def labelling_run_retry(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("labelling-run-detail", run.pk)
 
 
-def list_numbers(report: RunReport) -> list[tuple[str, int, str]]:
+def list_numbers(report: RunReport, *, ended: bool) -> list[tuple[str, int, str]]:
     """Return (name, number of pictures, part of the bar) for what a run's page says at a glance.
 
     Pictures that are labelled again belong to the run that does it.
@@ -129,9 +128,10 @@ def list_numbers(report: RunReport) -> list[tuple[str, int, str]]:
         ("To do", progress.new + progress.running, ""),
     ]
     sometimes = [
-        ("Wait for another try", progress.waiting, "failed"),
+        ("Waited for another try at the end" if ended else "Wait for another try", progress.waiting, "failed"),
         ("Cancelled", progress.cancelled, ""),
-        ("Labelled again by later runs", report.taken - progress.total, ""),
+        ("Tried again now", report.retried, ""),
+        ("Labelled again later, or deleted", report.taken - progress.total, ""),
     ]
     return always + [entry for entry in sometimes if entry[1] > 0]
 
