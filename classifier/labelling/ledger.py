@@ -269,7 +269,7 @@ def close_tasks(tasks: LabelTaskQuerySet) -> int:
     held = tasks.select_for_update(skip_locked=True, no_key=True).values_list("pk", "image_id", "error_code")
     rows = list(held)
     closed = LabelTask.objects.filter(pk__in=[pk for pk, _, _ in rows])
-    closed.filter(former__isnull=True).update(state=State.CANCELLED, sent_at=None)
+    closed.filter(former__isnull=True).update(state=State.CANCELLED, sent_at=None, error_code="")
     closed.filter(former__isnull=False).update(
         **{name: Cast(KT(f"former__{name}"), kind()) for name, kind in FORMER_NUMBERS.items()},
         **{name: KT(f"former__{name}") for name in FORMER_TEXTS},
@@ -335,7 +335,11 @@ def close_finished_runs(run_ids: set[int] | None = None) -> int:
 
 
 def end_run(run: LabellingRun, state: str) -> None:
-    """Write on a run that has come to rest what it did; its figures are its own from then on."""
+    """Write on a run that has come to rest what it did; its figures are its own from then on.
+
+    What waits for another try is that for good: nobody can cancel the run any more.
+    """
+    LabelTask.objects.filter(run=run, state=State.RETRY, former__isnull=False).update(former=None)
     progress = get_run_progress(run)
     run.state, run.closing, run.finished_at = state, False, run.finished_at or Now()
     run.done, run.failed = progress.done, progress.failed + progress.waiting

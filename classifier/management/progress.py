@@ -21,7 +21,12 @@ class WorkerEndedError(Exception):
 
 
 def wait_for_run(
-    run: LabellingRun, *, stream: IO[str], enabled: bool = True, is_alive: Callable[[], bool] = lambda: True
+    run: LabellingRun,
+    *,
+    stream: IO[str],
+    enabled: bool = True,
+    is_alive: Callable[[], bool] = lambda: True,
+    poll_seconds: float = POLL_SECONDS,
 ) -> None:
     """Return once the run has ended, showing its progress on `stream` meanwhile.
 
@@ -54,4 +59,4 @@ def wait_for_run(
             if run.is_taking or now - swept_at >= settings.LABELLING_SWEEP_SECONDS:
                 swept_at = now
                 sweep()
-            time.sleep(POLL_SECONDS)
+            time.sleep(poll_seconds)

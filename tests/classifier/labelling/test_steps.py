@@ -17,7 +17,6 @@ from classifier.labelling.reports import forget_run_report
 from classifier.labelling.selectors import get_run_progress
 from classifier.labelling.starting import start_labelling_run
 from classifier.labelling.steps import cancel_labelling_run, do_run_steps, take_next_step
-from classifier.management import progress as waiting
 from classifier.models import Classification, LabellingRun, LabelTask, SelectedImage
 from classifier.worker.sweep import sweep
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image
@@ -367,7 +366,6 @@ def test_a_command_that_waits_takes_the_pictures_and_sees_the_run_to_its_end(
     def work(arguments: tuple[list[int]], *, retry: bool) -> None:
         label(arguments[0])
 
-    monkeypatch.setattr(waiting, "POLL_SECONDS", 0)
     monkeypatch.setattr(tasks, "count_messages", lambda _: 0)
     monkeypatch.setattr(tasks.label_batch_task, "apply_async", work)
     call_command("label_catalog", "--wait")
