@@ -23,6 +23,15 @@ class TrainingRun(models.Model):
     seed = models.BigIntegerField()
     epochs = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as many as the recipe says.")
     limit = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: every training picture.")
+    data_dir = models.TextField(
+        blank=True, default="", db_default="", help_text="Folder of the data set. Empty: it is looked for."
+    )
+    backbone_weights = models.TextField(
+        blank=True, default="", db_default="", help_text="imagenet, none or a file. Empty: as the settings say."
+    )
+    output = models.TextField(
+        blank=True, default="", db_default="", help_text="Folder of the artefact. Empty: it becomes a model version."
+    )
     activate = models.BooleanField(default=False)
     exclusive = models.BooleanField(default=False, help_text="Refused while another exclusive run is open.")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
