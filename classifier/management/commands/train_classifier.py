@@ -63,7 +63,7 @@ class Command(BaseCommand):
         form = TrainingRunRequestSerializer(data=options)
         if not form.is_valid():
             problems = [f"--{name}: {' '.join(texts)}" for name, texts in form.errors.items()]
-            raise CommandError("; ".join(problems), returncode=2)
+            raise CommandError(" ".join(problems), returncode=2)
         if options["output"] and options["activate"]:
             raise CommandError("--activate needs a registered artefact, which --output does not make", returncode=2)
         if options["output"] and not _may_replace(Path(options["output"])):
