@@ -104,7 +104,7 @@ def carry_out_training(run: TrainingRun, *, watch: ProgressCallback = lambda _pr
     """
     try:
         with TrainingHeartbeat(run) as heartbeat:
-            _train(run, _RowReporter(run, heartbeat, watch))
+            _train(run, _RowReporter(heartbeat, watch))
     except (TrainingStoppedError, KeyboardInterrupt):
         _end(run, State.CANCELLED)
     except Exception as error:  # whatever a training raises must end on its row, or the run would look alive
@@ -150,9 +150,14 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
 
 def _build_command_line(run: TrainingRun, *, backbone_weights: str) -> str:
     """Build the command that trains the same artefact; a file stands without its folder, which is this machine's."""
-    values = (run.recipe, run.seed, Path(backbone_weights).name, run.epochs, run.limit)
-    options = zip(("--recipe", "--seed", "--backbone-weights", "--epochs", "--limit"), values, strict=True)
-    words = [str(word) for option in options if option[1] is not None for word in option]
+    options = {
+        "recipe": run.recipe,
+        "seed": run.seed,
+        "backbone-weights": Path(backbone_weights).name,
+        "epochs": run.epochs,
+        "limit": run.limit,
+    }
+    words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
     return shlex.join(["manage.py", "train_classifier", *words])
 
 
@@ -165,8 +170,7 @@ def _end(run: TrainingRun, state: str, *, error: str = "") -> None:
 class _RowReporter:
     """Writes progress on the run's row, and raises `TrainingStoppedError` when the row says stop."""
 
-    def __init__(self, run: TrainingRun, heartbeat: TrainingHeartbeat, watch: ProgressCallback) -> None:
-        self.run = run
+    def __init__(self, heartbeat: TrainingHeartbeat, watch: ProgressCallback) -> None:
         self.heartbeat = heartbeat
         self.watch = watch
         self.history: list[dict[str, float]] = []
@@ -199,6 +203,6 @@ class _RowReporter:
 
         A database that is away for a moment does not cost the training.
         """
-        alive = TrainingRun.objects.filter(pk=self.run.pk, state=State.RUNNING, cancel_requested=False)
+        alive = TrainingRun.objects.filter(pk=self.heartbeat.run.pk, state=State.RUNNING, cancel_requested=False)
         if not retry_while_unreachable(partial(alive.update, heartbeat_at=Now(), **fields)):
             raise TrainingStoppedError
