@@ -34,7 +34,7 @@ def training_run_list(request: HttpRequest) -> HttpResponse:
         form = TrainingRunRequestSerializer(data=request.POST)
         if form.is_valid():
             try:
-                run = start_training_run(user=cast(User, request.user), exclusive=True, **form.validated_data)
+                run = start_training_run(requested_by=cast(User, request.user), exclusive=True, **form.validated_data)
             except TrainingOpenError as error:
                 context["problem"], status = str(error), 409
             else:

@@ -227,3 +227,9 @@ def test_pages_have_nothing_inline_and_nothing_from_elsewhere(
     for address in (TRAININGS, f"{TRAININGS}{run.pk}/", VERSIONS, f"{VERSIONS}{versions[1].pk}/"):
         page = re.sub(r'<script src="/static/[^"]+" defer></script>', "", client.get(address).text)
         assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|https?://", page), address
+
+
+def test_a_run_without_a_version_says_where_its_artefact_lies(client: Client) -> None:
+    run = TrainingRun.objects.create(recipe="default", seed=1, state="done", output="/srv/mine")
+    sign_in(client, "view_trainingrun")
+    assert "<dt>Written to</dt><dd>/srv/mine</dd>" in client.get(f"{TRAININGS}{run.pk}/").text
