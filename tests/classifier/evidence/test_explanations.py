@@ -45,7 +45,10 @@ def test_the_caption_names_the_colours_that_are_to_be_seen(strengths: list[list[
             Part("left side", 0.9, 0.08, "Bags"),
             "Covering the <b>left side</b> lowers Footwear by <b>0.90</b>, to 0.08; Bags is likelier then.",
         ),
-        (Part("<top>", 0.1, 0.8, "Footwear"), "Covering the <b>&lt;top&gt;</b> lowers Footwear by <b>0.10</b>, to 0.80."),
+        (
+            Part("<top>", 0.1, 0.8, "Footwear"),
+            "Covering the <b>&lt;top&gt;</b> lowers Footwear by <b>0.10</b>, to 0.80.",
+        ),
     ],
 )
 def test_each_part_is_a_sentence(part: Part, sentence: str) -> None:
