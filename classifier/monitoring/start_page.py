@@ -61,7 +61,7 @@ def start(request: HttpRequest) -> HttpResponse:
         "version": version,
         "version_figures": list_version_figures(version) if version else [],
     }
-    return render(request, "catalog/start.html", context)
+    return render(request, "classifier/start.html", context)
 
 
 def describe_size(summary: CatalogueSummary) -> str:
