@@ -81,7 +81,7 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         # Of a number that grows nothing is a share.
         "share": None if report.taking else progress.finished / progress.total if progress.total else 1.0,
         # For a screen reader, which hears it at each change.
-        "tenths": 10 * (10 * progress.finished // max(1, progress.total)),
+        "announced": describe_tenths(report) if is_running else "",
         "elapsed": format_duration(get_elapsed_seconds(run)),
         "left": format_duration(report.seconds_left) if is_running and report.seconds_left is not None else "",
         "codes": [(code, get_error_words(code), number) for code, number in report.codes],
@@ -137,6 +137,12 @@ def describe_finished(report: RunReport) -> str:
     """Return how many pictures are finished, and of how many."""
     words = f"{report.progress.finished:,} of {report.progress.total:,}"
     return f"{words} so far" if report.taking else words
+
+
+def describe_tenths(report: RunReport) -> str:
+    """Return how much is done in steps of a tenth; nothing while the run takes more pictures."""
+    progress = report.progress
+    return "" if report.taking else f"{10 * (10 * progress.finished // max(1, progress.total))} percent done"
 
 
 def list_numbers(report: RunReport) -> list[tuple[str, int, str]]:

@@ -352,3 +352,6 @@ def test_a_run_that_nobody_works_on_asks_for_a_worker() -> None:
 def test_a_run_says_how_many_pictures_are_finished() -> None:
     assert labelling_views.describe_finished(build_report()) == "1,234 of 2,000"
     assert labelling_views.describe_finished(build_report(taking=True)) == "1,234 of 2,000 so far"
+    # The words are read aloud at each change.
+    assert labelling_views.describe_tenths(build_report()) == "60 percent done"
+    assert labelling_views.describe_tenths(build_report(taking=True)) == ""
