@@ -1,0 +1,1 @@
+"""The pages Data and Experiments. For the faces, `monitoring` and `worker` alone."""
