@@ -10,8 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GROUPS
-from classifier.ml.reports.curves import build_curves
-from classifier.ml.reports.history import build_history
+from classifier.ml.reports.curves import build_history
 from classifier.models import ModelVersion
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import (
@@ -100,7 +99,6 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
         ],
         "manifest": manifest,
         "history": build_history(history),
-        "curves": build_curves(history),
     }
     return render(request, "classifier/model_version_detail.html", context, status=status)
 
