@@ -3,8 +3,6 @@
 Everything in it comes from the manifest, so that the card can be made again and compared at any time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -44,7 +42,10 @@ def build_model_card(manifest: Mapping[str, Any]) -> str:
         "Made from `manifest.json` in the same folder, and from nothing else.",
         "## What it is for",
         _PURPOSE,
-        write_table(("Group", "Garments"), [(group, _garments_of(group)) for group in GROUPS]),
+        write_table(
+            ("Group", "Garments"),
+            [(group, ", ".join(name for name in GARMENTS if GROUP_OF_GARMENT[name] == group)) for group in GROUPS],
+        ),
         "## What it is not for",
         _LIMITS,
         *_describe_data(manifest),
@@ -57,10 +58,6 @@ def build_model_card(manifest: Mapping[str, Any]) -> str:
         ),
     ]
     return "\n\n".join(blocks) + "\n"
-
-
-def _garments_of(group: str) -> str:
-    return ", ".join(name for name in GARMENTS if GROUP_OF_GARMENT[name] == group)
 
 
 def _describe_data(manifest: Mapping[str, Any]) -> list[str]:
@@ -100,10 +97,9 @@ def _describe_training(manifest: Mapping[str, Any]) -> list[str]:
         ),
     ]
     description = recipe.pop("description", "")
-    blocks = ["## Training"]
-    if description:
-        blocks.append(f"{description}.")
-    blocks += [
+    blocks = [
+        "## Training",
+        *([f"{description}."] if description else []),
         f"Made {manifest['created_at']} with seed {manifest['seed']}:",
         f"    {manifest['command']}",
         "The same command on a CPU makes it again: every random choice follows from the seed. Its accuracies are then "

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from classifier.management.artefact_choice import choose_artefact
 from classifier.management.commands.classify import decode_file
-from classifier.management.tables import build_console, build_table
+from classifier.management.tables import print_table
 from classifier.ml import pipeline
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.data.dataset import DatasetError
@@ -109,9 +109,13 @@ class Command(BaseCommand):
         ]
         garments = "" if metrics.garment_accuracy is None else f", over garments {metrics.garment_accuracy:.4f}"
         rate = metrics.images / report.seconds
-        build_console(self.stdout).print(
-            build_table(title, ("Group", "argmax", "balanced"), rows, words=3),
-            f"{metrics.images} pictures: accuracy over groups {metrics.accuracy:.4f}{garments}, "
+        print_table(
+            self.stdout,
+            title,
+            ("Group", "argmax", "balanced"),
+            rows,
+            words=3,
+            below=f"{metrics.images} pictures: accuracy over groups {metrics.accuracy:.4f}{garments}, "
             f"balanced {metrics.balanced_accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}\n"
             f"Calibration error {metrics.expected_calibration_error:.4f}; "
             f"answers {metrics.answered:.1%} of the pictures, {metrics.accuracy_of_answered:.2%} of the answers right\n"

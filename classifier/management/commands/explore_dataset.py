@@ -10,10 +10,10 @@ from typing import IO, Any, cast
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from classifier.management.tables import build_console, build_table
-from classifier.ml.data.dataset import DatasetError, FashionMnist, load_fashion_mnist
+from classifier.management.tables import print_table
+from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 from classifier.ml.reports.documents import EXPLORATION_NAME, save_document
-from classifier.ml.reports.exploration import Exploration, explore
+from classifier.ml.reports.exploration import explore
 from classifier.ml.reports.exploration_report import build_report
 from config.console import ProgressReport
 
@@ -48,7 +48,9 @@ class Command(BaseCommand):
             raise CommandError(f"expected a folder for --output, received the file {folder}", returncode=2)
         try:
             dataset = load_fashion_mnist(options["data_dir"])
-            exploration = self._explore(dataset, options=options)
+            stream, shown = cast(IO[str], self.stderr), options["verbosity"] > 0 and not options["no_progress"]
+            with ProgressReport(stream, title="Exploring", unit="steps", enabled=shown) as progress:
+                exploration = explore(dataset, seed=options["seed"], progress=progress.update)
             report, files = build_report(dataset, exploration)
             head = {
                 "dataset": {"name": "Fashion-MNIST", "sha256": dict(dataset.sha256)},
@@ -66,11 +68,6 @@ class Command(BaseCommand):
         elif options["verbosity"]:
             self._print(exploration.figures, path=folder / EXPLORATION_NAME)
 
-    def _explore(self, dataset: FashionMnist, *, options: dict[str, Any]) -> Exploration:
-        shown = options["verbosity"] > 0 and not options["no_progress"]
-        with ProgressReport(cast(IO[str], self.stderr), title="Exploring", unit="steps", enabled=shown) as report:
-            return explore(dataset, seed=options["seed"], progress=report.update)
-
     def _print(self, figures: Mapping[str, Any], *, path: Path) -> None:
         rows = [
             (row["name"], f"{row['train']:,}", f"{row['test']:,}", f"{pixels['mean']:.1f}", f"{pixels['median']:.0f}")
@@ -80,9 +77,13 @@ class Command(BaseCommand):
         near = next(
             row for row in duplicates["by_distance"] if row["distance"] == duplicates["near_duplicate_distance"]
         )
-        build_console(self.stdout).print(
-            build_table("Fashion-MNIST", ("Group", "Training", "Test", "Mean", "Median"), rows),
-            f"Training part: mean {standard['mean']:.2f}, standard deviation {standard['standard_deviation']:.2f}\n"
+        print_table(
+            self.stdout,
+            "Fashion-MNIST",
+            ("Group", "Training", "Test", "Mean", "Median"),
+            rows,
+            below=f"Training part: mean {standard['mean']:.2f}, "
+            f"standard deviation {standard['standard_deviation']:.2f}\n"
             f"Duplicates: {duplicates['exact']['pairs']:,} exact pairs, {near['pairs']:,} near, {near['across']:,} of "
             f"these across training and test\n"
             f"Doubtful labels: {errors['suspects']:,}, {errors['suspects_across_groups']:,} of them across groups "

@@ -9,7 +9,7 @@ from typing import IO, Any, cast
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from classifier.management.tables import build_console, build_table
+from classifier.management.tables import print_table
 from classifier.ml.artefacts import ArtefactError, load_manifest, replace_file, write_model_card
 from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 from classifier.ml.judging.published import CELLS
@@ -149,5 +149,5 @@ class Command(BaseCommand):
             )
             for record in records
         ]
-        table = [build_table(f"Published cells above ours: of {CELLS}", headings, rows)] if rows else []
-        build_console(self.stdout).print(*table, f"{ending}; see the page Experiments")
+        title, below = f"Published cells above ours: of {CELLS}", f"{ending}; see the page Experiments"
+        print_table(self.stdout, title, headings, rows, below=below)

@@ -3,8 +3,6 @@
 Every function takes numbers of the same N pictures in the same order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -150,7 +148,6 @@ def reliability(
 ) -> list[dict[str, Any]]:
     """For each equal bin of 0..1: mean confidence, accuracy (both None in an empty bin) and number of pictures."""
     indices = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    inside = [indices == index for index in range(bins)]
     return [
         {
             "low": index / bins,
@@ -159,7 +156,7 @@ def reliability(
             "accuracy": float(right[chosen].mean()) if chosen.any() else None,
             "count": int(chosen.sum()),
         }
-        for index, chosen in enumerate(inside)
+        for index, chosen in enumerate(indices == index for index in range(bins))
     ]
 
 

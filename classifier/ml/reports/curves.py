@@ -29,16 +29,13 @@ def build_history(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         )
         for row in history
     ]
+    known = {name: [row[name] for row in history if name in row] for drawn in DRAWINGS.values() for name in drawn}
     curves = [
         _draw(title, series)
         for title, names in DRAWINGS.items()
-        if (series := {words: values for name, words in names.items() if len(values := _list(history, name)) > 1})
+        if (series := {words: known[name] for name, words in names.items() if len(known[name]) > 1})
     ]
     return {"columns": [name.replace("_", " ") for name in columns], "rows": rows, "curves": curves}
-
-
-def _list(history: Sequence[Mapping[str, float]], name: str) -> list[float]:
-    return [row[name] for row in history if name in row]
 
 
 def _draw(title: str, series: Mapping[str, Sequence[float]]) -> dict[str, Any]:
