@@ -169,12 +169,12 @@ def expected_calibration_error(confidence: NDArray[np.floating], *, right: NDArr
 def risk_against_coverage(confidence: NDArray[np.floating], *, right: NDArray[np.bool_]) -> dict[str, Any]:
     """The share of wrong labels among the most confident pictures.
 
-    ``points`` has coverage, risk and the least confidence kept at each of ``COVERAGES``; ``area`` is the mean risk over
-    every possible coverage, lower is better. Pictures of equal confidence stay in their order.
+    ``points`` has coverage, risk and the least confidence of the answers at each of ``COVERAGES``; ``area`` is the mean
+    risk over every possible coverage, lower is better. Pictures of equal confidence stay in their order.
     """
     order = np.argsort(-confidence, kind="stable")
     risks = np.cumsum(~right[order]) / np.arange(1, len(order) + 1)
-    kept = [max(1, round(coverage * len(order))) for coverage in COVERAGES]
+    answered = [max(1, round(coverage * len(order))) for coverage in COVERAGES]
     return {
         "area": float(risks.mean()),
         "points": [
@@ -183,7 +183,7 @@ def risk_against_coverage(confidence: NDArray[np.floating], *, right: NDArray[np
                 "risk": float(risks[count - 1]),
                 "least_confidence": float(confidence[order[count - 1]]),
             }
-            for coverage, count in zip(COVERAGES, kept, strict=True)
+            for coverage, count in zip(COVERAGES, answered, strict=True)
         ],
     }
 

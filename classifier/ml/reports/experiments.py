@@ -251,9 +251,9 @@ def _thinned(history: Sequence[Mapping[str, float]], *, best_epochs: Sequence[fl
     """The epochs' figures, at most ``SHOWN_EPOCHS`` and one: spread evenly, with the last and each member's best."""
     if not history:
         return []
-    kept = set(np.linspace(0, len(history) - 1, min(len(history), SHOWN_EPOCHS)).round().astype(int).tolist())
+    shown = set(np.linspace(0, len(history) - 1, min(len(history), SHOWN_EPOCHS)).round().astype(int).tolist())
     return [
         {**row, "best": row["epoch"] in best_epochs}
         for number, row in enumerate(history)
-        if number in kept or row["epoch"] in best_epochs
+        if number in shown or row["epoch"] in best_epochs
     ]
