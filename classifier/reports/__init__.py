@@ -1,1 +1,1 @@
-"""The pages Data and Experiments. For the faces, `monitoring` and `worker` alone."""
+"""The pages that show stored reports on data and models, and the pictures of these."""

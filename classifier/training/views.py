@@ -10,8 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
-from classifier.ml.reports.curves import build_curves
-from classifier.ml.reports.history import build_history
+from classifier.ml.reports.curves import build_history
 from classifier.models import TrainingRun
 from classifier.training.report import (
     SILENT_SECONDS,
@@ -75,7 +74,6 @@ def training_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         else "",
         "left": format_duration(left) if is_running and left is not None else "",
         "history": build_history(history),
-        "curves": build_curves(history),
     }
     return render(request, "classifier/training_run_detail.html", context)
 

@@ -1,4 +1,5 @@
-"""Reports on the data set and on experiments, as documents, plots and sections that a page lays out.
+"""Reports on data and models: functions that measure, and functions that turn what was measured into sections.
 
-For the commands and pages that make and show them; `pipeline` beside it does not know it.
+A report is stored by `documents`, laid out by one page and written by one Markdown writer; `sections` says what it is
+made of.
 """
