@@ -51,7 +51,7 @@ chaos: $(VENV)/installed-dev
 fuzz: CASES ?= 10000
 fuzz: SEED ?= $(shell date +%s)
 fuzz: $(VENV)/installed-dev
-	$(RUN) -m pytest -q tests/test_generated_requests.py --api-cases $(CASES) --api-seed $(SEED)
+	$(RUN) -m pytest -q tests/site/test_generated_requests.py --api-cases $(CASES) --api-seed $(SEED)
 
 $(VENV)/installed: requirements.txt constraints.txt | $(RUN)
 	@echo "Installing the pinned packages into $(VENV) (2.7 GB on disk; two to four minutes, once) ..."

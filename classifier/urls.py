@@ -13,8 +13,7 @@ from classifier.labelling.views import (
 )
 from classifier.monitoring.health_views import live, ready, workers
 from classifier.monitoring.start_page import start
-from classifier.reports.experiment_views import experiment_file, experiments
-from classifier.reports.exploration_views import data_understanding, exploration_file
+from classifier.reports.views import data_understanding, experiments, report_picture
 from classifier.reviews.views import product_image_review
 from classifier.similar.views import similar_products
 from classifier.training.views import training_run_cancel, training_run_detail, training_run_list
@@ -28,9 +27,9 @@ urlpatterns = [
     path("products/<int:product_id>/images/<int:image_id>/review/", product_image_review, name="product-image-review"),
     path("images/<int:image_id>/explanation/", image_explanation, name="image-explanation"),
     path("data/", data_understanding, name="data-understanding"),
-    re_path(rf"^data/{PICTURE}", exploration_file, name="data-file"),
+    re_path(rf"^data/{PICTURE}", report_picture, name="data-file"),
     path("experiments/", experiments, name="experiments"),
-    re_path(rf"^experiments/(?P<recipe>[a-z0-9-]+)/{PICTURE}", experiment_file, name="experiment-file"),
+    re_path(rf"^experiments/(?P<recipe>[a-z0-9-]+)/{PICTURE}", report_picture, name="experiment-file"),
     path("labelling-runs/", labelling_run_list, name="labelling-run-list"),
     path("labelling-runs/<int:pk>/", labelling_run_detail, name="labelling-run-detail"),
     path("labelling-runs/<int:pk>/cancel/", labelling_run_cancel, name="labelling-run-cancel"),

@@ -18,7 +18,8 @@ class ProgressReport:
 
     def __init__(self, stream: IO[str], *, title: str, unit: str, enabled: bool = True) -> None:
         self.title, self.unit, self.enabled = title, unit, enabled
-        self.console = Console(file=stream, highlight=False)
+        # A command's own stream ends whatever is written with a new line, each step of a bar too, and colours it red.
+        self.console = Console(file=getattr(stream, "_out", stream), highlight=False)
         self.started_at = time.monotonic()
         self.line_at = self.started_at
         self.bar: Progress | None = None

@@ -1,0 +1,1 @@
+"""The catalogue's addresses below /api/v1/; the project's URLs alone import them."""

@@ -58,11 +58,15 @@ def product_list(request: HttpRequest) -> HttpResponse:
         )
     except InvalidCursorError as error:
         raise Http404 from error
+    # In an order of the reader's own the products beside are neither newer nor older.
+    previous_name, next_name = ("Previous", "Next") if filters.get("ordering") else ("Newer", "Older")
     products = [(product, get_label_summary(product)) for product in page.rows]
     context |= {
         "exports": EXPORTS,
         "export_query": urlencode(filters),
         "page": page,
+        "previous_name": previous_name,
+        "next_name": next_name,
         "products": products,
         "nothing_labelled": all(label.status in (Status.PENDING, Status.NO_IMAGE) for _, label in products),
     }

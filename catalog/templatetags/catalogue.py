@@ -1,6 +1,8 @@
 """What the catalogue's templates need besides Django's own tags."""
 
 from django import template
+from django.urls import reverse
+from django.utils.html import conditional_escape, format_html
 
 from catalog.pictures.storage import get_thumbnail_path
 
@@ -47,3 +49,11 @@ def thousands(number: int) -> str:
 def thumbnail_path(sha256: str) -> str:
     """Return the path of our copy of the picture with this content hash."""
     return get_thumbnail_path(sha256)
+
+
+@register.simple_tag
+def link_if(may_see: bool, text: str, view: str, *arguments: object) -> str:
+    """Return the text as a link to the page of this view, or the text alone for who may not see that page."""
+    if not may_see:
+        return conditional_escape(text)
+    return format_html('<a href="{}">{}</a>', reverse(view, args=arguments), text)

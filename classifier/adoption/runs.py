@@ -5,7 +5,7 @@ the run has come, so one that was killed is done again. What the version has not
 """
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from catalog.models import Image, Product, ProductLabel
@@ -47,9 +47,11 @@ def adopt_next_step(run_id: int) -> bool:
 
 
 def count_missing(run: AdoptionRun, product_ids: list[int]) -> int:
-    """Return how many of the products have a label that is another version's, for want of one of the run's."""
-    labels = ProductLabel.objects.filter(product__in=product_ids, source=ProductLabel.Source.MACHINE)
-    return labels.exclude(model_version=run.model_version_id).count()
+    """Return how many of the products have another version's label, or lost one, for want of one of the run's."""
+    said = Classification.objects.filter(image=OuterRef("image")).order_by()
+    others = Q(source=ProductLabel.Source.MACHINE) & ~Q(model_version=run.model_version_id)
+    lost = Q(status=ProductLabel.Status.PENDING) & Exists(said)
+    return ProductLabel.objects.filter(others | lost, product__in=product_ids).count()
 
 
 def label_what_is_missing(run: AdoptionRun) -> None:

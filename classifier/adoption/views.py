@@ -17,8 +17,7 @@ from classifier.adoption.services import (
 )
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GROUPS
-from classifier.ml.reports.curves import build_curves
-from classifier.ml.reports.history import build_history
+from classifier.ml.reports.curves import build_history
 from classifier.models import ModelVersion
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import find_manifest
@@ -99,7 +98,6 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
         ],
         "manifest": manifest,
         "history": build_history(history),
-        "curves": build_curves(history),
     }
     return render(request, "classifier/model_version_detail.html", context, status=status)
 

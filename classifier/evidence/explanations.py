@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from django.core.files.storage import default_storage
+from django.utils.html import format_html
 from PIL import Image as PillowImage
 
 from catalog.fetching.reading import DECODED_SIZE
@@ -32,6 +33,8 @@ MAXIMUM_KEPT = 400
 _CELL_PIXELS = 2
 #: A cell fainter than so many hundredths of the strongest is left out.
 _FAINT = 4
+#: A change below this is none in the two digits that a page shows.
+_VISIBLE_CHANGE = 0.005
 
 
 class NotExplainableError(Exception):
@@ -96,9 +99,43 @@ class Explanation:
         ]
 
     @property
-    def has_counterparts(self) -> bool:
-        """Whether covering some part raises the probability visibly."""
-        return any(cell.strength < 0 for cell in self.cells)
+    def caption(self) -> str:
+        """What the colours of the map mean."""
+        cells = self.cells
+        if not cells:
+            return "No part is tinted"
+        green = f"Green: covering it lowers {self.group}, the more the stronger"
+        return f"{green}; amber: it raises it" if any(cell.strength < 0 for cell in cells) else green
+
+    @property
+    def reasons(self) -> list[str]:
+        """A sentence of HTML for each part that the label hangs on; none where no part decides."""
+        return [self._describe(part) for part in self.parts] if self.side else []
+
+    @property
+    def no_reason(self) -> str:
+        """Why there is no part that decides, for where `reasons` is empty."""
+        if not self.side:
+            return (
+                "Nothing stands out from the background of this picture, so the network saw only black. "
+                "Its label says nothing, and a person decides."
+            )
+        bound = f"within {self.largest:.2f} of" if self.largest >= _VISIBLE_CHANGE else "at"
+        return (
+            f"No part decides alone: wherever an eighth of it is covered, {self.group} stays {bound} "
+            f"{self.probability:.2f}."
+        )
+
+    def _describe(self, part: Part) -> str:
+        return format_html(
+            "Covering the <b>{}</b> {} {} by <b>{}</b>, to {}{}.",
+            part.place,
+            "lowers" if part.decrease > 0 else "raises",
+            self.group,
+            f"{abs(part.decrease):.2f}",
+            f"{part.probability:.2f}",
+            f"; {part.likeliest} is likelier then" if part.likeliest != self.group else "",
+        )
 
 
 def explanation_name(classification: Classification) -> str:

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
+from django.utils.text import Truncator
 
 from catalog.labels import LabelSummary
-from catalog.models import Product, ProductDescription, StoredPicture
+from catalog.models import Product, ProductDescription, ProductLabel, StoredPicture
 from classifier.labels.reads import (
     ImageLabel,
     ProductImageDetail,
@@ -16,11 +17,14 @@ from classifier.labels.reads import (
     list_label_changes,
 )
 from classifier.ml.judging.calibration import Calibration
+from classifier.ml.words import percent
 from classifier.models import Classification, LabelChange, ModelVersion, Review
 from classifier.registry.services import find_manifest
 
 #: What one picture's history shows at most of each: what versions said, and what people said.
 HISTORY_LENGTH = 20
+#: Characters of a reviewer's note that the history shows.
+NOTE_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,24 @@ class HistoryEntry:
     model_version: ModelVersion | None = None
     run_id: int | None = None
     review: Review | None = None
+
+    @property
+    def label(self) -> str:
+        """The label in words: the group, and the garment where one was said."""
+        return f"{self.group}, {self.garment}" if self.garment else self.group
+
+    @property
+    def run(self) -> str:
+        """The run in words; empty of a review."""
+        return f"run {self.run_id}" if self.run_id is not None else ""
+
+    @property
+    def reviewer_words(self) -> str:
+        """Who gave the label and what they wrote beside it, for those who may read reviews; empty of a machine's."""
+        if self.review is None:
+            return ""
+        note = Truncator(self.review.note).chars(NOTE_LENGTH)
+        return f"{self.review.reviewer}: {note}" if note else str(self.review.reviewer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +78,36 @@ class ImagePage:
     threshold: float | None
     too_little_evidence: bool
     is_explainable: bool
+
+    @property
+    def why_no_picture(self) -> str:
+        """Why there is no copy of ours to show; empty where there is one."""
+        if self.picture:
+            return ""
+        return "Could not be read" if self.label.status == ProductLabel.Status.FAILED else "Not fetched yet"
+
+    @property
+    def pressed(self) -> str:
+        """The group or garment whose button stands for the label that a person gave; empty without one."""
+        label = self.label
+        return (label.garment or label.group or "") if label.source == ProductLabel.Source.PERSON else ""
+
+    @property
+    def why_not_kept(self) -> str:
+        """Why the version's label is not kept without a person; empty where it is, or where a person gave one."""
+        label = self.label
+        if not label.abstained or label.source != ProductLabel.Source.MACHINE or label.confidence is None:
+            return ""
+        if self.too_little_evidence:
+            reason = "the picture shows too little of what the network knows as clothes, whatever its confidence."
+        elif self.threshold:
+            reason = (
+                f"the network is {percent(label.confidence)} sure, and a label of {label.group} is kept "
+                f"from {percent(self.threshold)} on."
+            )
+        else:
+            reason = "the network is not sure enough."
+        return f"Not kept without a person: {reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ def product_detail(request: HttpRequest, product_id: int) -> HttpResponse:
     except Product.DoesNotExist as error:
         raise Http404 from error
     context = {"page": page, "product": page.product, "choices": GARMENTS_OF_GROUPS}
-    return render(request, "catalog/product_detail.html", context)
+    return render(request, "classifier/product_detail.html", context)
 
 
 class ExplanationThrottle(SimpleRateThrottle):

@@ -103,6 +103,16 @@ def describe_error(task: LabelTask) -> dict[str, Any]:
         "state": STATE_WORDS[LabelTask.State(task.state)],
         "address": remove_bidi_controls(task.image.url),
         "sha256": picture.sha256 if picture else None,
+        "run": f"run {task.run_id}",
+        "tries": describe_tries(task),
         "next_try_at": task.next_try_at if task.state == LabelTask.State.RETRY else None,
         "can_ignore": task.state != LabelTask.State.IGNORED,
     }
+
+
+def describe_tries(task: LabelTask) -> str:
+    """Return how often a picture was tried, and how many workers it was in the hand of when they died."""
+    tries = "1 attempt" if task.attempts == 1 else f"{task.attempts} attempts"
+    if not task.crashes:
+        return tries
+    return f"{tries}, 1 crash" if task.crashes == 1 else f"{tries}, {task.crashes} crashes"

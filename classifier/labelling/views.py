@@ -50,7 +50,10 @@ def labelling_run_list(request: HttpRequest) -> HttpResponse:
             context["errors"], status = form.errors, 400
         context["chosen"] = request.POST
     context["page"] = find_page(request, LabellingRun.objects.select_related("model_version", "requested_by"))
-    if not context["page"].rows:
+    context["runs"] = [
+        (run, describe_pictures(run, again="Label again", missing="Only missing")) for run in context["page"].rows
+    ]
+    if not context["runs"]:
         context["active"] = find_active_model_version()
     return render(request, "classifier/labelling_run_list.html", context, status=status)
 
@@ -69,13 +72,15 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "report": report,
         "is_running": is_running,
         "live": is_running or report.retried > 0,
-        "untouched": is_running and progress.new == progress.total,
+        "which": describe_pictures(run, again="All, labelled again", missing="Only those without a label"),
+        "waits_for": describe_waiting(report, is_untouched=is_running and progress.new == progress.total),
+        "finished": describe_finished(report),
         "numbers": list_numbers(report, ended=not is_running),
         "parts": list_parts(report),
         # Of a number that grows nothing is a share.
         "share": None if report.taking else progress.finished / progress.total if progress.total else 1.0,
         # For a screen reader, which hears it at each change.
-        "tenths": 10 * (10 * progress.finished // max(1, progress.total)),
+        "announced": describe_tenths(report) if is_running else "",
         "elapsed": format_duration(get_elapsed_seconds(run)),
         "left": format_duration(report.seconds_left) if is_running and report.seconds_left is not None else "",
         "codes": [(code, get_error_words(code), number) for code, number in report.codes],
@@ -112,6 +117,31 @@ def labelling_run_retry(request: HttpRequest, pk: int) -> HttpResponse:
     messages.success(request, f"{pictures} tried again.{rest}")
     forget_run_report(run)
     return redirect("labelling-run-detail", run.pk)
+
+
+def describe_pictures(run: LabellingRun, *, again: str, missing: str) -> str:
+    """Return which pictures a run is over, in these words for one that labels again and for another, with its limit."""
+    words = again if run.relabel else missing
+    return f"{words}, at most {run.limit:,}" if run.limit else words
+
+
+def describe_waiting(report: RunReport, *, is_untouched: bool) -> str:
+    """Return the words before the command of a worker, where the run seems to have none; else none."""
+    if is_untouched:
+        return "Waits for a worker of the labelling queue:"
+    return "Is a worker of the labelling queue running?" if report.stalled and not report.ahead else ""
+
+
+def describe_finished(report: RunReport) -> str:
+    """Return how many pictures are finished, and of how many."""
+    words = f"{report.progress.finished:,} of {report.progress.total:,}"
+    return f"{words} so far" if report.taking else words
+
+
+def describe_tenths(report: RunReport) -> str:
+    """Return how much is done in steps of a tenth; nothing while the run takes more pictures."""
+    progress = report.progress
+    return "" if report.taking else f"{10 * (10 * progress.finished // max(1, progress.total))} percent done"
 
 
 def list_numbers(report: RunReport, *, ended: bool) -> list[tuple[str, int, str]]:

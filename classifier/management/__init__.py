@@ -1,0 +1,1 @@
+"""The classifier's commands and what they share; Django alone imports them."""

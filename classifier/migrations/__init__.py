@@ -1,0 +1,1 @@
+"""How the classifier's tables came about."""

@@ -170,12 +170,12 @@ def save_artefact(folder: Path, *, manifest: Manifest, contents: Mapping[str, by
 def sign_artefact(folder: Path, *, key: bytes) -> None:
     """Write the signature beside a verified artefact's manifest, in one step."""
     verify_artefact(folder)
-    _replace_file(folder / SIGNATURE_FILE, content=_signature(_read_plain_file(folder / MANIFEST_FILE), key=key))
+    replace_file(folder / SIGNATURE_FILE, content=_signature(_read_plain_file(folder / MANIFEST_FILE), key=key))
 
 
 def write_model_card(folder: Path) -> None:
     """Write the model card of a verified artefact anew, in one step; for artefacts that an older version made."""
-    _replace_file(folder / MODEL_CARD_FILE, content=verify_artefact(folder).manifest.model_card())
+    replace_file(folder / MODEL_CARD_FILE, content=verify_artefact(folder).manifest.model_card())
 
 
 def manifest_sha256(folder: Path) -> str:
@@ -271,7 +271,8 @@ def _write_durably(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _replace_file(path: Path, *, content: bytes) -> None:
+def replace_file(path: Path, *, content: bytes) -> None:
+    """Put the content under that name in one step, so that a reader finds the old file or the new one."""
     partial = path.with_name(f".{path.name}.partial")
     _write_durably(partial, content)
     partial.replace(path)

@@ -3,14 +3,12 @@
 Everything in it comes from the manifest, so that the card can be made again and compared at any time.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from classifier.ml.judging.published import MEASURES
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
-from classifier.ml.words import percent
+from classifier.ml.words import percent, write_known, write_table
 
 #: How far accuracies of a repeated training may lie from the recorded ones: with another processor or number of cores,
 #: sums of floating-point numbers are rounded in another order.
@@ -44,7 +42,10 @@ def build_model_card(manifest: Mapping[str, Any]) -> str:
         "Made from `manifest.json` in the same folder, and from nothing else.",
         "## What it is for",
         _PURPOSE,
-        _table(("Group", "Garments"), [(group, _garments_of(group)) for group in GROUPS]),
+        write_table(
+            ("Group", "Garments"),
+            [(group, ", ".join(name for name in GARMENTS if GROUP_OF_GARMENT[name] == group)) for group in GROUPS],
+        ),
         "## What it is not for",
         _LIMITS,
         *_describe_data(manifest),
@@ -52,15 +53,11 @@ def build_model_card(manifest: Mapping[str, Any]) -> str:
         *_describe_metrics(manifest["metrics"]),
         *_describe_calibration(manifest["calibration"], metrics=manifest["metrics"]),
         "## Files",
-        _table(
+        write_table(
             ("File", "SHA-256"), [(f"`{name}`", f"`{digest}`") for name, digest in sorted(manifest["files"].items())]
         ),
     ]
     return "\n\n".join(blocks) + "\n"
-
-
-def _garments_of(group: str) -> str:
-    return ", ".join(name for name in GARMENTS if GROUP_OF_GARMENT[name] == group)
 
 
 def _describe_data(manifest: Mapping[str, Any]) -> list[str]:
@@ -71,10 +68,10 @@ def _describe_data(manifest: Mapping[str, Any]) -> list[str]:
         "pictures measured it, once; none of them trained, stopped, calibrated or chose anything.",
     ]
     if pictures := dataset.get("pictures"):
-        blocks.append(_table(("Part", "Pictures"), [(name, f"{count:,}") for name, count in pictures.items()]))
+        blocks.append(write_table(("Part", "Pictures"), [(name, f"{count:,}") for name, count in pictures.items()]))
     if hashes := dataset.get("sha256"):
         blocks.append(
-            _table(("File, decompressed", "SHA-256"), [(f"`{k}`", f"`{v}`") for k, v in sorted(hashes.items())])
+            write_table(("File, decompressed", "SHA-256"), [(f"`{k}`", f"`{v}`") for k, v in sorted(hashes.items())])
         )
     blocks.append(
         "The backbone, MobileNetV2, started from random weights."
@@ -100,19 +97,18 @@ def _describe_training(manifest: Mapping[str, Any]) -> list[str]:
         ),
     ]
     description = recipe.pop("description", "")
-    blocks = ["## Training"]
-    if description:
-        blocks.append(f"{description}.")
-    blocks += [
+    blocks = [
+        "## Training",
+        *([f"{description}."] if description else []),
         f"Made {manifest['created_at']} with seed {manifest['seed']}:",
         f"    {manifest['command']}",
         "The same command on a CPU makes it again: every random choice follows from the seed. Its accuracies are then "
         f"within {REPRODUCTION_TOLERANCE} of those below.",
-        _table(("", "Value"), costs),
-        _table(("Recipe", "Value"), [(name.replace("_", " "), _plain(value)) for name, value in recipe.items()]),
+        write_table(("", "Value"), costs),
+        write_table(("Recipe", "Value"), [(name.replace("_", " "), _plain(value)) for name, value in recipe.items()]),
     ]
     if libraries := manifest["libraries"]:
-        blocks.append(_table(("Library", "Version"), sorted(libraries.items())))
+        blocks.append(write_table(("Library", "Version"), sorted(libraries.items())))
     return blocks
 
 
@@ -120,23 +116,23 @@ def _describe_metrics(metrics: Mapping[str, Any]) -> list[str]:
     if not metrics:
         return []
     rows = [
-        ("Accuracy over five groups", _share(metrics["accuracy"])),
-        ("Accuracy over ten garments", _share(metrics["garment_accuracy"])),
-        ("Balanced accuracy over groups", _share(metrics["balanced_accuracy"])),
-        ("Macro F1 over groups", _share(metrics["macro_f1"])),
+        ("Accuracy over five groups", write_known(metrics["accuracy"], ".4f")),
+        ("Accuracy over ten garments", write_known(metrics["garment_accuracy"], ".4f")),
+        ("Balanced accuracy over groups", write_known(metrics["balanced_accuracy"], ".4f")),
+        ("Macro F1 over groups", write_known(metrics["macro_f1"], ".4f")),
     ]
     points = metrics["operating_points"]
     scores = [
-        (name, group, *(_share(point[group][measure]) for measure in MEASURES))
+        (name, group, *(write_known(point[group][measure], ".4f") for measure in MEASURES))
         for name, point in points.items()
         for group in GROUPS
     ]
     return [
         f"## Results on {metrics['images']:,} test pictures",
-        _table(("", "Value"), rows),
+        write_table(("", "Value"), rows),
         "`argmax` takes the most probable group and is what serves. `balanced` weighs the groups, with factors chosen "
         "on the calibration part, so that as few published figures as possible are higher.",
-        _table(("Operating point", "Group", *MEASURES.values()), scores),
+        write_table(("Operating point", "Group", *MEASURES.values()), scores),
     ]
 
 
@@ -150,7 +146,7 @@ def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[st
         f"{percent(calibration['target_precision'], digits=0)} of the kept calibration pictures of that group are "
         "right. It abstains below that, with little evidence for any garment (under "
         f"{calibration['evidence_threshold']:.2f}), and on blank pictures.",
-        _table(
+        write_table(
             ("Group", "Least confidence", "Factor at `balanced`"),
             [
                 (group, f"{calibration['thresholds'][group]:.3f}", f"{calibration['balanced_weights'][group]:.3f}")
@@ -172,16 +168,7 @@ def _known(values: Mapping[str, Any], key: str, title: str, write: Callable[[Any
     return [(title, write(values[key]))] if values.get(key) is not None else []
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name.replace('_', ' ')} {_plain(inner)}" for name, inner in value.items())
     return "-" if value is None else str(value)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

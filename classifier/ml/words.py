@@ -1,6 +1,23 @@
-"""Numbers as reports write them."""
+"""Numbers and tables as reports write them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+UNKNOWN: Final = "-"
 
 
 def percent(share: float, *, digits: int = 1) -> str:
     """A share as the site writes it: 0.102 becomes "10.2 %"."""
     return f"{100 * share:.{digits}f} %"
+
+
+def write_known(value: Any, spec: str) -> str:
+    """The value in that format, or, for None, the sign for what an older artefact or a publication does not say."""
+    return UNKNOWN if value is None else format(value, spec)
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, words: int | None = None) -> str:
+    """A Markdown table. Columns after the first ``words`` hold numbers and are set to the right; none without it."""
+    rules = ["---" if words is None or index < words else "---:" for index in range(len(columns))]
+    lines = [columns, rules, *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

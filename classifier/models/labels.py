@@ -23,27 +23,28 @@ class LabelChange(models.Model):
         FOUND = "found", "the catalogue had changed past the product"
         DELETED = "deleted", "the product was deleted"
 
+    # What has a fixed length stands first: PostgreSQL fills gaps in front of such a column otherwise.
     product_id = models.BigIntegerField()
+    at = models.DateTimeField(db_default=Now())
+    old_confidence = models.FloatField(null=True)
+    new_confidence = models.FloatField(null=True)
+    review_id = models.BigIntegerField(null=True)
+    old_version_id = models.IntegerField(null=True)
+    new_version_id = models.IntegerField(null=True)
     why = models.CharField(max_length=12, choices=Why)
     old_group = models.CharField(max_length=32, blank=True)
     old_garment = models.CharField(max_length=32, blank=True)
-    old_confidence = models.FloatField(null=True)
     old_status = models.CharField(max_length=16)
     old_source = models.CharField(max_length=16, blank=True)
     old_reason = models.CharField(max_length=32, blank=True)
     new_group = models.CharField(max_length=32, blank=True)
     new_garment = models.CharField(max_length=32, blank=True)
-    new_confidence = models.FloatField(null=True)
     new_status = models.CharField(max_length=16, blank=True)
     new_source = models.CharField(max_length=16, blank=True)
     new_reason = models.CharField(max_length=32, blank=True)
-    old_version_id = models.BigIntegerField(null=True)
-    new_version_id = models.BigIntegerField(null=True)
     version_name = models.CharField(max_length=100, blank=True, help_text="The new label's model version.")
-    review_id = models.BigIntegerField(null=True)
     sha256 = models.BinaryField(max_length=32, null=True, help_text="Of the picture that the new label is about.")
     texts_sha256 = models.BinaryField(max_length=32, null=True, help_text="Of the texts, where they counted.")
-    at = models.DateTimeField(db_default=Now())
 
     class Meta:
         default_permissions = ("view",)

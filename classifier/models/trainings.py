@@ -14,6 +14,15 @@ class TrainingRun(Run):
     seed = models.BigIntegerField()
     epochs = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as many as the recipe says.")
     limit = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: every training picture.")
+    data_dir = models.TextField(
+        blank=True, default="", db_default="", help_text="Folder of the data set. Empty: it is looked for."
+    )
+    backbone_weights = models.TextField(
+        blank=True, default="", db_default="", help_text="imagenet, none or a file. Empty: as the settings say."
+    )
+    output = models.TextField(
+        blank=True, default="", db_default="", help_text="Folder of the artefact. Empty: it becomes a model version."
+    )
     activate = models.BooleanField(default=False)
     exclusive = models.BooleanField(default=False, help_text="Refused while another exclusive run is open.")
     state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)

@@ -1,7 +1,9 @@
 """The start page: how much of the catalogue is labelled, and how."""
 
+from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -11,10 +13,31 @@ from catalog.browse.listing import ProductCriteria, list_labelled_products
 from catalog.browse.summary import CatalogueSummary, get_catalogue_summary
 from catalog.labels import get_label_summary
 from catalog.models import ProductLabel
+from classifier.ml.words import percent
+from classifier.models import ModelVersion
 from classifier.registry.selectors import find_active_model_version
 
 # The newest products whose pictures the start page shows, and among how many it looks for some that have a picture.
 NEWEST_SHOWN, NEWEST_LOOKED_AT = 8, 48
+
+#: The figures of the active version, by their name in its metrics: words, and digits of the percentage.
+VERSION_FIGURES = {
+    "accuracy": ("Accuracy over groups", 1),
+    "expected_calibration_error": ("Calibration error", 2),
+    "answered": ("Kept", 1),
+    "accuracy_of_answered": ("Accuracy of what is kept", 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What waits for a person: so many products, what is the matter with them, and a button or a command for it."""
+
+    number: int
+    words: str
+    button: str = ""
+    address: str = ""
+    command: str = ""
 
 
 @require_safe
@@ -28,14 +51,63 @@ def start(request: HttpRequest) -> HttpResponse:
     newest = list(list_labelled_products(ProductCriteria()).order_by("-pk")[:NEWEST_LOOKED_AT])
     newest.sort(key=lambda product: product.thumbnail_sha256 is None)
     summary = get_catalogue_summary()
+    version = find_active_model_version()
     context = {
         "newest": [(product, get_label_summary(product)) for product in newest[:NEWEST_SHOWN]],
         "summary": summary,
+        "size": describe_size(summary) if summary else "Products",
         "figures": list_figures(summary) if summary else [],
+        "duties": list_duties(summary, user=request.user) if summary else [],
         "groups": list_groups(summary) if summary else [],
-        "version": find_active_model_version(),
+        "version": version,
+        "version_figures": list_version_figures(version) if version else [],
     }
-    return render(request, "catalog/start.html", context)
+    return render(request, "classifier/start.html", context)
+
+
+def describe_size(summary: CatalogueSummary) -> str:
+    """Return how many products there are, in words."""
+    size = f"{summary.products:,} {_products(summary.products)}"
+    return f"About {size}" if summary.is_estimate else size
+
+
+def list_duties(summary: CatalogueSummary, *, user: User | AnonymousUser) -> list[Duty]:
+    """Return what waits for a person, each with the page that this user may open, or else a command."""
+    status, products = ProductLabel.Status, reverse("product-list")
+    may_see_errors = user.has_perm("classifier.view_labeltask")
+    may_see_runs = user.has_perm("classifier.view_labellingrun")
+    unsure, failed, pending = (summary.statuses[name] for name in (status.NEEDS_REVIEW, status.FAILED, status.PENDING))
+    duties = [
+        Duty(
+            unsure,
+            f"{_products(unsure)} whose label the network is not sure of.",
+            button="Least sure first",
+            address=f"{products}?status=needs_review&ordering=confidence",
+        ),
+        Duty(
+            failed,
+            f"{_products(failed)} whose picture could not be read.",
+            button="Error queue" if may_see_errors else "Failed products",
+            address=reverse("error-list") if may_see_errors else f"{products}?status=failed",
+        ),
+        Duty(
+            pending,
+            f"{_products(pending)} that no model has looked at.",
+            button="Labelling runs" if may_see_runs else "",
+            address=reverse("labelling-run-list") if may_see_runs else "",
+            command="" if may_see_runs else "python manage.py label_catalog --wait",
+        ),
+    ]
+    return [duty for duty in duties if duty.number]
+
+
+def list_version_figures(version: ModelVersion) -> list[tuple[str, str]]:
+    """Return (words, percentage) for the figures that the version has."""
+    return [
+        (words, percent(version.metrics[name], digits=digits))
+        for name, (words, digits) in VERSION_FIGURES.items()
+        if version.metrics.get(name) is not None
+    ]
 
 
 def list_figures(summary: CatalogueSummary) -> list[tuple[str, int, str]]:
@@ -70,3 +142,7 @@ def list_groups(summary: CatalogueSummary) -> list[dict[str, Any]]:
         }
         for group, number in summary.groups.items()
     ]
+
+
+def _products(number: int) -> str:
+    return "product" if number == 1 else "products"

@@ -20,6 +20,6 @@ def similar_products(request: HttpRequest, product_id: int) -> HttpResponse:
         raise Http404 from error
     context = {"similar": [(row.product, get_label_summary(row.product), row.similarity) for row in similar]}
     if "fragment" in request.GET:
-        return render(request, "catalog/similar_list.html", context)
+        return render(request, "classifier/similar_list.html", context)
     product = get_object_or_404(Product, pk=product_id)
-    return render(request, "catalog/similar_products.html", {**context, "product": product})
+    return render(request, "classifier/similar_products.html", {**context, "product": product})

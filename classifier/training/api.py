@@ -39,7 +39,7 @@ class TrainingRunListView(TrainingRunView):
         form = TrainingRunRequestSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         try:
-            run = start_training_run(user=get_member(request), exclusive=True, **form.validated_data)
+            run = start_training_run(requested_by=get_member(request), exclusive=True, **form.validated_data)
         except TrainingOpenError as error:
             raise ConflictError(str(error)) from error
         return build_accepted(self.get_serializer(run).data, request=request, name="api-training-run-detail")

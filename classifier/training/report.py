@@ -4,12 +4,21 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.utils.text import capfirst
+
 from classifier.models import TrainingRun
 
 # A training that reports nothing for so long is shown as silent; its heartbeat says whether it lives.
 SILENT_SECONDS = 180
 # Epochs whose pace is that of the ones to come.
 RECENT_EPOCHS = 3
+
+
+def describe_phase(progress: Mapping[str, Any]) -> str:
+    """Return what a training is doing, in words, and in which of its epochs."""
+    phase = capfirst(progress.get("phase") or "Starting")
+    epochs = progress.get("epochs")
+    return f"{phase}, epoch {progress.get('epoch', '')} of {epochs}" if epochs else phase
 
 
 def find_share(progress: Mapping[str, Any]) -> float | None:

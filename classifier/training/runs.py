@@ -15,8 +15,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from classifier.adoption.services import activate_model_version
-from classifier.ml.types import TrainingProgress
-from classifier.models import ModelVersion, TrainingRun
+from classifier.ml.config import get_recipe
+from classifier.ml.types import ProgressCallback, TrainingProgress
+from classifier.models import TrainingRun
 from classifier.registry.services import register_model_version
 from classifier.training.heartbeat import TrainingHeartbeat
 from config.db.reconnecting import retry_while_unreachable
@@ -50,7 +51,7 @@ def abandon_dead_training_runs() -> int:
         Now() - timedelta(seconds=settings.TRAINING_HEARTBEAT_SECONDS), output_field=DateTimeField()
     )
     return TrainingRun.objects.filter(state=State.RUNNING, heartbeat_at__lt=lapsed).update(
-        state=State.ABANDONED, finished_at=Now(), error="The worker that trained it stopped answering."
+        state=State.ABANDONED, finished_at=Now(), error="The process that trained it stopped answering."
     )
 
 
@@ -69,86 +70,106 @@ def cancel_training_run(run: TrainingRun) -> bool:
 
 
 def run_training(training_run_id: int) -> TrainingRun | None:
-    """Carry out a queued run and register what it trained; return the ended run, None if it could not be claimed.
-
-    Whatever goes wrong ends on the row as `failed` with the reason; the artefact is registered whole or not at all.
-    """
+    """Carry out a queued run; return the ended run, None if it could not be claimed."""
     run = claim_training_run(training_run_id)
     if run is None:
         return None
     try:
-        with TrainingHeartbeat(run) as heartbeat:
-            version = _train(run, _RowReporter(run, heartbeat))
-        _end(run, State.DONE, model_version=version)
-    except TrainingStoppedError:
-        _end(run, State.CANCELLED)
-    except Exception as error:  # whatever a training raises must end on its row, or the run would look alive
+        carry_out_training(run)
+    except Exception:  # it stands on the row
         logger.exception("training run %s failed", run.pk)
-        _end(run, State.FAILED, error=f"{type(error).__name__}: {error}")
     run.refresh_from_db()
     return run
 
 
-def _train(run: TrainingRun, reporter: "_RowReporter") -> ModelVersion:
-    """Train into a temporary folder and register the artefact, as a candidate or the active version."""
-    # TensorFlow lies behind this import; only a training worker ever gets here.
-    from classifier.ml import pipeline
-    from classifier.ml.config import get_recipe
+def carry_out_training(run: TrainingRun, *, watch: ProgressCallback = lambda _progress: None) -> None:
+    """Train what a running run asks for, in this process; `watch` is called with every progress.
 
-    Path(settings.ARTEFACTS_DIR).mkdir(parents=True, exist_ok=True)
+    The end stands on the row: done; cancelled, also by Ctrl-C; or failed with the reason, which is raised as well. The
+    artefact is registered whole or not at all.
+    """
+    try:
+        with TrainingHeartbeat(run) as heartbeat:
+            _train(run, _RowReporter(heartbeat, watch))
+    except (TrainingStoppedError, KeyboardInterrupt):
+        _end(run, State.CANCELLED)
+    except Exception as error:  # whatever a training raises must end on its row, or the run would look alive
+        _end(run, State.FAILED, error=f"{type(error).__name__}: {error}")
+        raise
+
+
+def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
+    """Train into a temporary folder and register the artefact, or train into the folder that the run names."""
+    # TensorFlow lies behind this import; only a process that trains ever gets here.
+    from classifier.ml import pipeline
+
+    # ImageNet weights, whose file BACKBONE_WEIGHTS may name.
+    usual_weights = "none" if settings.BACKBONE_WEIGHTS == "none" else "imagenet"
     request = pipeline.TrainingRequest(
         recipe=get_recipe(run.recipe),
         seed=run.seed,
-        command=_command_line(run),
+        command=_build_command_line(run, backbone_weights=run.backbone_weights or usual_weights),
         epochs=run.epochs,
         limit=run.limit,
-        backbone_weights=_backbone_weights(),
+        backbone_weights=run.backbone_weights or usual_weights,
+        name=Path(run.output).name or None,
     )
+    Path(settings.ARTEFACTS_DIR).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".training-", dir=settings.ARTEFACTS_DIR) as folder:
-        trained = pipeline.train(request, output_dir=Path(folder), progress=reporter.report)
+        trained = pipeline.train(
+            request,
+            output_dir=Path(run.output).parent if run.output else Path(folder),
+            data_dir=Path(run.data_dir) if run.data_dir else None,
+            progress=reporter.report,
+        )
         reporter.check()
-        version = register_model_version(trained.folder)
-        return activate_model_version(version, user=run.requested_by) if run.activate else version
+
+        # One transaction: a run that is cancelled or given up meanwhile leaves no version. If only the answer to the
+        # commit was lost, the second try finds a run that has ended.
+        @transaction.atomic
+        def register() -> None:
+            version = None if run.output else register_model_version(trained.folder)
+            if version is not None and run.activate:
+                version = activate_model_version(version, user=run.requested_by)
+            reporter.check(state=State.DONE, finished_at=Now(), model_version=version)
+
+        retry_while_unreachable(register)
 
 
-def _backbone_weights() -> str:
-    """Return what the backbone starts from: ImageNet weights, whose file BACKBONE_WEIGHTS may name, or none."""
-    return "none" if settings.BACKBONE_WEIGHTS == "none" else "imagenet"
+def _build_command_line(run: TrainingRun, *, backbone_weights: str) -> str:
+    """Build the command that trains the same artefact; a file stands without its folder, which is this machine's."""
+    options = {
+        "recipe": run.recipe,
+        "seed": run.seed,
+        "backbone-weights": Path(backbone_weights).name,
+        "epochs": run.epochs,
+        "limit": run.limit,
+    }
+    words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
+    return shlex.join(["manage.py", "train_classifier", *words])
 
 
-def _command_line(run: TrainingRun) -> str:
-    """Return the command that trains the same artefact in the foreground."""
-    words = ["manage.py", "train_classifier", "--recipe", run.recipe, "--seed", str(run.seed)]
-    words += ["--backbone-weights", _backbone_weights()]
-    for option, value in (("--epochs", run.epochs), ("--limit", run.limit)):
-        if value is not None:
-            words += [option, str(value)]
-    return shlex.join(words)
-
-
-def _end(run: TrainingRun, state: str, *, error: str = "", model_version: ModelVersion | None = None) -> None:
+def _end(run: TrainingRun, state: str, *, error: str = "") -> None:
     # Only a run that is still running ends here: one that was given up as dead meanwhile stays so.
     running = TrainingRun.objects.filter(pk=run.pk, state=State.RUNNING)
-    fields = {"state": state, "finished_at": Now(), "error": error, "model_version": model_version}
-    retry_while_unreachable(partial(running.update, **fields))
+    retry_while_unreachable(partial(running.update, state=state, finished_at=Now(), error=error))
 
 
 class _RowReporter:
     """Writes progress on the run's row, and raises `TrainingStoppedError` when the row says stop."""
 
-    def __init__(self, run: TrainingRun, heartbeat: TrainingHeartbeat) -> None:
-        self.run = run
+    def __init__(self, heartbeat: TrainingHeartbeat, watch: ProgressCallback) -> None:
         self.heartbeat = heartbeat
+        self.watch = watch
         self.history: list[dict[str, float]] = []
         self.written_at = 0.0
-        self.finished_epochs = 0
 
     def report(self, progress: TrainingProgress) -> None:
         """Take note of the progress; at most one write in `PROGRESS_SECONDS`, and one at the end of each epoch."""
         self.heartbeat.note_progress()
+        self.watch(progress)
         epoch_ended = progress.phase == "train" and progress.step == progress.steps and progress.steps > 0
-        if epoch_ended and progress.epoch > self.finished_epochs:
-            self.finished_epochs = progress.epoch
+        if epoch_ended and progress.epoch > len(self.history):
             self.history.append({"epoch": progress.epoch, **progress.metrics})
         elif time.monotonic() - self.written_at < PROGRESS_SECONDS:
             return
@@ -170,6 +191,6 @@ class _RowReporter:
 
         A database that is away for a moment does not cost the training.
         """
-        alive = TrainingRun.objects.filter(pk=self.run.pk, state=State.RUNNING, cancel_requested=False)
+        alive = TrainingRun.objects.filter(pk=self.heartbeat.run.pk, state=State.RUNNING, cancel_requested=False)
         if not retry_while_unreachable(partial(alive.update, heartbeat_at=Now(), **fields)):
             raise TrainingStoppedError

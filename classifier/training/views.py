@@ -10,10 +10,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
-from classifier.ml.reports.curves import build_curves
-from classifier.ml.reports.history import build_history
+from classifier.ml.reports.curves import build_history
 from classifier.models import TrainingRun
-from classifier.training.report import SILENT_SECONDS, find_seconds_left, find_share, find_silent_seconds
+from classifier.training.report import (
+    SILENT_SECONDS,
+    describe_phase,
+    find_seconds_left,
+    find_share,
+    find_silent_seconds,
+)
 from classifier.training.runs import cancel_training_run, has_stalled
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
@@ -34,7 +39,7 @@ def training_run_list(request: HttpRequest) -> HttpResponse:
         form = TrainingRunRequestSerializer(data=request.POST)
         if form.is_valid():
             try:
-                run = start_training_run(user=cast(User, request.user), exclusive=True, **form.validated_data)
+                run = start_training_run(requested_by=cast(User, request.user), exclusive=True, **form.validated_data)
             except TrainingOpenError as error:
                 context["problem"], status = str(error), 409
             else:
@@ -62,13 +67,13 @@ def training_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "open": is_running or run.state == TrainingRun.State.QUEUED,
         "stalled": has_stalled(run),
         "silent": format_duration(silent) if silent is not None and silent > SILENT_SECONDS else "",
+        "phase": describe_phase(run.progress),
         "share": find_share(run.progress),
         "elapsed": format_duration(((run.finished_at or now) - run.started_at).total_seconds())
         if run.started_at
         else "",
         "left": format_duration(left) if is_running and left is not None else "",
         "history": build_history(history),
-        "curves": build_curves(history),
     }
     return render(request, "classifier/training_run_detail.html", context)
 

@@ -1,0 +1,1 @@
+"""Settings: one file for every environment, and one for the tests."""

@@ -128,10 +128,11 @@ STORAGES: dict[str, dict[str, Any]] = {
 }
 # Trained and registered artefacts; each version is a folder of its own that never changes.
 ARTEFACTS_DIR = Path(env.str("ARTEFACTS_DIR", default=str(VAR_DIR / "artefacts")))
-# What `explore_dataset` found; until it ran here, the page Data shows what comes with the product.
-EXPLORATION_DIR = VAR_DIR / "exploration"
+# `explore_dataset` writes into the first folder. The page Data shows the first exploration that is there, and the last
+# comes with the product.
+EXPLORATION_DIRS = [VAR_DIR / "exploration", BASE_DIR / "classifier/artefacts/reports/exploration"]
 # What `report_experiments` measured: part of the product, so that a fresh copy shows it.
-EXPERIMENTS_DIR = BASE_DIR / "docs" / "experiments"
+EXPERIMENTS_DIR = BASE_DIR / "classifier/artefacts/reports/experiments"
 # What similar products are searched in: copies of the embeddings in the database, read again when they are so old.
 EMBEDDINGS_DIR = VAR_DIR / "embeddings"
 SIMILAR_REFRESH_SECONDS = env.float("SIMILAR_REFRESH_SECONDS", default=10.0)

@@ -61,12 +61,13 @@ def crew(
 
 def _hire(nursery: Nursery, *, settings: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crew]:
     from classifier.labelling import starting as dispatch
+    from classifier.training import starting as trainings
     from tests.faults.workers import Crew
 
     redis.Redis.from_url(nursery.redis_url).flushall()
     settings.ARTEFACTS_DIR = folder / "artefacts"
     monkeypatch.setattr(dispatch, "send_due_batches", lambda *, maximum: 0)
-    monkeypatch.setattr(dispatch, "send_queued_training", lambda: False)
+    monkeypatch.setattr(trainings, "send_queued_training", lambda: False)
     crew = Crew(nursery, folder)
     yield crew
     crew.stop()

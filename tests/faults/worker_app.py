@@ -85,7 +85,11 @@ def finish_tasks(batch: ClaimedBatch, outcomes: Sequence[Outcome]) -> int:
 
 
 def train(
-    request: pipeline.TrainingRequest, *, output_dir: Path, progress: Callable[[TrainingProgress], None]
+    request: pipeline.TrainingRequest,
+    *,
+    output_dir: Path,
+    progress: Callable[[TrainingProgress], None],
+    **_rest: object,
 ) -> SimpleNamespace:
     """Instead of training, report FAULT_STEPS steps of 0.2 s and save the shipped artefact.
 

@@ -1,6 +1,7 @@
 """An exploration of the drawn data set, made once, by a judge with a fiftieth of the features."""
 
 from functools import cache, partial
+from typing import Any
 from unittest.mock import patch
 
 from classifier.ml.data.dataset import FashionMnist
@@ -8,14 +9,13 @@ from classifier.ml.data.label_errors import predict_out_of_fold
 from classifier.ml.reports import exploration
 from classifier.ml.reports.exploration import Exploration, ExplorationProgress, explore
 from classifier.ml.reports.exploration_report import build_report
-from classifier.ml.reports.report_parts import Section
 from tests.support.drawings import draw_dataset
 
-Report = tuple[list[Section], dict[str, object], dict[str, bytes]]
+Report = tuple[dict[str, Any], dict[str, bytes]]
 
 
 def explore_quickly(
-    dataset: FashionMnist, *, seed: int = 1, progress: ExplorationProgress = lambda phase, done, total: None
+    dataset: FashionMnist, *, seed: int = 1, progress: ExplorationProgress = lambda done, total, note: None
 ) -> Exploration:
     """The exploration of a small data set."""
     with patch.object(exploration, "predict_out_of_fold", partial(predict_out_of_fold, features=64)):
@@ -30,5 +30,5 @@ def explore_drawings() -> Exploration:
 
 @cache
 def report_drawings() -> Report:
-    """The sections, sheets and files of that exploration; no test may change them."""
+    """The report on that exploration, and its files; no test may change them."""
     return build_report(draw_dataset(), explore_drawings())

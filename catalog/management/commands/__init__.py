@@ -1,0 +1,1 @@
+"""One command a file: the command line, what is printed, and a call of what does the work."""

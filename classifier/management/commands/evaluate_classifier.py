@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.table import Table
 
 from classifier.management.artefact_choice import choose_artefact
 from classifier.management.commands.classify import decode_file
+from classifier.management.tables import print_table
 from classifier.ml import pipeline
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.data.dataset import DatasetError
@@ -98,30 +97,30 @@ class Command(BaseCommand):
     def _print(self, report: EvaluationReport) -> None:
         metrics = report.metrics
         title = f"{report.model_version}, recall / precision / negative predictive value"
-        table = Table(box=None, pad_edge=False, header_style="bold", title=title)
-        for heading in ("Group", "argmax", "balanced"):
-            table.add_column(heading)
-        for name in GROUPS:
-            cells = [
-                f"{row.recall:.3f} / {row.precision:.3f} / {row.negative_predictive_value:.3f}"
-                for row in (metrics.argmax[name], metrics.balanced[name])
-            ]
-            table.add_row(name, *cells)
-        console = Console(file=cast(IO[str], self.stdout), highlight=False, markup=False, width=100)
-        console.print(table)
+        rows = [
+            (
+                name,
+                *(
+                    f"{scores.recall:.3f} / {scores.precision:.3f} / {scores.negative_predictive_value:.3f}"
+                    for scores in (metrics.argmax[name], metrics.balanced[name])
+                ),
+            )
+            for name in GROUPS
+        ]
         garments = "" if metrics.garment_accuracy is None else f", over garments {metrics.garment_accuracy:.4f}"
-        console.print(
-            f"{metrics.images} pictures: accuracy over groups {metrics.accuracy:.4f}{garments}, "
-            f"balanced {metrics.balanced_accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}"
-        )
-        console.print(
-            f"Calibration error {metrics.expected_calibration_error:.4f}; "
-            f"answers {metrics.answered:.1%} of the pictures, {metrics.accuracy_of_answered:.2%} of the answers right"
-        )
         rate = metrics.images / report.seconds
-        console.print(
+        print_table(
+            self.stdout,
+            title,
+            ("Group", "argmax", "balanced"),
+            rows,
+            words=3,
+            below=f"{metrics.images} pictures: accuracy over groups {metrics.accuracy:.4f}{garments}, "
+            f"balanced {metrics.balanced_accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}\n"
+            f"Calibration error {metrics.expected_calibration_error:.4f}; "
+            f"answers {metrics.answered:.1%} of the pictures, {metrics.accuracy_of_answered:.2%} of the answers right\n"
             f"{report.parameters:,} parameters, {report.artefact_bytes / 1e6:.1f} MB, "
-            f"{report.seconds:.2f} s ({rate:,.0f} pictures a second)"
+            f"{report.seconds:.2f} s ({rate:,.0f} pictures a second)",
         )
 
 

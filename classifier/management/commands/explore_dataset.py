@@ -2,19 +2,19 @@
 
 import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.table import Table
 
-from classifier.ml.data.dataset import DatasetError, FashionMnist, load_fashion_mnist
-from classifier.ml.reports.exploration import Exploration, explore
+from classifier.management.tables import print_table
+from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
+from classifier.ml.reports.documents import EXPLORATION_NAME, save_document
+from classifier.ml.reports.exploration import explore
 from classifier.ml.reports.exploration_report import build_report
-from classifier.ml.reports.stored_exploration import DOCUMENT_NAME, save_exploration
 from config.console import ProgressReport
 
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         "anything. Takes about a minute on two cores.\n\n"
         "Examples:\n"
         "  manage.py explore_dataset\n"
-        "  manage.py explore_dataset --data-dir fashion-mnist --output docs/data --json"
+        "  manage.py explore_dataset --data-dir fashion-mnist --output report --json"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -43,58 +43,50 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Explore, write, and print the main figures."""
-        folder: Path = options["output"] or settings.EXPLORATION_DIR
+        folder: Path = options["output"] or settings.EXPLORATION_DIRS[0]
         if folder.exists() and not folder.is_dir():
             raise CommandError(f"expected a folder for --output, received the file {folder}", returncode=2)
         try:
             dataset = load_fashion_mnist(options["data_dir"])
-            exploration = self._explore(dataset, options=options)
-            sections, sheets, files = build_report(dataset, exploration)
+            stream, shown = cast(IO[str], self.stderr), options["verbosity"] > 0 and not options["no_progress"]
+            with ProgressReport(stream, title="Exploring", unit="steps", enabled=shown) as progress:
+                exploration = explore(dataset, seed=options["seed"], progress=progress.update)
+            report, files = build_report(dataset, exploration)
             head = {
                 "dataset": {"name": "Fashion-MNIST", "sha256": dict(dataset.sha256)},
                 "seed": options["seed"],
                 "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "figures": exploration.figures,
             }
-            save_exploration(folder, document={**head, "sections": sections, "sheets": sheets}, files=files)
+            save_document(folder / EXPLORATION_NAME, document={**head, **report}, files=files)
         except (DatasetError, OSError) as error:
             raise CommandError(f"{error}. No exploration was written") from error
         except KeyboardInterrupt:
             raise CommandError("interrupted; no exploration was written") from None
         if options["json"]:
-            self.stdout.write(json.dumps({"output": str(folder), "files": sorted([DOCUMENT_NAME, *files]), **head}))
+            self.stdout.write(json.dumps({"output": str(folder), "files": sorted([EXPLORATION_NAME, *files]), **head}))
         elif options["verbosity"]:
-            self._print(exploration, folder=folder)
+            self._print(exploration.figures, path=folder / EXPLORATION_NAME)
 
-    def _explore(self, dataset: FashionMnist, *, options: dict[str, Any]) -> Exploration:
-        shown = options["verbosity"] > 0 and not options["no_progress"]
-        with ProgressReport(cast(IO[str], self.stderr), title="Exploring", unit="steps", enabled=shown) as report:
-            return explore(
-                dataset,
-                seed=options["seed"],
-                progress=lambda phase, done, total: report.update(done, total, note=phase),
-            )
-
-    def _print(self, exploration: Exploration, *, folder: Path) -> None:
-        figures = exploration.figures
-        console = Console(file=cast(IO[str], self.stdout), highlight=False, markup=False, width=100)
-        table = Table(box=None, pad_edge=False, header_style="bold", title="Fashion-MNIST")
-        for title in ("Group", "Training", "Test", "Mean", "Median"):
-            table.add_column(title, justify="left" if title == "Group" else "right")
-        for row, pixels in zip(figures["labels"]["groups"], figures["pixels"]["train"], strict=True):
-            table.add_row(
-                row["name"], f"{row['train']:,}", f"{row['test']:,}", f"{pixels['mean']:.1f}", f"{pixels['median']:.0f}"
-            )
-        console.print(table)
+    def _print(self, figures: Mapping[str, Any], *, path: Path) -> None:
+        rows = [
+            (row["name"], f"{row['train']:,}", f"{row['test']:,}", f"{pixels['mean']:.1f}", f"{pixels['median']:.0f}")
+            for row, pixels in zip(figures["labels"]["groups"], figures["pixels"]["train"], strict=True)
+        ]
         standard, duplicates, errors = (figures[key] for key in ("standardisation", "duplicates", "label_errors"))
         near = next(
             row for row in duplicates["by_distance"] if row["distance"] == duplicates["near_duplicate_distance"]
         )
-        console.print(
-            f"Training part: mean {standard['mean']:.2f}, standard deviation {standard['standard_deviation']:.2f}\n"
+        print_table(
+            self.stdout,
+            "Fashion-MNIST",
+            ("Group", "Training", "Test", "Mean", "Median"),
+            rows,
+            below=f"Training part: mean {standard['mean']:.2f}, "
+            f"standard deviation {standard['standard_deviation']:.2f}\n"
             f"Duplicates: {duplicates['exact']['pairs']:,} exact pairs, {near['pairs']:,} near, {near['across']:,} of "
             f"these across training and test\n"
             f"Doubtful labels: {errors['suspects']:,}, {errors['suspects_across_groups']:,} of them across groups "
             f"(out of fold, {errors['garment_accuracy']:.1%} right on garments)\n"
-            f"{figures['seconds']:.0f} s; see the page Data, or {folder / DOCUMENT_NAME}"
+            f"{figures['seconds']:.0f} s; see the page Data, or {path}",
         )

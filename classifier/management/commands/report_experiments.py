@@ -1,33 +1,38 @@
 """Measure artefacts on the test pictures, and write the report on all that were measured."""
 
 import json
+import os
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.table import Table
 
-from classifier.ml.artefacts import ArtefactError, load_manifest, write_model_card
-from classifier.ml.data.dataset import DatasetError, FashionMnist, load_fashion_mnist
+from classifier.management.tables import print_table
+from classifier.ml.artefacts import ArtefactError, load_manifest, replace_file, write_model_card
+from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 from classifier.ml.judging.published import CELLS
-from classifier.ml.reports.experiments import Experiment, measure_experiment
-from classifier.ml.reports.experiments_markdown import write_markdown
-from classifier.ml.reports.experiments_report import build_sections
-from classifier.ml.reports.stored_documents import StoredDocument, StoredDocumentError, replace_file
-from classifier.ml.reports.stored_experiments import (
+from classifier.ml.reports.documents import (
+    StoredDocumentError,
     is_recipe_name,
-    list_experiment_names,
-    load_experiment,
+    list_records,
+    load_document,
     load_tried,
-    save_experiment,
+    save_document,
 )
+from classifier.ml.reports.experiments import Experiment, measure_experiment
+from classifier.ml.reports.experiments_report import build_sections
+from classifier.ml.reports.sections import write_markdown
 from config.console import ProgressReport
 
 REPORT_NAME = "experiments.md"
 RECORDS_NAME = "experiments"
+HEAD = """\
+# Experiments
+
+Written by `manage.py report_experiments` from the records in `{folder}/`; the site shows the same under Experiments."""
+EMPTY = "There is no record yet: `manage.py report_experiments ARTEFACT_DIR` measures an artefact."
 
 
 class Command(BaseCommand):
@@ -51,7 +56,8 @@ class Command(BaseCommand):
             "--output",
             type=Path,
             metavar="DIR",
-            help=f"gets {REPORT_NAME} and the folder {RECORDS_NAME} with the records (default: docs)",
+            help=f"gets {REPORT_NAME} and the folder {RECORDS_NAME} with the records (default: docs, and the records "
+            "that come with the product)",
         )
         parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the folder with the four Fashion-MNIST files")
         parser.add_argument(
@@ -62,31 +68,36 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Measure, store, and write the report."""
-        output: Path = options["output"] or Path(settings.EXPERIMENTS_DIR).parent
-        records = output / RECORDS_NAME
+        output: Path = options["output"] or Path(settings.BASE_DIR) / "docs"
+        folder = output / RECORDS_NAME if options["output"] else Path(settings.EXPERIMENTS_DIR)
         if output.exists() and not output.is_dir():
             raise CommandError(f"expected a folder for --output, received the file {output}", returncode=2)
         try:
             self._check_folders(options)
             # All are measured before any is stored: a failure leaves the records of one measurement, not of two.
             measured = self._measure(options)
-            for experiment in measured:
-                save_experiment(records, record=experiment.record, files=experiment.files)
-            stored = [load_experiment(records, recipe=name) for name in list_experiment_names(records)]
-            sections = build_sections([document.document for document in stored], tried=load_tried(records))
+            for name, experiment in measured.items():
+                save_document(folder / f"{name}.json", document=experiment.record, files=experiment.files)
+            records = [load_document(path) for path in list_records(folder)]
+            sections = build_sections(records, tried=load_tried(folder))
+            place = Path(os.path.relpath(folder, output)).as_posix()
+            head = HEAD.format(folder=place) + ("" if sections else f"\n\n{EMPTY}")
             output.mkdir(parents=True, exist_ok=True)
-            report = write_markdown(sections, folder=RECORDS_NAME)
-            replace_file(output / REPORT_NAME, content=report.encode())
-            if options["model_card"]:
-                for folder in options["folders"]:
-                    write_model_card(folder)
+            report = output / REPORT_NAME
+            replace_file(report, content=write_markdown(head, sections, folder=place).encode())
+            for artefact in options["folders"] if options["model_card"] else ():
+                write_model_card(artefact)
         except StoredDocumentError as error:
             raise CommandError(f"{error}. Measure its artefact again, or remove it; no report was written") from error
         except (ArtefactError, DatasetError, OSError) as error:
             raise CommandError(f"{error}. No report was written") from error
         except KeyboardInterrupt:
             raise CommandError("interrupted; no report was written") from None
-        self._answer(stored, measured=measured, report=output / REPORT_NAME, options=options)
+        if options["json"]:
+            answer = {"report": str(report), "measured": list(measured), "experiments": records}
+            self.stdout.write(json.dumps(answer))
+        elif options["verbosity"]:
+            self._print(records, ending=f"{len(measured)} measured, {len(records)} in the report: {report}")
 
     def _check_folders(self, options: dict[str, Any]) -> None:
         """Refuse what would be noticed only after minutes of measuring."""
@@ -110,49 +121,33 @@ class Command(BaseCommand):
                 )
             recipes[name] = folder
 
-    def _measure(self, options: dict[str, Any]) -> list[Experiment]:
-        folders: list[Path] = options["folders"]
-        if not folders:
-            return []
+    def _measure(self, options: dict[str, Any]) -> dict[str, Experiment]:
+        """Return what was measured, by recipe."""
+        measured: dict[str, Experiment] = {}
+        if not options["folders"]:
+            return measured
         dataset = load_fashion_mnist(options["data_dir"])
-        shown = options["verbosity"] > 0 and not options["no_progress"]
-        return [self._measure_one(folder, dataset=dataset, shown=shown) for folder in folders]
+        stream, shown = cast(IO[str], self.stderr), options["verbosity"] > 0 and not options["no_progress"]
+        for folder in options["folders"]:
+            with ProgressReport(stream, title=f"Measuring {folder.name}", unit="steps", enabled=shown) as report:
+                experiment = measure_experiment(folder, dataset=dataset, progress=report.update)
+            measured[experiment.record["recipe"]["name"]] = experiment
+        return measured
 
-    def _measure_one(self, folder: Path, *, dataset: FashionMnist, shown: bool) -> Experiment:
-        title = f"Measuring {folder.name}"
-        with ProgressReport(cast(IO[str], self.stderr), title=title, unit="steps", enabled=shown) as report:
-            return measure_experiment(
-                folder,
-                dataset=dataset,
-                progress=lambda done, total, note: report.update(done, total, note=note),
-            )
-
-    def _answer(
-        self, stored: list[StoredDocument], *, measured: list[Experiment], report: Path, options: dict[str, Any]
-    ) -> None:
-        records = [document.document for document in stored]
-        if options["json"]:
-            names = [experiment.record["recipe"]["name"] for experiment in measured]
-            self.stdout.write(json.dumps({"report": str(report), "measured": names, "experiments": records}))
-            return
-        if not options["verbosity"]:
-            return
-        table = Table(box=None, pad_edge=False, header_style="bold", title=f"Published cells above ours: of {CELLS}")
-        for heading in ("Recipe", "Groups", "Garments", "Calibration", "argmax", "balanced", "MB", "Seconds"):
-            table.add_column(heading, justify="left" if heading == "Recipe" else "right")
-        for record in records:
-            metrics, costs, higher = record["metrics"], record["costs"], record["higher_cells"]
-            table.add_row(
+    def _print(self, records: list[dict[str, Any]], *, ending: str) -> None:
+        headings = ("Recipe", "Groups", "Garments", "Calibration", "argmax", "balanced", "MB", "Seconds")
+        rows = [
+            (
                 record["recipe"]["name"],
-                f"{metrics['accuracy']:.4f}",
-                f"{metrics['garment_accuracy']:.4f}",
-                f"{metrics['expected_calibration_error']:.4f}",
-                str(higher["argmax"]["all"]),
-                str(higher["balanced"]["all"]),
-                f"{costs['artefact_bytes'] / 1e6:.1f}",
-                f"{costs['seconds']:.2f}",
+                f"{record['metrics']['accuracy']:.4f}",
+                f"{record['metrics']['garment_accuracy']:.4f}",
+                f"{record['metrics']['expected_calibration_error']:.4f}",
+                str(record["higher_cells"]["argmax"]["all"]),
+                str(record["higher_cells"]["balanced"]["all"]),
+                f"{record['costs']['artefact_bytes'] / 1e6:.1f}",
+                f"{record['costs']['seconds']:.2f}",
             )
-        console = Console(file=cast(IO[str], self.stdout), highlight=False, markup=False, width=100)
-        if records:
-            console.print(table)
-        console.print(f"{len(measured)} measured, {len(records)} in the report: {report}; see the page Experiments")
+            for record in records
+        ]
+        title, below = f"Published cells above ours: of {CELLS}", f"{ending}; see the page Experiments"
+        print_table(self.stdout, title, headings, rows, below=below)

@@ -1,54 +1,56 @@
-"""Learning curves as points of small SVG drawings, made for each page from the epochs so far."""
+"""The epochs of a training: a table, and learning curves as small SVG drawings; made for each page that shows them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any, Final
 
-WIDTH, HEIGHT = 300.0, 100.0
+#: The size of a drawing in its own units.
+WIDTH: Final = 300.0
+HEIGHT: Final = 100.0
 #: What is drawn: the title of a drawing, and the names in the history with their words in the legend.
-DRAWINGS = (
-    ("Loss", (("loss", "training"), ("validation_loss", "validation"))),
-    ("Accuracy over groups", (("validation_accuracy", "validation"),)),
-)
+DRAWINGS: Final = {
+    "Loss": {"loss": "training", "validation_loss": "validation"},
+    "Accuracy over groups": {"validation_accuracy": "validation"},
+}
+#: Digits after the point in the table of epochs, where four say too much or too little.
+DIGITS: Final = {"size": 0, "seconds": 1, "learning_rate": 6}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a drawing: its words, and its points as SVG writes them."""
+def build_history(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """The ``columns`` and the ``rows`` of a table of epochs, values as texts, and the ``curves``.
 
-    words: str
-    points: str
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A drawing of `WIDTH` x `HEIGHT` units with the values at its lower and upper edge."""
-
-    title: str
-    lines: list[Line]
-    lowest: float
-    highest: float
-    epochs: int
-
-
-def build_curves(history: Sequence[Mapping[str, float]]) -> list[Curve]:
-    """Return a drawing for each quantity that at least two epochs have; the last point is the last epoch."""
-    curves = []
-    for title, quantities in DRAWINGS:
-        series = {words: [row[name] for row in history if name in row] for name, words in quantities}
-        series = {words: values for words, values in series.items() if len(values) > 1}
-        if not series:
-            continue
-        every = [value for values in series.values() for value in values]
-        lowest, highest = min(every), max(every)
-        lines = [Line(words, _build_points(values, lowest=lowest, highest=highest)) for words, values in series.items()]
-        epochs = max(len(values) for values in series.values())
-        curves.append(Curve(title=title, lines=lines, lowest=lowest, highest=highest, epochs=epochs))
-    return curves
+    What one epoch lacks is a dash there. A drawing has each quantity that at least two epochs have; its last point is
+    the last epoch.
+    """
+    columns = list(dict.fromkeys(name for row in history for name in row if name != "epoch"))
+    rows = [
+        (
+            int(row.get("epoch", 0)),
+            [f"{row[name]:.{DIGITS.get(name, 4)}f}" if name in row else "-" for name in columns],
+        )
+        for row in history
+    ]
+    known = {name: [row[name] for row in history if name in row] for drawn in DRAWINGS.values() for name in drawn}
+    curves = [
+        _draw(title, series)
+        for title, names in DRAWINGS.items()
+        if (series := {words: known[name] for name, words in names.items() if len(known[name]) > 1})
+    ]
+    return {"columns": [name.replace("_", " ") for name in columns], "rows": rows, "curves": curves}
 
 
-def _build_points(values: Sequence[float], *, lowest: float, highest: float) -> str:
+def _draw(title: str, series: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """The drawing with the values at its lower and upper edge, and the points of each line as SVG writes them."""
+    lowest, highest = min(map(min, series.values())), max(map(max, series.values()))
     span = (highest - lowest) or 1.0
-    step = WIDTH / (len(values) - 1)
-    return " ".join(
-        f"{number * step:.1f},{HEIGHT * (1 - (value - lowest) / span):.1f}" for number, value in enumerate(values)
-    )
+    lines = [
+        {
+            "words": words,
+            "points": " ".join(
+                f"{number * (WIDTH / (len(values) - 1)):.1f},{HEIGHT * (1 - (value - lowest) / span):.1f}"
+                for number, value in enumerate(values)
+            ),
+        }
+        for words, values in series.items()
+    ]
+    epochs = max(map(len, series.values()))
+    return {"title": title, "lines": lines, "lowest": lowest, "highest": highest, "epochs": epochs}

@@ -3,8 +3,7 @@
 Test pictures measure here and do nothing else: nothing that this module finds goes back into an artefact.
 """
 
-from __future__ import annotations
-
+import json
 import os
 import statistics
 import time
@@ -18,28 +17,35 @@ from numpy.typing import NDArray
 
 from classifier.ml.artefacts import Manifest, artefact_bytes
 from classifier.ml.data.dataset import FashionMnist
-from classifier.ml.inference import Classifier, NetworkOutput
-from classifier.ml.judging.evaluation import GroupScores, Metrics, measure
-from classifier.ml.judging.published import PUBLISHED, list_higher_cells
-from classifier.ml.labels import GARMENTS, GROUPS, ONE_PIECE, garments_within_groups, group_labels, group_probabilities
-from classifier.ml.reports.experiment_figures import (
-    count_confusions,
+from classifier.ml.data.label_errors import confusion_matrix
+from classifier.ml.inference import Classifier
+from classifier.ml.judging.evaluation import (
+    Metrics,
     judge_embedding,
+    measure,
     precision_at_recall,
     reliability,
     risk_against_coverage,
 )
-from classifier.ml.reports.experiment_plots import draw_gallery, draw_plots
+from classifier.ml.judging.published import PUBLISHED, list_higher_cells
+from classifier.ml.labels import GARMENTS, GROUPS, ONE_PIECE, garments_within_groups, group_labels, group_probabilities
+from classifier.ml.reports.plots import plot_lines, plot_matrix
+from classifier.ml.reports.sections import ReportFiles
 
 TIMED_RUNS: Final = 3
 #: The recall of One piece at which its precision is reported: the best that was published.
 ONE_PIECE_RECALL: Final = 0.96
 SHOWN_MISTAKES: Final = 24
 SHOWN_EPOCHS: Final = 20
+TRAINING_COSTS: Final = ("seconds", "cpu_seconds", "peak_memory_bytes")
+#: A bin of fewer pictures says nothing: its accuracy is in the table and not in the plot.
+MINIMUM_BIN: Final = 10
+#: What one recipe's record and its pictures may weigh together, so that a repository can hold them.
+MAX_EXPERIMENT_BYTES: Final = 200_000
 _DIGITS: Final = 6
 
-#: Steps done, steps in all, and what comes next in a word or two.
-ExperimentProgress = Callable[[int, int, str], None]
+#: Told the steps done, the steps in all, and as ``note`` what comes next in a word or two.
+ExperimentProgress = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,74 +56,68 @@ class Experiment:
     files: Mapping[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class _Labelled:
-    """What a classifier says of N pictures, and the seconds of each time it was asked."""
-
-    output: NetworkOutput
-    probabilities: NDArray[np.float64]
-    abstained: NDArray[np.bool_]
-    seconds: tuple[float, ...]
-
-
-def ignore_steps(done: int, total: int, note: str) -> None:
-    """The ``progress`` of a measurement that nobody watches."""
-
-
 def measure_experiment(
     folder: Path,
     *,
     dataset: FashionMnist,
-    key: bytes | None = None,
     threads: int = 2,
-    progress: ExperimentProgress = ignore_steps,
+    progress: ExperimentProgress = lambda done, total, note: None,
 ) -> Experiment:
     """The experiment of a verified artefact folder over the test pictures; nothing is written.
 
     Raises ``ArtefactError`` when the folder holds no artefact that can be used.
     """
     steps = TIMED_RUNS + 2
-    classifier = Classifier.load(folder, key=key, threads=threads)
-    labelled = _label(classifier, dataset.test_images, progress=lambda done: progress(done, steps, "labelling"))
-    progress(TIMED_RUNS, steps, "measuring")
-    calibration = classifier.manifest.calibration_values()
-    metrics = measure(
-        labelled.probabilities,
-        groups=group_labels(dataset.test_labels),
-        garments=dataset.test_labels,
-        balanced_groups=calibration.balanced_groups(labelled.probabilities),
-        abstained=labelled.abstained,
-    )
-    record = {
-        **_describe(classifier.manifest),
-        "costs": _list_costs(classifier.manifest, folder=folder, labelled=labelled, threads=threads),
-        "accuracy": _list_accuracies(classifier.manifest, metrics=metrics),
-        "metrics": metrics.to_json(),
-        "higher_cells": _find_higher_cells(classifier.manifest, metrics=metrics),
-        **_judge(labelled, dataset=dataset),
-    }
-    progress(TIMED_RUNS + 1, steps, "drawing")
-    record["mistakes"], record["sheets"], files = draw_gallery(record, images=dataset.test_images)
-    record["plots"], plots = draw_plots(record)
-    progress(steps, steps, "done")
-    return Experiment(record=_rounded(record), files={**files, **plots})
-
-
-def _label(classifier: Classifier, images: NDArray[np.uint8], *, progress: Callable[[int], None]) -> _Labelled:
-    """The labels, asked for several times: from pictures in memory to labels, as ``evaluate_classifier`` counts."""
-    calibration = classifier.manifest.calibration_values()
+    classifier = Classifier.load(folder, threads=threads)
+    manifest, calibration = classifier.manifest, classifier.manifest.calibration_values()
     seconds = []
     for run in range(TIMED_RUNS):
-        progress(run)
+        progress(run, steps, note="labelling")
+        # From pictures in memory to labels, as ``evaluate_classifier`` counts.
         started = time.perf_counter()
-        output = classifier.run(images)
+        output = classifier.run(dataset.test_images)
         probabilities = calibration.probabilities(output.logits)
         abstained = calibration.abstentions(output.logits) | output.blank
         seconds.append(time.perf_counter() - started)
-    return _Labelled(output=output, probabilities=probabilities, abstained=abstained, seconds=tuple(seconds))
+    progress(TIMED_RUNS, steps, note="measuring")
+    metrics = measure(
+        probabilities,
+        groups=group_labels(dataset.test_labels),
+        garments=dataset.test_labels,
+        balanced_groups=calibration.balanced_groups(probabilities),
+        abstained=abstained,
+    )
+    record = {
+        **_describe(manifest, metrics=metrics),
+        "costs": {
+            "parameters": manifest.parameters,
+            "artefact_bytes": artefact_bytes(folder),
+            "images": metrics.images,
+            "seconds": statistics.median(seconds),
+            "runs_seconds": seconds,
+            "images_per_second": metrics.images / statistics.median(seconds),
+            "threads": threads,
+            "cores": len(os.sched_getaffinity(0)),
+            **{f"training_{name}": manifest.training.get(name) for name in TRAINING_COSTS},
+        },
+        **_judge(probabilities, embedding=output.embedding, abstained=abstained, labels=dataset.test_labels),
+    }
+    progress(TIMED_RUNS + 1, steps, note="drawing")
+    # A picture of 28 pixels is shown on 84, which a reader of the plain file can see.
+    files = ReportFiles(prefix=f"{manifest.recipe['name']}-", columns=8, scale=3)
+    for row in record["mistakes"]:
+        picture = dataset.test_images[row["index"]]
+        row["tile"] = files.add_tile("mistakes", picture, text=f"Test {row['index']}: {row['garment']}")
+    record |= {"sheets": files.write_sheets(), "plots": _draw_plots(record, files=files)}
+    progress(steps, steps, note="done")
+    # Plain JSON, with no more digits than anybody reads.
+    rounded = json.loads(json.dumps(record), parse_float=lambda text: round(float(text), _DIGITS))
+    return Experiment(record=rounded, files=files.contents)
 
 
-def _describe(manifest: Manifest) -> dict[str, Any]:
+def _describe(manifest: Manifest, *, metrics: Metrics) -> dict[str, Any]:
+    """What the artefact is, its accuracy in each part, and the figures; None where an older manifest does not say."""
+    training, parts = manifest.training, manifest.training.get("parts") or {}
     return {
         "version": manifest.version,
         "created_at": manifest.created_at,
@@ -125,72 +125,58 @@ def _describe(manifest: Manifest) -> dict[str, Any]:
         "command": manifest.command,
         "recipe": dict(manifest.recipe),
         "dataset": dict(manifest.dataset),
-        "history": _thinned(manifest.training.get("history", ()), best_epochs=manifest.training.get("best_epochs", ())),
-    }
-
-
-def _list_costs(manifest: Manifest, *, folder: Path, labelled: _Labelled, threads: int) -> dict[str, Any]:
-    """What the artefact costs; None where an older manifest does not say."""
-    seconds = statistics.median(labelled.seconds)
-    return {
-        "parameters": manifest.parameters,
-        "artefact_bytes": artefact_bytes(folder),
-        "images": len(labelled.probabilities),
-        "seconds": seconds,
-        "runs_seconds": list(labelled.seconds),
-        "images_per_second": len(labelled.probabilities) / seconds,
-        "threads": threads,
-        "cores": len(os.sched_getaffinity(0)),
-        "training_seconds": manifest.training.get("seconds"),
-        "training_cpu_seconds": manifest.training.get("cpu_seconds"),
-        "training_peak_memory_bytes": manifest.training.get("peak_memory_bytes"),
-    }
-
-
-def _list_accuracies(manifest: Manifest, *, metrics: Metrics) -> dict[str, Any]:
-    """Accuracy over groups and garments in each part; None where an older manifest does not say."""
-    parts = manifest.training.get("parts") or {}
-    return {
-        "train": parts.get("train"),
-        "validation": parts.get("validation"),
-        "test": {"accuracy": metrics.accuracy, "garment_accuracy": metrics.garment_accuracy},
+        "history": _thinned(training.get("history", ()), best_epochs=training.get("best_epochs", ())),
+        "accuracy": {
+            "train": parts.get("train"),
+            "validation": parts.get("validation"),
+            "test": {"accuracy": metrics.accuracy, "garment_accuracy": metrics.garment_accuracy},
+        },
+        "metrics": metrics.to_json(),
+        "higher_cells": _find_higher_cells(manifest, metrics=metrics),
     }
 
 
 def _find_higher_cells(manifest: Manifest, *, metrics: Metrics) -> dict[str, Any]:
     """At both operating points the published cells above ours: all of them, and how many in the recipe's own column."""
     own = manifest.recipe.get("published_column")
-    points: dict[str, Mapping[str, GroupScores]] = {"argmax": metrics.argmax, "balanced": metrics.balanced}
-    result = {}
-    for name, scores in points.items():
-        cells = [asdict(cell) for cell in list_higher_cells(scores)]
-        result[name] = {
+    points = {"argmax": metrics.argmax, "balanced": metrics.balanced}
+    higher = {name: [asdict(cell) for cell in list_higher_cells(scores)] for name, scores in points.items()}
+    return {
+        name: {
             "all": len(cells),
             "own": sum(cell["column"] == own for cell in cells) if own in PUBLISHED else None,
             "cells": cells,
         }
-    return result
+        for name, cells in higher.items()
+    }
 
 
-def _judge(labelled: _Labelled, *, dataset: FashionMnist) -> dict[str, Any]:
-    garments = dataset.test_labels.astype(np.int64)
+def _judge(
+    probabilities: NDArray[np.float64],
+    *,
+    embedding: NDArray[np.floating],
+    abstained: NDArray[np.bool_],
+    labels: NDArray[np.integer],
+) -> dict[str, Any]:
+    """What the metrics leave out, for garment probabilities float[N, 10] and true garments int[N]."""
+    garments = labels.astype(np.int64)
     truth = group_labels(garments)
-    groups = group_probabilities(labelled.probabilities)
+    groups = group_probabilities(probabilities)
     said, confidence = groups.argmax(axis=1), groups.max(axis=1)
-    said_garments = garments_within_groups(labelled.probabilities, groups=said)
+    said_garments = garments_within_groups(probabilities, groups=said)
     right = said == truth
     one_piece = GROUPS.index(ONE_PIECE)
     wrong = np.flatnonzero(~right)
     shown = wrong[np.argsort(-confidence[wrong], kind="stable")][:SHOWN_MISTAKES]
     return {
         "confusion": {
-            "groups": count_confusions(said, truth=truth, labels=len(GROUPS)).tolist(),
-            "garments": count_confusions(said_garments, truth=garments, labels=len(GARMENTS)).tolist(),
+            "groups": confusion_matrix(truth, predicted=said, classes=len(GROUPS)).tolist(),
+            "garments": confusion_matrix(garments, predicted=said_garments, classes=len(GARMENTS)).tolist(),
         },
         "reliability": reliability(confidence, right=right),
         "risk_coverage": risk_against_coverage(confidence, right=right),
         "one_piece": precision_at_recall(groups[:, one_piece], positive=truth == one_piece, recall=ONE_PIECE_RECALL),
-        "embedding": judge_embedding(labelled.output.embedding, groups=truth, garments=garments),
+        "embedding": judge_embedding(embedding, groups=truth, garments=garments),
         "mistakes": [
             {
                 "index": int(index),
@@ -199,7 +185,7 @@ def _judge(labelled: _Labelled, *, dataset: FashionMnist) -> dict[str, Any]:
                 "said_group": GROUPS[said[index]],
                 "said_garment": GARMENTS[said_garments[index]],
                 "confidence": float(confidence[index]),
-                "abstained": bool(labelled.abstained[index]),
+                "abstained": bool(abstained[index]),
             }
             for index in shown
         ],
@@ -207,24 +193,67 @@ def _judge(labelled: _Labelled, *, dataset: FashionMnist) -> dict[str, Any]:
     }
 
 
+def _draw_plots(record: Mapping[str, Any], *, files: ReportFiles) -> dict[str, Any]:
+    """The plots by name, drawn from the record alone."""
+    recipe = record["recipe"]["name"]
+    below = f"{recipe}, test pictures, n = {record['costs']['images']:,}"
+    plots = {
+        f"confusion-{kind}": files.add_plot(
+            f"confusion-{kind}",
+            plot_matrix(
+                np.array(record["confusion"][kind]),
+                names=names,
+                title=f"Confusion over {kind}\n{below}",
+                axes_labels=("said, % of the true label's pictures", "true"),
+                digits=digits,
+            ),
+            text=f"Matrix of true {kind} against what was said, {recipe}",
+        )
+        for kind, names, digits in (("groups", GROUPS, 1), ("garments", GARMENTS, 0))
+    }
+    bins = [(row["confidence"], row["accuracy"]) for row in record["reliability"] if row["count"] >= MINIMUM_BIN]
+    plots["reliability"] = files.add_plot(
+        "reliability",
+        plot_lines(
+            {"as right as it is sure": [(0.0, 0.0), (1.0, 1.0)], "measured": bins},
+            reference="as right as it is sure",
+            title=f"Reliability\n{below}",
+            axes_labels=("mean confidence of a bin", "share of right labels"),
+            shares=True,
+        ),
+        text=f"Line of accuracy against confidence, {recipe}",
+    )
+    points = [(point["coverage"], point["risk"]) for point in record["risk_coverage"]["points"]]
+    plots["risk-coverage"] = files.add_plot(
+        "risk-coverage",
+        plot_lines(
+            {"most confident first": points},
+            title=f"Risk against coverage\n{below}",
+            axes_labels=("coverage: share of pictures that are answered", "risk: share of wrong answers"),
+            shares=True,
+        ),
+        text=f"Line of the share of wrong answers against the share of pictures answered, {recipe}",
+    )
+    if history := record["history"]:
+        losses = {
+            title: [(row["epoch"], row[column]) for row in history]
+            for title, column in (("training", "loss"), ("validation", "validation_loss"))
+        }
+        plots["training"] = files.add_plot(
+            "training",
+            plot_lines(losses, title=f"Loss while training\n{recipe}", axes_labels=("epoch", "loss")),
+            text=f"Lines of training and validation loss over the epochs, {recipe}",
+        )
+    return plots
+
+
 def _thinned(history: Sequence[Mapping[str, float]], *, best_epochs: Sequence[float]) -> list[dict[str, float]]:
     """The epochs' figures, at most ``SHOWN_EPOCHS`` and one: spread evenly, with the last and each member's best."""
     if not history:
         return []
-    kept = set(np.linspace(0, len(history) - 1, min(len(history), SHOWN_EPOCHS)).round().astype(int).tolist())
+    shown = set(np.linspace(0, len(history) - 1, min(len(history), SHOWN_EPOCHS)).round().astype(int).tolist())
     return [
         {**row, "best": row["epoch"] in best_epochs}
         for number, row in enumerate(history)
-        if number in kept or row["epoch"] in best_epochs
+        if number in shown or row["epoch"] in best_epochs
     ]
-
-
-def _rounded(value: Any) -> Any:
-    """The same plain JSON with no more digits than anybody reads."""
-    if isinstance(value, float):
-        return round(value, _DIGITS)
-    if isinstance(value, Mapping):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(inner) for inner in value]
-    return value

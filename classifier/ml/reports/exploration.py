@@ -4,11 +4,10 @@ Test pictures are counted, and compared with others to find copies. They train n
 garments and doubtful labels comes from training pictures alone, judged out of fold.
 """
 
-from __future__ import annotations
-
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -39,8 +38,8 @@ PUBLISHED_TRAINING_DEVIATION: Final = 90.03
 #: The distances at which copies are counted.
 DISTANCES: Final = (0.04, 0.06, NEAR_DUPLICATE_DISTANCE, 0.10, LOOK_ALIKE_DISTANCE)
 
-#: Told of the phase ("duplicates" or "label errors"), the steps done and all steps of it.
-ExplorationProgress = Callable[[str, int, int], None]
+#: Told the steps done and all steps of a phase, which is its ``note``: "duplicates" or "label errors".
+ExplorationProgress = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +47,53 @@ class Exploration:
     """The figures as JSON values, and the arrays that galleries are made of.
 
     Indices in ``pairs`` count the training pictures first and the test pictures after them; those in ``suspects`` are
-    training pictures. ``confusion`` is int64[10, 10], given by predicted, out of fold.
+    training pictures.
     """
 
     figures: Mapping[str, Any]
     pairs: PicturePairs
     suspects: LabelSuspects
-    confusion: NDArray[np.int64]
 
 
 def explore(
-    dataset: FashionMnist, *, seed: int, progress: ExplorationProgress = lambda phase, done, total: None
+    dataset: FashionMnist, *, seed: int, progress: ExplorationProgress = lambda done, total, note: None
 ) -> Exploration:
     """All figures of the data set; the same seed gives the same ones but for ``seconds``."""
     started = time.perf_counter()
     images = np.concatenate([dataset.train_images, dataset.test_images])
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
-    pairs = find_near_duplicates(images, progress=lambda done, total: progress("duplicates", done, total))
+    pairs = find_near_duplicates(images, progress=partial(progress, note="duplicates"))
     duplicate_seconds = time.perf_counter() - started
     probabilities = predict_out_of_fold(
         dataset.train_images,
         labels=dataset.train_labels,
         seed=seed,
-        progress=lambda done, total: progress("label errors", done, total),
+        progress=partial(progress, note="label errors"),
     )
     suspects = find_label_suspects(probabilities, labels=dataset.train_labels)
     confusion = confusion_matrix(dataset.train_labels, predicted=probabilities.argmax(axis=1), classes=len(GARMENTS))
-    train_count = len(dataset.train_images)
+    parts = {
+        "train": (dataset.train_images, dataset.train_labels),
+        "test": (dataset.test_images, dataset.test_labels),
+    }
+
+    def count_pairs(chosen: PicturePairs) -> dict[str, int]:
+        return _count_pairs(chosen, labels=labels, train_count=len(dataset.train_images))
+
     figures = {
-        "parts": {name: _describe_part(part) for name, part in _parts(dataset).items()},
-        "labels": _count_labels(dataset),
+        "parts": {name: _describe_part(part) for name, (part, _) in parts.items()},
+        "labels": {
+            "garments": _count_labels(GARMENTS, train=dataset.train_labels, test=dataset.test_labels),
+            "groups": _count_labels(
+                GROUPS, train=group_labels(dataset.train_labels), test=group_labels(dataset.test_labels)
+            ),
+        },
         "standardisation": _describe_training_part(dataset, seed=seed),
-        "pixels": {name: _describe_pixels(part, labels=given) for name, (part, given) in _labelled(dataset).items()},
+        "pixels": {name: _describe_pixels(part, labels=given) for name, (part, given) in parts.items()},
         "duplicates": {
-            "exact": _count_pairs(find_exact_duplicates(images), labels=labels, train_count=train_count),
+            "exact": count_pairs(find_exact_duplicates(images)),
             "near_duplicate_distance": NEAR_DUPLICATE_DISTANCE,
-            "by_distance": [
-                {"distance": distance, **_count_pairs(pairs.within(distance), labels=labels, train_count=train_count)}
-                for distance in DISTANCES
-            ],
+            "by_distance": [{"distance": distance, **count_pairs(pairs.within(distance))} for distance in DISTANCES],
             "split": _count_split_leaks(pairs.within(NEAR_DUPLICATE_DISTANCE), labels=dataset.train_labels, seed=seed),
             "seconds": round(duplicate_seconds, 1),
         },
@@ -104,7 +111,7 @@ def explore(
         },
         "seconds": round(time.perf_counter() - started, 1),
     }
-    return Exploration(figures=figures, pairs=pairs, suspects=suspects, confusion=confusion)
+    return Exploration(figures=figures, pairs=pairs, suspects=suspects)
 
 
 def list_confused_pairs(confusion: NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -132,17 +139,6 @@ def is_across(pairs: PicturePairs, *, train_count: int) -> NDArray[np.bool_]:
     return (pairs.indices[:, 0] < train_count) & (pairs.indices[:, 1] >= train_count)
 
 
-def _parts(dataset: FashionMnist) -> dict[str, NDArray[np.uint8]]:
-    return {"train": dataset.train_images, "test": dataset.test_images}
-
-
-def _labelled(dataset: FashionMnist) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    return {
-        "train": (dataset.train_images, dataset.train_labels),
-        "test": (dataset.test_images, dataset.test_labels),
-    }
-
-
 def _describe_part(images: NDArray[np.uint8]) -> dict[str, Any]:
     count, height, width = images.shape
     return {
@@ -158,27 +154,19 @@ def _describe_part(images: NDArray[np.uint8]) -> dict[str, Any]:
     }
 
 
-def _count_labels(dataset: FashionMnist) -> dict[str, list[dict[str, Any]]]:
-    def count(labels: NDArray[np.integer], names: tuple[str, ...]) -> NDArray[np.int64]:
-        return np.bincount(labels, minlength=len(names))
-
-    def rows(names: tuple[str, ...], train: NDArray[np.integer], test: NDArray[np.integer]) -> list[dict[str, Any]]:
-        in_train, in_test = count(train, names), count(test, names)
-        return [
-            {
-                "name": name,
-                "train": int(in_train[index]),
-                "test": int(in_test[index]),
-                "train_share": _share(in_train[index], len(train)),
-                "test_share": _share(in_test[index], len(test)),
-            }
-            for index, name in enumerate(names)
-        ]
-
-    return {
-        "garments": rows(GARMENTS, dataset.train_labels, dataset.test_labels),
-        "groups": rows(GROUPS, group_labels(dataset.train_labels), group_labels(dataset.test_labels)),
-    }
+def _count_labels(
+    names: Sequence[str], *, train: NDArray[np.integer], test: NDArray[np.integer]
+) -> list[dict[str, Any]]:
+    """How many pictures of each part have each label, and what share of the part that is."""
+    counts = {part: np.bincount(labels, minlength=len(names)) for part, labels in (("train", train), ("test", test))}
+    return [
+        {
+            "name": name,
+            **{part: int(count[index]) for part, count in counts.items()},
+            **{f"{part}_share": _share(count[index], count.sum()) for part, count in counts.items()},
+        }
+        for index, name in enumerate(names)
+    ]
 
 
 def _describe_training_part(dataset: FashionMnist, *, seed: int) -> dict[str, Any]:
@@ -247,9 +235,9 @@ def _count_split_leaks(pairs: PicturePairs, *, labels: NDArray[np.integer], seed
 
 def _count_suspects(suspects: LabelSuspects, *, labels: NDArray[np.integer]) -> list[dict[str, Any]]:
     """For each garment: its pictures, the suspects among them, and the garment most of these look like."""
-    table = confusion_matrix(suspects.given, predicted=suspects.predicted, classes=len(GARMENTS))
-    across = confusion_matrix(
-        suspects.across_groups().given, predicted=suspects.across_groups().predicted, classes=len(GARMENTS)
+    table, across = (
+        confusion_matrix(found.given, predicted=found.predicted, classes=len(GARMENTS))
+        for found in (suspects, suspects.across_groups())
     )
     counts = np.bincount(labels, minlength=len(GARMENTS))
     return [

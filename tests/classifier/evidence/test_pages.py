@@ -62,7 +62,8 @@ def create_sandal() -> Classification:
 
 def test_a_page_says_which_part_the_label_hangs_on(client: Client, network: FakeNetwork) -> None:
     classification = create_sandal()
-    page = client.get(f"/images/{classification.image_id}/explanation/").text
+    # One space for each line's end and indentation, as a browser reads them.
+    page = " ".join(client.get(f"/images/{classification.image_id}/explanation/").text.split())
     assert "Covering the <b>upper left</b> lowers Footwear by <b>1.00</b>, to 0.00; Bags is likelier then." in page
     assert f'<image href="/thumbnails/{classification.sha256}.jpg" width="32" height="32"/>' in page
     # The strongest cell is the corner of what the network saw, 16 pixels of the picture in 14 cells.

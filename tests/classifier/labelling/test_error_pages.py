@@ -64,21 +64,21 @@ def test_the_queue_shows_why_how_often_and_when_and_needs_its_permission(client:
     sign_in(client, staff=True)
     assert client.get(ERRORS).status_code == 403
     sign_in(client, "view_labeltask")
-    page = client.get(ERRORS).text
+    page = " ".join(client.get(ERRORS).text.split())
     assert list_words(page) == ["This is not a picture", "The host took too long"]
     ignored, waiting = re.findall(r"<li>.*?</li>", page, re.DOTALL)
     assert "<code>timeout</code>" in waiting
     assert "Waits for its next try" in waiting
     assert '<p class="address">https://shop.example/&lt;b&gt;/1.jpg</p>' in waiting
     assert '<a href="/products/17/">Linen &lt;shirt&gt;</a> and others' in waiting
-    assert "3 attempts, 1 crash\n" in waiting
+    assert " 3 attempts, 1 crash · first " in waiting
     assert re.findall(r">(\d+ May [^<]+)<", waiting) == [
         "1 May 2026, 12:00",
         "1 May 2026, 12:00",
         "1 May 2026, 13:00:00",
     ]
     assert "In no product" in ignored
-    assert "1 attempt\n" in ignored
+    assert " 1 attempt · first " in ignored
     assert "next try" not in ignored
     # Whoever may only look has no buttons, and no address leads to a retailer.
     assert "Try again" not in page
@@ -134,6 +134,14 @@ def test_pages_follow_each_other(client: Client, run: LabellingRun, monkeypatch:
     (older,) = re.findall(r'rel="next" href="(\?cursor=[^"]+)"', page)
     assert list_words(client.get(ERRORS + older).text) == ["The host took too long"]
     assert client.get(f"{ERRORS}?cursor=forged").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "attempts, crashes, words",
+    [(1, 0, "1 attempt"), (3, 0, "3 attempts"), (1, 1, "1 attempt, 1 crash"), (0, 3, "0 attempts, 3 crashes")],
+)
+def test_a_picture_says_how_often_it_was_tried(attempts: int, crashes: int, words: str) -> None:
+    assert error_views.describe_tries(LabelTask(attempts=attempts, crashes=crashes)) == words
 
 
 def test_one_picture_is_tried_again_or_ignored_by_who_may(client: Client, run: LabellingRun) -> None:

@@ -12,7 +12,8 @@ from django.utils import timezone
 from catalog.models import Image
 from classifier.labelling import views as labelling_views
 from classifier.labelling.batches import label_batch
-from classifier.labelling.reports import forget_run_report
+from classifier.labelling.reports import RunReport, forget_run_report
+from classifier.labelling.selectors import RunProgress
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import LabellingRun, LabelTask
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image, create_stored_image
@@ -308,3 +309,50 @@ def test_pages_have_nothing_inline_and_nothing_from_elsewhere(client: Client) ->
     for address in (RUNS, f"{RUNS}{run.pk}/"):
         page = re.sub(r'<script src="/static/[^"]+" defer></script>', "", client.get(address).text)
         assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|https?://|\u202e", page), address
+
+
+def build_report(*, stalled: bool = False, ahead: int | None = None, taking: bool = False) -> RunReport:
+    progress = RunProgress(total=2000, new=766, running=0, done=1234, waiting=0, failed=0, cancelled=0)
+    return RunReport(
+        progress=progress,
+        taken=progress.total,
+        taking=taking,
+        unsure=0,
+        rate=None,
+        seconds_left=None,
+        stalled=stalled,
+        ahead=ahead,
+        codes=[],
+        errors=[],
+    )
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({}, "Missing"),
+        ({"limit": 1500}, "Missing, at most 1,500"),
+        ({"relabel": True}, "Again"),
+        ({"relabel": True, "limit": 5}, "Again, at most 5"),
+    ],
+)
+def test_a_run_says_which_pictures_it_is_over(fields: dict[str, Any], words: str) -> None:
+    assert labelling_views.describe_pictures(LabellingRun(**fields), again="Again", missing="Missing") == words
+
+
+def test_a_run_that_nobody_works_on_asks_for_a_worker() -> None:
+    describe = labelling_views.describe_waiting
+    assert describe(build_report(), is_untouched=False) == ""
+    assert describe(build_report(), is_untouched=True) == "Waits for a worker of the labelling queue:"
+    stalled = "Is a worker of the labelling queue running?"
+    assert describe(build_report(stalled=True), is_untouched=False) == stalled
+    # Its pictures come after those of the run ahead.
+    assert describe(build_report(stalled=True, ahead=1), is_untouched=False) == ""
+
+
+def test_a_run_says_how_many_pictures_are_finished() -> None:
+    assert labelling_views.describe_finished(build_report()) == "1,234 of 2,000"
+    assert labelling_views.describe_finished(build_report(taking=True)) == "1,234 of 2,000 so far"
+    # The words are read aloud at each change.
+    assert labelling_views.describe_tenths(build_report()) == "60 percent done"
+    assert labelling_views.describe_tenths(build_report(taking=True)) == ""

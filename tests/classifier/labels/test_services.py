@@ -174,7 +174,11 @@ def test_the_history_holds_values() -> None:
     picture = Image.objects.get().stored_picture
     assert (change.old_status, change.old_group, change.old_confidence) == ("pending", "", None)
     assert (change.new_status, change.new_group, change.new_garment) == ("needs_review", "Upper part", "Coat")
-    assert (change.new_confidence, change.new_source, change.new_reason) == (product.label.confidence, "machine", "unsure")
+    assert (change.new_confidence, change.new_source, change.new_reason) == (
+        product.label.confidence,
+        "machine",
+        "unsure",
+    )
     assert (change.new_version_id, change.version_name, change.why) == (version.pk, version.name, "classified")
     assert bytes(change.sha256).hex() == picture.sha256
     assert timezone.now() - change.at < timedelta(minutes=1)

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from classifier.management.commands import explore_dataset
 from classifier.ml.data.dataset import DatasetError
-from classifier.ml.reports.stored_exploration import load_exploration
+from classifier.ml.reports.documents import EXPLORATION_NAME, load_document
 from tests.support.drawings import draw_dataset
 from tests.support.exploring import explore_quickly, report_drawings
 
@@ -17,7 +17,7 @@ from tests.support.exploring import explore_quickly, report_drawings
 @pytest.fixture
 def folder(settings, tmp_path, monkeypatch) -> Path:
     """The default folder, not made yet; the data set is a small drawn one."""
-    settings.EXPLORATION_DIR = tmp_path / "exploration"
+    settings.EXPLORATION_DIRS = [tmp_path / "exploration", tmp_path / "shipped"]
     monkeypatch.setattr(explore_dataset, "load_fashion_mnist", lambda data_dir: draw_dataset())
     monkeypatch.setattr(explore_dataset, "explore", explore_quickly)
     monkeypatch.setattr(explore_dataset, "build_report", lambda dataset, exploration: report_drawings())
@@ -29,7 +29,7 @@ def test_it_writes_where_the_page_looks_and_prints_the_main_figures(folder):
 
     call_command("explore_dataset", stdout=output, stderr=io.StringIO())
 
-    assert load_exploration(folder).document["figures"]["parts"]["train"]["images"] == 200
+    assert load_document(folder / EXPLORATION_NAME)["figures"]["parts"]["train"]["images"] == 200
     assert "Footwear" in output.getvalue()
     assert str(folder / "exploration.json") in output.getvalue().replace("\n", "")
 
@@ -43,7 +43,7 @@ def test_json_is_one_document_on_standard_output_with_every_file(folder, tmp_pat
     assert result["output"] == str(tmp_path / "docs")
     assert result["seed"] == 3
     assert result["files"] == sorted(path.name for path in (tmp_path / "docs").iterdir())
-    assert result["figures"] == load_exploration(tmp_path / "docs").document["figures"]
+    assert result["figures"] == load_document(tmp_path / "docs" / EXPLORATION_NAME)["figures"]
     assert "Exploring" in errors.getvalue()
     assert not folder.exists()
 

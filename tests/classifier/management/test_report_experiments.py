@@ -12,8 +12,8 @@ from django.core.management import CommandError, call_command
 from classifier.management.commands import report_experiments
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, MODEL_CARD_FILE, NETWORK_FILE, load_manifest
 from classifier.ml.data.dataset import DatasetError
+from classifier.ml.reports.documents import load_document, save_document
 from classifier.ml.reports.experiments import Experiment
-from classifier.ml.reports.stored_experiments import load_experiment, save_experiment
 from tests.support.drawings import draw_dataset
 from tests.support.measuring import measure_drawings
 
@@ -21,10 +21,10 @@ from tests.support.measuring import measure_drawings
 @pytest.fixture
 def docs(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the report, not made yet; measuring an artefact answers with the experiment of its recipe."""
-    settings.EXPERIMENTS_DIR = tmp_path / "docs" / "experiments"
+    settings.BASE_DIR, settings.EXPERIMENTS_DIR = tmp_path, tmp_path / "records"
 
     def measure(folder: Path, **options: Any) -> Experiment:
-        options["progress"](5, 5, "done")
+        options["progress"](5, 5, note="done")
         return measure_drawings(load_manifest(folder).recipe["name"])
 
     monkeypatch.setattr(report_experiments, "load_fashion_mnist", lambda data_dir: draw_dataset())
@@ -54,25 +54,27 @@ def list_files(folder: Path) -> dict[str, bytes]:
 def test_an_artefact_is_measured_stored_and_reported(docs: Path) -> None:
     output, errors = run(str(DEFAULT_ARTEFACT))
 
-    assert load_experiment(docs / "experiments", recipe="default").document["version"] == "default-1"
-    assert "## Recipe default" in (docs / "experiments.md").read_text()
+    assert load_document(docs.parent / "records" / "default.json")["version"] == "default-1"
+    report = (docs / "experiments.md").read_text()
+    assert "## Recipe default" in report
+    assert "(../records/default-reliability-light.svg)" in report
     assert "1 measured, 1 in the report" in output
     assert "Measuring default: 5 of 5 steps" in errors
 
 
 def test_without_folders_the_same_records_give_the_same_bytes(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(str(DEFAULT_ARTEFACT))
-    before = list_files(docs)
+    before = list_files(docs.parent)
     (docs / "experiments.md").unlink()
     monkeypatch.setattr(report_experiments, "measure_experiment", None)
 
     run()
 
-    assert list_files(docs) == before
+    assert list_files(docs.parent) == before
 
 
 def test_json_is_one_document_with_every_record(docs: Path, tmp_path: Path) -> None:
-    save_experiment(tmp_path / "out" / "experiments", record=measure_drawings("compact").record, files={})
+    save_document(tmp_path / "out/experiments/compact.json", document=measure_drawings("compact").record, files={})
 
     output, _ = run(str(DEFAULT_ARTEFACT), "--json", f"--output={tmp_path / 'out'}")
 
@@ -80,6 +82,7 @@ def test_json_is_one_document_with_every_record(docs: Path, tmp_path: Path) -> N
     assert result["report"] == str(tmp_path / "out" / "experiments.md")
     assert result["measured"] == ["default"]
     assert [record["recipe"]["name"] for record in result["experiments"]] == ["default", "compact"]
+    assert "(experiments/default-reliability-light.svg)" in (tmp_path / "out" / "experiments.md").read_text()
     assert not docs.exists()
 
 
@@ -177,7 +180,7 @@ def test_a_folder_without_a_manifest_is_named(docs: Path, tmp_path: Path) -> Non
 def test_a_damaged_record_ends_before_the_report_is_touched(docs: Path) -> None:
     run(str(DEFAULT_ARTEFACT))
     before = (docs / "experiments.md").read_bytes()
-    (docs / "experiments" / "default-mistakes.png").write_bytes(b"other")
+    (docs.parent / "records" / "default-mistakes.png").write_bytes(b"other")
 
     with pytest.raises(CommandError, match=r"default-mistakes\.png with SHA-256.*Measure its artefact again") as raised:
         run()

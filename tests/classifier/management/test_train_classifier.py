@@ -1,13 +1,19 @@
-"""`train_classifier`: the pipeline's result becomes a model version, or a folder, or a run on the queue."""
+"""`train_classifier`: a training run that this process carries out, into a version or a folder; or one on the queue."""
 
 import io
 import json
 import shutil
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
@@ -15,9 +21,13 @@ from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
 from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
+from classifier.training import runs as training_runs
+from classifier.training.runs import cancel_training_run, claim_training_run
+from classifier.training.starting import start_training_run
 
 pytestmark = pytest.mark.django_db
 Stage = ModelVersion.Stage
+State = TrainingRun.State
 
 
 @pytest.fixture(autouse=True)
@@ -27,19 +37,20 @@ def artefacts_folder(settings: Any, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def requests(monkeypatch: pytest.MonkeyPatch) -> list[TrainingRequest]:
-    """What the pipeline was asked for; it answers with a copy of the shipped artefact."""
-    asked: list[TrainingRequest] = []
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
+    """What the pipeline was called with; it answers with a copy of the shipped artefact."""
+    calls: list[SimpleNamespace] = []
 
-    def train(request: TrainingRequest, *, output_dir: Path, progress: Any, **rest: Any) -> TrainedArtefact:
-        asked.append(request)
+    def train(request: TrainingRequest, *, output_dir: Path, data_dir: Path | None, progress: Any) -> TrainedArtefact:
+        calls.append(SimpleNamespace(request=request, data_dir=data_dir))
         progress(TrainingProgress("load"))
         progress(TrainingProgress("train", 1, 1, 10, 10, {"loss": 0.5, "validation_accuracy": 0.9}))
-        folder = Path(shutil.copytree(DEFAULT_ARTEFACT, output_dir / str(request.name)))
+        folder = output_dir / (request.name or "trained")
+        shutil.copytree(DEFAULT_ARTEFACT, folder, dirs_exist_ok=True)
         return TrainedArtefact(folder=folder, manifest=load_manifest(folder))
 
     monkeypatch.setattr(pipeline, "train", train)
-    return asked
+    return calls
 
 
 def run(*arguments: str) -> tuple[str, str]:
@@ -48,62 +59,173 @@ def run(*arguments: str) -> tuple[str, str]:
     return output.getvalue(), errors.getvalue()
 
 
-def test_a_training_becomes_a_candidate_and_leaves_no_other_folder(
-    requests: list[TrainingRequest], artefacts_folder: Path
+def test_a_training_is_a_run_that_becomes_a_candidate_and_leaves_no_other_folder(
+    calls: list[SimpleNamespace], artefacts_folder: Path
 ) -> None:
     output, errors = run("--json", "--seed", "5", "--epochs", "2", "--limit", "300")
     result = json.loads(output)
-    version = ModelVersion.objects.get()
-    assert (version.stage, result["id"], result["stage"]) == (Stage.CANDIDATE, version.pk, "candidate")
+    trained, version = TrainingRun.objects.get(), ModelVersion.objects.get()
+    assert (trained.state, trained.model_version, trained.requested_by) == (State.DONE, version, None)
+    assert (trained.seed, trained.epochs, trained.limit) == (5, 2, 300)
+    assert trained.started_at <= trained.heartbeat_at <= trained.finished_at
+    assert trained.progress["history"] == [{"epoch": 1, "loss": 0.5, "validation_accuracy": 0.9}]
+    assert (result["training_run"], result["id"], result["stage"]) == (trained.pk, version.pk, Stage.CANDIDATE)
     assert [path.name for path in artefacts_folder.iterdir()] == [version.folder]
-    assert requests[0].command == (
-        "manage.py train_classifier --recipe default --seed 5 --epochs 2 --limit 300 --backbone-weights imagenet"
+    assert calls[0].request.command == (
+        "manage.py train_classifier --recipe default --seed 5 --backbone-weights imagenet --epochs 2 --limit 300"
     )
-    assert "Epoch 1 of 1: loss 0.5000, validation accuracy 0.9000" in errors
+    assert "Load\nEpoch 1 of 1, loss 0.5000, validation accuracy 0.9000\n" in errors
+    assert f"Training run {trained.pk}: 10 of 10 steps" in errors
 
 
-def test_it_is_active_when_asked_for(requests: list[TrainingRequest]) -> None:
+def test_it_is_active_when_asked_for(calls: list[SimpleNamespace]) -> None:
     output, _ = run("--activate")
-    assert ModelVersion.objects.get().stage == Stage.ACTIVE
-    assert "accuracy" in output
+    version = ModelVersion.objects.get()
+    assert version.stage == Stage.ACTIVE
+    assert "accuracy 0.9" in output
+    assert f"model version {version.pk} (active)" in output
 
 
-def test_a_weights_file_is_recorded_by_its_name_alone(requests: list[TrainingRequest]) -> None:
-    run("--backbone-weights", "/some/where/weights.h5")
-    assert requests[0].backbone_weights == "/some/where/weights.h5"
-    assert requests[0].command.endswith("--backbone-weights weights.h5")
+def test_files_are_recorded_without_their_folders(calls: list[SimpleNamespace]) -> None:
+    run("--backbone-weights", "/some/where/weights.h5", "--data-dir", "/else/where")
+    assert (calls[0].request.backbone_weights, calls[0].data_dir) == ("/some/where/weights.h5", Path("/else/where"))
+    assert calls[0].request.command == (
+        "manage.py train_classifier --recipe default --seed 1 --backbone-weights weights.h5"
+    )
 
 
-def test_a_folder_elsewhere_is_not_registered(requests: list[TrainingRequest], tmp_path: Path) -> None:
-    run("--output", str(tmp_path / "mine"))
-    assert load_manifest(tmp_path / "mine") == load_manifest(DEFAULT_ARTEFACT)
+def test_without_weights_named_it_takes_those_of_the_settings(calls: list[SimpleNamespace], settings: Any) -> None:
+    settings.BACKBONE_WEIGHTS = "none"
+    run()
+    assert calls[0].request.backbone_weights == "none"
+    assert calls[0].request.command.endswith("--backbone-weights none")
+
+
+@pytest.mark.parametrize("there", [None, "empty", "artefact"])
+def test_a_folder_elsewhere_is_not_registered(calls: list[SimpleNamespace], tmp_path: Path, there: str | None) -> None:
+    folder = tmp_path / "mine"
+    if there == "empty":
+        folder.mkdir()
+    elif there == "artefact":
+        shutil.copytree(DEFAULT_ARTEFACT, folder)
+    output, _ = run("--output", str(folder), "--json")
+    assert load_manifest(folder) == load_manifest(DEFAULT_ARTEFACT)
+    trained = TrainingRun.objects.get()
+    assert (trained.state, trained.model_version, trained.output) == (State.DONE, None, str(folder))
+    result = json.loads(output)
+    assert (result["training_run"], result["folder"], "id" in result) == (trained.pk, str(folder), False)
     assert not ModelVersion.objects.exists()
 
 
-def test_silence_is_possible(requests: list[TrainingRequest]) -> None:
+def test_a_folder_with_other_files_is_not_replaced(calls: list[SimpleNamespace], tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for path in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(CommandError, match="a new or empty folder, or an artefact") as caught:
+            run("--output", str(path))
+        assert caught.value.returncode == 2
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    assert calls == []
+
+
+def test_silence_is_possible(calls: list[SimpleNamespace]) -> None:
     assert run("--verbosity", "0") == ("", "")
 
 
 @pytest.mark.parametrize(
-    "error, message",
+    "error, message, state, reason",
     [
-        (KeyboardInterrupt(), "interrupted; nothing was saved"),
-        (BackboneWeightsError("no weights at hand"), "no weights at hand"),
-        (OSError("no space left"), "no space left. Nothing was registered"),
+        (KeyboardInterrupt(), "is cancelled. Nothing was registered", State.CANCELLED, ""),
+        (BackboneWeightsError("no weights"), "failed: no weights", State.FAILED, "BackboneWeightsError: no weights"),
+        (OSError("full"), "failed: full. Nothing was registered", State.FAILED, "OSError: full"),
     ],
 )
-def test_what_goes_wrong_registers_nothing(
-    monkeypatch: pytest.MonkeyPatch, artefacts_folder: Path, error: BaseException, message: str
+@pytest.mark.parametrize("arguments", [[], ["--output", "var/never"]])
+def test_what_goes_wrong_stands_on_the_run_and_registers_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    artefacts_folder: Path,
+    arguments: list[str],
+    error: BaseException,
+    message: str,
+    state: str,
+    reason: str,
 ) -> None:
     def fail(*args: Any, **options: Any) -> None:
         raise error
 
     monkeypatch.setattr(pipeline, "train", fail)
     with pytest.raises(CommandError, match=message) as caught:
+        run(*arguments)
+    assert caught.value.returncode == 1
+    trained = TrainingRun.objects.get()
+    assert (trained.state, trained.error, trained.finished_at is None) == (state, reason, False)
+    assert not ModelVersion.objects.exists()
+    assert list(artefacts_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "interfere, message",
+    [
+        (lambda: cancel_training_run(TrainingRun.objects.get()), "is cancelled"),
+        (lambda: TrainingRun.objects.update(state=State.ABANDONED, error="It died."), "is abandoned. It died."),
+    ],
+)
+def test_it_ends_when_others_end_its_run(
+    monkeypatch: pytest.MonkeyPatch,
+    calls: list[SimpleNamespace],
+    interfere: Callable[[], object],
+    message: str,
+) -> None:
+    monkeypatch.setattr(training_runs, "PROGRESS_SECONDS", 0.0)
+    train = pipeline.train
+
+    def train_and_interfere(*args: Any, **options: Any) -> TrainedArtefact:
+        interfere()
+        return train(*args, **options)
+
+    monkeypatch.setattr(pipeline, "train", train_and_interfere)
+    with pytest.raises(CommandError, match=message) as caught:
         run()
     assert caught.value.returncode == 1
     assert not ModelVersion.objects.exists()
-    assert list(artefacts_folder.iterdir()) == []
+
+
+def test_beside_a_running_training_it_says_which_and_how_to_wait(calls: list[SimpleNamespace]) -> None:
+    other = claim_training_run(start_training_run(recipe="default", seed=1).pk)
+    with pytest.raises(CommandError) as caught:
+        run()
+    assert caught.value.returncode == 1
+    assert f"training run {other.pk} is running. One training runs at a time." in str(caught.value)
+    assert "--enqueue" in str(caught.value)
+    assert calls == []
+    assert list(TrainingRun.objects.all()) == [other]
+
+
+def test_a_training_whose_process_died_stands_in_nobodys_way(calls: list[SimpleNamespace], settings: Any) -> None:
+    dead = claim_training_run(start_training_run(recipe="default", seed=1).pk)
+    TrainingRun.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=settings.TRAINING_HEARTBEAT_SECONDS + 1))
+    run()
+    dead.refresh_from_db()
+    assert (dead.state, TrainingRun.objects.first().state) == (State.ABANDONED, State.DONE)
+
+
+def test_what_waits_for_a_worker_goes_on_waiting(calls: list[SimpleNamespace]) -> None:
+    waiting = start_training_run(recipe="default", seed=1)
+    run()
+    waiting.refresh_from_db()
+    assert (waiting.state, TrainingRun.objects.first().state) == (State.QUEUED, State.DONE)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--enqueue"], ["--output", "var/never"]])
+def test_without_tables_it_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, calls: list[SimpleNamespace], arguments: list[str]
+) -> None:
+    def refuse(*args: Any, **options: Any) -> None:
+        raise OperationalError("no such table: classifier_trainingrun")
+
+    monkeypatch.setattr(QuerySet, "update", refuse)
+    with pytest.raises(CommandError, match=r"no such table.*Run: manage\.py migrate"):
+        run(*arguments)
+    assert calls == []
 
 
 def test_a_run_is_queued_with_what_was_asked_for() -> None:
@@ -119,13 +241,14 @@ def test_a_run_is_queued_with_what_was_asked_for() -> None:
         (["--enqueue", "--data-dir", "/data"], "--enqueue leaves --data-dir"),
         (["--enqueue", "--backbone-weights", "none"], "--enqueue leaves --backbone-weights"),
         (["--output", "/tmp/x", "--activate"], "--activate needs a registered artefact"),
-        (["--epochs", "0"], "whole number of at least 1"),
+        (["--epochs", "0"], "--epochs: Ensure this value is greater than or equal to 1"),
+        (["--seed", "-1"], "--seed: Ensure this value is greater than or equal to 0"),
         (["--recipe", "best"], "invalid choice: 'best'"),
     ],
 )
-def test_bad_usage_does_nothing(requests: list[TrainingRequest], arguments: list[str], message: str) -> None:
+def test_bad_usage_does_nothing(calls: list[SimpleNamespace], arguments: list[str], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         run(*arguments)
-    assert requests == []
+    assert calls == []
     assert not TrainingRun.objects.exists()
     assert not ModelVersion.objects.exists()

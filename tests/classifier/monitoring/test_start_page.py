@@ -4,14 +4,17 @@ import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.cache import cache
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
 from catalog.browse import summary as catalogue_summary
-from catalog.browse.summary import build_periods, count_catalogue, get_catalogue_summary
+from catalog.browse.summary import CatalogueSummary, build_periods, count_catalogue, get_catalogue_summary
 from catalog.models import Product, ProductLabel
+from classifier.models import ModelVersion
+from classifier.monitoring.start_page import Duty, describe_size, list_duties, list_version_figures
 from config import kept_counts
 from tests.support.factories import create_image, create_product, create_product_image
 from tests.support.fakes import create_model_version, create_painted_image
@@ -110,8 +113,9 @@ def test_groups_are_drawn_over_time_and_told_as_numbers(client: Client) -> None:
     page = client.get("/").text
     assert 'href="/products/?group=Upper%20part">Upper part</a>' in page
     assert page.count('<svg class="columns-chart" viewBox="0 0 14 100"') == 5
-    assert '<rect x="13.1" y="50.00" width="0.8" height="50.00"><title>50.0 %</title></rect>' in page
-    row = re.search(rf'<th scope="row">{today:%-d %b %Y}</th>(.*)</tr>', page)
+    assert '<rect x="13.1" y="50.00" width="0.8" height="50.00">' in page
+    assert "<title>50.0 %</title>" in page
+    row = re.search(rf'<th scope="row">{today:%-d %b %Y}</th>(.*?)</tr>', page, re.DOTALL)
     assert row is not None
     assert re.findall(r">(\d+)<", row[1]) == ["0", "0", "0", "1", "1"]
 
@@ -181,7 +185,7 @@ def test_one_request_counts_and_the_others_show_what_there_is(monkeypatch: pytes
 
 def test_without_counts_the_page_shows_the_rest(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     create_labelled_product("Bag")
-    monkeypatch.setattr("catalog.browse.summary.get_catalogue_summary", lambda: None)
+    monkeypatch.setattr("classifier.monitoring.start_page.get_catalogue_summary", lambda: None)
     page = client.get("/").text
     assert "The catalogue is too large to be counted at the moment" in page
     assert "Active model version" in page
@@ -237,3 +241,51 @@ def test_an_address_with_filters_leads_to_the_list(client: Client) -> None:
         "/products/?group=Bags&search=red+bag&cursor=abc",
     )
     assert client.get("/?group=Hats", follow=True).status_code == 400
+
+
+def build_summary(products: int = 8, *, is_estimate: bool = False, **statuses: int) -> CatalogueSummary:
+    return CatalogueSummary(
+        counted_at=NOW,
+        products=products,
+        is_estimate=is_estimate,
+        statuses=dict.fromkeys(ProductLabel.Status.values, 0) | statuses,
+        groups={},
+        period_name="day",
+        periods=[],
+    )
+
+
+def test_the_headline_says_how_many_products_there_are_and_whether_that_is_an_estimate() -> None:
+    assert describe_size(build_summary(1)) == "1 product"
+    assert describe_size(build_summary(1234)) == "1,234 products"
+    assert describe_size(build_summary(1234567, is_estimate=True)) == "About 1,234,567 products"
+
+
+def test_a_duty_leads_to_what_its_reader_may_see() -> None:
+    summary = build_summary(needs_review=2, failed=1, pending=3)
+    unsure = Duty(
+        2,
+        "products whose label the network is not sure of.",
+        button="Least sure first",
+        address="/products/?status=needs_review&ordering=confidence",
+    )
+    failed, pending = "product whose picture could not be read.", "products that no model has looked at."
+    assert list_duties(summary, user=AnonymousUser()) == [
+        unsure,
+        Duty(1, failed, button="Failed products", address="/products/?status=failed"),
+        Duty(3, pending, command="python manage.py label_catalog --wait"),
+    ]
+    assert list_duties(summary, user=User(is_superuser=True, is_active=True)) == [
+        unsure,
+        Duty(1, failed, button="Error queue", address="/errors/"),
+        Duty(3, pending, button="Labelling runs", address="/labelling-runs/"),
+    ]
+
+
+def test_what_nothing_waits_for_is_no_duty() -> None:
+    assert list_duties(build_summary(labelled=8), user=AnonymousUser()) == []
+
+
+def test_only_the_figures_that_a_version_has_are_shown() -> None:
+    version = ModelVersion(metrics={"accuracy": 0.9, "expected_calibration_error": 0.01234, "answered": None})
+    assert list_version_figures(version) == [("Accuracy over groups", "90.0 %"), ("Calibration error", "1.23 %")]

@@ -8,20 +8,15 @@ import pytest
 from django.conf import settings as project_settings
 from django.test import Client
 
+from classifier.management.commands.report_experiments import HEAD
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
-from classifier.ml.reports.experiments_markdown import write_markdown
+from classifier.ml.reports.documents import TRIED_NAME, list_records, load_document, load_tried, save_document
+from classifier.ml.reports.experiments import MAX_EXPERIMENT_BYTES
 from classifier.ml.reports.experiments_report import build_sections
-from classifier.ml.reports.stored_experiments import (
-    MAX_EXPERIMENT_BYTES,
-    TRIED_NAME,
-    list_experiment_names,
-    load_experiment,
-    load_tried,
-    save_experiment,
-)
+from classifier.ml.reports.sections import write_markdown
 from tests.support.measuring import measure_drawings
 
-COMMITTED = Path(project_settings.BASE_DIR) / "docs" / "experiments"
+COMMITTED = DEFAULT_ARTEFACT.parent / "reports" / "experiments"
 
 
 @pytest.fixture
@@ -36,7 +31,7 @@ def stored(folder: Path) -> Path:
     """The records of two recipes, and what was tried."""
     for name in ("default", "frozen"):
         experiment = measure_drawings(name)
-        save_experiment(folder, record=experiment.record, files=experiment.files)
+        save_document(folder / f"{name}.json", document=experiment.record, files=experiment.files)
     (folder / TRIED_NAME).write_text(json.dumps([{"what": "larger pictures", "result": "<b>slower</b>"}]))
     return folder
 
@@ -112,22 +107,22 @@ def test_only_reading_is_allowed(client: Client, stored: Path) -> None:
 
 
 def test_the_committed_report_is_that_of_the_committed_records() -> None:
-    names = list_experiment_names(COMMITTED)
-    stored = [load_experiment(COMMITTED, recipe=name) for name in names]
+    records = {path.stem: load_document(path) for path in list_records(COMMITTED)}
+    place = "../classifier/artefacts/reports/experiments"
 
-    report = write_markdown(
-        build_sections([document.document for document in stored], tried=load_tried(COMMITTED)), folder="experiments"
-    )
+    sections = build_sections(list(records.values()), tried=load_tried(COMMITTED))
 
-    assert (COMMITTED.parent / "experiments.md").read_text() == report
-    assert "default" in names
-    for document in stored:
-        sizes = [path.stat().st_size for path in document.files.values()]
-        assert sum(sizes) + len(json.dumps(document.document)) < MAX_EXPERIMENT_BYTES
+    report = write_markdown(HEAD.format(folder=place), sections, folder=place)
+    assert (Path(project_settings.BASE_DIR) / "docs" / "experiments.md").read_text() == report
+    assert "default" in records
+    for name, record in records.items():
+        assert record["recipe"]["name"] == name
+        sizes = [(COMMITTED / file).stat().st_size for file in record["files"]]
+        assert sum(sizes) + len(json.dumps(record)) < MAX_EXPERIMENT_BYTES
 
 
 def test_the_committed_record_is_that_of_the_shipped_artefact() -> None:
-    record, manifest = load_experiment(COMMITTED, recipe="default").document, load_manifest(DEFAULT_ARTEFACT)
+    record, manifest = load_document(COMMITTED / "default.json"), load_manifest(DEFAULT_ARTEFACT)
 
     assert record["version"] == manifest.version
     assert record["metrics"]["accuracy"] == pytest.approx(manifest.metrics["accuracy"], abs=2e-4)

@@ -6,26 +6,24 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from classifier.ml.reports.stored_exploration import save_exploration
-from classifier.reports import exploration_views as views
+from classifier.ml.reports.documents import EXPLORATION_NAME, save_document
 from tests.support.exploring import explore_drawings, report_drawings
 
 
 @pytest.fixture
-def folders(settings, tmp_path, monkeypatch) -> tuple[Path, Path]:
+def folders(settings, tmp_path) -> tuple[Path, Path]:
     """The folder of this installation and that of the product, both empty."""
-    settings.EXPLORATION_DIR = tmp_path / "own"
-    monkeypatch.setattr(views, "COMMITTED_EXPLORATION", tmp_path / "committed")
+    settings.EXPLORATION_DIRS = [tmp_path / "own", tmp_path / "committed"]
     return tmp_path / "own", tmp_path / "committed"
 
 
 @pytest.fixture
 def stored(folders) -> Path:
     """An exploration of drawn pictures that comes with the product."""
-    sections, sheets, files = report_drawings()
+    report, files = report_drawings()
     head = {"dataset": {"name": "Fashion-MNIST"}, "created_at": "2026-11-24T12:00:00+00:00"}
-    document = {**head, "figures": explore_drawings().figures, "sections": sections, "sheets": sheets}
-    save_exploration(folders[1], document=document, files=files)
+    document = {**head, "figures": explore_drawings().figures, **report}
+    save_document(folders[1] / EXPLORATION_NAME, document=document, files=files)
     return folders[1]
 
 
@@ -92,10 +90,10 @@ def test_what_was_explored_here_goes_before_what_comes_with_the_product(client: 
         "sections": [],
         "sheets": {},
     }
-    save_exploration(folders[0], document=document, files={})
+    save_document(folders[0] / EXPLORATION_NAME, document=document, files={})
     assert "Nobody has looked" in client.get("/data/").text
 
-    (folders[0] / "exploration.json").write_text("{")
+    (folders[0] / EXPLORATION_NAME).write_text("{")
     assert "What is in Fashion-MNIST" in client.get("/data/").text
 
 
@@ -104,10 +102,11 @@ def test_a_hostile_text_is_shown_as_text(client: Client, folders) -> None:
         "id": "pictures",
         "title": "<b>Title</b>",
         "text": ["<script>alert(1)</script>"],
-        "table": {"caption": "", "columns": [{"title": "<i>", "numeric": False}], "rows": [["<u>"]]},
+        "blocks": [{"table": {"caption": "", "columns": ["<i>"], "rows": [["<u>"]], "words": 1}}],
     }
     head = {"dataset": {"name": "<x>"}, "created_at": "2026-11-24T13:00:00+00:00", "figures": {"seconds": 2.0}}
-    save_exploration(folders[0], document={**head, "sections": [section], "sheets": {}}, files={})
+    document = {**head, "sections": [section], "sheets": {}}
+    save_document(folders[0] / EXPLORATION_NAME, document=document, files={})
 
     page = client.get("/data/").text
 

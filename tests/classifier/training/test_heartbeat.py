@@ -111,7 +111,9 @@ def test_a_run_that_was_given_up_gets_no_more_beats_and_ends_at_its_next_progres
         wait_until(lambda: not heartbeat._thread.is_alive())
         assert find_heartbeat(run) == set_back_at
         with pytest.raises(training_runs.TrainingStoppedError):
-            training_runs._RowReporter(run, heartbeat).report(TrainingProgress("train", 1, 2, 1, 4, {}))
+            training_runs._RowReporter(heartbeat, lambda _progress: None).report(
+                TrainingProgress("train", 1, 2, 1, 4, {})
+            )
     assert TrainingRun.objects.get().progress == {}
     assert not ModelVersion.objects.exists()
 
@@ -130,7 +132,7 @@ def test_a_process_that_lives_and_does_nothing_is_given_up(run: TrainingRun, set
 def test_progress_counts_as_work(run: TrainingRun, settings: Any) -> None:
     heartbeat = TrainingHeartbeat(run)
     heartbeat.progressed_at -= 7200
-    training_runs._RowReporter(run, heartbeat).report(TrainingProgress("load", 0, 0, 0, 0, {}))
+    training_runs._RowReporter(heartbeat, lambda _progress: None).report(TrainingProgress("load", 0, 0, 0, 0, {}))
     assert time.monotonic() - heartbeat.progressed_at < settings.TRAINING_SILENCE_SECONDS
 
 

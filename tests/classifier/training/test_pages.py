@@ -12,6 +12,7 @@ from classifier.adoption.services import get_activation_tag
 from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import ModelVersion, TrainingRun
 from classifier.registry.services import get_artefact_folder, register_model_version
+from classifier.training.report import describe_phase
 from classifier.training.runs import claim_training_run
 from tests.support.artefacts import create_artefact_twin, register_active_version
 from tests.support.fakes import create_model_version
@@ -228,3 +229,15 @@ def test_pages_have_nothing_inline_and_nothing_from_elsewhere(
     for address in (TRAININGS, f"{TRAININGS}{run.pk}/", VERSIONS, f"{VERSIONS}{versions[1].pk}/"):
         page = re.sub(r'<script src="/static/[^"]+" defer></script>', "", client.get(address).text)
         assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|https?://", page), address
+
+
+def test_a_run_without_a_version_says_where_its_artefact_lies(client: Client) -> None:
+    run = TrainingRun.objects.create(recipe="default", seed=1, state="done", output="/srv/mine")
+    sign_in(client, "view_trainingrun")
+    assert "<dt>Written to</dt><dd>/srv/mine</dd>" in client.get(f"{TRAININGS}{run.pk}/").text
+
+
+def test_a_training_says_what_it_does_and_in_which_epoch() -> None:
+    assert describe_phase({}) == "Starting"
+    assert describe_phase({"phase": "calibrate"}) == "Calibrate"
+    assert describe_phase({"phase": "train", "epoch": 3, "epochs": 20}) == "Train, epoch 3 of 20"

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from classifier.ml import pipeline
@@ -34,7 +34,9 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[pipeline.TrainingRequ
     """Instead of training, report two epochs and hand out the shipped artefact; the requests that came."""
     requests: list[pipeline.TrainingRequest] = []
 
-    def train(request: pipeline.TrainingRequest, *, output_dir: Path, progress: Callable) -> SimpleNamespace:
+    def train(
+        request: pipeline.TrainingRequest, *, output_dir: Path, progress: Callable, **_rest: object
+    ) -> SimpleNamespace:
         requests.append(request)
         for epoch in (1, 2):
             for step in range(4):
@@ -194,3 +196,37 @@ def test_a_run_given_up_as_dead_registers_nothing_when_it_comes_back(
     monkeypatch.setattr(training_runs._RowReporter, "report", abandon_meanwhile)
     assert run_training(run.pk).state == State.ABANDONED
     assert not ModelVersion.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_is_cancelled_while_it_registers_leaves_no_version(
+    monkeypatch: pytest.MonkeyPatch, fake_training: list
+) -> None:
+    register = training_runs.register_model_version
+
+    def register_and_cancel(*arguments: object, **options: object) -> ModelVersion:
+        version = register(*arguments, **options)
+        cancel_training_run(TrainingRun.objects.get())
+        return version
+
+    monkeypatch.setattr(training_runs, "register_model_version", register_and_cancel)
+    run = run_training(start().pk)
+    assert (run.state, run.model_version) == (State.CANCELLED, None)
+    assert not ModelVersion.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_while_it_registers_does_not_cost_the_training(
+    monkeypatch: pytest.MonkeyPatch, fake_training: list
+) -> None:
+    register, tries = training_runs.register_model_version, []
+
+    def lose_the_first(*arguments: object, **options: object) -> ModelVersion:
+        tries.append(register(*arguments, **options))
+        if len(tries) == 1:
+            raise OperationalError("server closed the connection")
+        return tries[-1]
+
+    monkeypatch.setattr(training_runs, "register_model_version", lose_the_first)
+    run = run_training(start().pk)
+    assert (run.state, run.model_version, len(tries)) == (State.DONE, ModelVersion.objects.get(), 2)

@@ -12,8 +12,7 @@ from PIL import Image
 from classifier.ml.artefacts import NETWORK_FILE, ArtefactTamperedError, artefact_bytes, save_artefact, verify_artefact
 from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.pipeline import TrainedArtefact
-from classifier.ml.reports.experiments import Experiment, measure_experiment
-from classifier.ml.reports.stored_experiments import MAX_EXPERIMENT_BYTES
+from classifier.ml.reports.experiments import MAX_EXPERIMENT_BYTES, Experiment, measure_experiment
 
 OLDER_TRAINING = {"history": [], "best_epochs": [1], "seconds": 5.0}
 
@@ -144,7 +143,11 @@ def test_a_damaged_artefact_is_not_measured(
 def test_progress_counts_to_the_end(tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist) -> None:
     steps: list[tuple[int, int, str]] = []
 
-    measure_experiment(tiny_artefact.folder, dataset=drawn_dataset, progress=lambda *step: steps.append(step))
+    measure_experiment(
+        tiny_artefact.folder,
+        dataset=drawn_dataset,
+        progress=lambda done, total, note: steps.append((done, total, note)),
+    )
 
     assert [done for done, _, _ in steps] == [0, 1, 2, 3, 4, 5]
     assert steps[-1] == (5, 5, "done")

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from classifier.ml.judging.published import PUBLISHED, is_reached
-from classifier.ml.reports.experiments_markdown import write_markdown
 from classifier.ml.reports.experiments_report import build_sections
+from classifier.ml.reports.sections import write_markdown
 from tests.support.measuring import measure_drawings
 
 COLUMN = "MobileNetV2, frozen"
@@ -23,13 +23,13 @@ def read_table(markdown: str, title: str) -> list[list[str]]:
 def markdown() -> str:
     """The report on two recipes, of which the second answers a published column."""
     records = [measure_drawings("default").record, measure_drawings("frozen", published_column=COLUMN).record]
-    return write_markdown(build_sections(records, tried=TRIED), folder="experiments")
+    return write_markdown("# Experiments", build_sections(records, tried=TRIED), folder="experiments")
 
 
 def test_the_same_records_make_the_same_report(markdown: str) -> None:
     records = [measure_drawings("default").record, measure_drawings("frozen", published_column=COLUMN).record]
 
-    assert write_markdown(build_sections(records, tried=TRIED), folder="experiments") == markdown
+    assert write_markdown("# Experiments", build_sections(records, tried=TRIED), folder="experiments") == markdown
 
 
 def test_there_is_one_section_for_each_recipe_between_summary_and_what_was_tried(markdown: str) -> None:
@@ -95,7 +95,7 @@ def test_ours_is_bold_where_it_is_not_below_what_the_recipe_answers(markdown: st
 def test_without_a_column_of_its_own_a_recipe_is_compared_with_the_best() -> None:
     sections = build_sections([measure_drawings("default").record], tried=[])
 
-    part = sections[1]["parts"][0]
+    part = sections[1]["blocks"][0]
     assert part["text"] == ["Bold: ours, rounded to two decimals, is not below the best of the four columns."]
     assert [section["id"] for section in sections] == ["summary", "default"]
 
@@ -126,7 +126,7 @@ def test_what_an_older_record_does_not_know_is_a_dash() -> None:
         "mistakes": [],
     }
 
-    markdown = write_markdown(build_sections([older], tried=[]), folder="experiments")
+    markdown = write_markdown("# Experiments", build_sections([older], tried=[]), folder="experiments")
 
     assert read_table(markdown, "What it costs")[1][5:] == ["100", "-", "-"]
     assert read_table(markdown, "Training against validation and test")[1][1:5:3] == ["-", "-"]
@@ -134,6 +134,5 @@ def test_what_an_older_record_does_not_know_is_a_dash() -> None:
     assert markdown.endswith("the surest first.\n\nNone.\n")
 
 
-def test_without_a_record_the_report_names_the_command() -> None:
+def test_without_a_record_there_is_no_section() -> None:
     assert build_sections([], tried=TRIED) == []
-    assert "`manage.py report_experiments ARTEFACT_DIR` measures" in write_markdown([], folder="experiments")

@@ -10,8 +10,7 @@ from PIL import Image
 from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.labels import GARMENTS
 from classifier.ml.reports.exploration import list_confused_pairs
-from classifier.ml.reports.plots import Marker, plot_histogram, plot_matrix
-from classifier.ml.reports.report_parts import Sheet
+from classifier.ml.reports.plots import plot_histogram, plot_matrix
 from tests.support.exploring import explore_drawings, explore_quickly, report_drawings
 
 
@@ -79,7 +78,7 @@ def test_a_copy_across_the_parts_is_counted_once_with_what_its_labels_say(noisy_
 def test_the_same_seed_gives_the_same_figures_and_progress_reaches_its_end(drawn_dataset):
     seen = []
 
-    first = explore_quickly(drawn_dataset, progress=lambda *step: seen.append(step)).figures
+    first = explore_quickly(drawn_dataset, progress=lambda done, total, note: seen.append((note, done, total))).figures
     second = explore_drawings().figures
 
     volatile = {"seconds", "duplicates"}
@@ -101,15 +100,18 @@ def test_confused_pairs_count_both_directions_most_first():
 
 
 def test_every_section_has_text_and_a_table_and_names_files_that_exist():
-    sections, sheets, files = report_drawings()
+    report, files = report_drawings()
+    sections, sheets = report["sections"], report["sheets"]
 
     assert [section["id"] for section in sections] == [
         "pictures", "garments", "groups", "means", "medians", "duplicates", "confusions", "label-errors",
     ]  # fmt: skip
     for section in sections:
         assert section["text"]
-        assert all(len(row) == len(section["table"]["columns"]) for row in section["table"]["rows"])
-    named = {section["plot"][theme] for section in sections if "plot" in section for theme in ("light", "dark")}
+        table = section["blocks"][0]["table"]
+        assert all(len(row) == len(table["columns"]) for row in table["rows"])
+    plots = [block["plot"] for section in sections for block in section["blocks"] if "plot" in block]
+    named = {plot[theme] for plot in plots for theme in ("light", "dark")}
     assert len(named) == 14
     assert named | set(sheets) == set(files)
     for name, size in sheets.items():
@@ -118,7 +120,7 @@ def test_every_section_has_text_and_a_table_and_names_files_that_exist():
 
 
 def test_a_plot_says_the_data_set_and_how_many():
-    _, _, files = report_drawings()
+    _, files = report_drawings()
 
     assert b"Fashion-MNIST, n = 200 + 40" in files["pixel-mean-light.svg"]
     assert b"mean pixel value (0 to 255)" in files["pixel-mean-dark.svg"]
@@ -126,26 +128,15 @@ def test_a_plot_says_the_data_set_and_how_many():
     assert b"#eceae6" not in files["pixel-mean-light.svg"]
 
 
-def test_a_sheet_says_where_its_pictures_are():
-    sheet = Sheet("examples.png")
-    pictures = [np.full((2, 2), value, dtype=np.uint8) for value in range(14)]
-
-    tiles = [sheet.add(picture, text=f"Training {index}") for index, picture in enumerate(pictures)]
-    content, size = sheet.to_png()
-
-    assert size == (24, 4)
-    assert tiles[13] == {"sheet": "examples.png", "x": 2, "y": 2, "size": 2, "text": "Training 13"}
-    whole = np.asarray(Image.open(io.BytesIO(content)))
-    assert (whole[2:4, 2:4] == 13).all()
-
-
 def test_plots_of_nothing_are_drawn():
     counts = {"pairs": np.zeros(2, dtype=np.int64)}
 
     histogram = plot_histogram(
-        counts, edges=np.array([0.0, 0.5, 1.0]), markers=[Marker(0.5, "here")], title="Pairs", axes_labels=("d", "n")
+        counts, edges=np.array([0.0, 0.5, 1.0]), marker=(0.5, "here"), title="Pairs", axes_labels=("d", "n")
     )
-    matrix = plot_matrix(np.eye(2), names=("a", "b"), title="Answers", axes_labels=("predicted", "given"))
+    matrix = plot_matrix(
+        np.eye(2, dtype=np.int64), names=("a", "b"), title="Answers", axes_labels=("predicted", "given")
+    )
 
     assert b"here" in histogram["light"]
     assert matrix["dark"].count(b">100</text>") == 2

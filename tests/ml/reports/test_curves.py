@@ -1,0 +1,16 @@
+"""The epochs of a training as a table and as drawings."""
+
+from classifier.ml.reports.curves import build_history
+
+
+def test_epochs_are_a_table_and_a_curve_begins_with_the_second() -> None:
+    first = {"epoch": 1, "loss": 1.0, "learning_rate": 0.001}
+
+    one = build_history([first])
+    two = build_history([first, {"epoch": 2, "loss": 0.5, "validation_loss": 0.7}])
+
+    assert one == {"columns": ["loss", "learning rate"], "rows": [(1, ["1.0000", "0.001000"])], "curves": []}
+    assert two["rows"][1] == (2, ["0.5000", "-", "0.7000"])
+    (curve,) = two["curves"]
+    assert curve["lines"] == [{"words": "training", "points": "0.0,0.0 300.0,100.0"}]
+    assert (curve["lowest"], curve["highest"], curve["epochs"]) == (0.5, 1.0, 2)

@@ -1,0 +1,289 @@
+"""A database of the last release becomes one of this: nothing is lost, and it looks like a new one.
+
+The rows are written by SQL, as they stand in the tables of people who run the release.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.management.sql import emit_post_migrate_signal
+from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.db.migrations.executor import MigrationExecutor
+
+RELEASED = [("catalog", "0003_search_by_parts"), ("classifier", "0008_run_steps")]
+BEFORE_FILLING = [("catalog", "0005_labels_of_every_product"), ("classifier", "0010_runs_reviews_and_history")]
+NOW = "2026-11-20 10:00:00+00:00"
+LATER = "2026-11-21 10:00:00+00:00"
+SHA = {name: f"{number:064x}" for number, name in enumerate(("bag", "dress", "coat", "shoe"), start=1)}
+
+#: (table, columns, rows) in an order that the constraints allow.
+ROWS: list[tuple[str, str, list[tuple[Any, ...]]]] = [
+    (
+        "auth_user",
+        "id, username, password, is_superuser, is_staff, is_active, first_name, last_name, email, date_joined",
+        [(1, "person", "!", False, False, True, "", "", "", NOW)],
+    ),
+    ("auth_group", "id, name", [(1, "readers")]),
+    (
+        "django_content_type",
+        "id, app_label, model",
+        [(101, "classifier", "productlabel"), (102, "classifier", "unlabelledstatus")],
+    ),
+    (
+        "auth_permission",
+        "id, name, content_type_id, codename",
+        [(201, "Can view product label", 101, "view_productlabel")],
+    ),
+    ("auth_user_user_permissions", "user_id, permission_id", [(1, 201)]),
+    ("auth_group_permissions", "group_id, permission_id", [(1, 201)]),
+    (
+        "django_admin_log",
+        "id, action_time, object_id, object_repr, action_flag, change_message, content_type_id, user_id",
+        [(1, NOW, "1", "label", 2, "Changed.", 101, 1)],
+    ),
+    ("authtoken_token", "key, created, user_id", [("0123456789abcdef", NOW, 1)]),
+    ("product", "id, title", [(number, f"Product {number}") for number in range(1, 9)]),
+    ("image", "id, url", [(number, f"https://shop.example/{number}.jpg") for number in range(1, 8)]),
+    (
+        "productimages",
+        "id, productid, imageid, imageindex",
+        # Product 6 shows nothing, product 8 has an image at index 1 alone; 1 and 7 share an image.
+        [(1, 1, 1, 0), (2, 2, 2, 0), (3, 3, 3, 0), (4, 4, 4, 0), (5, 5, 5, 0), (7, 7, 1, 0), (8, 8, 6, 1)],
+    ),
+    (
+        "catalog_storedpicture",
+        "id, image_id, sha256, storage_name, etag, last_modified, width, height, fetched_at",
+        [
+            (number, number, SHA[name], f"pictures/{number}.jpg", "", "", 60, 80, NOW)
+            for number, name in ((1, "bag"), (2, "coat"), (3, "shoe"))
+        ],
+    ),
+    (
+        "classifier_modelversion",
+        "id, name, folder, manifest_sha256, recipe, seed, metrics, stage, created_at, activated_at",
+        [
+            (1, "old", "a", "a" * 64, "default", 1, "{}", "retired", NOW, NOW),
+            (2, "new", "b", "b" * 64, "default", 1, "{}", "active", NOW, LATER),
+            (3, "next", "c", "c" * 64, "default", 1, "{}", "candidate", NOW, None),
+        ],
+    ),
+    (
+        "classifier_labellingrun",
+        "id, model_version_id, state, relabel, total, taken_until, takes_until, closing, created_at, finished_at",
+        [
+            (1, 2, "done", False, 4, 7, 7, False, NOW, LATER),
+            (2, 2, "running", False, 2, 5, 7, False, NOW, None),
+            (3, 2, "cancelled", True, 1, 7, 7, True, NOW, LATER),
+        ],
+    ),
+    ("classifier_runselection", "run_id, image_ids", [(2, json.dumps([2, 5, 6, 7]))]),
+    (
+        "classifier_labeltask",
+        "id, image_id, model_version_id, run_id, state, attempts, crashes, next_try_at, error_code, last_failed_at",
+        [
+            (1, 1, 2, 1, "done", 1, 0, NOW, "", None),
+            (2, 2, 2, 1, "done", 1, 0, NOW, "", None),
+            (3, 3, 2, 1, "done", 1, 0, NOW, "", None),
+            (4, 4, 2, 1, "failed", 6, 0, NOW, "http_4xx", LATER),
+            (5, 5, 2, 2, "new", 0, 0, NOW, "", None),
+            (6, 6, 2, 3, "new", 0, 0, NOW, "", None),
+        ],
+    ),
+    (
+        "classifier_classification",
+        'id, image_id, model_version_id, run_id, sha256, "group", garment, confidence, abstained, '
+        "garment_probabilities, embedding, created_at",
+        [
+            (1, 1, 2, 1, SHA["bag"], "Bags", "Bag", 0.9, False, "[]", b"", NOW),
+            (2, 2, 2, 1, SHA["coat"], "Upper part", "Coat", 0.5, True, "[]", b"", NOW),
+            (3, 3, 2, 1, SHA["shoe"], "Footwear", "Sneaker", 0.8, False, "[]", b"", NOW),
+        ],
+    ),
+    (
+        "classifier_review",
+        'id, image_id, "group", garment, reviewer_id, note, created_at',
+        [(1, 3, "Footwear", "Sandal", 1, "", LATER), (2, 5, "Bags", "", 1, "without a picture", LATER)],
+    ),
+    (
+        "classifier_reviewrun",
+        'id, "group", note, requested_by_id, state, total, done, skipped, created_at',
+        [(1, "Bags", "", 1, "running", 5, 0, 0, NOW)],
+    ),
+    ("classifier_reviewpart", "id, run_id, image_ids", [(1, 1, "[1, 2]"), (2, 1, "[3, 4, 5]")]),
+    (
+        "classifier_trainingrun",
+        "id, recipe, seed, activate, exclusive, state, cancel_requested, progress, error, created_at",
+        [(1, "default", 1, False, False, "failed", False, "{}", "ValueError: no", NOW)],
+    ),
+    (
+        "classifier_productlabel",
+        'product_id, image_id, "group", garment, confidence, status, source, model_version_id, classification_id, '
+        "review_id, labelled_at",
+        [
+            (1, 1, "Bags", "Bag", 0.9, "labelled", "machine", 2, 1, None, NOW),
+            (2, 2, "Upper part", "Coat", 0.5, "needs_review", "machine", 2, 2, None, NOW),
+            (3, 3, "Footwear", "Sandal", 1.0, "reviewed", "person", 2, 3, 1, LATER),
+            (4, 4, "", "", None, "failed", "machine", None, None, None, LATER),
+            (7, 1, "Bags", "Bag", 0.9, "labelled", "machine", 2, 1, None, NOW),
+        ],
+    ),
+]
+#: Tables whose rows stay as they are, in the columns they had.
+UNTOUCHED = [
+    table
+    for table, _, _ in ROWS
+    if table
+    not in ("django_content_type", "classifier_runselection", "classifier_reviewpart", "classifier_productlabel")
+]
+
+
+@pytest.fixture
+def database(django_db_blocker: Any, tmp_path: Any) -> Iterator[Any]:
+    """A connection to a new, empty database beside the tests' own; `make` gives more of them."""
+    made = []
+
+    def make() -> Any:
+        alias = f"aged{len(made)}"
+        settings = {**connections.settings[DEFAULT_DB_ALIAS]}
+        if settings["ENGINE"].endswith("sqlite3"):
+            settings["NAME"] = str(tmp_path / f"{alias}.sqlite3")
+        else:
+            settings["NAME"] = f"aged_{uuid.uuid4().hex}"
+            with connections[DEFAULT_DB_ALIAS].creation._nodb_cursor() as cursor:
+                cursor.execute(f"CREATE DATABASE {settings['NAME']}")
+        connections.settings[alias] = settings
+        made.append(alias)
+        return connections[alias]
+
+    with django_db_blocker.unblock():
+        try:
+            yield make
+        finally:
+            for alias in made:
+                connections[alias].close()
+                name = connections.settings[alias]["NAME"]
+                if connections[alias].vendor == "postgresql":
+                    with connections[DEFAULT_DB_ALIAS].creation._nodb_cursor() as cursor:
+                        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+                del connections.settings[alias]
+                delattr(connections._connections, alias)
+
+
+def migrate(connection: Any, targets: list[tuple[str, str]] | None = None) -> None:
+    executor = MigrationExecutor(connection)
+    leaves = executor.loader.graph.leaf_nodes()
+    others = [leaf for leaf in leaves if leaf[0] not in ("catalog", "classifier")]
+    executor.migrate(leaves if targets is None else [*others, *targets])
+    if targets is None:
+        emit_post_migrate_signal(verbosity=0, interactive=False, db=connection.alias)
+
+
+def fill(connection: Any) -> None:
+    with connection.cursor() as cursor:
+        for table, columns, rows in ROWS:
+            marks = ", ".join(["%s"] * len(rows[0]))
+            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
+
+
+def read(connection: Any, statement: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return [tuple(row) for row in cursor.fetchall()]
+
+
+def read_columns(connection: Any, table: str, columns: str) -> list[tuple[Any, ...]]:
+    return [
+        tuple(bytes(cell) if isinstance(cell, memoryview) else cell for cell in row)
+        for row in read(connection, f"SELECT {columns} FROM {table} ORDER BY 1, 2")
+    ]
+
+
+def describe(connection: Any) -> dict[str, Any]:
+    """Return the tables with their columns, indexes and constraints, whatever the database named of itself."""
+    schema = {}
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            columns = {
+                (column.name, column.type_code, column.null_ok)
+                for column in connection.introspection.get_table_description(cursor, table)
+            }
+            constraints = connection.introspection.get_constraints(cursor, table).values()
+            keys = {
+                (tuple(c["columns"]), c["primary_key"], c["unique"], c["foreign_key"], c["index"]) for c in constraints
+            }
+            schema[table] = (columns, keys)
+    return schema
+
+
+@pytest.mark.parametrize("interrupted_after", [None, 1, 5, 9], ids=lambda number: f"interrupted {number}")
+def test_a_database_of_the_last_release_keeps_everything(database: Any, interrupted_after: int | None) -> None:
+    connection = database()
+    migrate(connection, RELEASED)
+    fill(connection)
+    columns = {table: names for table, names, _ in ROWS}
+    before = {table: read_columns(connection, table, columns[table]) for table in UNTOUCHED}
+    if interrupted_after is not None:
+        migrate(connection, BEFORE_FILLING)
+        writes = 0
+
+        def interrupt(execute: Any, sql: str, *arguments: Any) -> Any:
+            nonlocal writes
+            writes += sql.startswith(("UPDATE c", "INSERT INTO c", "DELETE FROM classifier_r", "DROP"))
+            if writes > interrupted_after:
+                raise Error("interrupted")
+            return execute(sql, *arguments)
+
+        with pytest.raises(Error, match="interrupted"), connection.execute_wrapper(interrupt):
+            migrate(connection)
+    migrate(connection)
+    # Of permissions there are more than those: Django adds what is missing.
+    after = {table: read_columns(connection, table, columns[table]) for table in UNTOUCHED}
+    assert {table: [row for row in rows if row in before[table]] for table, rows in after.items()} == before
+
+    labels = read(
+        connection,
+        'SELECT product_id, image_id, "group", garment, confidence, status, source, reason, model_version_id, '
+        "classification_id, review_id FROM classifier_productlabel ORDER BY product_id",
+    )
+    assert labels == [
+        (1, 1, "Bags", "Bag", 0.9, "labelled", "machine", "", 2, 1, None),
+        (2, 2, "Upper part", "Coat", 0.5, "needs_review", "machine", "unsure", 2, 2, None),
+        (3, 3, "Footwear", "Sandal", 1.0, "reviewed", "person", "", 2, 3, 1),
+        (4, 4, "", "", None, "failed", "", "http_4xx", None, None, None),
+        (5, 5, "", "", None, "pending", "", "", None, None, None),
+        (6, None, "", "", None, "no_image", "", "", None, None, None),
+        (7, 1, "Bags", "Bag", 0.9, "labelled", "machine", "", 2, 1, None),
+        (8, None, "", "", None, "no_image", "", "", None, None, None),
+    ]
+    assert read(connection, "SELECT image_id, url FROM catalog_storedpicture ORDER BY 1") == [
+        (number, f"https://shop.example/{number}.jpg") for number in (1, 2, 3)
+    ]
+    assert read(connection, "SELECT id, appearance, url FROM classifier_review ORDER BY 1") == [
+        (1, SHA["shoe"], "https://shop.example/3.jpg"),
+        (2, "", "https://shop.example/5.jpg"),
+    ]
+    assert read(connection, "SELECT run_id, image_id FROM classifier_selectedimage ORDER BY 1, 2") == [(2, 6), (2, 7)]
+    assert read(connection, "SELECT id FROM classifier_labellingrun WHERE selected") == [(2,)]
+    assert read(connection, "SELECT run_id, image_id FROM classifier_imagetoreview ORDER BY 1, 2") == [
+        (1, number) for number in range(1, 6)
+    ]
+    came = "SELECT id FROM classifier_modelversion WHERE first_activated_at = activated_at ORDER BY id"
+    assert read(connection, came) == [(1,), (2,)]
+    assert read(connection, "SELECT app_label, model FROM django_content_type WHERE id IN (101, 102)") == [
+        ("catalog", "productlabel")
+    ]
+    assert read(connection, "SELECT count(*) FROM auth_permission WHERE codename = 'view_productlabel'") == [(1,)]
+    tables = connection.introspection.table_names()
+    assert not {"classifier_unlabelledstatus", "classifier_runselection", "classifier_reviewpart"} & set(tables)
+
+
+def test_a_new_database_looks_like_one_of_the_last_release_that_was_migrated(database: Any) -> None:
+    aged, new = database(), database()
+    migrate(aged, RELEASED)
+    fill(aged)
+    migrate(aged)
+    migrate(new)
+    assert describe(aged) == describe(new)
