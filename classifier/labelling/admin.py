@@ -31,7 +31,6 @@ class LabellingRunAdmin(CancellingAdmin):
         "created_at",
         "finished_at",
     )
-    list_filter = ("state",)
     list_select_related = ("model_version", "requested_by")
     list_per_page = 25
     readonly_fields = ("tasks_by_state", "errors")

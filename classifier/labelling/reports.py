@@ -60,8 +60,8 @@ class RunReport:
     ahead: int | None
     codes: Sequence[tuple[str, int]]
     errors: Sequence[dict[str, Any]]
-    failures: int
-    retried: int
+    failures: int = 0
+    retried: int = 0
 
 
 def get_run_report(run: LabellingRun) -> RunReport:

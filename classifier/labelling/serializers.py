@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from classifier.labelling.reports import get_run_report
 from classifier.models import LabellingRun, LabelTask
+from classifier.runs.serializers import RUN_FIELDS, RunSerializer
 
 
 class ErrorSerializer(serializers.ModelSerializer[LabelTask]):
@@ -62,7 +63,7 @@ class RunProgressSerializer(serializers.Serializer[Any]):
     cancelled = serializers.IntegerField()
 
 
-class LabellingRunSerializer(serializers.ModelSerializer[LabellingRun]):
+class LabellingRunSerializer(RunSerializer):
     """A labelling run and how far it is, as its page says it."""
 
     model_version = serializers.CharField(source="model_version.name")
@@ -74,18 +75,7 @@ class LabellingRunSerializer(serializers.ModelSerializer[LabellingRun]):
 
     class Meta:
         model = LabellingRun
-        fields = [
-            "id",
-            "state",
-            "relabel",
-            "limit",
-            "model_version",
-            "taking_pictures",
-            "progress",
-            "error_codes",
-            "created_at",
-            "finished_at",
-        ]
+        fields = [*RUN_FIELDS, "relabel", "limit", "model_version", "taking_pictures", "progress", "error_codes"]
 
     @extend_schema_field(RunProgressSerializer)
     def get_progress(self, run: LabellingRun) -> dict[str, int]:

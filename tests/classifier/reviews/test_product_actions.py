@@ -88,12 +88,14 @@ def test_a_training_is_cancelled_by_who_may(client: Client) -> None:
     running = TrainingRun.objects.create(recipe="default", seed=2)
     claim_training_run(running.pk)
     sign_in(client, "view_trainingrun", staff=True)
-    act(client, TRAININGS, "cancel_selected", running)
+    act(client, TRAININGS, "cancel_selected", running, confirmed="yes")
     running.refresh_from_db()
     assert not running.cancel_requested
     sign_in(client, "view_trainingrun", "change_trainingrun", staff=True)
-    page = act(client, TRAININGS, "cancel_selected", running, ended)
-    assert list_messages(page) == ["1 trainings are cancelled."]
+    question = act(client, TRAININGS, "cancel_selected", running, ended).context["question"]
+    assert question.counts == [("Runs that have not ended", "1")]
+    page = act(client, TRAININGS, "cancel_selected", running, ended, confirmed="yes")
+    assert list_messages(page) == ["1 runs are cancelled."]
     running.refresh_from_db()
     ended.refresh_from_db()
     assert (running.state, running.cancel_requested, ended.state) == ("running", True, "done")
