@@ -137,7 +137,7 @@ class CancellingAdmin(ReadOnlyAdmin):
 
     list_filter = ("state",)
 
-    actions = ("cancel_selected",)
+    actions: Sequence[Any] = ("cancel_selected",)
     cancel_permission = ""
     cancel_text = ""
     left_title = ""

@@ -23,6 +23,7 @@ from PIL import Image as PillowImage
 from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labelling.errors import retry_errors
 from classifier.labelling.starting import start_labelling_run
+from classifier.labels.walk import refresh_all_labels
 from classifier.ml.labels import GROUPS
 from classifier.models import Classification, LabellingRun, LabelTask
 from classifier.reviews.services import record_review
@@ -104,6 +105,7 @@ class ChaosRun:
         self.database = database
         self.random = random.Random(plan.seed)
         self.report = ChaosReport(labels=plan.labels)
+        # What was said last of each different picture.
         self.reviewed: dict[int, str] = {}
         self.open_kills: list[_Kill] = []
         self.recoveries: list[float] = []
@@ -194,8 +196,10 @@ class ChaosRun:
 
     def _review(self, image_id: int, reviewer: User) -> None:
         group = self.random.choice(GROUPS)
-        record_review(Image.objects.get(pk=image_id), group=group, reviewer=reviewer)
-        self.reviewed[image_id] = group
+        image = Image.objects.get(pk=image_id)
+        record_review(image, group=group, reviewer=reviewer)
+        self.reviewed[get_kind(image.url)] = group
+        self.report.reviews += 1
 
     def _kill_broker(self) -> None:
         self.report.faults.append("broker killed and started again")
@@ -225,13 +229,13 @@ class ChaosRun:
         """Count what is wrong, and what took how long."""
         report = self.report
         report.lost, report.doubled = count_lost_and_doubled(run)
-        report.reviews = len(self.reviewed)
-        shown = dict(
-            ProductLabel.objects.filter(image__in=self.reviewed, source=ProductLabel.Source.PERSON).values_list(
-                "image_id", "group"
-            )
+        # A review of a picture that was not held yet reaches the others with its look by the workers' walk.
+        refresh_all_labels()
+        labels = ProductLabel.objects.values_list("image__url", "group", "source")
+        shown = [(self.reviewed.get(get_kind(url)), group, source) for url, group, source in labels]
+        report.overwritten = sum(
+            said is not None and (group, source) != (said, "person") for said, group, source in shown
         )
-        report.overwritten = sum(shown.get(image_id) != group for image_id, group in self.reviewed.items())
         times = sorted(self.recoveries)
         if times:
             report.recovery_p50_seconds = round(times[len(times) // 2], 1)
@@ -275,6 +279,11 @@ class LedgerlessRun(ChaosRun):
         """Whether no message waits and none is held by a worker, dead or alive."""
         broker = redis.Redis.from_url(self.broker.url)
         return broker.llen("labelling") == 0 and broker.zcard("unacked_index") == 0
+
+
+def get_kind(url: str) -> int:
+    """Return which of the different pictures an image of `create_pictures` shows."""
+    return int(Path(url).stem) % DIFFERENT_PICTURES
 
 
 def create_pictures(number: int) -> None:

@@ -13,16 +13,17 @@ import pytest
 from celery import Celery
 from django.db import connection
 
+from catalog.models import ProductLabel
 from classifier.adoption.services import activate_model_version
 from classifier.labelling.starting import start_labelling_run
-from classifier.models import Classification, LabelTask, ModelVersion, TrainingRun
+from classifier.models import AdoptionRun, Classification, LabelTask, ModelVersion, TrainingRun
 from classifier.registry.cleaning import clean_artefacts
 from classifier.registry.services import get_artefact_folder
 from classifier.training.runs import claim_training_run
 from classifier.training.starting import start_training_run
 from tests.faults.scenes import wait_until_done, wait_until_held
 from tests.faults.workers import LIMITS, Crew, wait_until
-from tests.support.artefacts import register_active_version
+from tests.support.artefacts import register_active_version, vouch_for_files
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 
@@ -150,7 +151,11 @@ def test_k21_a_corrupted_artefact_is_refused_by_new_workers_and_served_from_memo
     assert list(third.tasks.values_list("state", "crashes", "attempts")) == [(LabelTask.State.NEW, 0, 0)]
 
 
-def test_k22_a_run_ends_with_the_version_it_began_with(crew: Crew) -> None:
+def test_k22_an_activation_ends_the_run_of_another_version_and_its_pictures_go_to_the_new_one(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vouch_for_files(monkeypatch)
+    monkeypatch.setattr("classifier.adoption.services.send_adoption_runs", lambda: 0)
     before, after = create_model_version(), create_model_version(stage="candidate")
     for _ in range(64):
         create_product(images=[create_painted_image()])
@@ -158,10 +163,12 @@ def test_k22_a_run_ends_with_the_version_it_began_with(crew: Crew) -> None:
     worker = crew.start(environ={"FAULT_WORK_SECONDS": "0.7"})
     wait_until_held(worker)
     activate_model_version(after)
-    create_product(images=[create_painted_image()])
-    following = start_labelling_run(limit=1)
-    wait_until_done(run)
-    wait_until_done(following)
+    adopted = AdoptionRun.objects.filter(model_version=after, state="done")
+    wait_until(adopted.exists, what="the end of the adoption")
+    wait_until_done(adopted.get().labelling_run)
+    run.refresh_from_db()
+    assert (run.state, run.closing) == ("cancelled", False)
+    # What was in hand was finished with the version that it was begun with.
     assert set(Classification.objects.filter(run=run).values_list("model_version", flat=True)) == {before.pk}
-    assert set(Classification.objects.filter(run=following).values_list("model_version", flat=True)) == {after.pk}
-    assert Classification.objects.filter(run=run).count() == 64
+    assert Classification.objects.filter(model_version=after).count() == 64
+    assert set(ProductLabel.objects.values_list("model_version", flat=True)) == {after.pk}
