@@ -15,6 +15,8 @@ from config.caches import ForgivingCacheClient
 from tests.classifier.fakes import create_model_version
 from tests.members import sign_in
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def away(settings: Any) -> Iterator[None]:

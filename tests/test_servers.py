@@ -13,6 +13,8 @@ from django.db import connection
 
 from catalog.models import Product
 
+pytestmark = pytest.mark.both_databases
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 START_AND_REPORT = """

@@ -11,6 +11,8 @@ import pytest
 
 from classifier.ml.dataset import DatasetError, load_fashion_mnist
 
+pytestmark = pytest.mark.processes
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

@@ -20,7 +20,7 @@ from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_product
 from tests.labels import label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 UPLOAD = "/admin/catalog/product/import/"
 CONFIRM = f"{UPLOAD}preview/"

@@ -29,7 +29,7 @@ from tests.classifier.fakes import (
 from tests.factories import create_product
 from tests.labels import create_labelled_product, label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "''=1", "'quoted'", "\uff1d1", "plain", "1-2", "it's"]
 

@@ -14,7 +14,7 @@ from classifier.models import ProductLabel
 from tests.catalog.importing import Importer, counts, is_empty, read_catalogue
 from tests.factories import create_description, create_product
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 SHIRT = {
     "id": 17,

@@ -14,7 +14,7 @@ from tests.catalog.importing import Importer, counts, encode, is_empty, read_cat
 HEADER = "id,title,image_urls,country_code,original_text,translated_text\n"
 GOOD = ",Good,good.png,us,text,\n"
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture

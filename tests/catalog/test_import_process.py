@@ -15,6 +15,8 @@ from catalog.models import Product
 from tests.catalog.importing import counts
 from tests.servers import get_test_database_url
 
+pytestmark = [pytest.mark.both_databases, pytest.mark.processes]
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 

@@ -8,7 +8,7 @@ from catalog.models import Product
 from tests.catalog.importing import Importer, counts, read_catalogue
 from tests.factories import create_product
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from classifier.listing import ProductCriteria, find_product_page
 from classifier.models import ProductLabel
 from tests.factories import create_product
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 PART = 1 << PART_BITS
 #: The beginnings and the ends of three parts of the word index, and one part far behind an empty one.

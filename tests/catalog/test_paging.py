@@ -17,7 +17,7 @@ from classifier.listing import PRODUCT_ORDERINGS, ProductCriteria, find_product_
 from tests.factories import create_product
 from tests.labels import create_labelled_product
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 BY_ID = KeysetOrdering("id", ("pk",))
 

@@ -16,7 +16,7 @@ from classifier.listing import ProductCriteria, list_labelled_products
 from tests.factories import create_description, create_product
 from tests.labels import create_labelled_product
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 BY_ID = KeysetOrdering("id", ("pk",))
 postgresql = pytest.mark.postgresql

@@ -18,7 +18,7 @@ from tests.factories import create_image, create_product, create_product_image
 from tests.labels import create_labelled_product, label_everything
 from tests.members import sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

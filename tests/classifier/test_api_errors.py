@@ -16,7 +16,7 @@ from tests.classifier.fakes import FakeClassifier, build_prediction, create_mode
 from tests.factories import create_image, create_product
 from tests.members import sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 ERRORS = "/api/v1/errors/"
 State = LabelTask.State

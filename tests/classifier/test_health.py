@@ -15,7 +15,7 @@ from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
 from classifier.models import QueueCanary, TrainingRun
 from classifier.registry import get_artefact_folder, register_model_version
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 WELL = {"database": "ok", "broker": "ok", "model_version": "ok"}
 

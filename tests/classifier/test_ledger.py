@@ -24,7 +24,7 @@ from tests.classifier.fakes import (
 )
 from tests.factories import create_product
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 State = LabelTask.State
 
 

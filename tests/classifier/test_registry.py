@@ -18,7 +18,7 @@ from classifier.registry import (
 from classifier.runtime import get_classifier
 from tests.classifier.fakes import create_model_version
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 Stage = ModelVersion.Stage
 
 

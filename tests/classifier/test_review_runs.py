@@ -21,7 +21,7 @@ from tests.factories import create_image, create_product
 from tests.labels import label_everything
 from tests.members import create_member, sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 LIST = "/admin/classifier/reviewrun/"
 
 

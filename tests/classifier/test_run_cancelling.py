@@ -13,7 +13,7 @@ from classifier.selectors import get_run_progress
 from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.classifier.small_steps import create_images, list_taken, small_steps  # noqa: F401 (a fixture)
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 State = LabelTask.State
 
 

@@ -22,7 +22,7 @@ from tests.classifier.small_steps import create_images, list_taken, small_steps 
 from tests.factories import create_product
 from tests.members import sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 State = LabelTask.State
 
 

@@ -16,7 +16,7 @@ from classifier.services import ReviewError, record_review, refresh_stale_produc
 from tests.classifier.fakes import FakeClassifier, build_prediction, create_model_version, create_painted_image
 from tests.factories import create_product
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.classifier.fakes import create_model_version, create_painted_image
 from tests.factories import create_image, create_product
 from tests.labels import create_labelled_product, label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from classifier.models import ModelVersion, TrainingRun
 from classifier.training_heartbeat import TrainingHeartbeat
 from classifier.training_runs import abandon_dead_training_runs, claim_training_run, run_training
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 State = TrainingRun.State
 LONG_AGO = timedelta(hours=1)
 

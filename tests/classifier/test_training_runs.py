@@ -17,7 +17,7 @@ from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
 from classifier.training_runs import cancel_training_run, claim_training_run, run_training
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 State = TrainingRun.State
 
 

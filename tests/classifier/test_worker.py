@@ -37,7 +37,7 @@ from tests.factories import create_image, create_product
 from tests.members import create_member
 from tests.servers import get_test_database_url
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 PATIENCE_SECONDS = 120.0
 
 

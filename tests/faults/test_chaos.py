@@ -6,7 +6,7 @@ from tests.faults.chaos import ChaosPlan, ChaosRun, LedgerlessRun, create_pictur
 from tests.faults.workers import Crew
 from tests.servers import Server
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.timeout(900), pytest.mark.processes]
 LABELS, KILLS = 5000, 20
 # Far more than it takes, for a machine that is busy with something else.
 PATIENCE_SECONDS = 800.0

@@ -31,7 +31,7 @@ from tests.faults.scenes import (
 from tests.faults.workers import REPOSITORY, Crew, Nursery, wait_until
 from tests.servers import Server, get_test_database_url
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.processes]
 State = LabelTask.State
 
 # Many messages for a few pictures, each at work long enough to be met by what happens.

@@ -24,7 +24,7 @@ from tests.factories import create_product
 from tests.faults.scenes import wait_until_done, wait_until_held
 from tests.faults.workers import LIMITS, Crew, wait_until
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.processes]
 State = TrainingRun.State
 
 

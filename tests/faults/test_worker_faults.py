@@ -32,7 +32,7 @@ from tests.faults.scenes import (
 )
 from tests.faults.workers import Crew, list_held_by, wait_until
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.processes]
 State = LabelTask.State
 
 
