@@ -34,6 +34,7 @@ MARKERS = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of this suite."""
+    parser.addoption("--line-coverage", action="store_true", help="print which lines of the product the tests reached")
     group = parser.getgroup("generated requests to the API")
     group.addoption("--api-cases", type=int, default=2000, metavar="N", help="how many there are; 2000 by default")
     group.addoption("--api-seed", type=int, default=1, metavar="N", help="what they are made from; 1 by default")
@@ -51,6 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell that runs the suite in the background has it ignore Ctrl-C, and every process it starts; tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.option.line_coverage:
+        from tests.line_coverage import LineCoverage
+
+        # Before anything of the product is imported.
+        config.pluginmanager.register(LineCoverage(divides=divides_tests(config)), "line-coverage")
     try:
         _provide_database(config)
         if divides_tests(config):
