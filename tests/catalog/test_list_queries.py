@@ -129,7 +129,7 @@ def compare_all_lists(searches: tuple[str, ...]) -> int:
 
 
 def test_every_list_with_up_to_two_filters_is_what_reading_every_product_would_find() -> None:
-    assert compare_all_lists(("", "linen", "ine woo", "nowhere", "north")) > 1_000
+    assert compare_all_lists(("", "ine woo", "north")) > 500
 
 
 def find_too_many(monkeypatch: pytest.MonkeyPatch, *, window: int) -> None:

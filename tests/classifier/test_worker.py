@@ -33,12 +33,14 @@ from classifier.registry import activate_model_version, register_model_version
 from classifier.review_dispatch import start_review_run
 from tests.classifier.artefacts import create_artefact_twin
 from tests.classifier.fakes import create_painted_image, create_stored_image
+from tests.classifier.small_data_worker import TEST_PICTURES
 from tests.factories import create_image, create_product
 from tests.members import create_member
 from tests.servers import get_test_database_url
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 PATIENCE_SECONDS = 120.0
+SMALL_DATA_WORKER = "tests.classifier.small_data_worker"
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +49,7 @@ def artefacts_folder(settings, tmp_path: Path) -> None:
 
 
 @contextmanager
-def worker(queue: str, *, log: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+def worker(queue: str, *, log: Path, program: str = "celery", **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a Celery worker for one queue on the test database, as an operator would start it."""
     environment = {
         **os.environ,
@@ -57,7 +59,7 @@ def worker(queue: str, *, log: Path, **variables: str) -> Iterator[subprocess.Po
         "ARTEFACTS_DIR": str(django_settings.ARTEFACTS_DIR),
         **variables,
     }
-    command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-Q", queue, "-c", "1", "-n", f"{queue}@test"]
+    command = [sys.executable, "-m", program, "-A", "config", "worker", "-Q", queue, "-c", "1", "-n", f"{queue}@test"]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
@@ -155,11 +157,11 @@ def test_a_training_worker_trains_what_is_queued_and_registers_it(tmp_path: Path
         pytest.skip(str(error))
     run = start_training_run(recipe="default", seed=3, epochs=1, limit=256)
     # From random weights: the test asks whether the way is open, not how good the network is.
-    with worker("training", log=tmp_path / "log", BACKBONE_WEIGHTS="none"):
+    with worker("training", log=tmp_path / "log", program=SMALL_DATA_WORKER, BACKBONE_WEIGHTS="none"):
         wait_until(lambda: TrainingRun.objects.get(pk=run.pk).finished_at is not None, log=tmp_path / "log")
     run.refresh_from_db()
     assert (run.state, run.error) == (TrainingRun.State.DONE, "")
     # One epoch of each of the recipe's two members.
     assert [row["epoch"] for row in run.progress["history"]] == [1, 2]
     assert run.model_version.stage == "candidate"
-    assert run.model_version.metrics["images"] == 10000
+    assert run.model_version.metrics["images"] == TEST_PICTURES
