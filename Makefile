@@ -29,7 +29,7 @@ SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadgroup
 
 # What depends on the kind of database runs on SQLite first, as in the embedded product; then everything on real servers.
 test: $(VENV)/installed-dev
-	TEST_DATABASE_URL=sqlite:// TEST_REDIS_URL= $(RUN) -m pytest -q $(SIDE_BY_SIDE) -m both_databases
+	TEST_DATABASE_URL=sqlite:// TEST_REDIS_URL= $(RUN) -m pytest -q $(SIDE_BY_SIDE) -m both_databases -r fE
 	$(RUN) -m pytest $(SIDE_BY_SIDE) --line-coverage
 
 lint: export VAR_DIR := $(VENV)/lint

@@ -15,7 +15,7 @@ from tests.classifier.fakes import create_model_version
 from tests.factories import create_product
 from tests.members import create_member
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PUBLIC = ""

@@ -12,7 +12,7 @@ from benchmarks.catalogue_requests import percentile
 from benchmarks.catalogue_rows import RARE_WORD, UNKNOWN_WORD, write_catalogue
 from catalog.importing import read_records
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.long
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ import pytest
 
 from classifier.ml.dataset import DatasetError, load_fashion_mnist
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.long
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

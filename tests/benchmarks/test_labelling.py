@@ -17,7 +17,7 @@ from benchmarks.shop_pictures import build_shop, draw_pictures, parse_size
 from benchmarks.usage import Reading, seconds_used
 from catalog.decoding import decode_picture
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.long
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

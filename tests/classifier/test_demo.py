@@ -15,7 +15,7 @@ from django.conf import settings as django_settings
 
 from classifier.demo_summary import DemoSummary, list_summary_lines
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.long
 
 
 def run_demo(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
