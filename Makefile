@@ -25,7 +25,7 @@ demo: $(VENV)/installed
 	@$(RUN) manage.py demo
 
 # A process for each core, and four at most, since each needs a gigabyte; see tests/side_by_side.py.
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadgroup
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadscope
 
 # What depends on the kind of database runs on SQLite first, as in the embedded product; then everything on real servers.
 test: $(VENV)/installed-dev

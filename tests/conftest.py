@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,14 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 
 from tests.servers import Server, ServerError, move_redis_url, start_postgresql, start_redis
-from tests.side_by_side import divides_tests, get_worker_number, order_for_division
+from tests.side_by_side import (
+    FILE_VARIABLE,
+    WholeModulesScheduling,
+    divides_tests,
+    get_worker_number,
+    order_groups,
+    write_groups,
+)
 
 SETTINGS_MODULE = "config.settings.test"
 MARKERS = (
@@ -27,7 +34,6 @@ MARKERS = (
     "redis: the test needs a Redis server; skipped on the file-system broker",
     "both_databases: the outcome depends on the kind of database; `make test` runs these on SQLite as well",
     "processes: the test starts or kills processes, or opens a browser; not beside another such test",
-    "network: the test needs the small trained network, which one process trains",
     "long: the module takes long and is begun early",
 )
 
@@ -57,15 +63,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
         # Before anything of the product is imported.
         config.pluginmanager.register(LineCoverage(divides=divides_tests(config)), "line-coverage")
+    folder = Path(tempfile.mkdtemp(prefix="test-var-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     try:
         _provide_database(config)
         if divides_tests(config):
-            return  # those that run the tests have the rest each for itself, and this process does without Django
+            # Those that run the tests have the rest each for itself, and this process does without Django.
+            os.environ[FILE_VARIABLE] = str(folder / "groups.json")
+            return
         _provide_redis(config)
     except ServerError as error:
         raise pytest.UsageError(str(error)) from error
-    folder = Path(tempfile.mkdtemp(prefix="test-var-"))
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ |= {"VAR_DIR": str(folder), "DJANGO_SETTINGS_MODULE": SETTINGS_MODULE}
     # pytest-django sets Django up after this hook, if the settings are loaded by then.
     assert django_settings.INSTALLED_APPS
@@ -109,12 +117,11 @@ def _start(config: pytest.Config, start: Callable[[], Server]) -> str:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Divide the tests between processes by whole modules and groups."""
-    from tests.side_by_side import WholeModulesScheduling
-
-    return WholeModulesScheduling(config, log) if config.option.dist == "loadgroup" else None
+    return WholeModulesScheduling(config, log) if config.option.dist == "loadscope" else None
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Skip what this run's database and broker cannot show, and order what is divided between processes."""
     reasons = {}
     if "sqlite" in django_settings.DATABASES["default"]["ENGINE"]:
@@ -125,7 +132,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, reason in reasons.items():
             if item.get_closest_marker(marker) is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
-    order_for_division(items)
+    yield
+    order_groups(items)  # pytest-django has put the tests in an order of its own
+    if get_worker_number(config) == 0:
+        write_groups(items)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from celery.__main__ import main
 from classifier.ml import pipeline
 from classifier.ml.dataset import FashionMnist, limit_stratified, load_fashion_mnist
 
-TRAINING_PICTURES, TEST_PICTURES = 2_000, 200
+TRAINING_PICTURES, TEST_PICTURES = 600, 100
 
 
 def load_small_part(*_: object) -> FashionMnist:

@@ -31,14 +31,10 @@ TINY_REQUEST = TrainingRequest(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process do the tests that wait for the training, and give time to whichever comes first.
-
-    The machine may have other work as well.
-    """
+    """Give time to whichever test comes first and waits for the training, on a machine that has other work as well."""
     for item in items:
         if "tiny_artefact" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(900))
-            item.add_marker("network")
 
 
 @pytest.fixture(scope="session")
