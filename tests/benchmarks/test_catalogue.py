@@ -12,6 +12,8 @@ from benchmarks.catalogue_requests import percentile
 from benchmarks.catalogue_rows import RARE_WORD, UNKNOWN_WORD, write_catalogue
 from catalog.interchange.reading import read_records
 
+pytestmark = pytest.mark.long
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

@@ -15,6 +15,8 @@ from config.caches import ForgivingCacheClient
 from tests.support.fakes import create_model_version
 from tests.support.members import sign_in
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def away(settings: Any) -> Iterator[None]:

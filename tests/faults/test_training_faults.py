@@ -25,7 +25,7 @@ from tests.faults.workers import LIMITS, Crew, wait_until
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.processes]
 State = TrainingRun.State
 
 

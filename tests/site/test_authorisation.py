@@ -15,7 +15,7 @@ from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PUBLIC = ""

@@ -30,7 +30,7 @@ from tests.support.hostile import EVERYTHING, Site, Target
 from tests.support.labels import label_everything
 from tests.support.members import build_token_header
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 # Not that of `config.wsgi`, which would limit the statements of all tests that come after.
 application = get_wsgi_application()

@@ -20,7 +20,7 @@ from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.importing import is_empty, read_catalogue
 from tests.support.labels import label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 UPLOAD = "/admin/catalog/product/import/"
 CONFIRM = f"{UPLOAD}preview/"

@@ -28,7 +28,7 @@ from tests.support.fakes import (
 from tests.support.importing import Importer, counts, read_catalogue
 from tests.support.labels import create_labelled_product, label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "''=1", "'quoted'", "\uff1d1", "plain", "1-2", "it's"]
 

@@ -13,7 +13,7 @@ from catalog.models import Image, Product, ProductLabel
 from tests.support.factories import create_description, create_product
 from tests.support.importing import Importer, counts, is_empty, read_catalogue
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 SHIRT = {
     "id": 17,

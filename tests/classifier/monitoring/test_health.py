@@ -17,7 +17,7 @@ from classifier.registry.services import get_artefact_folder, register_model_ver
 from classifier.worker import canaries
 from classifier.worker.tasks import canary_task, send_canaries
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 WELL = {"database": "ok", "broker": "ok", "model_version": "ok"}
 

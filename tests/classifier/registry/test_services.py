@@ -18,7 +18,7 @@ from classifier.registry.services import (
 )
 from tests.support.fakes import create_model_version
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 Stage = ModelVersion.Stage
 
 

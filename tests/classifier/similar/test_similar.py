@@ -16,7 +16,7 @@ from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import create_labelled_product, label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture(autouse=True)
