@@ -6,12 +6,13 @@ from django.contrib import admin
 
 from catalog.admin.products import ImageAdmin, ProductAdmin
 from catalog.models import Image, Product, ProductLabel
-from classifier.adoption.admin import ModelVersionAdmin
+from classifier.adoption.admin import AdoptionRunAdmin, ModelVersionAdmin
 from classifier.labelling.admin import ClassificationAdmin, LabellingRunAdmin
 from classifier.labelling.error_admin import LabelTaskAdmin
 from classifier.labelling.product_actions import LabellingMixin
 from classifier.labels.admin import ProductLabelAdmin
 from classifier.models import (
+    AdoptionRun,
     Classification,
     LabellingRun,
     LabelTask,
@@ -47,6 +48,7 @@ for model, model_admin in (
     (Image, LabelledImageAdmin),
     (ProductLabel, ProductLabelAdmin),
     (ModelVersion, ModelVersionAdmin),
+    (AdoptionRun, AdoptionRunAdmin),
     (LabellingRun, LabellingRunAdmin),
     (LabelTask, LabelTaskAdmin),
     (Classification, ClassificationAdmin),

@@ -1,4 +1,4 @@
-"""Model versions and trainings in the admin: their figures, the choice of the active version, the end of a training."""
+"""Model versions in the admin, with the choice of the active one, and the runs that adopt one."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from classifier.adoption.runs import cancel_adoption_run
 from classifier.adoption.services import (
     StageTransitionError,
     StaleActivationError,
@@ -15,9 +16,9 @@ from classifier.adoption.services import (
     get_activation_tag,
 )
 from classifier.ml.artefacts import ArtefactError
-from classifier.models import ModelVersion
+from classifier.models import AdoptionRun, ModelVersion
 from classifier.registry.selectors import find_active_model_version
-from config.web.admin import ReadOnlyAdmin, get_member
+from config.web.admin import CancellingAdmin, ReadOnlyAdmin, get_member
 
 
 class ModelVersionAdmin(ReadOnlyAdmin):
@@ -73,3 +74,20 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             "tag": tag,
         }
         return TemplateResponse(request, "admin/classifier/activate_confirmation.html", context)
+
+
+class AdoptionRunAdmin(CancellingAdmin):
+    """Adoptions and how far they are; who may choose the active version may cancel one."""
+
+    list_display = ("id", "state", "model_version", "done", "changed", "requested_by", "created_at", "finished_at")
+    list_select_related = ("model_version", "requested_by")
+    cancel_permission = "classifier.change_modelversion"
+    cancel_text = "Labels that follow the version already stay; the walk through all labels finds the others, in hours."
+
+    def view_on_site(self, run: AdoptionRun) -> str:
+        """Return the address of the page of the run's version."""
+        return reverse("model-version-detail", args=[run.model_version_id])
+
+    def cancel_run(self, run: AdoptionRun) -> bool:
+        """Cancel the run; return False if it had ended."""
+        return cancel_adoption_run(run)

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from catalog.models import Image, Product, ProductLabel
 from classifier.labelling.starting import start_labelling_run
 from classifier.labels.services import Why, refresh_product_labels
-from classifier.models import AdoptionRun, Classification
+from classifier.models import AdoptionRun, Classification, LabellingRun
 from classifier.registry.selectors import find_active_model_version
 
 State = AdoptionRun.State
@@ -29,21 +29,32 @@ def adopt_next_step(run_id: int) -> bool:
         run = running.select_for_update(skip_locked=True, no_key=True).first()
         if run is None:
             return False
+        if run.started_at is not None and run.taken_until >= run.takes_until:
+            _end(run)
+            return False
         ahead = Product.objects.filter(pk__gt=run.taken_until, pk__lte=run.takes_until).order_by("pk")
         product_ids = list(ahead.values_list("pk", flat=True)[:STEP_SIZE])
         run.changed += refresh_product_labels(product_ids, why=Why.ACTIVATED) if product_ids else 0
         run.missing += count_missing(run, product_ids)
         run.done += len(product_ids)
         run.taken_until = product_ids[-1] if len(product_ids) == STEP_SIZE else run.takes_until
-        has_more = run.taken_until < run.takes_until
-        if not has_more:
-            run.state, run.total, run.finished_at = State.DONE, run.done, Now()
         run.started_at = run.started_at or Now()
         run.sent_at = Now()
         run.save()
-    if not has_more:
-        label_what_is_missing(run)
-    return has_more
+    return True
+
+
+def _end(run: AdoptionRun) -> None:
+    """End a run that has looked at every product; what is missing is on a labelling run in the same transaction."""
+    run.labelling_run = label_what_is_missing(run)
+    run.state, run.total, run.finished_at = State.DONE, run.done, Now()
+    run.save()
+
+
+def cancel_adoption_run(run: AdoptionRun) -> bool:
+    """Cancel the run: labels that follow its version already stay; return False if the run had ended already."""
+    running = AdoptionRun.objects.filter(pk=run.pk, state=State.RUNNING)
+    return bool(running.update(state=State.CANCELLED, cancel_requested=True, finished_at=Now()))
 
 
 def count_missing(run: AdoptionRun, product_ids: list[int]) -> int:
@@ -54,19 +65,18 @@ def count_missing(run: AdoptionRun, product_ids: list[int]) -> int:
     return ProductLabel.objects.filter(others | lost, product__in=product_ids).count()
 
 
-def label_what_is_missing(run: AdoptionRun) -> None:
-    """Start a labelling run for pictures that other versions classified and this one has not.
+def label_what_is_missing(run: AdoptionRun) -> LabellingRun | None:
+    """Start a labelling run for pictures that other versions classified and this one has not; return it, or None.
 
     Where open runs of other versions were cancelled it takes whatever is missing, and so their pictures. None is
     started where another version was activated meanwhile, nor where there was no label before.
     """
     version = find_active_model_version()
     if version is None or version.pk != run.model_version_id or not (run.missing or run.closed_runs):
-        return
+        return None
     said = Classification.objects.filter(image=OuterRef("pk")).order_by()
     images = None if run.closed_runs else Image.objects.filter(Exists(said.exclude(model_version=version)))
-    started = start_labelling_run(images=images, user=run.requested_by)
-    AdoptionRun.objects.filter(pk=run.pk).update(labelling_run=started)
+    return start_labelling_run(images=images, user=run.requested_by)
 
 
 def list_version_counts() -> list[tuple[str, int]]:

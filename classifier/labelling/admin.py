@@ -11,7 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from catalog.admin.lists import render_thumbnail
-from classifier.labelling.selectors import get_run_progress
+from classifier.labelling.reports import get_run_report
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.labels.reads import get_probabilities
 from classifier.models import Classification, LabellingRun, LabelTask
@@ -24,17 +24,16 @@ class LabellingRunAdmin(CancellingAdmin):
     list_display = (
         "id",
         "state",
-        "failed",
+        "errors",
         "total",
         "model_version",
         "requested_by",
         "created_at",
         "finished_at",
     )
-    list_filter = ("state",)
     list_select_related = ("model_version", "requested_by")
     list_per_page = 25
-    readonly_fields = ("tasks_by_state", "failed")
+    readonly_fields = ("tasks_by_state", "errors")
     cancel_permission = "classifier.change_labellingrun"
     cancel_text = "What a run has labelled stays; the pictures that it still holds are free for other runs."
     left_title = "Pictures they hold"
@@ -49,7 +48,7 @@ class LabellingRunAdmin(CancellingAdmin):
         return super().get_queryset(request).annotate(failed_tasks=Coalesce(number, 0))
 
     @admin.display
-    def failed(self, run: LabellingRun) -> SafeString | str:
+    def errors(self, run: LabellingRun) -> SafeString | str:
         """Show how many tasks are in the error queue, with a link to them there."""
         failed: int = vars(run)["failed_tasks"]
         if not failed:
@@ -60,7 +59,7 @@ class LabellingRunAdmin(CancellingAdmin):
     @admin.display(description="Tasks by state")
     def tasks_by_state(self, run: LabellingRun) -> str:
         """Show the number of tasks in each state."""
-        progress = get_run_progress(run)
+        progress = get_run_report(run).progress
         names = ("new", "running", "done", "waiting", "failed", "cancelled")
         more = ["takes more pictures"] if run.is_taking else []
         return " · ".join([*(f"{getattr(progress, name)} {name}" for name in names), *more])

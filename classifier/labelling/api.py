@@ -1,20 +1,18 @@
 """Labelling and training runs over HTTP: start one, follow it, cancel it."""
 
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from classifier.labelling.reports import forget_run_report
 from classifier.labelling.serializers import LabellingRunRequestSerializer, LabellingRunSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.models import LabellingRun
 from classifier.registry.selectors import NoActiveModelVersionError
-from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
+from classifier.runs.api import RunCancelView, RunDetailView, RunView
 from config.web.problems import ConflictError, UnprocessableRequestError
-from config.web.queries import CheckedView
 from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, get_member, problems
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -24,20 +22,14 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="1 to 255 characters. The same key with the same body starts one run, however often it is sent.",
 )
 MAXIMUM_KEY_LENGTH = 255
+QUERYSET = LabellingRun.objects.select_related("model_version")
 
 
-class LabellingRunView(CheckedView, GenericAPIView):
-    """Labelling runs."""
-
-    queryset = LabellingRun.objects.select_related("model_version")
-    permission_classes = [ModelPermissions]
-    throttle_classes = [WriteThrottle]
-    throttle_scope = "runs"
-    serializer_class = LabellingRunSerializer
-
-
-class LabellingRunListView(LabellingRunView):
+class LabellingRunListView(RunView):
     """Start labelling runs."""
+
+    queryset = QUERYSET
+    serializer_class = LabellingRunSerializer
 
     @extend_schema(
         parameters=[IDEMPOTENCY_KEY, LOCATION],
@@ -58,32 +50,29 @@ class LabellingRunListView(LabellingRunView):
             raise ConflictError(str(error)) from error
         except IdempotencyKeyError as error:
             raise UnprocessableRequestError(str(error)) from error
-        run = self.get_queryset().get(pk=run.pk)
+        run = QUERYSET.get(pk=run.pk)
         return build_accepted(self.get_serializer(run).data, request=request, name="api-labelling-run-detail")
 
 
-class LabellingRunDetailView(LabellingRunView):
+@extend_schema(parameters=[RUN_ID], responses={200: LabellingRunSerializer, **PROBLEMS})
+class LabellingRunDetailView(RunDetailView):
     """One labelling run."""
 
-    @extend_schema(parameters=[RUN_ID], responses={200: LabellingRunSerializer, **PROBLEMS})
-    def get(self, request: Request, pk: int) -> Response:
-        """Answer with the run and the number of its tasks in each state."""
-        return Response(self.get_serializer(get_object_or_404(self.get_queryset(), pk=pk)).data)
+    queryset = QUERYSET
+    serializer_class = LabellingRunSerializer
 
 
-class LabellingRunCancelView(LabellingRunView):
+@extend_schema(
+    parameters=[RUN_ID], request=None, responses={200: LabellingRunSerializer, **problems(401, 403, 404, 409, 429)}
+)
+class LabellingRunCancelView(RunCancelView):
     """The end of one labelling run before its time."""
 
-    permission_classes = [ChangePermissions]
+    queryset = QUERYSET
+    serializer_class = LabellingRunSerializer
 
-    @extend_schema(
-        parameters=[RUN_ID], request=None, responses={200: LabellingRunSerializer, **problems(401, 403, 404, 409, 429)}
-    )
-    def post(self, request: Request, pk: int) -> Response:
-        """Cancel the run: pictures that nobody works on yet stay unlabelled. Cancelling twice is no error."""
-        run = get_object_or_404(self.get_queryset(), pk=pk)
+    def cancel_run(self, run: LabellingRun) -> bool:
+        """Cancel the run; return False if it had ended."""
         cancelled = cancel_labelling_run(run)
-        run.refresh_from_db()
-        if not cancelled and run.state != LabellingRun.State.CANCELLED:
-            raise ConflictError(f"Expected a run that has not ended; it is {run.state}.")
-        return Response(self.get_serializer(run).data)
+        forget_run_report(run)
+        return cancelled

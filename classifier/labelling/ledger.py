@@ -17,7 +17,17 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField, DateTimeField, Exists, ExpressionWrapper, F, IntegerField, OuterRef
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    DateTimeField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    OuterRef,
+    When,
+)
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Now
 
@@ -36,7 +46,10 @@ MAXIMUM_ATTEMPTS = 6
 FIRST_RETRY_SECONDS = 30
 LONGEST_RETRY_SECONDS = 3600
 # What a task keeps of what it was in an earlier run, and gets back when the run that took it over is cancelled.
-FORMER_FIELDS = ("run_id", "state", "attempts", "crashes", "error_code", "first_failed_at", "last_failed_at")
+FORMER_NUMBERS = {"run_id": BigIntegerField, "attempts": IntegerField, "crashes": IntegerField}
+FORMER_TEXTS = ("state", "error_code")
+FORMER_TIMES = ("next_try_at", "sent_at", "first_failed_at", "last_failed_at")
+FORMER_FIELDS = (*FORMER_NUMBERS, *FORMER_TEXTS, *FORMER_TIMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +166,14 @@ def _record_failed(finished: list[tuple[LabelTask, Failed]]) -> None:
             lease_until=None,
             sent_at=None,
             error_code=code,
-            first_failed_at=Coalesce("first_failed_at", Now()),
+            first_failed_at=_first_failure(),
             last_failed_at=Now(),
         )
+
+
+def _first_failure() -> Case:
+    """Since when it fails: not from before it was done the last time."""
+    return Case(When(error_code="", then=Now()), default=Coalesce("first_failed_at", Now()))
 
 
 def _retry_delay(task: LabelTask, outcome: Failed) -> float | None:
@@ -231,7 +249,7 @@ def _give_back_crashed(tasks: LabelTaskQuerySet) -> int:
         LabelTask.objects.filter(pk__in=[row[0] for row in given_up]).update(
             state=State.FAILED,
             error_code="worker_crash",
-            first_failed_at=Coalesce("first_failed_at", Now()),
+            first_failed_at=_first_failure(),
             last_failed_at=Now(),
             former=None,
             **back,
@@ -251,16 +269,11 @@ def close_tasks(tasks: LabelTaskQuerySet) -> int:
     held = tasks.select_for_update(skip_locked=True, no_key=True).values_list("pk", "image_id", "error_code")
     rows = list(held)
     closed = LabelTask.objects.filter(pk__in=[pk for pk, _, _ in rows])
-    closed.filter(former__isnull=True).update(state=State.CANCELLED, sent_at=None)
+    closed.filter(former__isnull=True).update(state=State.CANCELLED, sent_at=None, error_code="")
     closed.filter(former__isnull=False).update(
-        run=Cast(KT("former__run_id"), BigIntegerField()),
-        state=KT("former__state"),
-        attempts=Cast(KT("former__attempts"), IntegerField()),
-        crashes=Cast(KT("former__crashes"), IntegerField()),
-        error_code=KT("former__error_code"),
-        first_failed_at=_TimeOfText(KT("former__first_failed_at")),
-        last_failed_at=_TimeOfText(KT("former__last_failed_at")),
-        sent_at=None,
+        **{name: Cast(KT(f"former__{name}"), kind()) for name, kind in FORMER_NUMBERS.items()},
+        **{name: KT(f"former__{name}") for name in FORMER_TEXTS},
+        **{name: _TimeOfText(KT(f"former__{name}")) for name in FORMER_TIMES},
         former=None,
     )
     image_ids = [image_id for _, image_id, code in rows if code]
@@ -270,14 +283,15 @@ def close_tasks(tasks: LabelTaskQuerySet) -> int:
 
 
 class _TimeOfText(Cast):
-    """A time that was written into JSON. SQLite has it as text anyway, and would cut it to milliseconds."""
+    """A time, or none, that was written into JSON. SQLite has it as text anyway, and would cut it to milliseconds."""
 
     def __init__(self, text: Any) -> None:
         super().__init__(text, DateTimeField())
 
     def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> Any:
-        """Return the text."""
-        return compiler.compile(self.source_expressions[0])
+        """Return the text; none is the word `null` there."""
+        sql, parameters = compiler.compile(self.source_expressions[0])
+        return f"NULLIF({sql}, 'null')", parameters
 
 
 def take_batches_to_send(*, maximum: int, lost_after_seconds: float) -> list[list[int]]:
@@ -321,7 +335,11 @@ def close_finished_runs(run_ids: set[int] | None = None) -> int:
 
 
 def end_run(run: LabellingRun, state: str) -> None:
-    """Write on a run that has come to rest what it did; its figures are its own from then on."""
+    """Write on a run that has come to rest what it did; its figures are its own from then on.
+
+    What waits for another try is that for good: nobody can cancel the run any more.
+    """
+    LabelTask.objects.filter(run=run, state=State.RETRY, former__isnull=False).update(former=None)
     progress = get_run_progress(run)
     run.state, run.closing, run.finished_at = state, False, run.finished_at or Now()
     run.done, run.failed = progress.done, progress.failed + progress.waiting

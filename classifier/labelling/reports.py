@@ -23,6 +23,8 @@ from classifier.labelling.selectors import (
 from classifier.models import Classification, LabellingRun, LabelTask
 from config.kept_counts import forget_kept_count, get_kept_count
 
+State = LabelTask.State
+
 # What was counted is shown for so long, or for so many times as long as the counting took: 5 % of a core at most.
 FRESH_SECONDS = 1.9
 FRESH_TIMES = 20
@@ -42,8 +44,10 @@ class RunReport:
     """A run's tasks by state, those of the done ones that it was not sure of, its pace, and its failures.
 
     `taken` are the pictures that it took, `taking` says whether there will be more: the time left is unknown then.
-    `rate` is in pictures per second and, like `seconds_left`, None while it is unknown. `errors` are the latest ones:
-    task, image, code and address. `ahead` is the run whose work comes first while this one waits.
+    `rate` is in pictures per second and, like `seconds_left`, None while it is unknown. `errors` are the latest ones
+    that stand in the error queue, `failures` how many do and are not ignored, and `retried` how many pictures are tried
+    again after the end of the run, whose own figures do not change any more. `ahead` is the run whose work comes first
+    while this one waits.
     """
 
     progress: RunProgress
@@ -56,6 +60,8 @@ class RunReport:
     ahead: int | None
     codes: Sequence[tuple[str, int]]
     errors: Sequence[dict[str, Any]]
+    failures: int = 0
+    retried: int = 0
 
 
 def get_run_report(run: LabellingRun) -> RunReport:
@@ -64,7 +70,9 @@ def get_run_report(run: LabellingRun) -> RunReport:
         _key(run),
         count=lambda known: _count(run, samples=known["samples"] if known else []),
         # A count from before an update may lack what was added since.
-        is_current=lambda known: (known["state"], known.get("taking")) == (run.state, run.is_taking),
+        is_current=lambda known: (
+            (known["state"], known.get("taking"), "retried" in known) == (run.state, run.is_taking, True)
+        ),
         fresh_seconds=FRESH_SECONDS,
         fresh_times=FRESH_TIMES,
         kept_seconds=KEPT_SECONDS,
@@ -98,7 +106,8 @@ def _key(run: LabellingRun) -> str:
 def _count(run: LabellingRun, *, samples: list[list[float]]) -> dict[str, Any]:
     """Return what a report is built of, as JSON knows it."""
     progress = get_run_progress(run)
-    failures = progress.failed + progress.waiting
+    tasks = LabelTask.objects.filter(run=run)
+    has_failed = progress.failed + progress.waiting > 0
     latest = list_errors(ErrorCriteria(run=run.pk)).order_by(*LATEST_FAILURE_FIRST.order_by(reverse=False))
     moves = run.state != LabellingRun.State.RUNNING or _has_moved(run)
     now = time()
@@ -109,8 +118,10 @@ def _count(run: LabellingRun, *, samples: list[list[float]]) -> dict[str, Any]:
         "taken": run.total,
         "progress": asdict(progress),
         "unsure": known["unsure"] if (known := run.figures) else count_unsure(run),
-        "codes": known["codes"] if known else list_error_counts(run) if failures else [],
-        "errors": [_describe(task) for task in latest[:SHOWN_ERRORS]] if failures else [],
+        "codes": known["codes"] if known else list_error_counts(run) if has_failed else [],
+        "errors": [_describe(task) for task in latest[:SHOWN_ERRORS]] if has_failed else [],
+        "failures": tasks.filter(state__in=[State.RETRY, State.FAILED]).count() if has_failed else 0,
+        "retried": tasks.filter(state__in=[State.RETRY, State.RUNNING]).count() if known and has_failed else 0,
         "stalled": not moves,
         "ahead": None if moves else _find_run_ahead(run),
         "samples": [*recent, [now, progress.finished]],
@@ -136,6 +147,8 @@ def _build_report(run: LabellingRun, counted: dict[str, Any]) -> RunReport:
         ahead=counted["ahead"],
         codes=[(code, number) for code, number in counted["codes"]],
         errors=counted["errors"],
+        failures=counted["failures"],
+        retried=counted["retried"],
     )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from classifier.labelling.selectors import get_run_progress, list_error_counts
+from classifier.labelling.reports import get_run_report
 from classifier.models import LabellingRun, LabelTask
+from classifier.runs.serializers import RUN_FIELDS, RunSerializer
 
 
 class ErrorSerializer(serializers.ModelSerializer[LabelTask]):
@@ -62,8 +63,8 @@ class RunProgressSerializer(serializers.Serializer[Any]):
     cancelled = serializers.IntegerField()
 
 
-class LabellingRunSerializer(serializers.ModelSerializer[LabellingRun]):
-    """A labelling run and how far it is, in two queries."""
+class LabellingRunSerializer(RunSerializer):
+    """A labelling run and how far it is, as its page says it."""
 
     model_version = serializers.CharField(source="model_version.name")
     taking_pictures = serializers.BooleanField(
@@ -74,24 +75,13 @@ class LabellingRunSerializer(serializers.ModelSerializer[LabellingRun]):
 
     class Meta:
         model = LabellingRun
-        fields = [
-            "id",
-            "state",
-            "relabel",
-            "limit",
-            "model_version",
-            "taking_pictures",
-            "progress",
-            "error_codes",
-            "created_at",
-            "finished_at",
-        ]
+        fields = [*RUN_FIELDS, "relabel", "limit", "model_version", "taking_pictures", "progress", "error_codes"]
 
     @extend_schema_field(RunProgressSerializer)
     def get_progress(self, run: LabellingRun) -> dict[str, int]:
         """Return the number of tasks in each state."""
-        return asdict(get_run_progress(run))
+        return asdict(get_run_report(run).progress)
 
     def get_error_codes(self, run: LabellingRun) -> dict[str, int]:
-        """Return the number of failed tasks for each code, most frequent first."""
-        return dict(list_error_counts(run))
+        """Return the number of failed tasks for each code, most frequent first; of an ended run those at its end."""
+        return dict(get_run_report(run).codes)

@@ -70,7 +70,6 @@ def start_labelling_run(
             last = run.selection.order_by("image_id").last()
             run.takes_until = last.image_id if last else 0
         take_step(run, find_next_step(run))
-        run.selection.filter(image_id__lte=run.taken_until if run.is_taking else run.takes_until).delete()
         transaction.on_commit(partial(_send_run, run))
     return run
 

@@ -95,6 +95,9 @@ def take_step(run: LabellingRun, step: Step) -> int:
     if run.limit is not None and run.total >= run.limit:
         run.takes_until = run.taken_until
     run.save(update_fields=["total", "taken_until", "takes_until"])
+    if run.selected:
+        looked_at = Q(image_id__lte=run.taken_until) if run.is_taking else Q()
+        run.selection.filter(looked_at).delete()
     return taken
 
 
@@ -122,7 +125,7 @@ def _may_be_repeated(tasks: LabelTaskQuerySet, run: LabellingRun, *, outdated: S
 
 def _repeat(tasks: LabelTaskQuerySet, run: LabellingRun) -> None:
     """Give the run these tasks, as far as it still may have them; each keeps what it was until it has a new result."""
-    was_something = tasks.filter(former__isnull=True, state__in=[State.RETRY, State.DONE, State.FAILED])
+    was_something = tasks.filter(former__isnull=True).exclude(state=State.NEW)
     was_something.update(former=JSONObject(**{name: F(name) for name in ledger.FORMER_FIELDS}))
     tasks.update(
         run=run,
@@ -149,7 +152,6 @@ def take_next_step(run_id: int) -> bool:
         if run is None:
             return False
         taken = take_step(run, step)
-        run.selection.filter(image_id__lte=run.taken_until if run.is_taking else run.takes_until).delete()
     if not run.is_taking:
         ledger.close_finished_runs({run_id})
     logger.debug("labelling run %s took %s pictures up to image %s", run_id, taken, run.taken_until)

@@ -1,6 +1,7 @@
 """The pages about labelling runs: for those who may see them, with forms for those who may act."""
 
 import uuid
+from functools import partial
 from typing import Any, cast
 
 from django.contrib import messages
@@ -12,13 +13,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from classifier.labelling.error_words import get_error_words
 from classifier.labelling.errors import MAXIMUM_ERRORS, retry_run_errors
-from classifier.labelling.reports import RunReport, forget_run_report, get_elapsed_seconds, get_run_report
+from classifier.labelling.reports import RunReport, forget_run_report, get_run_report
 from classifier.labelling.serializers import LabellingRunRequestSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.models import LabellingRun
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
-from config.web.pages import build_refusal, find_page
+from classifier.runs.pages import cancel_run, describe_run, start_run
+from config.web.pages import find_page
 from config.web.texts import format_duration, remove_bidi_controls
 
 # Pictures that one press of the button tries again at most; a request then takes a few seconds, and says what is left.
@@ -35,20 +37,19 @@ def labelling_run_list(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"chosen": {}, "key": uuid.uuid4().hex}
     status = 200
     if request.method == "POST":
-        if not request.user.has_perm("classifier.add_labellingrun"):
-            return render(request, "error.html", build_refusal("start a labelling run"), status=403)
-        form = LabellingRunRequestSerializer(data=request.POST)
-        if form.is_valid():
-            key = request.POST.get("key", "")[:MAXIMUM_KEY_LENGTH] or None
-            try:
-                run = start_labelling_run(user=cast(User, request.user), idempotency_key=key, **form.validated_data)
-            except (NoActiveModelVersionError, IdempotencyKeyError) as error:
-                context["problem"], status = str(error), 409
-            else:
-                return redirect("labelling-run-detail", run.pk)
-        else:
-            context["errors"], status = form.errors, 400
-        context["chosen"] = request.POST
+        key = request.POST.get("key", "")[:MAXIMUM_KEY_LENGTH] or None
+        answer = start_run(
+            request,
+            LabellingRun,
+            form=LabellingRunRequestSerializer(data=request.POST),
+            start=partial(start_labelling_run, user=cast(User, request.user), idempotency_key=key),
+            refusals=(NoActiveModelVersionError, IdempotencyKeyError),
+            route="labelling-run",
+        )
+        if isinstance(answer, HttpResponse):
+            return answer
+        said, status = answer
+        context |= said
     context["page"] = find_page(request, LabellingRun.objects.select_related("model_version", "requested_by"))
     context["runs"] = [
         (run, describe_pictures(run, again="Label again", missing="Only missing")) for run in context["page"].rows
@@ -68,28 +69,26 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     is_running = run.state == LabellingRun.State.RUNNING
     progress = report.progress
     context = {
-        "run": run,
+        **describe_run(request, run, route="labelling-run"),
         "report": report,
         "is_running": is_running,
-        # A run that ended may have pictures that wait for another try.
-        "live": is_running or (run.state == LabellingRun.State.DONE and progress.waiting > 0),
+        "live": is_running or report.retried > 0,
         "which": describe_pictures(run, again="All, labelled again", missing="Only those without a label"),
         "waits_for": describe_waiting(report, is_untouched=is_running and progress.new == progress.total),
         "finished": describe_finished(report),
-        "numbers": list_numbers(report),
+        "numbers": list_numbers(report, ended=not is_running),
         "parts": list_parts(report),
         # Of a number that grows nothing is a share.
         "share": None if report.taking else progress.finished / progress.total if progress.total else 1.0,
         # For a screen reader, which hears it at each change.
         "announced": describe_tenths(report) if is_running else "",
-        "elapsed": format_duration(get_elapsed_seconds(run)),
         "left": format_duration(report.seconds_left) if is_running and report.seconds_left is not None else "",
         "codes": [(code, get_error_words(code), number) for code, number in report.codes],
         "errors": [
             {**error, "words": get_error_words(error["code"]), "url": remove_bidi_controls(error["url"])}
             for error in report.errors
         ],
-        "failures": progress.failed + progress.waiting,
+        "failures": report.failures,
     }
     return render(request, "classifier/labelling_run_detail.html", context)
 
@@ -100,10 +99,8 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def labelling_run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Cancel a run that has not ended, and answer with its page."""
     run = get_object_or_404(LabellingRun, pk=pk)
-    if not cancel_labelling_run(run):
-        messages.info(request, "The run had ended before.")
     forget_run_report(run)
-    return redirect("labelling-run-detail", run.pk)
+    return cancel_run(request, run, cancel=cancel_labelling_run, route="labelling-run")
 
 
 @require_POST
@@ -145,7 +142,7 @@ def describe_tenths(report: RunReport) -> str:
     return "" if report.taking else f"{10 * (10 * progress.finished // max(1, progress.total))} percent done"
 
 
-def list_numbers(report: RunReport) -> list[tuple[str, int, str]]:
+def list_numbers(report: RunReport, *, ended: bool) -> list[tuple[str, int, str]]:
     """Return (name, number of pictures, part of the bar) for what a run's page says at a glance.
 
     Pictures that are labelled again belong to the run that does it.
@@ -159,9 +156,10 @@ def list_numbers(report: RunReport) -> list[tuple[str, int, str]]:
         ("To do", progress.new + progress.running, ""),
     ]
     sometimes = [
-        ("Wait for another try", progress.waiting, "failed"),
+        ("Waited for another try at the end" if ended else "Wait for another try", progress.waiting, "failed"),
         ("Cancelled", progress.cancelled, ""),
-        ("Labelled again by later runs", report.taken - progress.total, ""),
+        ("Tried again now", report.retried, ""),
+        ("Labelled again later, or deleted", report.taken - progress.total, ""),
     ]
     return always + [entry for entry in sometimes if entry[1] > 0]
 

@@ -10,8 +10,6 @@ from catalog.models import Image
 from classifier.labels.decision import Classified, Failure, PictureFacts, Reviewed
 from classifier.models import Classification, LabelTask, ModelVersion, Review
 
-ERROR_STATES = (LabelTask.State.RETRY, LabelTask.State.FAILED, LabelTask.State.IGNORED)
-
 
 def list_deciding_versions() -> list[int]:
     """Return the versions whose classifications decide labels, the one that counts first.
@@ -114,11 +112,7 @@ def _find_classifications(held: dict[int, str]) -> dict[int, list[Classified]]:
 
 def _find_failures(image_ids: Collection[int]) -> dict[int, Failure]:
     """Return the last failure of each image that has one, of any version; a task that is done again keeps its own."""
-    found: dict[int, Failure] = {}
-    tasks = LabelTask.objects.filter(image__in=image_ids).exclude(error_code="").order_by("last_failed_at", "pk")
-    for image_id, state, code, at, former in tasks.values_list(
-        "image_id", "state", "error_code", "last_failed_at", "former"
-    ):
-        if state in ERROR_STATES or (former and former["state"] in ERROR_STATES):
-            found[image_id] = Failure(code=code, at=at)
-    return found
+    failed = LabelTask.objects.filter(image__in=image_ids).exclude(error_code="")
+    rows = failed.exclude(state=LabelTask.State.CANCELLED).order_by("last_failed_at", "pk")
+    fields = rows.values_list("image_id", "error_code", "last_failed_at")
+    return {image_id: Failure(code=code, at=at) for image_id, code, at in fields}

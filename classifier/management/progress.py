@@ -7,7 +7,6 @@ from typing import IO
 from django.conf import settings
 
 from classifier.labelling.reports import get_run_report
-from classifier.labelling.selectors import RunProgress
 from classifier.models import LabellingRun
 from classifier.worker.sweep import sweep
 from config.console import ProgressReport
@@ -22,9 +21,14 @@ class WorkerEndedError(Exception):
 
 
 def wait_for_run(
-    run: LabellingRun, *, stream: IO[str], enabled: bool = True, is_alive: Callable[[], bool] = lambda: True
-) -> RunProgress:
-    """Return the run's progress once it has ended, showing it on `stream` meanwhile.
+    run: LabellingRun,
+    *,
+    stream: IO[str],
+    enabled: bool = True,
+    is_alive: Callable[[], bool] = lambda: True,
+    poll_seconds: float = POLL_SECONDS,
+) -> None:
+    """Return once the run has ended, showing its progress on `stream` meanwhile.
 
     Sweeps every LABELLING_SWEEP_SECONDS, so that lost messages are sent again even while no worker's timer does; and
     all the time while the run takes its pictures, which is a part of that. `is_alive` says meanwhile whether the
@@ -43,7 +47,7 @@ def wait_for_run(
             note = f"{rate:.0f} a second, {progress.failed} failed{', takes more pictures' if run.is_taking else ''}"
             report.update(progress.finished, progress.total, note=note)
             if run.state != LabellingRun.State.RUNNING:
-                return progress
+                return
             if not is_alive():
                 raise WorkerEndedError
             if now - moved_at > PATIENCE_SECONDS and enabled and not warned:
@@ -55,4 +59,4 @@ def wait_for_run(
             if run.is_taking or now - swept_at >= settings.LABELLING_SWEEP_SECONDS:
                 swept_at = now
                 sweep()
-            time.sleep(POLL_SECONDS)
+            time.sleep(poll_seconds)

@@ -88,7 +88,6 @@ class ReviewRunAdmin(CancellingAdmin):
     """Labels that people gave to many pictures at once; who may give labels may see and cancel these runs."""
 
     list_display = ("id", "state", "group", "progress", "requested_by", "created_at", "finished_at")
-    list_filter = ("state",)
     list_select_related = ("requested_by",)
     fields = (
         "state",

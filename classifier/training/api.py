@@ -1,33 +1,25 @@
 """Trainings over HTTP, for those who may see and start them."""
 
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.models import TrainingRun
+from classifier.runs.api import RunCancelView, RunDetailView, RunView
 from classifier.training.runs import cancel_training_run
 from classifier.training.serializers import TrainingRunRequestSerializer, TrainingRunSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
-from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
 from config.web.problems import ConflictError
-from config.web.queries import CheckedView
 from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, get_member, problems
 
-
-class TrainingRunView(CheckedView, GenericAPIView):
-    """Training runs."""
-
-    queryset = TrainingRun.objects.all()
-    permission_classes = [ModelPermissions]
-    throttle_classes = [WriteThrottle]
-    throttle_scope = "runs"
-    serializer_class = TrainingRunSerializer
+QUERYSET = TrainingRun.objects.all()
 
 
-class TrainingRunListView(TrainingRunView):
+class TrainingRunListView(RunView):
     """Start training runs."""
+
+    queryset = QUERYSET
+    serializer_class = TrainingRunSerializer
 
     @extend_schema(
         parameters=[LOCATION],
@@ -45,28 +37,23 @@ class TrainingRunListView(TrainingRunView):
         return build_accepted(self.get_serializer(run).data, request=request, name="api-training-run-detail")
 
 
-class TrainingRunDetailView(TrainingRunView):
+@extend_schema(parameters=[RUN_ID], responses={200: TrainingRunSerializer, **PROBLEMS})
+class TrainingRunDetailView(RunDetailView):
     """One training run."""
 
-    @extend_schema(parameters=[RUN_ID], responses={200: TrainingRunSerializer, **PROBLEMS})
-    def get(self, request: Request, pk: int) -> Response:
-        """Answer with the run, its phase and the figures of each epoch so far."""
-        return Response(self.get_serializer(get_object_or_404(self.get_queryset(), pk=pk)).data)
+    queryset = QUERYSET
+    serializer_class = TrainingRunSerializer
 
 
-class TrainingRunCancelView(TrainingRunView):
+@extend_schema(
+    parameters=[RUN_ID], request=None, responses={200: TrainingRunSerializer, **problems(401, 403, 404, 409, 429)}
+)
+class TrainingRunCancelView(RunCancelView):
     """The end of one training run before its time."""
 
-    permission_classes = [ChangePermissions]
+    queryset = QUERYSET
+    serializer_class = TrainingRunSerializer
 
-    @extend_schema(
-        parameters=[RUN_ID], request=None, responses={200: TrainingRunSerializer, **problems(401, 403, 404, 409, 429)}
-    )
-    def post(self, request: Request, pk: int) -> Response:
-        """Cancel a queued run at once and a running one at its next step. Cancelling twice is no error."""
-        run = get_object_or_404(self.get_queryset(), pk=pk)
-        cancelled = cancel_training_run(run)
-        run.refresh_from_db()
-        if not cancelled and run.state != TrainingRun.State.CANCELLED:
-            raise ConflictError(f"Expected a run that has not ended; it is {run.state}.")
-        return Response(self.get_serializer(run).data)
+    def cancel_run(self, run: TrainingRun) -> bool:
+        """Cancel the run; return False if it had ended."""
+        return cancel_training_run(run)

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
 from classifier.models import TrainingRun
+from classifier.runs.serializers import RUN_FIELDS, RunSerializer
 
 
 class TrainingRunRequestSerializer(serializers.Serializer[Any]):
@@ -21,24 +22,9 @@ class TrainingRunRequestSerializer(serializers.Serializer[Any]):
     )
 
 
-class TrainingRunSerializer(serializers.ModelSerializer[TrainingRun]):
+class TrainingRunSerializer(RunSerializer):
     """A training and how far it is; `progress` has the phase, the epoch and the figures of each epoch so far."""
 
     class Meta:
         model = TrainingRun
-        fields = [
-            "id",
-            "state",
-            "recipe",
-            "seed",
-            "epochs",
-            "limit",
-            "cancel_requested",
-            "progress",
-            "error",
-            "model_version",
-            "created_at",
-            "started_at",
-            "heartbeat_at",
-            "finished_at",
-        ]
+        fields = [*RUN_FIELDS, "recipe", "seed", "epochs", "limit", "progress", "model_version", "heartbeat_at"]

@@ -1,17 +1,19 @@
 """The pages about trainings and model versions: for those who may see them, with forms for those who may act."""
 
+from functools import partial
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
 from classifier.ml.reports.curves import build_history
 from classifier.models import TrainingRun
+from classifier.runs.pages import cancel_run, describe_run, start_run
 from classifier.training.report import (
     SILENT_SECONDS,
     describe_phase,
@@ -22,7 +24,7 @@ from classifier.training.report import (
 from classifier.training.runs import cancel_training_run, has_stalled
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
-from config.web.pages import build_refusal, find_page
+from config.web.pages import find_page
 from config.web.texts import format_duration
 
 
@@ -34,21 +36,21 @@ def training_run_list(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"recipes": RECIPES.values(), "chosen": {"recipe": DEFAULT_RECIPE, "seed": 1}}
     status = 200
     if request.method == "POST":
-        if not request.user.has_perm("classifier.add_trainingrun"):
-            return render(request, "error.html", build_refusal("start a training"), status=403)
-        form = TrainingRunRequestSerializer(data=request.POST)
-        if form.is_valid():
-            try:
-                run = start_training_run(requested_by=cast(User, request.user), exclusive=True, **form.validated_data)
-            except TrainingOpenError as error:
-                context["problem"], status = str(error), 409
-            else:
-                return redirect("training-run-detail", run.pk)
-        else:
-            context["errors"], status = form.errors, 400
-        context["chosen"] = request.POST
+        answer = start_run(
+            request,
+            TrainingRun,
+            form=TrainingRunRequestSerializer(data=request.POST),
+            start=partial(start_training_run, requested_by=cast(User, request.user), exclusive=True),
+            refusals=(TrainingOpenError,),
+            route="training-run",
+        )
+        if isinstance(answer, HttpResponse):
+            return answer
+        said, status = answer
+        context |= said
     runs = TrainingRun.objects.select_related("model_version", "requested_by")
     context["page"] = find_page(request, runs)
+    context["runs"] = [(run, "") for run in context["page"].rows]
     return render(request, "classifier/training_run_list.html", context, status=status)
 
 
@@ -63,15 +65,13 @@ def training_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     silent, left = find_silent_seconds(run, now=now), find_seconds_left(run.progress)
     is_running = run.state == TrainingRun.State.RUNNING
     context = {
-        "run": run,
-        "open": is_running or run.state == TrainingRun.State.QUEUED,
+        **describe_run(request, run, route="training-run"),
+        "live": run.is_open,
         "stalled": has_stalled(run),
         "silent": format_duration(silent) if silent is not None and silent > SILENT_SECONDS else "",
-        "phase": describe_phase(run.progress),
+        "phase": (phase := describe_phase(run.progress)),
+        "announced": phase if is_running else "",
         "share": find_share(run.progress),
-        "elapsed": format_duration(((run.finished_at or now) - run.started_at).total_seconds())
-        if run.started_at
-        else "",
         "left": format_duration(left) if is_running and left is not None else "",
         "history": build_history(history),
     }
@@ -84,5 +84,4 @@ def training_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def training_run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Cancel a training that has not ended, and answer with its page."""
     run = get_object_or_404(TrainingRun, pk=pk)
-    cancel_training_run(run)
-    return redirect("training-run-detail", run.pk)
+    return cancel_run(request, run, cancel=cancel_training_run, route="training-run")

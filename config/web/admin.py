@@ -129,11 +129,13 @@ class ReadOnlyAdmin(LargeTableAdmin):
 
 
 class CancellingAdmin(ReadOnlyAdmin):
-    """Runs with a `state` "running", which a subclass says how to cancel.
+    """Runs, which a subclass says how to cancel.
 
-    `cancel_permission` is asked of the user; `cancel_text` says what becomes of the pictures, and `left_title` what
-    `count_left` counts.
+    `cancel_permission` is asked of the user; `cancel_text` says what becomes of their work, and `left_title` what
+    `count_left` counts, if that is asked for.
     """
+
+    list_filter = ("state",)
 
     actions = ("cancel_selected",)
     cancel_permission = ""
@@ -141,8 +143,8 @@ class CancellingAdmin(ReadOnlyAdmin):
     left_title = ""
 
     def count_left(self, running: Sequence[Any]) -> int:
-        """Return how many pictures these runs have left."""
-        raise TypeError(f"expected {type(self).__name__} to say what its runs have left")
+        """Return how much these runs have left."""
+        return 0
 
     def cancel_run(self, run: Any) -> bool:
         """Cancel the run; return False if it had ended."""
@@ -157,14 +159,14 @@ class CancellingAdmin(ReadOnlyAdmin):
         """Ask, then cancel those of the selected runs that have not ended."""
         if self.is_more_than(request, queryset, maximum=self.maximum_chosen, verb="cancel"):
             return None
-        running = [run for run in queryset if run.state == "running"]
+        running = [run for run in queryset if run.is_open]
         question = Question(
             title="Cancel these runs?",
             text=self.cancel_text,
             button="Cancel the runs",
             counts=[
                 ("Runs that have not ended", f"{len(running):,}"),
-                (self.left_title, f"{self.count_left(running):,}"),
+                *([(self.left_title, f"{self.count_left(running):,}")] if self.left_title else []),
             ],
         )
         if page := ask(self, request, queryset, question=question):

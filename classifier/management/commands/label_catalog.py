@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from classifier.labelling.selectors import get_run_progress, list_error_counts
+from classifier.labelling.reports import get_run_report
 from classifier.labelling.starting import start_labelling_run
 from classifier.management.arguments import positive_integer
 from classifier.management.progress import wait_for_run
@@ -41,16 +41,14 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"{error}. Is the database set up? Run: manage.py migrate") from error
-        progress = get_run_progress(run)
         if wait:
             try:
-                progress = wait_for_run(
-                    run, stream=options.get("stderr") or sys.stderr, enabled=bool(options["verbosity"])
-                )
+                wait_for_run(run, stream=options.get("stderr") or sys.stderr, enabled=bool(options["verbosity"]))
             except KeyboardInterrupt:
                 raise CommandError(f"No longer waiting; labelling run {run.pk} goes on in the workers.") from None
         run.refresh_from_db()
-        errors = dict(list_error_counts(run))
+        report = get_run_report(run)
+        progress, errors = report.progress, dict(report.codes)
         if options["json"]:
             result = {"id": run.pk, "state": run.state, **asdict(progress), "errors": errors}
             self.stdout.write(json.dumps(result))

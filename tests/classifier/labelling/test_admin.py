@@ -6,6 +6,7 @@ from django.test import Client
 
 from catalog.models import ProductLabel
 from classifier.models import (
+    AdoptionRun,
     Classification,
     LabellingRun,
     LabelTask,
@@ -22,6 +23,7 @@ from tests.support.labels import label_everything
 pytestmark = pytest.mark.django_db
 
 READ_ONLY = [
+    AdoptionRun,
     Classification,
     LabellingRun,
     LabelTask,
@@ -42,6 +44,7 @@ def labelled() -> None:
     label_everything()
     progress = {"phase": "train", "epoch": 2, "epochs": 3}
     TrainingRun.objects.create(recipe="default", seed=1, model_version=version, progress=progress)
+    AdoptionRun.objects.create(model_version=version)
     QueueCanary.objects.create(queue="labelling")
     ReviewRun.objects.create(group="Bags", requested_by=User.objects.create_user("reviewer"))
 

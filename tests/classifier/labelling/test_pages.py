@@ -176,7 +176,7 @@ def test_an_ended_run_says_how_and_does_not_ask_again(client: Client) -> None:
     assert client.get(f"{RUNS}999999/").status_code == 404
 
 
-def test_pictures_that_a_later_run_labelled_again_are_not_lost_on_the_first_ones_page(client: Client) -> None:
+def test_pictures_that_a_later_run_labelled_again_stay_on_the_first_ones_page(client: Client) -> None:
     create_model_version()
     for _ in range(3):
         create_painted_image()
@@ -186,7 +186,8 @@ def test_pictures_that_a_later_run_labelled_again_are_not_lost_on_the_first_ones
     work()
     sign_in(client, "view_labellingrun")
     figures = list_figures(client.get(f"{RUNS}{first.pk}/"))
-    assert (figures["Pictures"], figures["Labelled again by later runs"]) == ("1", "2")
+    assert (figures["Pictures"], figures["Labelled"]) == ("3", "3")
+    assert "Labelled again later, or deleted" not in figures
 
 
 def test_a_run_that_found_nothing_says_so(client: Client) -> None:

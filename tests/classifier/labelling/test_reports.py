@@ -1,10 +1,15 @@
 """How far a labelling run is, and what it costs to know."""
 
+import io
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from classifier.labelling import reports as run_reports
@@ -12,9 +17,11 @@ from classifier.labelling.batches import label_batch
 from classifier.labelling.ledger import claim_tasks
 from classifier.labelling.reports import find_rate, forget_run_report, get_run_report
 from classifier.labelling.starting import start_labelling_run
+from classifier.management.progress import WorkerEndedError, wait_for_run
 from classifier.models import Classification, LabellingRun, LabelTask
 from config import kept_counts
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image, create_stored_image
+from tests.support.members import sign_in
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timedelta(hours=1)
@@ -79,7 +86,7 @@ def test_however_many_watch_it_is_counted_once_in_two_seconds(
     with django_assert_num_queries(0):
         assert get_run_report(run) == first
     now += 3
-    with django_assert_num_queries(4):  # the failures as well
+    with django_assert_num_queries(5):  # the failures as well
         assert get_run_report(run).progress.failed == 1
 
 
@@ -204,3 +211,37 @@ def test_without_a_cache_each_report_is_counted(settings: Any) -> None:
     assert get_run_report(run).progress.new == 1
     LabelTask.objects.update(state=LabelTask.State.DONE)
     assert get_run_report(run).progress.done == 1
+
+
+def look_at_page(client: Client, run: LabellingRun) -> None:
+    assert client.get(f"/labelling-runs/{run.pk}/").context["report"].progress.new == 1
+
+
+def ask_api(client: Client, run: LabellingRun) -> None:
+    answer = client.get(f"/api/v1/labelling-runs/{run.pk}/").json()
+    assert (answer["progress"]["new"], answer["error_codes"]) == (1, {"not_image": 1})
+
+
+def wait_with_command(_client: Client, run: LabellingRun) -> None:
+    polls = iter([True] * 9 + [False])
+    with pytest.raises(WorkerEndedError):
+        wait_for_run(run, stream=io.StringIO(), enabled=False, is_alive=lambda: next(polls), poll_seconds=0)
+
+
+@pytest.mark.parametrize("watch", [look_at_page, ask_api, wait_with_command], ids=lambda watch: watch.__name__)
+def test_who_watches_does_not_count_the_ledger_more_often_than_a_report_is_kept(
+    client: Client, monkeypatch: pytest.MonkeyPatch, watch: Callable[[Client, LabellingRun], None]
+) -> None:
+    monkeypatch.setattr(kept_counts, "time", lambda: 1_800_000_000.0)
+    create_model_version()
+    create_stored_image(b"not a picture")
+    create_painted_image()
+    run = start_labelling_run()
+    work_on(run, at_most=1)
+    sign_in(client, "view_labellingrun")
+    with CaptureQueriesContext(connection) as captured:
+        for _ in range(3):
+            watch(client, run)
+    reads = [query["sql"] for query in captured if 'FROM "classifier_labeltask"' in query["sql"]]
+    # Tasks by state, errors by code, the latest ones and how many: each once.
+    assert len(reads) == 4

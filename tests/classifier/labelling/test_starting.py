@@ -99,8 +99,8 @@ def test_relabel_takes_everything_again_with_fresh_counts() -> None:
     start_labelling_run()
     label_all_due()
     run = start_labelling_run(relabel=True)
-    rows = run.tasks.values_list("state", "attempts", "error_code", "first_failed_at")
-    assert sorted(rows) == [(State.NEW, 0, "", None)] * 2
+    rows = run.tasks.values_list("state", "attempts", "crashes", "former__state")
+    assert sorted(rows) == [(State.NEW, 0, 0, "done"), (State.NEW, 0, 0, "failed")]
 
 
 def test_what_waits_for_another_try_is_tried_by_the_next_run_and_what_was_given_up_is_not() -> None:

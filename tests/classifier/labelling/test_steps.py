@@ -9,18 +9,16 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.test import Client
 
-from catalog.models import Image, ProductImages
+from catalog.models import Image
 from classifier.labelling import steps as run_steps
 from classifier.labelling import tasks
 from classifier.labelling.batches import label_batch
+from classifier.labelling.reports import forget_run_report
 from classifier.labelling.selectors import get_run_progress
 from classifier.labelling.starting import start_labelling_run
-from classifier.labelling.steps import do_run_steps, take_next_step
-from classifier.labels.services import refresh_stale_labels_of
-from classifier.management import progress as waiting
+from classifier.labelling.steps import cancel_labelling_run, do_run_steps, take_next_step
 from classifier.models import Classification, LabellingRun, LabelTask, SelectedImage
 from classifier.worker.sweep import sweep
-from tests.support.factories import create_product
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image
 from tests.support.members import sign_in
 from tests.support.small_steps import create_images, list_taken, small_steps  # noqa: F401 (a fixture)
@@ -35,6 +33,16 @@ def label(task_ids: Sequence[int]) -> None:
 
 def label_all_due() -> None:
     label(list(LabelTask.objects.due().values_list("pk", flat=True)))
+
+
+def label_in_a_former_run(number: int) -> None:
+    """Create a model version and so many pictures, which it has labelled."""
+    create_model_version()
+    for _ in range(number):
+        create_painted_image()
+    start_labelling_run()
+    do_run_steps(seconds=60)
+    label_all_due()
 
 
 @pytest.mark.parametrize(
@@ -76,10 +84,7 @@ def test_a_run_without_pictures_is_done_at_once(django_capture_on_commit_callbac
 def test_a_run_that_finds_nothing_new_is_done_when_it_has_looked_at_the_last(
     django_capture_on_commit_callbacks: Any,
 ) -> None:
-    version = create_model_version()
-    former = LabellingRun.objects.create(model_version=version, state="done")
-    for pk in create_images(5):
-        LabelTask.objects.create(image_id=pk, model_version=version, run=former, state=State.DONE)
+    label_in_a_former_run(5)
     with django_capture_on_commit_callbacks(execute=True):
         run = start_labelling_run()
     run.refresh_from_db()
@@ -133,14 +138,15 @@ def test_a_step_that_somebody_else_did_meanwhile_is_not_done_twice(monkeypatch: 
     create_model_version()
     ids = create_images(6)
     run = start_labelling_run()
-    refresh = refresh_stale_labels_of
+    find = run_steps.find_next_step
 
-    def overtake(image_ids: Sequence[int]) -> int:
-        monkeypatch.setattr(run_steps, "refresh_stale_labels_of", refresh)
+    def overtake(run: LabellingRun) -> run_steps.Step:
+        monkeypatch.setattr(run_steps, "find_next_step", find)
+        step = find(run)
         assert take_next_step(run.pk)
-        return refresh(image_ids)
+        return step
 
-    monkeypatch.setattr(run_steps, "refresh_stale_labels_of", overtake)
+    monkeypatch.setattr(run_steps, "find_next_step", overtake)
     assert not take_next_step(run.pk)
     run.refresh_from_db()
     assert (list_taken(run), run.total, run.taken_until) == (ids[:4], 4, ids[3])
@@ -212,15 +218,33 @@ def test_a_limit_holds_over_all_steps(limit: int, taken: int) -> None:
     assert (list_taken(run), run.total, run.is_taking) == (ids[:taken], taken, False)
 
 
-def test_a_selection_is_kept_until_it_is_taken() -> None:
+def list_selected(run: LabellingRun) -> list[int]:
+    return list(run.selection.order_by("image_id").values_list("image_id", flat=True))
+
+
+def test_a_selection_is_rows_that_go_as_they_are_taken() -> None:
     create_model_version()
     ids = create_images(7)
     chosen = [ids[0], ids[2], ids[3], ids[5], ids[6]]
     run = start_labelling_run(images=Image.objects.filter(pk__in=chosen))
-    assert (list_taken(run), SelectedImage.objects.get().image_ids) == (chosen[:2], chosen)
-    assert do_run_steps(seconds=60) == 2
+    assert (list_taken(run), list_selected(run)) == (chosen[:2], chosen[2:])
+    assert take_next_step(run.pk)
+    assert (list_taken(run), list_selected(run)) == (chosen[:4], chosen[4:])
+    assert do_run_steps(seconds=60) == 1
     run.refresh_from_db()
     assert (list_taken(run), run.total, run.is_taking) == (chosen, 5, False)
+    assert not SelectedImage.objects.exists()
+
+
+def test_a_selection_of_a_run_that_is_cancelled_or_reaches_its_limit_goes_with_the_rest_of_it() -> None:
+    create_model_version()
+    ids = create_images(7)
+    cancelled = start_labelling_run(images=Image.objects.filter(pk__in=ids))
+    limited = start_labelling_run(images=Image.objects.filter(pk__in=ids), limit=3)
+    cancel_labelling_run(cancelled)
+    do_run_steps(seconds=60)
+    limited.refresh_from_db()
+    assert (limited.total, limited.is_taking) == (3, False)
     assert not SelectedImage.objects.exists()
 
 
@@ -287,22 +311,6 @@ def test_the_same_key_finds_the_run_that_is_still_taking_and_takes_nothing_itsel
     assert LabelTask.objects.count() == 5
 
 
-def test_labels_follow_pictures_that_moved_in_the_steps_that_come_to_them() -> None:
-    create_model_version()
-    images = [create_painted_image("Bag"), create_painted_image("Coat"), create_painted_image("Dress")]
-    product = create_product(images=[images[0]])
-    start_labelling_run()
-    do_run_steps(seconds=60)
-    label_all_due()
-    ProductImages.objects.filter(product=product).update(image=images[2])
-    start_labelling_run()
-    product.refresh_from_db()
-    assert not hasattr(product, "label")
-    do_run_steps(seconds=60)
-    product.refresh_from_db()
-    assert product.label.garment == "Dress"
-
-
 def test_the_api_says_that_there_will_be_more_and_cancels_at_once(client: Client) -> None:
     create_model_version()
     create_images(7)
@@ -312,6 +320,7 @@ def test_the_api_says_that_there_will_be_more_and_cancels_at_once(client: Client
     assert (answer.json()["progress"]["total"], answer.json()["progress"]["new"]) == (2, 2)
     address = answer.headers["Location"]
     do_run_steps()
+    forget_run_report(LabellingRun.objects.get())
     body = client.get(address).json()
     assert (body["taking_pictures"], body["progress"]["total"]) == (True, 4)
     body = client.post(f"{address}cancel/").json()
@@ -337,10 +346,7 @@ def test_the_pages_say_that_there_will_be_more(client: Client) -> None:
 
 
 def test_a_run_that_has_found_nothing_yet_does_not_say_that_there_was_nothing(client: Client) -> None:
-    version = create_model_version()
-    former = LabellingRun.objects.create(model_version=version, state="done")
-    for pk in create_images(3):
-        LabelTask.objects.create(image_id=pk, model_version=version, run=former, state=State.DONE)
+    label_in_a_former_run(3)
     sign_in(client, "view_labellingrun")
     run = start_labelling_run()
     page = client.get(f"/labelling-runs/{run.pk}/").text
@@ -360,7 +366,6 @@ def test_a_command_that_waits_takes_the_pictures_and_sees_the_run_to_its_end(
     def work(arguments: tuple[list[int]], *, retry: bool) -> None:
         label(arguments[0])
 
-    monkeypatch.setattr(waiting, "POLL_SECONDS", 0)
     monkeypatch.setattr(tasks, "count_messages", lambda _: 0)
     monkeypatch.setattr(tasks.label_batch_task, "apply_async", work)
     call_command("label_catalog", "--wait")

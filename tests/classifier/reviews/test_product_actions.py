@@ -8,11 +8,12 @@ from django.contrib.admin.models import LogEntry
 from django.http import HttpResponse
 from django.test import Client
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
+from classifier.adoption.services import get_activation_tag
+from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import LabellingRun, LabelTask, ModelVersion, TrainingRun
-from classifier.registry.services import get_activation_tag, get_artefact_folder, register_model_version
+from classifier.registry.services import get_artefact_folder, register_model_version
 from classifier.training.runs import claim_training_run
-from tests.support.artefacts import create_artefact_twin
+from tests.support.artefacts import create_artefact_twin, register_active_version
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version, create_stored_image
 from tests.support.labels import label_everything
@@ -33,7 +34,7 @@ def artefacts_folder(settings, tmp_path: Path) -> None:
 @pytest.fixture
 def versions(tmp_path: Path) -> tuple[ModelVersion, ModelVersion]:
     """The active version and a candidate."""
-    active = register_model_version(DEFAULT_ARTEFACT, activate=True)
+    active = register_active_version()
     return active, register_model_version(create_artefact_twin(tmp_path / "twin"))
 
 
@@ -57,7 +58,7 @@ def test_a_version_is_activated_after_a_confirmation(
     assert ModelVersion.objects.get(stage="active") == active
     tag = page.context["tag"]
     page = act(client, VERSIONS, "activate_selected", candidate, confirmed="yes", tag=tag)
-    assert list_messages(page) == ["twin-1 is active. New runs use it."]
+    assert list_messages(page) == ["twin-1 is active. New runs use it, and labels follow."]
     assert ModelVersion.objects.get(stage="active") == candidate
     assert (LogEntry.objects.get().user, LogEntry.objects.get().object_id) == (user, str(candidate.pk))
     page = act(client, VERSIONS, "activate_selected", active, confirmed="yes", tag=tag)
@@ -87,12 +88,14 @@ def test_a_training_is_cancelled_by_who_may(client: Client) -> None:
     running = TrainingRun.objects.create(recipe="default", seed=2)
     claim_training_run(running.pk)
     sign_in(client, "view_trainingrun", staff=True)
-    act(client, TRAININGS, "cancel_selected", running)
+    act(client, TRAININGS, "cancel_selected", running, confirmed="yes")
     running.refresh_from_db()
     assert not running.cancel_requested
     sign_in(client, "view_trainingrun", "change_trainingrun", staff=True)
-    page = act(client, TRAININGS, "cancel_selected", running, ended)
-    assert list_messages(page) == ["1 trainings are cancelled."]
+    question = act(client, TRAININGS, "cancel_selected", running, ended).context["question"]
+    assert question.counts == [("Runs that have not ended", "1")]
+    page = act(client, TRAININGS, "cancel_selected", running, ended, confirmed="yes")
+    assert list_messages(page) == ["1 runs are cancelled."]
     running.refresh_from_db()
     ended.refresh_from_db()
     assert (running.state, running.cancel_requested, ended.state) == ("running", True, "done")

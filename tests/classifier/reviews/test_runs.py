@@ -1,4 +1,4 @@
-"""One label for many pictures: recorded part by part, whatever happens in between, and never over a later decision."""
+"""One label for many pictures: recorded step by step, whatever happens in between, and never over a later decision."""
 
 import pytest
 import redis
@@ -6,7 +6,6 @@ from django.conf import settings as django_settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
-from kombu.exceptions import OperationalError
 
 from catalog.models import Image, ProductLabel
 from classifier.labelling.batches import label_batch
@@ -17,7 +16,7 @@ from classifier.reviews import tasks
 from classifier.reviews.runs import cancel_review_run, record_next_step
 from classifier.reviews.services import ReviewError, record_review
 from classifier.reviews.starting import start_review_run
-from classifier.reviews.tasks import record_reviews_task, send_review_runs
+from classifier.reviews.tasks import record_reviews_task
 from classifier.runs.sending import do_steps
 from classifier.worker.sweep import sweep
 from tests.support.factories import create_image, create_product
@@ -37,7 +36,7 @@ def outbox(monkeypatch: pytest.MonkeyPatch) -> Outbox:
 
 
 @pytest.fixture(autouse=True)
-def parts_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+def steps_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(review_runs, "STEP_SIZE", 2)
 
 
@@ -72,15 +71,12 @@ def test_a_run_is_sent_when_it_is_committed_and_records_nothing_before(
         assert outbox == []
     assert outbox == [run.pk]
     assert get_facts(run) == ("running", 5, 0, 0)
-    assert list(ImageToReview.objects.order_by("pk").values_list("image_ids", flat=True)) == [
-        [images[0].pk, images[1].pk],
-        [images[2].pk, images[3].pk],
-        [images[4].pk],
-    ]
+    selected = ImageToReview.objects.filter(run=run).order_by("image_id").values_list("image_id", flat=True)
+    assert list(selected) == [image.pk for image in images]
     assert not Review.objects.exists()
 
 
-def test_a_task_records_every_part(outbox: Outbox) -> None:
+def test_a_task_records_every_step(outbox: Outbox) -> None:
     reviewer = create_member("add_review")
     images = create_images(5)
     run = start(*images, reviewer=reviewer)
@@ -99,7 +95,7 @@ def test_a_task_records_every_part(outbox: Outbox) -> None:
 
 
 def test_a_task_whose_time_is_over_sends_the_rest(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "REVIEWS_AT_ONCE_SECONDS", 0)
+    monkeypatch.setattr(tasks, "AT_ONCE_SECONDS", 0)
     run = start(*create_images(5))
     for done, sent in ((2, 1), (4, 2), (5, 2)):
         record_reviews_task(run.pk)
@@ -108,12 +104,12 @@ def test_a_task_whose_time_is_over_sends_the_rest(outbox: Outbox, monkeypatch: p
     assert run.state == "done"
 
 
-def test_what_ends_a_part_in_the_middle_loses_nothing_and_doubles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_ends_a_step_in_the_middle_loses_nothing_and_doubles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     images = create_images(4)
     run = start(*images)
     assert record_next_step(run.pk) is True
     with monkeypatch.context() as patch:
-        patch.setattr(review_runs, "refresh_product_labels", lambda image_ids: 1 / 0)
+        patch.setattr(review_runs, "record_reviews", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             do_steps(run.pk, step=record_next_step, seconds=60)
     assert get_facts(run) == ("running", 4, 2, 0)
@@ -129,30 +125,6 @@ def test_a_message_that_comes_again_finds_nothing_to_do() -> None:
         record_reviews_task(run.pk)
     assert get_facts(run) == ("done", 2, 2, 0)
     assert Review.objects.count() == 2
-
-
-@pytest.mark.parametrize("on_queue, sent", [(30, 2), (31, 1), (32, 0), (33, 0)])
-def test_a_full_queue_is_not_filled_further(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, settings, on_queue: int, sent: int
-) -> None:
-    settings.LABELLING_QUEUE_BATCHES = 16
-    monkeypatch.setattr(tasks, "count_messages", lambda _queue: on_queue)
-    runs = [start(*create_images(1)) for _ in range(3)]
-    assert send_review_runs() == sent
-    assert outbox == [run.pk for run in runs[:sent]]
-    assert ReviewRun.objects.filter(sent_at=None).count() == 3 - sent
-
-
-def test_a_broker_that_cannot_be_asked_leaves_the_runs_unsent(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = start(*create_images(1))
-
-    def refuse(_queue: str) -> int:
-        raise OperationalError("connection refused")
-
-    monkeypatch.setattr(tasks, "count_messages", refuse)
-    assert send_review_runs() == 0
-    run.refresh_from_db()
-    assert (outbox, run.sent_at) == ([], None)
 
 
 def test_the_sweep_sends_runs_whose_message_is_lost(outbox: Outbox, settings) -> None:

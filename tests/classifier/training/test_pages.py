@@ -8,12 +8,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
+from classifier.adoption.services import get_activation_tag
+from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import ModelVersion, TrainingRun
-from classifier.registry.services import get_activation_tag, get_artefact_folder, register_model_version
+from classifier.registry.services import get_artefact_folder, register_model_version
 from classifier.training.report import describe_phase
 from classifier.training.runs import claim_training_run
-from tests.support.artefacts import create_artefact_twin
+from tests.support.artefacts import create_artefact_twin, register_active_version
 from tests.support.fakes import create_model_version
 from tests.support.members import sign_in
 
@@ -35,7 +36,7 @@ def artefacts_folder(settings, tmp_path: Path) -> None:
 @pytest.fixture
 def versions(tmp_path: Path) -> tuple[ModelVersion, ModelVersion]:
     """The active version and a candidate."""
-    active = register_model_version(DEFAULT_ARTEFACT, activate=True)
+    active = register_active_version()
     return active, register_model_version(create_artefact_twin(tmp_path / "twin"))
 
 

@@ -16,7 +16,7 @@ from classifier.models import ModelVersion, TrainingRun
 from classifier.training import runs as training_runs
 from classifier.training.runs import cancel_training_run, claim_training_run, run_training
 from classifier.training.starting import start_training_run
-from classifier.training.tasks import train_task
+from classifier.training.tasks import send_queued_training, train_task
 from classifier.worker.sweep import sweep
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -86,7 +86,7 @@ def test_one_training_at_a_time_and_the_next_one_waits(fake_training: list) -> N
     first, second = start(), start()
     assert claim_training_run(first.pk) == first
     assert claim_training_run(second.pk) is None
-    assert training_runs.take_training_run_to_send() is None
+    assert not send_queued_training()
     second.refresh_from_db()
     assert second.state == State.QUEUED
 

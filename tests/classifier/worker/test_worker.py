@@ -18,13 +18,12 @@ from django.test import Client
 from catalog.models import Image, ProductLabel
 from classifier.adoption.services import activate_model_version
 from classifier.labelling.starting import start_labelling_run
-from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 from classifier.models import Classification, LabellingRun, LabelTask, QueueCanary, Review, ReviewRun, TrainingRun
 from classifier.registry.services import register_model_version
 from classifier.reviews.starting import start_review_run
 from classifier.training.starting import start_training_run
-from tests.support.artefacts import create_artefact_twin
+from tests.support.artefacts import create_artefact_twin, register_active_version
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_painted_image, create_stored_image
 from tests.support.members import create_member
@@ -75,7 +74,7 @@ def wait_until(condition: Callable[[], bool], *, log: Path, seconds: float = PAT
 @pytest.mark.postgresql
 @pytest.mark.redis
 def test_a_worker_labels_a_run_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     for _ in range(70):
         create_product(images=[create_painted_image()])
     create_product(images=[create_stored_image(b"no picture")])
@@ -92,7 +91,7 @@ def test_a_worker_labels_a_run_to_its_end(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.postgresql
 @pytest.mark.redis
 def test_the_workers_timer_sends_what_no_message_speaks_of(tmp_path: Path) -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     create_product(images=[create_painted_image()])
     run = start_labelling_run()
     redis.Redis.from_url(django_settings.REDIS_URL).flushdb()
@@ -125,7 +124,7 @@ def test_a_running_worker_uses_a_new_version_for_the_next_run_and_its_canary_ret
     tmp_path: Path, client: Client
 ) -> None:
     versions = [
-        register_model_version(DEFAULT_ARTEFACT, activate=True),
+        register_active_version(),
         register_model_version(create_artefact_twin(tmp_path / "twin")),
     ]
     create_product(images=[create_painted_image()])

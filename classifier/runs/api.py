@@ -1,0 +1,48 @@
+"""What the calls of all runs share: one is followed, and cancelled."""
+
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from classifier.models.runs import RunState
+from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
+from config.web.problems import ConflictError
+from config.web.queries import CheckedView
+
+
+class RunView(CheckedView, GenericAPIView):
+    """Runs of one kind."""
+
+    permission_classes = [ModelPermissions]
+    throttle_classes = [WriteThrottle]
+    throttle_scope = "runs"
+
+
+class RunDetailView(RunView):
+    """One run."""
+
+    def get(self, request: Request, pk: int) -> Response:
+        """Answer with the run and how far it is."""
+        return Response(self.get_serializer(get_object_or_404(self.get_queryset(), pk=pk)).data)
+
+
+class RunCancelView(RunView):
+    """The end of one run before its time."""
+
+    permission_classes = [ChangePermissions]
+
+    def cancel_run(self, run: Any) -> bool:
+        """Cancel the run; return False if it had ended."""
+        raise TypeError(f"expected {type(self).__name__} to say how its runs are cancelled")
+
+    def post(self, request: Request, pk: int) -> Response:
+        """Cancel the run; what it has done stays. Cancelling twice is no error."""
+        run = get_object_or_404(self.get_queryset(), pk=pk)
+        cancelled = self.cancel_run(run)
+        run.refresh_from_db()
+        if not cancelled and run.state != RunState.CANCELLED:
+            raise ConflictError(f"Expected a run that has not ended; it is {run.state}.")
+        return Response(self.get_serializer(run).data)
