@@ -47,9 +47,10 @@ def adopt_next_step(run_id: int) -> bool:
 
 
 def count_missing(run: AdoptionRun, product_ids: list[int]) -> int:
-    """Return how many of the products have a label that is another version's, for want of one of the run's."""
-    labels = ProductLabel.objects.filter(product__in=product_ids, source=ProductLabel.Source.MACHINE)
-    return labels.exclude(model_version=run.model_version_id).count()
+    """Return how many of the products have a picture that other versions classified, and no label of the run's."""
+    labels = ProductLabel.objects.filter(product__in=product_ids).exclude(source=ProductLabel.Source.PERSON)
+    said = Classification.objects.filter(image=OuterRef("image")).exclude(model_version=run.model_version_id)
+    return labels.exclude(model_version=run.model_version_id).filter(Exists(said.order_by())).count()
 
 
 def label_what_is_missing(run: AdoptionRun) -> None:

@@ -14,14 +14,14 @@ from celery import Celery
 from django.db import connection
 
 from classifier.labelling.starting import start_labelling_run
-from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.models import Classification, LabelTask, ModelVersion, TrainingRun
 from classifier.registry.cleaning import clean_artefacts
-from classifier.registry.services import activate_model_version, get_artefact_folder, register_model_version
+from classifier.registry.services import activate_model_version, get_artefact_folder
 from classifier.training.runs import claim_training_run
 from classifier.training.starting import start_training_run
 from tests.faults.scenes import wait_until_done, wait_until_held
 from tests.faults.workers import LIMITS, Crew, wait_until
+from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 
@@ -47,7 +47,7 @@ def list_files(folder: Path) -> list[str]:
 
 
 def test_k16_a_full_disk_fails_the_training_and_leaves_no_part_of_an_artefact(crew: Crew, settings: Any) -> None:
-    active = register_model_version(DEFAULT_ARTEFACT, activate=True)
+    active = register_active_version()
     served = list_files(settings.ARTEFACTS_DIR)
     small_disk = crew.folder / "small-disk"
     small_disk.mkdir()
@@ -126,7 +126,7 @@ def test_k19_two_training_workers_train_one_at_a_time(crew: Crew, queue: Celery)
 
 
 def test_k21_a_corrupted_artefact_is_refused_by_new_workers_and_served_from_memory_by_old_ones(crew: Crew) -> None:
-    version = register_model_version(DEFAULT_ARTEFACT, activate=True)
+    version = register_active_version()
     create_product(images=[create_painted_image()])
     first = start_labelling_run()
     old = crew.start(environ={"FAULT_CLASSIFIER": "real"})

@@ -14,10 +14,10 @@ from catalog.models import ProductLabel, StoredPicture
 from catalog.pictures.storage import THUMBNAIL_SIZE
 from classifier.evidence import explanations
 from classifier.evidence.explanations import create_explanation, explanation_name, find_explanation
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactMissingError
+from classifier.ml.artefacts import ArtefactMissingError
 from classifier.ml.preprocessing import CanonicalView
 from classifier.models import Classification, Review
-from classifier.registry.services import register_model_version
+from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product, create_product_image
 from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.support.labels import label_everything
@@ -199,7 +199,7 @@ def test_many_new_reasons_have_to_wait_and_stored_ones_do_not(
 
 
 def test_the_shipped_network_explains_a_picture_of_its_own_label(client: Client) -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     create_product(images=[create_painted_image("Sandal")])
     label_everything()
     classification = Classification.objects.select_related("image__stored_picture", "model_version").get()
