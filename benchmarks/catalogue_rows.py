@@ -54,7 +54,7 @@ _EMBEDDINGS_AT_ONCE: Final = 20_000
 _SAID: Final = "\t".join(["Bags", "Bag", "0.9", "f", "[0,0,0,0,0,0,0,0,1,0]"])
 
 # The version that every label came from, and what each label was made of. `first` chooses the group, `second` garment
-# and confidence, `third` the status: three numbers from 0 to 1 that look independent. What was imported last is pending.
+# and confidence, `third` the status: three numbers from 0 to 1 that look independent.
 _LABELS: Final = (
     """INSERT INTO classifier_modelversion (name, folder, manifest_sha256, recipe, seed, metrics, stage, created_at)
        VALUES ('benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'active', now())""",

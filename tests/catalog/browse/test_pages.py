@@ -221,6 +221,19 @@ def test_an_image_has_its_history_newest_first(client: Client) -> None:
     assert f'<a href="/labelling-runs/{run}/">run {run}</a>' in page
 
 
+def test_a_history_has_what_was_said_of_the_same_picture_elsewhere(client: Client) -> None:
+    image = create_painted_image("Sandal")
+    with default_storage.open(image.url) as file:
+        twin = create_stored_image(file.read(), url="tests/twin.png")
+    create_model_version()
+    product = create_product(images=[image])
+    label_everything()
+    review = record_review(twin, group="Bags", reviewer=create_member())
+    page = client.get(f"/products/{product.pk}/").context["page"]
+    assert [entry.review for entry in page.images[0].history] == [review, None]
+    assert (page.label.status, page.label.group) == ("reviewed", "Bags")
+
+
 def test_a_history_is_bounded_and_the_newest_label_counts(client: Client) -> None:
     create_model_version()
     image = create_painted_image("Sandal")

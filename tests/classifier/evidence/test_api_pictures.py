@@ -162,7 +162,7 @@ def test_a_review_of_something_else_is_refused_and_leaves_nothing(
     response = review(client, **({"image": image.pk, "group": "Bags"} | change))
     assert (response.status_code, list(response.json()["errors"])) == (400, [field])
     assert not Review.objects.exists()
-    assert not ProductLabel.objects.exists()
+    assert ProductLabel.objects.get().status == "pending"
 
 
 def test_reviewing_needs_a_sign_in_its_permission_and_the_csrf_token() -> None:

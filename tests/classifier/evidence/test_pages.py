@@ -158,11 +158,12 @@ def test_what_has_no_label_or_no_picture_any_more_is_not_found(client: Client, n
     address = f"/images/{classification.image_id}/explanation/"
     assert client.get(f"/images/{unlabelled.pk}/explanation/").status_code == 404
     assert client.get("/images/0/explanation/").status_code == 404
-    StoredPicture.objects.update(sha256="0" * 64)
-    assert client.get(address).status_code == 404
-    StoredPicture.objects.all().delete()
+    default_storage.delete(StoredPicture.objects.get(image=classification.image).storage_name)
     response = client.get(address)
     assert (response.status_code, "not held any more" in response.text) == (404, True)
+    for change in ({"sha256": "0" * 64}, {"sha256": classification.sha256, "url": "https://shop.example/before.jpg"}):
+        StoredPicture.objects.update(**change)
+        assert client.get(address).status_code == 404
     assert network.calls == 0
     assert not default_storage.exists("explanations")
 

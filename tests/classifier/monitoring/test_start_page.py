@@ -147,13 +147,13 @@ def test_old_labels_are_shown_by_weeks_that_begin_on_monday() -> None:
 
 
 @pytest.mark.parametrize("products", [1, 30])
-def test_the_page_costs_five_queries_and_two_while_the_counts_are_fresh(
+def test_the_page_costs_four_queries_and_two_while_the_counts_are_fresh(
     client: Client, products: int, django_assert_num_queries
 ) -> None:
     version = create_model_version()
     for _ in range(products):
         create_labelled_product(model_version=version)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         first = client.get("/").text
     with django_assert_num_queries(2):
         assert client.get("/").text == first
@@ -181,7 +181,7 @@ def test_one_request_counts_and_the_others_show_what_there_is(monkeypatch: pytes
 
 def test_without_counts_the_page_shows_the_rest(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     create_labelled_product("Bag")
-    monkeypatch.setattr("catalog.browse.summary.get_catalogue_summary", lambda: None)
+    monkeypatch.setattr("classifier.monitoring.start_page.get_catalogue_summary", lambda: None)
     page = client.get("/").text
     assert "The catalogue is too large to be counted at the moment" in page
     assert "Active model version" in page
