@@ -41,7 +41,7 @@ def find_similar_products(product_id: int, *, limit: int, country: str = "us") -
 
     Compared is the product's first picture that has an embedding with all pictures that the same model version
     labelled, whatever their label. Empty while no picture of the product has an embedding. Raises
-    `Product.DoesNotExist`. Five queries, six when it is time to look for new embeddings.
+    `Product.DoesNotExist`. Ten queries, eleven when it is time to look for new embeddings.
     """
     found = _find_embedding(product_id)
     if found is None:

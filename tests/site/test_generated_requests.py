@@ -22,8 +22,7 @@ from schemathesis import Case, GenerationMode, checks
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import FailureGroup
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT
-from classifier.registry.services import register_model_version
+from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product
 from tests.support.fakes import create_painted_image
 from tests.support.hostile import EVERYTHING, Site, Target
@@ -90,7 +89,7 @@ def site(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site
     for garment in ("Bag", "Dress"):
         image = create_painted_image(garment)
         create_product(images=[image], descriptions={"us": ("Tasche", None), "de": (None, "Bag")})
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     label_everything()
     return site
 

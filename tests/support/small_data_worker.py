@@ -8,9 +8,9 @@ import dataclasses
 import sys
 
 from celery.__main__ import main
-from classifier.ml.data.dataset import FashionMnist, limit_stratified, load_fashion_mnist
 
 from classifier.ml import pipeline
+from classifier.ml.data.dataset import FashionMnist, limit_stratified, load_fashion_mnist
 
 TRAINING_PICTURES, TEST_PICTURES = 600, 100
 

@@ -69,7 +69,7 @@ def create_rows() -> list[Row]:
                 "confidence": None if failed else dice.choice([0.5, 0.7, 0.9]),
                 "status": "failed" if failed else dice.choice(["labelled", "needs_review"]),
             }
-            ProductLabel.objects.create(product=product, image_id=product.product_images.get().image_id, **label)
+            ProductLabel.objects.filter(product=product).update(**label)
         rows.append(Row(id=id, text=title.lower(), has_image=has_image, label=label))
     return rows
 

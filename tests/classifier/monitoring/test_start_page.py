@@ -151,13 +151,13 @@ def test_old_labels_are_shown_by_weeks_that_begin_on_monday() -> None:
 
 
 @pytest.mark.parametrize("products", [1, 30])
-def test_the_page_costs_five_queries_and_two_while_the_counts_are_fresh(
+def test_the_page_costs_four_queries_and_two_while_the_counts_are_fresh(
     client: Client, products: int, django_assert_num_queries
 ) -> None:
     version = create_model_version()
     for _ in range(products):
         create_labelled_product(model_version=version)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         first = client.get("/").text
     with django_assert_num_queries(2):
         assert client.get("/").text == first
