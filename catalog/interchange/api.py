@@ -12,9 +12,8 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from catalog.interchange.exporting import MEDIA_TYPES, ProductExportQuery, encode_export
-from catalog.interchange.views import BUSY, RETRY_AFTER_SECONDS, BusyError, build_export_response
-from catalog.interchange.writing import ExportReport
+from catalog.interchange.exporting import MEDIA_TYPES, ProductExportQuery
+from catalog.interchange.views import BUSY, RETRY_AFTER_SECONDS, BusyError, build_query_response
 from catalog.models import ProductLabel
 from config.web.permissions import ModelPermissions
 from config.web.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer
@@ -62,6 +61,6 @@ class ProductExportView(APIView):
         """Return the file."""
         query = check_parameters(ProductExportQuery, request.query_params)
         try:
-            return build_export_response(encode_export(query, suffix=suffix, report=ExportReport()), suffix=suffix)
+            return build_query_response(query, suffix=suffix)
         except BusyError as error:
             raise ExportsBusyError from error
