@@ -29,7 +29,7 @@ RECORD: Final = np.dtype([("id", "<i8"), ("vector", "<f4", (EMBEDDING_SIZE,))])
 #: A transaction that wrote an earlier id may still be open; none is for so long (`idle_in_transaction_session_timeout`
 #: is 30 s). Younger rows are read each time and not written.
 SETTLED_AFTER: Final = timedelta(seconds=120)
-#: Rows that one look reads: 0.2 s.
+#: Rows that one look reads: 0.4 s on two cores with other work, a quarter of it in this process.
 CHUNK_ROWS: Final = 20_000
 
 
@@ -43,7 +43,7 @@ class Embeddings:
     def find_nearest(self, vector: NDArray[np.float32], *, count: int) -> list[tuple[int, float]]:
         """Return (classification id, cosine) of the `count` nearest embeddings, exactly, the nearest first.
 
-        Measured on two cores: 0.08 s for 2,000,000 embeddings, which are 528 MB.
+        Measured on two busy cores: 0.25 s for 2,000,000, which are 528 MB; no more than without the ids between them.
         """
         found: list[tuple[float, int]] = []
         for part in self.parts:
