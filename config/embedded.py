@@ -8,7 +8,7 @@ from config.files import write_file
 
 
 def read_or_create_secret_key(path: Path, *, create: Callable[[], str]) -> str:
-    """Return the key kept in `path`, made by `create` on the first call and readable by its owner only.
+    """Return the key that stands in `path`, made by `create` on the first call and readable by its owner only.
 
     Two processes that start together agree: the file that is there first stays.
     """

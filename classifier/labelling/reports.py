@@ -20,12 +20,12 @@ from classifier.labelling.selectors import (
     list_errors,
 )
 from classifier.models import Classification, LabellingRun, LabelTask
-from config.kept_counts import forget_kept_count, get_kept_count
+from config.cached_counts import forget_cached_count, get_cached_count
 
 # What was counted is shown for so long, or for so many times as long as the counting took: 5 % of a core at most.
 FRESH_SECONDS = 1.9
 FRESH_TIMES = 20
-KEPT_SECONDS = 600
+CACHED_SECONDS = 600
 # The rate is that of the last minute, as far as somebody watched.
 RATE_SECONDS = 60.0
 SHORTEST_RATE_SECONDS = 5.0
@@ -59,21 +59,21 @@ class RunReport:
 
 def get_run_report(run: LabellingRun) -> RunReport:
     """Return the run's report, some seconds old at most on a small ledger and longer where counting takes long."""
-    counted = get_kept_count(
+    counted = get_cached_count(
         _key(run),
         count=lambda known: _count(run, samples=known["samples"] if known else []),
         # A count from before an update may lack what was added since.
         is_current=lambda known: (known["state"], known.get("taking")) == (run.state, run.is_taking),
         fresh_seconds=FRESH_SECONDS,
         fresh_times=FRESH_TIMES,
-        kept_seconds=KEPT_SECONDS,
+        timeout_seconds=CACHED_SECONDS,
     )
     return _build_report(run, counted)
 
 
 def forget_run_report(run: LabellingRun) -> None:
     """Let the next report be counted anew, after somebody changed the run's tasks."""
-    forget_kept_count(_key(run))
+    forget_cached_count(_key(run))
 
 
 def find_rate(samples: Sequence[Sequence[float]], *, age_seconds: float, finished: int) -> float | None:
