@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.core.cache.backends.base import BaseCache
@@ -17,6 +18,12 @@ logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 1.0
 # A Redis that did not answer is not asked again for so long, so that it costs one request a moment and not each.
 PAUSE_SECONDS = 5.0
+#: Options of a client that tries once and does not wait for long.
+IMPATIENT: Mapping[str, Any] = {
+    "socket_connect_timeout": TIMEOUT_SECONDS,
+    "socket_timeout": TIMEOUT_SECONDS,
+    "retry": Retry(NoBackoff(), 0),
+}
 
 
 class JSONSerializer:
@@ -53,9 +60,7 @@ class ForgivingCacheClient(RedisCacheClient):
     """Django's client on a `ForgivingRedis`, which is not waited for."""
 
     def __init__(self, servers: list[str], **options: Any) -> None:
-        timeouts = {"socket_connect_timeout": TIMEOUT_SECONDS, "socket_timeout": TIMEOUT_SECONDS}
-        defaults: dict[str, Any] = {"serializer": JSONSerializer, "retry": Retry(NoBackoff(), 0), **timeouts}
-        super().__init__(servers, **defaults | options)
+        super().__init__(servers, **{"serializer": JSONSerializer, **IMPATIENT, **options})
         self._client = ForgivingRedis
 
 

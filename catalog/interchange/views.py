@@ -13,6 +13,7 @@ from rest_framework.exceptions import ValidationError
 from catalog.interchange.exporting import MEDIA_TYPES, ProductExportQuery, describe_refusals, encode_export
 from catalog.interchange.writing import ExportReport
 from config.db.statements import allow_long_statements
+from config.web.problems import ServiceUnavailableError
 from config.web.queries import check_parameters
 from config.web.security import FILE_POLICY
 
@@ -31,8 +32,11 @@ TOO_MANY_PICTURES: Final = (
 _slots: Final = threading.BoundedSemaphore(EXPORTS_AT_ONCE)
 
 
-class BusyError(Exception):
+class BusyError(ServiceUnavailableError):
     """As many exports as this process sends at once are on their way."""
+
+    default_detail = BUSY
+    wait = RETRY_AFTER_SECONDS
 
 
 class _HeldParts:

@@ -43,12 +43,9 @@ archive instead. A file or folder appears when it is complete, or not at all.
 
 Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Return Django's parser, which keeps the lines of the help as they are written."""
-        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
-
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the format, the filters of the API, and where the export goes."""
+        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--format", choices=FORMATS, default="jsonl", help="what is written (default: jsonl)")
         filters = parser.add_argument_group("filters")
         for name, parameter in ProductExportQuery().fields.items():
