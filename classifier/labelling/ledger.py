@@ -16,7 +16,7 @@ from datetime import timedelta
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef
+from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Coalesce, Now
 
 from classifier.labels.services import lock_images, refresh_product_labels
@@ -60,11 +60,6 @@ class Failed:
 Outcome = Labelled | Failed
 
 
-def _after(seconds: float) -> ExpressionWrapper:
-    """The database's time, `seconds` from now."""
-    return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
-
-
 def claim_tasks(task_ids: Sequence[int], *, token: uuid.UUID | None = None) -> ClaimedBatch:
     """Take a lease on those of the tasks that are due, and return them; none of a run that is cancelled.
 
@@ -78,7 +73,7 @@ def claim_tasks(task_ids: Sequence[int], *, token: uuid.UUID | None = None) -> C
     claimable.update(
         state=State.RUNNING,
         lease_token=token,
-        lease_until=_after(settings.LABELLING_LEASE_SECONDS),
+        lease_until=Now() + timedelta(seconds=settings.LABELLING_LEASE_SECONDS),
         attempts=F("attempts") + 1,
     )
     held = LabelTask.objects.filter(lease_token=token).select_related("image__stored_picture", "model_version", "run")
@@ -138,7 +133,7 @@ def _record_failed(finished: list[tuple[LabelTask, Failed]]) -> None:
     for (code, delay), task_ids in together.items():
         LabelTask.objects.filter(pk__in=task_ids).update(
             state=State.FAILED if delay is None else State.RETRY,
-            next_try_at=Now() if delay is None else _after(delay),
+            next_try_at=Now() if delay is None else Now() + timedelta(seconds=delay),
             lease_token=None,
             lease_until=None,
             sent_at=None,
@@ -188,7 +183,7 @@ def postpone_tasks(batch: ClaimedBatch) -> int:
         lease_until=None,
         sent_at=None,
         attempts=F("attempts") - 1,
-        next_try_at=_after(FIRST_RETRY_SECONDS),
+        next_try_at=Now() + timedelta(seconds=FIRST_RETRY_SECONDS),
     )
 
 

@@ -7,7 +7,6 @@ from time import time
 from typing import Any
 
 from django.conf import settings
-from django.db.models import DateTimeField, ExpressionWrapper
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -151,20 +150,17 @@ def _has_moved(run: LabellingRun) -> bool:
     """
     if get_elapsed_seconds(run) < STALLED_SECONDS:
         return True
-    claimed = _ago(STALLED_SECONDS - settings.LABELLING_LEASE_SECONDS)
+    recently = Now() - timedelta(seconds=STALLED_SECONDS)
+    claimed = Now() - timedelta(seconds=STALLED_SECONDS - settings.LABELLING_LEASE_SECONDS)
     if LabelTask.objects.filter(run=run, state=LabelTask.State.RUNNING, lease_until__gt=claimed).exists():
         return True
-    if LabelTask.objects.errors().filter(run=run, last_failed_at__gt=_ago(STALLED_SECONDS)).exists():
+    if LabelTask.objects.errors().filter(run=run, last_failed_at__gt=recently).exists():
         return True
     newest = Classification.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     labels = Classification.objects.filter(run=run, pk__gt=newest - NEWEST_LABELS)
-    return labels.filter(created_at__gt=_ago(STALLED_SECONDS)).exists()
+    return labels.filter(created_at__gt=recently).exists()
 
 
 def _find_run_ahead(run: LabellingRun) -> int | None:
     earlier = LabellingRun.objects.filter(state=LabellingRun.State.RUNNING, pk__lt=run.pk)
     return earlier.order_by("pk").values_list("pk", flat=True).first()
-
-
-def _ago(seconds: float) -> ExpressionWrapper:
-    return ExpressionWrapper(Now() - timedelta(seconds=seconds), output_field=DateTimeField())

@@ -54,7 +54,7 @@ MEASURE = """
 import io, json, resource, sys
 import django
 django.setup()
-from catalog.importing import read_records
+from catalog.interchange.reading import read_records
 from catalog.interchange.importing import import_catalog
 
 class Lines(io.RawIOBase):
