@@ -173,7 +173,7 @@ def write_embeddings(*, products: int) -> None:
     # Django is set up by now.
     from django.db import connection
 
-    from classifier.features.files import update_embeddings
+    from classifier.features.files import read_embeddings
     from classifier.models import LabellingRun, ModelVersion
 
     version = ModelVersion.objects.get()
@@ -198,4 +198,5 @@ def write_embeddings(*, products: int) -> None:
                 io.StringIO("".join(rows)),
             )
         cursor.execute("VACUUM ANALYZE classifier_classification")
-    update_embeddings(version)
+    while read_embeddings(version).is_behind:
+        pass

@@ -29,7 +29,9 @@ import importlib, pkgutil, sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"django", "rest_framework", "celery", "redis", "catalog", "config"}:
+        if name.startswith("config.") and name != "config.files":
+            raise ImportError(f"{name} is blocked")
+        if name.split(".")[0] in {"django", "rest_framework", "celery", "redis", "catalog"}:
             raise ImportError(f"{name} is blocked")
 
 sys.meta_path.insert(0, Blocker())

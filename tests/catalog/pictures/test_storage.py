@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-import os
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -143,14 +143,14 @@ def test_file_left_half_by_a_crash_is_written_again(media_root):
     assert (media_root / row.storage_name).read_bytes() == make.jpeg()
 
 
-def test_full_disk_leaves_no_part_of_a_file(media_root, monkeypatch):
-    def fail(_descriptor, _content):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "write", fail)
-
-    with pytest.raises(OSError, match="No space left"):
-        pictures.build_stored_picture(Image(), make.jpeg())
+def test_full_disk_leaves_no_part_of_a_file(media_root):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            pictures.build_stored_picture(Image(), make.jpeg())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     assert list_files(media_root) == []
 

@@ -15,7 +15,7 @@ from catalog.browse.summary import CatalogueSummary, build_periods, count_catalo
 from catalog.models import Product, ProductLabel
 from classifier.models import ModelVersion
 from classifier.monitoring.start_page import Duty, describe_size, list_duties, list_version_figures
-from config import kept_counts
+from config import cached_counts
 from tests.support.factories import create_image, create_product, create_product_image
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import create_labelled_product, label_everything
@@ -169,7 +169,7 @@ def test_fresh_counts_are_kept_and_stale_ones_counted_anew(monkeypatch: pytest.M
     first = get_catalogue_summary()
     create_labelled_product()
     assert get_catalogue_summary() == first
-    monkeypatch.setattr(kept_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
+    monkeypatch.setattr(cached_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
     counted = get_catalogue_summary()
     assert (first.products, counted.products) == (2, 3)
 
@@ -177,7 +177,7 @@ def test_fresh_counts_are_kept_and_stale_ones_counted_anew(monkeypatch: pytest.M
 def test_one_request_counts_and_the_others_show_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     create_labelled_product()
     first = get_catalogue_summary()
-    monkeypatch.setattr(kept_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
+    monkeypatch.setattr(cached_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
     cache.add(f"{catalogue_summary.CACHE_KEY}-counting", True, 30)
     create_labelled_product()
     assert get_catalogue_summary() == first

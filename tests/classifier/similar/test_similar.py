@@ -1,16 +1,20 @@
 """Similar products: the nearest pictures of one model version, one result a product; over HTTP and on the pages."""
 
+import threading
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Image, Product, StoredPicture
-from classifier.features import neighbours as similar
-from classifier.features.files import load_embeddings
+from classifier.features import files as embedding_files
 from classifier.features.neighbours import find_similar_products
 from classifier.models import Classification, LabellingRun, ModelVersion
 from tests.support.factories import create_image, create_product
@@ -167,13 +171,22 @@ def test_the_number_of_queries_does_not_grow(version: ModelVersion, settings: An
 
 
 def test_many_new_embeddings_are_read_beside_the_answer(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, _ = create_seen_product(version, 0), create_seen_product(version, 10)
-    started: list[ModelVersion] = []
-    monkeypatch.setattr(similar, "READ_AT_ONCE", 0)
-    monkeypatch.setattr(similar, "_read_in_background", started.append)
+    asked, near, far = (create_seen_product(version, angle) for angle in (0, 10, 20))
+    Classification.objects.update(created_at=timezone.now() - timedelta(minutes=10))
+    threads: list[Callable[[], None]] = []
+
+    def start_later(*, target: Callable[..., None], args: list[Any], **_options: Any) -> Any:
+        return SimpleNamespace(start=lambda: threads.append(lambda: target(*args)))
+
+    monkeypatch.setattr(embedding_files, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(threading, "Thread", start_later)
+    # The thread's end would close the connection that is the test's.
+    monkeypatch.setattr(connection, "close", lambda: None)
     assert list_similar(asked) == []
-    assert started == [version]
-    assert load_embeddings(version).rows == 0
+    (read_on,) = threads
+    read_on()
+    assert list_similar(asked) == expect((near, 10), (far, 20))
+    assert len(threads) == 1
 
 
 def test_the_api_gives_the_fields_of_the_list_and_the_similarity(version: ModelVersion, client: Client) -> None:
