@@ -113,6 +113,8 @@ def test_classifying_a_picture_loads_neither_tensorflow_nor_django():
 
 def test_import_contracts_hold(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
+    # It would silence every logger there is, for the tests that come after in this process.
+    monkeypatch.setattr("logging.config.dictConfig", lambda config: None)
 
     assert lint_imports(config_filename="pyproject.toml", no_cache=True) == 0
 
