@@ -70,6 +70,7 @@ def _copy_artefact(folder: Path, *, name: str) -> None:
         with new_folder(target, durable=True) as copy:
             shutil.copytree(folder, copy, dirs_exist_ok=True)
             copy.chmod(0o755)
+            os.utime(copy)  # else it looks as old as what it is a copy of
             if key is not None:
                 artefacts.sign_artefact(copy, key=key)
     except OSError:
