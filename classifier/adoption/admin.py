@@ -82,7 +82,7 @@ class AdoptionRunAdmin(CancellingAdmin):
     list_display = ("id", "state", "model_version", "done", "changed", "requested_by", "created_at", "finished_at")
     list_select_related = ("model_version", "requested_by")
     cancel_permission = "classifier.change_modelversion"
-    cancel_text = "Labels that follow the version already stay; the walk through all labels finds the others, in hours."
+    cancel_text = "Labels that follow the version stay, and others follow as they are come across. Nothing is labelled."
 
     def view_on_site(self, run: AdoptionRun) -> str:
         """Return the address of the page of the run's version."""

@@ -29,7 +29,7 @@ def adopt_next_step(run_id: int) -> bool:
         run = running.select_for_update(skip_locked=True, no_key=True).first()
         if run is None:
             return False
-        if run.started_at is not None and run.taken_until >= run.takes_until:
+        if run.taken_until >= run.takes_until:
             _end(run)
             return False
         ahead = Product.objects.filter(pk__gt=run.taken_until, pk__lte=run.takes_until).order_by("pk")
@@ -48,6 +48,7 @@ def _end(run: AdoptionRun) -> None:
     """End a run that has looked at every product; what is missing is on a labelling run in the same transaction."""
     run.labelling_run = label_what_is_missing(run)
     run.state, run.total, run.finished_at = State.DONE, run.done, Now()
+    run.started_at = run.started_at or Now()
     run.save()
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from classifier.adoption.reports import find_adoption_report
 from classifier.adoption.services import (
     StageTransitionError,
     StaleActivationError,
@@ -21,6 +22,7 @@ from classifier.ml.reports.curves import build_history
 from classifier.models import ModelVersion
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import find_manifest
+from classifier.runs.pages import describe_run
 from config.web.pages import find_page
 
 FIGURES = (
@@ -85,7 +87,10 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
     compared = active if active != version else None
     manifest = find_manifest(version)
     history = list(manifest.training.get("history", [])) if manifest else []
+    adoption = find_adoption_report(version)
     context = {
+        **(describe_run(request, adoption.run) if adoption else {}),
+        "adoption": adoption,
         "version": version,
         "active": compared,
         "tag": tag,

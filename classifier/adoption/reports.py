@@ -1,0 +1,57 @@
+"""How far a version's adoption is, and which versions the labels of the catalogue are from; counted now and then."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.models import Product
+from classifier.adoption.runs import list_version_counts
+from classifier.labelling.reports import FRESH_SECONDS, FRESH_TIMES, KEPT_SECONDS
+from classifier.models import AdoptionRun, ModelVersion
+from config.kept_counts import get_kept_count
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionReport:
+    """An adoption, how many products it looks at, and (version, number of products that have their label from it).
+
+    `live` says whether the numbers still change by it: it goes on, or the labelling run that it started does.
+    """
+
+    run: AdoptionRun
+    total: int
+    versions: Sequence[tuple[str, int]]
+    live: bool
+
+    @property
+    def share(self) -> float:
+        """How much it has looked at, 0 to 1."""
+        return min(1.0, self.run.done / self.total) if self.total else 1.0
+
+
+def find_adoption_report(version: ModelVersion) -> AdoptionReport | None:
+    """Return the report of the version's newest adoption, or None; its counts are kept as those of labelling runs."""
+    run = AdoptionRun.objects.filter(model_version=version).select_related("requested_by", "labelling_run").first()
+    if run is None:
+        return None
+    counted = get_kept_count(
+        f"adoption-{run.pk}",
+        count=lambda _: _count(run),
+        is_current=lambda known: known["state"] == run.state,
+        fresh_seconds=FRESH_SECONDS,
+        fresh_times=FRESH_TIMES,
+        kept_seconds=KEPT_SECONDS,
+    )
+    return AdoptionReport(
+        run=run,
+        total=counted["total"],
+        versions=[(name, number) for name, number in counted["versions"]],
+        live=run.is_open or (run.labelling_run is not None and run.labelling_run.is_open),
+    )
+
+
+def _count(run: AdoptionRun) -> dict[str, Any]:
+    """Return what a report is built of, as JSON knows it; products that are deleted meanwhile are not looked at."""
+    ahead = Product.objects.filter(pk__gt=run.taken_until, pk__lte=run.takes_until)
+    total = run.total if run.state == AdoptionRun.State.DONE else run.done + ahead.count()
+    return {"state": run.state, "total": total, "versions": list_version_counts()}

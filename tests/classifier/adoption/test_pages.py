@@ -1,0 +1,131 @@
+"""The page of a version in production: how far its adoption is, and which versions the labels are from."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from classifier.adoption import runs as adoption_runs
+from classifier.adoption.runs import adopt_next_step, cancel_adoption_run
+from classifier.adoption.services import activate_model_version
+from classifier.labelling.batches import label_batch
+from classifier.models import AdoptionRun, LabelTask, ModelVersion
+from config import kept_counts
+from tests.support.artefacts import vouch_for_files
+from tests.support.factories import create_product
+from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image
+from tests.support.labels import label_everything
+from tests.support.members import sign_in
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def adoption(monkeypatch: pytest.MonkeyPatch) -> AdoptionRun:
+    """The adoption of a second version, of three products that the first one labelled, one at each step."""
+    vouch_for_files(monkeypatch)
+    monkeypatch.setattr("classifier.adoption.services.send_adoption_runs", lambda: 0)
+    monkeypatch.setattr(adoption_runs, "STEP_SIZE", 1)
+    create_model_version()
+    for _ in range(3):
+        create_product(images=[create_painted_image("Bag")])
+    label_everything()
+    activate_model_version(create_model_version(stage="candidate"))
+    return AdoptionRun.objects.get()
+
+
+def get_page(client: Client, version: ModelVersion) -> Any:
+    return client.get(f"/model-versions/{version.pk}/")
+
+
+def look_anew(client: Client, adoption: AdoptionRun) -> Any:
+    """Return the report on the page, counted now."""
+    kept_counts.forget_kept_count(f"adoption-{adoption.pk}")
+    return get_page(client, adoption.model_version).context["adoption"]
+
+
+def test_the_page_follows_the_adoption_and_the_run_that_labels_the_rest(client: Client, adoption: AdoptionRun) -> None:
+    sign_in(client, "view_modelversion", "view_labellingrun")
+    first = ModelVersion.objects.get(stage="retired")
+    report = look_anew(client, adoption)
+    assert (report.run.done, report.total, report.share, report.live) == (0, 3, 0.0, True)
+    assert report.versions == [(first.name, 3)]
+    assert adopt_next_step(adoption.pk)
+    report = look_anew(client, adoption)
+    assert (report.run.done, report.total) == (1, 3)
+    page = get_page(client, adoption.model_version).text
+    assert "1 of 3 products looked at" in page
+    assert '<div id="adoption" data-live>' in page
+    while adopt_next_step(adoption.pk):
+        pass
+    report = look_anew(client, adoption)
+    assert (report.run.done, report.total, report.share, report.live) == (3, 3, 1.0, True)
+    rest = report.run.labelling_run
+    assert f'<a href="/labelling-runs/{rest.pk}/">' in get_page(client, adoption.model_version).text
+    label_batch(list(LabelTask.objects.due().values_list("pk", flat=True)), get_classifier=lambda _: FakeClassifier())
+    report = look_anew(client, adoption)
+    assert (report.live, report.versions) == (False, [(adoption.model_version.name, 3)])
+    assert " data-live>" not in get_page(client, adoption.model_version).text
+
+
+def test_a_version_that_was_never_adopted_says_nothing_of_it(client: Client, adoption: AdoptionRun) -> None:
+    sign_in(client, "view_modelversion")
+    page = get_page(client, ModelVersion.objects.get(stage="retired"))
+    assert page.context["adoption"] is None
+    assert "live.js" not in page.text
+
+
+def test_who_watches_an_adoption_does_not_count_the_labels_more_often_than_they_are_kept(
+    client: Client, adoption: AdoptionRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_counts, "time", lambda: 1_800_000_000.0)
+    sign_in(client, "view_modelversion")
+    with CaptureQueriesContext(connection) as captured:
+        for _ in range(3):
+            get_page(client, adoption.model_version)
+    counts = [query["sql"] for query in captured if "COUNT(" in query["sql"]]
+    assert len(counts) == 2
+
+
+def test_an_adoption_that_is_cancelled_stops_where_it_is(client: Client, adoption: AdoptionRun) -> None:
+    sign_in(client, "view_modelversion")
+    adopt_next_step(adoption.pk)
+    assert cancel_adoption_run(adoption)
+    assert not adopt_next_step(adoption.pk)
+    assert not cancel_adoption_run(adoption)
+    report = look_anew(client, adoption)
+    assert (report.run.state, report.run.done, report.total, report.live) == ("cancelled", 1, 3, False)
+
+
+def test_an_adoption_is_cancelled_in_the_admin_by_who_may_choose_the_version(
+    client: Client, adoption: AdoptionRun
+) -> None:
+    address = "/admin/classifier/adoptionrun/"
+    chosen = {"action": "cancel_selected", "_selected_action": [adoption.pk], "confirmed": "yes"}
+    sign_in(client, "view_adoptionrun", staff=True)
+    client.post(address, chosen)
+    adoption.refresh_from_db()
+    assert adoption.state == "running"
+    sign_in(client, "view_adoptionrun", "change_modelversion", staff=True)
+    client.post(address, chosen)
+    adoption.refresh_from_db()
+    assert adoption.state == "cancelled"
+
+
+def test_an_adoption_that_is_killed_at_its_end_ends_with_its_labelling_run_the_next_time(
+    adoption: AdoptionRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    while adoption.taken_until < adoption.takes_until:
+        adopt_next_step(adoption.pk)
+        adoption.refresh_from_db()
+    with monkeypatch.context() as dying:
+        dying.setattr(adoption_runs, "start_labelling_run", lambda **_options: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            adopt_next_step(adoption.pk)
+    adoption.refresh_from_db()
+    assert (adoption.state, adoption.done) == ("running", 3)
+    adopt_next_step(adoption.pk)
+    adoption.refresh_from_db()
+    assert (adoption.state, adoption.labelling_run.total) == ("done", 3)
