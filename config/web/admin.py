@@ -135,7 +135,7 @@ class CancellingAdmin(ReadOnlyAdmin):
     `count_left` counts.
     """
 
-    actions = ("cancel_selected",)
+    actions: tuple[str, ...] = ("cancel_selected",)
     cancel_permission = ""
     cancel_text = ""
     left_title = ""
