@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import CharField, F, Q, QuerySet, Value, Window
-from django.db.models.expressions import Combinable
+from django.db.models.expressions import BaseExpression
 from django.db.models.functions import Cast, Coalesce, NullIf, RowNumber
 from django.utils.text import Truncator
 
@@ -180,7 +180,7 @@ def _is_of_look(review: Review, image: ProductImageDetail) -> bool:
     return image.picture is not None and review.appearance == image.picture.appearance
 
 
-def list_newest_of_each(rows: QuerySet, *, order: str, of: Combinable = F("image_id")) -> list:  # noqa: B008
+def list_newest_of_each(rows: QuerySet, *, order: str, of: F | BaseExpression = F("image_id")) -> list:  # noqa: B008
     """Return the newest `HISTORY_LENGTH` rows of each image, or of what else, newest first, by one query."""
     rank = Window(RowNumber(), partition_by=of, order_by=F(order).desc())
     return list(rows.annotate(rank=rank).filter(rank__lte=HISTORY_LENGTH).order_by(F(order).desc()))
