@@ -7,24 +7,30 @@ PIP := $(RUN) -m pip install --quiet --no-input --disable-pip-version-check
 
 # The test command and the linters choose the settings themselves.
 unexport DJANGO_SETTINGS_MODULE
+# The tests start the product's processes hundreds of times; each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test lint bench chaos fuzz
+.PHONY: help demo test lint bench proof chaos fuzz
 
 help:
 	@echo "make demo   set up, label the demo catalogue, show the table, serve the site on 127.0.0.1:8000 (PORT=...)"
 	@echo "make test   set up and run the whole test suite (TEST_DATABASE_URL and TEST_REDIS_URL use your servers)"
 	@echo "make lint   formatting, lint, import contracts, Django's checks, types"
 	@echo "make bench  the benchmarks; half an hour on two cores, best with nothing else at work"
+	@echo "make proof  the long proofs one after the other, as JSON, from a seed of their own (SEED=...): chaos and fuzz"
 	@echo "make fuzz   10,000 generated requests to the API, from a seed of their own (CASES=..., SEED=...)"
 	@echo "make chaos  100,000 labels while workers, broker and database are killed; ten minutes on two cores"
 
 demo: $(VENV)/installed
 	@$(RUN) manage.py demo
 
-# The part that needs a database runs on SQLite first, as the embedded product does; then everything on real servers.
+# A process for each core, and four at most, since each needs a gigabyte; see tests/support/side_by_side.py.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadscope
+
+# What depends on the kind of database runs on SQLite first, as in the embedded product; then everything on real servers.
 test: $(VENV)/installed-dev
-	TEST_DATABASE_URL=sqlite:// TEST_REDIS_URL= $(RUN) -m pytest -q tests/catalog tests/classifier
-	$(RUN) -m pytest
+	TEST_DATABASE_URL=sqlite:// TEST_REDIS_URL= $(RUN) -m pytest -q $(SIDE_BY_SIDE) -m both_databases -r fE
+	$(RUN) -m pytest $(SIDE_BY_SIDE) --line-coverage
 
 lint: export VAR_DIR := $(VENV)/lint
 lint: $(VENV)/installed-dev
@@ -43,15 +49,20 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
 
+# The long proofs: a program a line, each with a seed, its counts as options, and a JSON document as its output.
+# A failure says its seed; the same seed makes the same choices.
+SEED := $(or $(SEED),$(shell date +%s))
+proof: $(VENV)/installed-dev
+	$(RUN) -m tests.faults --json --seed $(SEED)
+	$(RUN) -m tests.site.generated_requests --json --seed $(SEED)
+
 # Shorter: make chaos CHAOS="--labels 20000 --kills 80"
 chaos: $(VENV)/installed-dev
 	$(RUN) -m tests.faults $(CHAOS)
 
-# A failure says its seed; the same seed makes the same requests.
 fuzz: CASES ?= 10000
-fuzz: SEED ?= $(shell date +%s)
 fuzz: $(VENV)/installed-dev
-	$(RUN) -m pytest -q tests/site/test_generated_requests.py --api-cases $(CASES) --api-seed $(SEED)
+	$(RUN) -m tests.site.generated_requests --cases $(CASES) --seed $(SEED)
 
 $(VENV)/installed: requirements.txt constraints.txt | $(RUN)
 	@echo "Installing the pinned packages into $(VENV) (2.7 GB on disk; two to four minutes, once) ..."

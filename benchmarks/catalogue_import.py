@@ -13,7 +13,7 @@ from typing import Any
 class ImportMeasurement:
     """Seconds that the same rows took both ways, and how many rows each table got.
 
-    `index_seconds` is what the word index of the copied rows took, and the table of products without a label.
+    `index_seconds` is what the word index of the copied rows took.
     """
 
     import_seconds: float
@@ -23,7 +23,7 @@ class ImportMeasurement:
 
     @property
     def ratio(self) -> float:
-        """The import's rate against that of COPY and of what triggers keep."""
+        """The import's rate against that of COPY and of the word index."""
         return (self.copy_seconds + self.index_seconds) / self.import_seconds
 
     @property
@@ -36,8 +36,8 @@ def measure_import(path: Path, *, products: int, report: Callable[[str], None]) 
     """Import the file by the product's command, then empty the tables and COPY into them what the import had put there.
 
     Both start on empty tables with all their indexes and after a checkpoint, and end with the same rows committed. The
-    import keeps the word index as it goes, and which products have no label. COPY leaves both to what `rebuild_search`
-    does, as whoever copies a catalogue would: the triggers are not made for a statement of a million rows.
+    import keeps the word index as it goes. COPY leaves it to what `rebuild_search` does, as whoever copies a catalogue
+    would: the triggers are not made for a statement of a million rows.
     """
     from django.core.management import call_command
     from django.db import connection
@@ -91,12 +91,12 @@ class _SavedTable:
 
 
 def _tables() -> list[tuple[str, Sequence[str]]]:
-    """Return the catalogue's tables with all their columns, a table after those that it refers to."""
-    from catalog.models import Image, Product, ProductDescription, ProductImages
+    """Return the tables that an import fills, with all their columns, a table after those that it refers to."""
+    from catalog.models import Image, Product, ProductDescription, ProductImages, ProductLabel
 
     return [
         (model._meta.db_table, [str(field.column) for field in model._meta.concrete_fields])
-        for model in (Product, Image, ProductImages, ProductDescription)
+        for model in (Product, Image, ProductImages, ProductDescription, ProductLabel)
     ]
 
 
@@ -105,7 +105,7 @@ def _save_table(name: str, *, columns: Sequence[str], folder: Path) -> _SavedTab
 
     path, listed = folder / f"{name}.copy", ", ".join(columns)
     with connection.cursor() as cursor, path.open("w", encoding="utf-8") as rows:
-        cursor.copy_expert(f"COPY (SELECT {listed} FROM {name} ORDER BY id) TO STDOUT", rows)  # noqa: S608
+        cursor.copy_expert(f"COPY (SELECT {listed} FROM {name} ORDER BY 1) TO STDOUT", rows)  # noqa: S608
         count: Any = cursor.rowcount
     return _SavedTable(name=name, columns=listed, path=path, rows=count)
 

@@ -1,5 +1,6 @@
 """A catalogue of any size for a benchmark, the same at every run: its file, and what labelling would have left."""
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -49,11 +50,11 @@ _SENTENCES: Final = {
 _COUNTRIES: Final = tuple(_SENTENCES)
 
 _EMBEDDINGS_AT_ONCE: Final = 20_000
-#: Content hash, group, garment, confidence, whether it abstained, and probabilities of a classification.
-_SAID: Final = "\t".join(["0" * 64, "Bags", "Bag", "0.9", "f", "[0,0,0,0,0,0,0,0,1,0]"])
+#: Group, garment, confidence, whether it abstained, and probabilities of a classification.
+_SAID: Final = "\t".join(["Bags", "Bag", "0.9", "f", "[0,0,0,0,0,0,0,0,1,0]"])
 
-# The version and the run that every label came from, and what each label was made of. `first` chooses the group,
-# `second` garment and confidence, `third` the status: three numbers from 0 to 1 that look independent.
+# The version that every label came from, and what each label was made of. `first` chooses the group, `second` garment
+# and confidence, `third` the status: three numbers from 0 to 1 that look independent.
 _LABELS: Final = (
     """INSERT INTO classifier_modelversion (name, folder, manifest_sha256, recipe, seed, metrics, stage, created_at)
        VALUES ('benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'active', now())""",
@@ -64,14 +65,19 @@ _LABELS: Final = (
               ('x' || substr(digits, 17, 8))::bit(32)::bigint / 4294967296.0 AS third
        FROM productimages CROSS JOIN md5(productid::text) AS digits
        WHERE imageindex = 0 AND productid <= %(labelled)s""",
+    "TRUNCATE classifier_productlabel",
+    """INSERT INTO classifier_productlabel (product_id, image_id, "group", garment, status, source)
+       SELECT productid, imageid, '', '', 'pending', '' FROM productimages
+       WHERE imageindex = 0 AND productid > %(labelled)s""",
     """INSERT INTO classifier_productlabel
-           (product_id, image_id, "group", garment, confidence, status, source, model_version_id, labelled_at)
+           (product_id, image_id, "group", garment, confidence, status, source, reason, model_version_id, labelled_at)
        SELECT product_id, image_id, CASE WHEN failed THEN '' ELSE name END,
               CASE WHEN failed THEN '' ELSE garments[1 + floor(second * cardinality(garments))::int] END,
               CASE WHEN failed THEN NULL WHEN reviewed THEN 1 ELSE confidence END,
               CASE WHEN failed THEN 'failed' WHEN reviewed THEN 'reviewed'
                    WHEN confidence < 0.6 THEN 'needs_review' ELSE 'labelled' END,
-              CASE WHEN reviewed THEN 'person' ELSE 'machine' END,
+              CASE WHEN failed THEN '' WHEN reviewed THEN 'person' ELSE 'machine' END,
+              CASE WHEN failed THEN 'not_found' WHEN NOT reviewed AND confidence < 0.6 THEN 'unsure' ELSE '' END,
               (SELECT id FROM classifier_modelversion), timestamptz '2026-01-01' + product_id * interval '1 second'
        FROM chosen
        JOIN unnest(%(groups)s, %(starts)s, %(ends)s, %(caps)s) AS share (name, share_start, share_end, cap)
@@ -83,10 +89,10 @@ _LABELS: Final = (
        CROSS JOIN LATERAL (SELECT third < 0.005 AS failed, third >= 0.99 AND name <> %(capped)s AS reviewed,
                                   LEAST(1 - 0.65 * power(1 - second, 4), cap) AS confidence) AS outcome""",
     """INSERT INTO catalog_storedpicture
-           (image_id, sha256, storage_name, etag, last_modified, width, height, fetched_at)
-       SELECT image_id, encode(sha256(image_id::text::bytea), 'hex'), 'pictures/' || image_id || '.jpg', '', '',
+           (image_id, url, sha256, storage_name, etag, last_modified, width, height, fetched_at)
+       SELECT image_id, url, encode(sha256(image_id::text::bytea), 'hex'), 'pictures/' || image_id || '.jpg', '', '',
               60, 80, now()
-       FROM chosen""",
+       FROM chosen JOIN image ON image.id = image_id""",
     "DROP TABLE chosen",
 )
 
@@ -154,6 +160,11 @@ def label_products(*, products: int) -> None:
         cursor.execute("VACUUM ANALYZE")
 
 
+def _hash(image_id: int) -> str:
+    """Return the content hash that `label_products` gives an image's picture."""
+    return hashlib.sha256(str(image_id).encode()).hexdigest()
+
+
 def write_embeddings(*, products: int) -> None:
     """Give both images of every labelled product what a network would have said of them, and make their index.
 
@@ -162,7 +173,7 @@ def write_embeddings(*, products: int) -> None:
     # Django is set up by now.
     from django.db import connection
 
-    from classifier.features.files import update_embeddings
+    from classifier.features.files import read_embeddings
     from classifier.models import LabellingRun, ModelVersion
 
     version = ModelVersion.objects.get()
@@ -178,7 +189,7 @@ def write_embeddings(*, products: int) -> None:
             ids = image_ids[start : start + _EMBEDDINGS_AT_ONCE]
             vectors = generator.standard_normal((len(ids), EMBEDDING_SIZE), dtype=np.float32)
             rows = (
-                f"{id}\t{version.pk}\t{run.pk}\t{_SAID}\t\\\\x{vector.tobytes().hex()}\t2026-01-01\n"
+                f"{id}\t{version.pk}\t{run.pk}\t{_hash(id)}\t{_SAID}\t\\\\x{vector.tobytes().hex()}\t2026-01-01\n"
                 for id, vector in zip(ids, vectors, strict=True)
             )
             cursor.copy_expert(
@@ -187,4 +198,5 @@ def write_embeddings(*, products: int) -> None:
                 io.StringIO("".join(rows)),
             )
         cursor.execute("VACUUM ANALYZE classifier_classification")
-    update_embeddings(version)
+    while read_embeddings(version).is_behind:
+        pass

@@ -54,8 +54,21 @@ _FILL: Final = (
        SELECT n, 1, 1, repeat('0', 64), 'Bags', 'Bag', 0.9, false, '[0,0,0,0,0,0,0,0,1,0]', '\\x00', now()
        FROM generate_series(1, %(rows)s / 2) AS n""",
     """INSERT INTO classifier_productlabel
-           (product_id, image_id, "group", garment, confidence, status, source, model_version_id, labelled_at)
-       SELECT n, n, 'Bags', 'Bag', 0.9, 'labelled', 'machine', 1, now() FROM generate_series(1, %(rows)s / 2) AS n""",
+           (product_id, image_id, "group", garment, confidence, status, source, model_version_id, classification_id,
+            labelled_at)
+       SELECT n, n, 'Bags', 'Bag', 0.9, 'labelled', 'machine', 1, c.id, now()
+       FROM generate_series(1, %(rows)s / 2) AS n JOIN classifier_classification AS c ON c.image_id = n""",
+    """INSERT INTO classifier_productlabel (product_id, image_id, "group", garment, status, source)
+       SELECT n, n, '', '', 'pending', '' FROM generate_series(%(rows)s / 2 + 1, %(rows)s) AS n""",
+    """INSERT INTO catalog_storedpicture
+           (image_id, url, sha256, storage_name, etag, last_modified, width, height, fetched_at)
+       SELECT id, url, repeat('0', 64), '', '', '', 60, 80, now() FROM image WHERE id <= %(rows)s / 2""",
+    """INSERT INTO classifier_labelchange
+           (product_id, why, old_group, old_garment, old_status, old_source, old_reason, new_group, new_garment,
+            new_confidence, new_status, new_source, new_reason, new_version_id, version_name, sha256)
+       SELECT n, 'classified', '', '', 'pending', '', '', 'Bags', 'Bag', 0.9, 'labelled', 'machine', '', 1, 'benchmark',
+              decode(repeat('0', 64), 'hex')
+       FROM generate_series(1, %(rows)s / 2) AS n""",
     "VACUUM ANALYZE",
 )
 

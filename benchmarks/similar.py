@@ -28,16 +28,20 @@ _COUNT: Final = 44
 
 
 def write_both(folder: Path, *, embeddings: int, cursor: Any) -> None:
-    """Write the embeddings into the two files of a segment named `all`, and into the table `nearest`."""
+    """Write the embeddings into the file `all`, and into the table `nearest`."""
+    # Django is set up by now.
+    from classifier.features.files import RECORD
+
     generator = np.random.default_rng(0)
     cursor.execute("CREATE EXTENSION vector; CREATE TABLE nearest (id bigint PRIMARY KEY, embedding vector(64))")
-    with (folder / "all.vectors").open("wb") as vectors_file, (folder / "all.ids").open("wb") as ids_file:
+    with (folder / "all").open("wb") as file:
         for start in range(0, embeddings, _ROWS_AT_ONCE):
             ids = np.arange(start + 1, min(start + _ROWS_AT_ONCE, embeddings) + 1, dtype="<i8")
             vectors = generator.standard_normal((len(ids), 64), dtype=np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors_file.write(vectors.tobytes())
-            ids_file.write(ids.tobytes())
+            records = np.empty(len(ids), RECORD)
+            records["id"], records["vector"] = ids, vectors
+            file.write(records.tobytes())
             rows = (f"{id}\t{as_text(vector)}\n" for id, vector in zip(ids, vectors, strict=True))
             cursor.copy_expert("COPY nearest FROM STDIN", io.StringIO("".join(rows)))
     cursor.execute("VACUUM ANALYZE nearest")
@@ -86,7 +90,7 @@ def main() -> int:
     with running_database() as folder:
         from django.db import connection
 
-        from classifier.features.files import EmbeddingFiles, Segment
+        from classifier.features.files import Embeddings, map_file
 
         total = arguments.embeddings
         generator = np.random.default_rng(1)
@@ -94,7 +98,7 @@ def main() -> int:
         same = 0
         with connection.cursor() as cursor:
             write_both(folder, embeddings=total, cursor=cursor)
-            files = EmbeddingFiles(folder, [Segment("all", total, total, settled=True)])
+            files = Embeddings((map_file(folder / "all"),))
             for _ in range(arguments.rounds):
                 vector = generator.standard_normal(64, dtype=np.float32)
                 vector /= np.linalg.norm(vector)

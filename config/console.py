@@ -23,7 +23,7 @@ class ProgressReport:
         self.started_at = time.monotonic()
         self.line_at = self.started_at
         self.bar: Progress | None = None
-        self.state = (0, 0, "")
+        self.state: tuple[int, int | None, str] = (0, 0, "")
         if enabled and self.console.is_terminal:
             self.bar = Progress(
                 TextColumn("{task.description}"),
@@ -53,8 +53,8 @@ class ProgressReport:
         """Seconds since the phase began."""
         return time.monotonic() - self.started_at
 
-    def update(self, done: int, total: int, *, note: str = "") -> None:
-        """Show that `done` of `total` are finished; `note` is a few words, such as a rate."""
+    def update(self, done: int, total: int | None, *, note: str = "") -> None:
+        """Show that `done` of `total` are finished, None if nobody knows; `note` is a few words, such as a rate."""
         self.state = (done, total, note)
         if self.bar is not None:
             self.bar.update(self.task, completed=done, total=total, note=note)
@@ -64,4 +64,5 @@ class ProgressReport:
     def _print_line(self) -> None:
         done, total, note = self.state
         self.line_at = time.monotonic()
-        self.console.print(f"{self.title}: {done} of {total} {self.unit}{', ' + note if note else ''}", soft_wrap=True)
+        count = f"{done}" if total is None else f"{done} of {total}"
+        self.console.print(f"{self.title}: {count} {self.unit}{', ' + note if note else ''}", soft_wrap=True)

@@ -1,25 +1,20 @@
 """What the embedded default needs on disk: a secret key made once, and the folders of the file-system broker."""
 
-import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from config.files import write_file
 
 
 def read_or_create_secret_key(path: Path, *, create: Callable[[], str]) -> str:
-    """Return the key kept in `path`, made by `create` on the first call and readable by its owner only.
+    """Return the key that stands in `path`, made by `create` on the first call and readable by its owner only.
 
-    Two processes that start together agree: the file is linked into place only if it is not there yet.
+    Two processes that start together agree: the file that is there first stays.
     """
     if not path.exists():
-        temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(create())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
+        with suppress(FileExistsError):
+            write_file(path, create().encode(), mode=0o600, replace=False)
     return path.read_text()
 
 

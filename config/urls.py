@@ -21,6 +21,7 @@ urlpatterns = [
     re_path(
         r"^admin/classifier/productlabel/(?P<page>.*)$",
         RedirectView.as_view(url="/admin/catalog/productlabel/%(page)s", query_string=True, permanent=True),
+        name="product-label-moved",
     ),
     path("admin/", admin.site.urls),
 ]

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,23 +18,39 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
 
-from tests.support.servers import Server, ServerError, start_postgresql, start_redis
+from tests.support.servers import Server, ServerError, move_redis_url, start_postgresql, start_redis
+from tests.support.side_by_side import (
+    FILE_VARIABLE,
+    WholeModulesScheduling,
+    divides_tests,
+    get_worker_number,
+    order_groups,
+    write_groups,
+)
 
 SETTINGS_MODULE = "config.settings.test"
+MARKERS = (
+    "postgresql: the test needs PostgreSQL; skipped on SQLite",
+    "redis: the test needs a Redis server; skipped on the file-system broker",
+    "both_databases: the outcome depends on the kind of database; `make test` runs these on SQLite as well",
+    "processes: the test starts or kills processes, or opens a browser; not beside another such test",
+    "long: the module takes long and is begun early",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the generated requests."""
+    """Add the options of this suite."""
+    parser.addoption("--line-coverage", action="store_true", help="print which lines of the product the tests reached")
     group = parser.getgroup("generated requests to the API")
-    group.addoption("--api-cases", type=int, default=2000, metavar="N", help="how many there are; 2000 by default")
+    group.addoption("--api-cases", type=int, default=600, metavar="N", help="how many there are; 600 by default")
     group.addoption("--api-seed", type=int, default=1, metavar="N", help="what they are made from; 1 by default")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Start what the run needs and name it in the environment before Django reads its settings."""
-    config.addinivalue_line("markers", "postgresql: the test needs PostgreSQL; skipped on SQLite")
-    config.addinivalue_line("markers", "redis: the test needs a Redis server; skipped on the file-system broker")
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
     if config.option.help or config.option.version:
         return
     if django_settings.configured:
@@ -41,34 +58,71 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell that runs the suite in the background has it ignore Ctrl-C, and every process it starts; tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.option.line_coverage:
+        from tests.support.line_coverage import LineCoverage
+
+        # Before anything of the product is imported.
+        config.pluginmanager.register(LineCoverage(divides=divides_tests(config)), "line-coverage")
     folder = Path(tempfile.mkdtemp(prefix="test-var-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    os.environ["VAR_DIR"] = str(folder)
-    embedded = urlsplit(os.environ.get("TEST_DATABASE_URL", "")).scheme == "sqlite"
     try:
-        _provide(config, "DATABASE_URL", start=None if embedded else start_postgresql)
-        _provide(config, "REDIS_URL", start=None if embedded else start_redis)
+        _provide_database(config)
+        if divides_tests(config):
+            # Those that run the tests have the rest each for itself, and this process does without Django.
+            os.environ[FILE_VARIABLE] = str(folder / "groups.json")
+            return
+        _provide_redis(config)
     except ServerError as error:
         raise pytest.UsageError(str(error)) from error
-    os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS_MODULE
+    os.environ |= {"VAR_DIR": str(folder), "DJANGO_SETTINGS_MODULE": SETTINGS_MODULE}
     # pytest-django sets Django up after this hook, if the settings are loaded by then.
     assert django_settings.INSTALLED_APPS
 
 
-def _provide(config: pytest.Config, variable: str, *, start: Any) -> None:
-    """Set `variable` to the URL given for tests, or to that of a server started for this run, or to nothing."""
-    url = os.environ.get(f"TEST_{variable}", "")
-    os.environ.pop(variable, None)
-    if start is not None and not url:
-        server: Server = start()
-        config.add_cleanup(server.stop)
-        url = server.url
-    if url and url != "sqlite://":
-        os.environ[variable] = url
+def _is_embedded() -> bool:
+    return urlsplit(os.environ.get("TEST_DATABASE_URL", "")).scheme == "sqlite"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this run's database and broker cannot show."""
+def _provide_database(config: pytest.Config) -> None:
+    """Name one server for the whole run in DATABASE_URL; on it, pytest-django makes a database for each process."""
+    if get_worker_number(config) is not None and "DATABASE_URL" in os.environ:
+        return  # the process that divides the tests has named it
+    url = os.environ.get("TEST_DATABASE_URL", "")
+    os.environ.pop("DATABASE_URL", None)
+    if not url:
+        url = _start(config, start_postgresql)
+    if url != "sqlite://":
+        os.environ["DATABASE_URL"] = url
+
+
+def _provide_redis(config: pytest.Config) -> None:
+    """Name a server of this process's own in REDIS_URL, or a database of its own on the server given for tests.
+
+    A private server costs a few megabytes, and its statistics, which tests look at, are those of one process.
+    """
+    url, number = os.environ.get("TEST_REDIS_URL", ""), get_worker_number(config) or 0
+    os.environ.pop("REDIS_URL", None)
+    if url:
+        os.environ["REDIS_URL"] = move_redis_url(url, by=number)
+    elif not _is_embedded():
+        os.environ["REDIS_URL"] = _start(config, start_redis)
+
+
+def _start(config: pytest.Config, start: Callable[[], Server]) -> str:
+    server = start()
+    config.add_cleanup(server.stop)
+    return server.url
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Divide the tests between processes by whole modules and groups."""
+    return WholeModulesScheduling(config, log) if config.option.dist == "loadscope" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Skip what this run's database and broker cannot show, and order what is divided between processes."""
     reasons = {}
     if "sqlite" in django_settings.DATABASES["default"]["ENGINE"]:
         reasons["postgresql"] = "needs PostgreSQL, this run uses SQLite"
@@ -78,6 +132,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in reasons.items():
             if item.get_closest_marker(marker) is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+    yield
+    order_groups(items)  # pytest-django has put the tests in an order of its own
+    if get_worker_number(config) == 0:
+        write_groups(items)
 
 
 @pytest.fixture(autouse=True)

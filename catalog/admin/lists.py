@@ -1,17 +1,17 @@
 """What lists of large tables in the admin share: their cost, their search and filters, and how they show a picture."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from catalog.models import Product, ProductLabel
+from catalog.models import GARMENT_CHOICES, GROUP_CHOICES, ProductLabel
 from catalog.pictures.storage import get_thumbnail_path
-from classifier.ml.labels import GARMENTS, GROUPS
 
 # Lower and upper bound of a band of confidence; where people look closely there are more of them.
 CONFIDENCE_BANDS = ((0.0, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 0.99), (0.99, 1.0))
@@ -25,77 +25,55 @@ def render_thumbnail(sha256: str | None) -> SafeString | str:
 
 
 class LabelFilter(admin.SimpleListFilter):
-    """Rows by their product's label; `path` leads to it, and is empty for labels themselves."""
+    """Rows by a column of their product's label; `path` leads to the label, and is empty for labels themselves."""
 
     path = "label__"
+    values: Sequence[tuple[str, str]] = ()
 
-    def filter_label(self, queryset: QuerySet[Any], **conditions: Any) -> QuerySet[Any]:
-        """Return the rows whose label meets the conditions."""
-        return queryset.filter(Q(**{self.path + name: value for name, value in conditions.items()}))
+    def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[str, str]]:
+        """Return what can be chosen."""
+        return list(self.values)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows of the chosen value."""
+        column, value = f"{self.path}{self.parameter_name}", self.value()
+        return queryset.filter(**{column: value}) if value else queryset
 
 
 class LabelGroupFilter(LabelFilter):
     """Products by the group of their label."""
 
-    title = "group"
-    parameter_name = "group"
-
-    def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[str, str]]:
-        """Return the five groups."""
-        return [(group, group) for group in GROUPS]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the products of the chosen group."""
-        return self.filter_label(queryset, group=self.value()) if self.value() else queryset
+    title = parameter_name = "group"
+    values = GROUP_CHOICES
 
 
 class LabelGarmentFilter(LabelFilter):
     """Products by the garment of their label."""
 
-    title = "garment"
-    parameter_name = "garment"
-
-    def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[str, str]]:
-        """Return the ten garments."""
-        return [(garment, garment) for garment in GARMENTS]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the products of the chosen garment."""
-        return self.filter_label(queryset, garment=self.value()) if self.value() else queryset
+    title = parameter_name = "garment"
+    values = GARMENT_CHOICES
 
 
 class LabelStatusFilter(LabelFilter):
     """Products by the status of their label."""
 
-    title = "status"
-    parameter_name = "status"
-
-    def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[str, str]]:
-        """Return every status."""
-        return [(value, label.capitalize()) for value, label in ProductLabel.Status.choices]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> QuerySet[Product]:
-        """Return the products of the chosen status."""
-        return self.filter_label(queryset, status=self.value()) if self.value() else queryset
+    title = parameter_name = "status"
+    values = [(value, label.capitalize()) for value, label in ProductLabel.Status.choices]
 
 
 class LabelConfidenceFilter(LabelFilter):
-    """Products by how sure the classifier is of their label."""
+    """Products by how sure the classifier is of their label, in bands; the last one has its upper bound as well."""
 
-    title = "confidence"
-    parameter_name = "confidence"
-
-    def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[str, str]]:
-        """Return the bands; each has its lower bound, and the last its upper one as well."""
-        return [(f"{low}", f"{low:.0%} to {high:.0%}") for low, high in CONFIDENCE_BANDS]
+    title = parameter_name = "confidence"
+    values = [(f"{low}", f"{low:.0%} to {high:.0%}") for low, high in CONFIDENCE_BANDS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the products of the chosen band."""
+        """Return the rows of the chosen band."""
         high = {f"{low}": high for low, high in CONFIDENCE_BANDS}.get(self.value() or "")
         if high is None:
             return queryset
-        upper = "confidence__lte" if high == 1.0 else "confidence__lt"
-        return self.filter_label(queryset, **{"confidence__gte": float(self.value() or 0), upper: high})
+        column, upper = f"{self.path}confidence", "lte" if high == 1.0 else "lt"
+        return queryset.filter(**{f"{column}__gte": float(self.value() or 0), f"{column}__{upper}": high})
 
 
 class OwnGarmentFilter(LabelGarmentFilter):

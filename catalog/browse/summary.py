@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from catalog.models import Product, ProductLabel
 from classifier.ml.labels import GROUPS
+from config.cached_counts import get_cached_count
 from config.db.statements import is_statement_timeout
-from config.kept_counts import get_kept_count
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ CACHE_KEY = "catalogue-summary"
 #: million products, which takes about half a second, spends at most a fiftieth of one process on it.
 FRESH_SECONDS = 5.0
 FRESH_TIMES = 50.0
-KEPT_SECONDS = 3600.0
+CACHED_SECONDS = 3600.0
 #: The table is counted up to here; beyond, the database's own estimate is near enough.
 COUNTED_EXACTLY = 100_000
 DAYS, WEEKS = 14, 12
@@ -82,12 +82,12 @@ def get_catalogue_summary() -> CatalogueSummary | None:
     counting after the time that a page's statement may take; None if nothing was counted before.
     """
     return _from_json(
-        get_kept_count(
+        get_cached_count(
             CACHE_KEY,
             count=_count_or_keep,
             fresh_seconds=FRESH_SECONDS,
             fresh_times=FRESH_TIMES,
-            kept_seconds=KEPT_SECONDS,
+            timeout_seconds=CACHED_SECONDS,
         )
     )
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from catalog.demo.texts import write_texts
+from config.files import new_file, write_file
 
 SAMPLE_FOLDER: Final = Path(__file__).resolve().parent / "sample"
 PICTURES_FILE: Final = "pictures.png"
@@ -72,13 +73,14 @@ def write_sample(sample: DemoSample, *, folder: Path) -> None:
     sheet[: len(sample.pictures)] = sample.pictures
     in_rows = sheet.reshape(rows, PICTURES_PER_ROW, PICTURE_SIDE, PICTURE_SIDE).transpose(0, 2, 1, 3)
     image = Image.fromarray(in_rows.reshape(rows * PICTURE_SIDE, PICTURES_PER_ROW * PICTURE_SIDE))
-    image.save(folder / PICTURES_FILE, optimize=True)
+    with new_file(folder / PICTURES_FILE) as file:
+        image.save(file, "PNG", optimize=True)
     lines = [json.dumps(product, ensure_ascii=False, separators=(",", ":")) + "\n" for product in sample.products]
-    (folder / CATALOGUE_FILE).write_text("".join(lines), encoding="utf-8")
+    write_file(folder / CATALOGUE_FILE, "".join(lines).encode())
     by_garment: dict[str, list[str]] = {}
     for name, garment in sorted(sample.true_garments.items()):
         by_garment.setdefault(garment, []).append(name)
-    (folder / TRUE_GARMENTS_FILE).write_text(json.dumps(by_garment, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_file(folder / TRUE_GARMENTS_FILE, (json.dumps(by_garment, indent=1, sort_keys=True) + "\n").encode())
 
 
 def read_pictures(folder: Path = SAMPLE_FOLDER) -> dict[str, NDArray[np.uint8]]:

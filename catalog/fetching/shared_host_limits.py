@@ -12,18 +12,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from catalog.fetching.host_limits import HostLimits, Rest
+from config.caches import IMPATIENT, PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)
 
 KEY_PREFIX: Final = "catalogue-host:"
-_TIMEOUT_SECONDS: Final = 1.0
-# A Redis that did not answer is not asked again for so long.
-_PAUSE_SECONDS: Final = 5.0
 
 _PRELUDE: Final = """
 local time = redis.call('TIME')
@@ -83,15 +79,17 @@ class SharedHostLimits:
 
     Without a rate nothing is asked of Redis, and while Redis is away `own` decides, with what was known last.
 
-    A question holds up the event loop for its round trip, a fraction of a millisecond, and for `_TIMEOUT_SECONDS` once
-    in `_PAUSE_SECONDS` while Redis hangs. A client on the event loop costs more of the processor, and on a busy machine
+    A question holds up the event loop for its round trip, a fraction of a millisecond, and for `TIMEOUT_SECONDS` once
+    in `PAUSE_SECONDS` while Redis hangs. A client on the event loop costs more of the processor, and on a busy machine
     it takes its own late awakening for a server that does not answer.
     """
 
     def __init__(self, own: HostLimits, *, redis_url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._own = own
         self._clock = clock
-        self._redis = _build_client(redis_url) if redis_url and own.rate > 0 else None
+        self._redis: Redis | None = None
+        if redis_url and own.rate > 0:
+            self._redis = Redis.from_url(redis_url, decode_responses=True, **IMPATIENT)
         self._is_away = False
         self._asks_again_at = 0.0
         # Failures outlive the rest that they led to, so that a probe follows it; and no bucket is forgotten half empty.
@@ -170,20 +168,9 @@ class SharedHostLimits:
                     "hosts are limited by this process alone, Redis does not answer: %s", type(error).__name__
                 )
             self._is_away = True
-            self._asks_again_at = self._clock() + _PAUSE_SECONDS
+            self._asks_again_at = self._clock() + PAUSE_SECONDS
             return None
         if self._is_away:
             logger.warning("hosts are limited by all processes together again")
             self._is_away = False
         return reply
-
-
-def _build_client(url: str) -> Redis:
-    """Return a client that tries once and does not wait for long; it connects when it is first used."""
-    return Redis.from_url(
-        url,
-        socket_connect_timeout=_TIMEOUT_SECONDS,
-        socket_timeout=_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-    )

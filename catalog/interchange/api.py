@@ -1,32 +1,21 @@
 """Exports for programs: what the page sends, for a token."""
 
-from http import HTTPStatus
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.exceptions import APIException
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from catalog.interchange.exporting import MEDIA_TYPES, ProductExportQuery, encode_export
-from catalog.interchange.views import BUSY, RETRY_AFTER_SECONDS, BusyError, build_export_response
-from catalog.interchange.writing import ExportReport
+from catalog.interchange.exporting import MEDIA_TYPES, ProductExportQuery
+from catalog.interchange.views import build_query_response
 from catalog.models import ProductLabel
 from config.web.permissions import ModelPermissions
 from config.web.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer
 from config.web.queries import check_parameters
-
-
-class ExportsBusyError(APIException):
-    """This process sends as many exports at once as it may."""
-
-    status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    default_detail = BUSY
-    wait = RETRY_AFTER_SECONDS
 
 
 class AnyContentNegotiation(BaseContentNegotiation):
@@ -61,7 +50,4 @@ class ProductExportView(APIView):
     def get(self, request: Request, suffix: str) -> HttpResponseBase:
         """Return the file."""
         query = check_parameters(ProductExportQuery, request.query_params)
-        try:
-            return build_export_response(encode_export(query, suffix=suffix, report=ExportReport()), suffix=suffix)
-        except BusyError as error:
-            raise ExportsBusyError from error
+        return build_query_response(query, suffix=suffix)

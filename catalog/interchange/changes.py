@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from catalog.interchange.records import ProductRecord
-from catalog.interchange.seen import REFUSED, SeenProducts
+from catalog.interchange.disk_map import DiskMap
+from catalog.interchange.records import REFUSED, ProductRecord
 from catalog.interchange.stored import StoredProduct, find_similar_product_ids, find_stored_products
 from catalog.models import Image, Product, ProductDescription, ProductImages
 from config.db.bulk import draw_ids, insert_missing_rows, insert_or_update_rows, insert_rows
@@ -33,7 +33,7 @@ class ProductChange:
 
 
 def find_changes(
-    records: list[ProductRecord], *, stored: Mapping[int, StoredProduct], seen: SeenProducts
+    records: list[ProductRecord], *, stored: Mapping[int, StoredProduct], seen: DiskMap
 ) -> list[ProductChange]:
     """Return one change for each record, in their order.
 
@@ -58,9 +58,7 @@ def write_changes(changes: Collection[ProductChange]) -> None:
     _write_products(changes)
 
 
-def _find_similar(
-    records: list[ProductRecord], *, seen: SeenProducts
-) -> dict[tuple[str, tuple[str, ...]], StoredProduct]:
+def _find_similar(records: list[ProductRecord], *, seen: DiskMap) -> dict[tuple[str, tuple[str, ...]], StoredProduct]:
     """Return the products that records without id may mean, by title and images."""
     ids = find_similar_product_ids([(record.title, record.images or ()) for record in records if record.id is None])
     # What the file names by id has, or is about to have, what its own row says.

@@ -8,9 +8,9 @@ from typing import Final
 from django.db import connection, transaction
 
 from catalog.interchange.changes import ProductChange, find_changes, write_changes
+from catalog.interchange.disk_map import DiskMap
 from catalog.interchange.reading import RowError
-from catalog.interchange.records import ProductRecord
-from catalog.interchange.seen import REFUSED, SeenProducts, content_digest, content_key
+from catalog.interchange.records import REFUSED, ProductRecord, content_digest, content_key
 from catalog.interchange.stored import StoredProduct, find_stored_products
 from catalog.labels import refresh_labels
 
@@ -68,7 +68,7 @@ def import_catalog(
     that mixes the two, ids belong above those that are drawn.
     """
     report = ImportReport(dry_run=dry_run)
-    with SeenProducts() as seen:
+    with DiskMap() as seen:
         for batch in _split_batches(rows, report=report):
             with nullcontext() if dry_run else transaction.atomic():
                 _import_batch(batch, seen=seen, report=report, observe=observe)
@@ -98,7 +98,7 @@ def _split_batches(rows: Iterable[ProductRecord | RowError], *, report: ImportRe
 def _import_batch(
     batch: list[ProductRecord],
     *,
-    seen: SeenProducts,
+    seen: DiskMap,
     report: ImportReport,
     observe: Callable[[list[ProductChange]], None] | None,
 ) -> None:
@@ -129,7 +129,7 @@ def _take_turns() -> None:
 
 
 def _leave_out_repeats(
-    batch: list[ProductRecord], *, stored: Mapping[int, StoredProduct], seen: SeenProducts, report: ImportReport
+    batch: list[ProductRecord], *, stored: Mapping[int, StoredProduct], seen: DiskMap, report: ImportReport
 ) -> list[ProductRecord]:
     """Return the records whose product the file did not name before, and remember them.
 

@@ -3,21 +3,23 @@
 Names are made from content hashes and from what the bytes are; nothing of a URL or a title gets into a path.
 """
 
+import io
 import json
 import re
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
+from zipfile import ZipFile, ZipInfo
 
-from catalog.interchange.seen import SeenProducts
+from catalog.interchange.disk_map import DiskMap, hash62
 from catalog.interchange.writing import ExportedPicture, ExportReport
-from catalog.interchange.zip_stream import ZipWriter
 from catalog.pictures.formats import EXTENSIONS, find_format
 from catalog.pictures.storage import find_picture_bytes
 
 MANIFEST_NAME: Final = "manifest.jsonl"
+CHUNK_BYTES: Final = 1_048_576
 #: The folder of pictures without a group.
 UNLABELLED: Final = "unlabelled"
 # Every answer of `find_format`; its place here is what is remembered of a picture.
@@ -26,15 +28,49 @@ _NO_FORMAT: Final = _FORMATS.index(None)
 _NO_NAME: Final = re.compile(r"[^a-z0-9]+")
 
 
+class _ArchiveStream(io.RawIOBase):
+    """What `zipfile` writes to when nobody can seek: `take` returns the bytes that were written since the last time."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._written += data
+        return len(data)
+
+    def take(self) -> bytes:
+        data = bytes(self._written)
+        self._written.clear()
+        return data
+
+
 def encode_zip(
     batches: Iterable[list[ExportedPicture]], *, report: ExportReport, modified: datetime
 ) -> Generator[bytes]:
-    """Yield the parts of a zip archive of the pictures, the manifest last."""
-    with tempfile.TemporaryFile() as manifest, ZipWriter(modified=modified) as archive:
+    """Yield the parts of a zip archive of the pictures, not compressed, the manifest last.
+
+    Until its end `zipfile` remembers every file: memory grew by 84 MB for 100,000 pictures and by 166 MB for 200,000.
+    """
+    stream = _ArchiveStream()
+
+    def build_entry(name: str) -> ZipInfo:
+        entry = ZipInfo(name, modified.timetuple()[:6])
+        entry.external_attr = 0o100644 << 16
+        return entry
+
+    with tempfile.TemporaryFile() as manifest, ZipFile(stream, "w") as archive:
         for path, content in _list_files(batches, manifest=manifest, report=report):
-            yield from archive.add(path, content)
-        yield from archive.add_file(MANIFEST_NAME, manifest)
-        yield from archive.finish()
+            archive.writestr(build_entry(path), content)
+            yield stream.take()
+        manifest.seek(0)
+        with archive.open(build_entry(MANIFEST_NAME), "w", force_zip64=True) as entry:
+            while chunk := manifest.read(CHUNK_BYTES):
+                entry.write(chunk)
+                yield stream.take()
+    yield stream.take()
 
 
 def write_folder(batches: Iterable[list[ExportedPicture]], *, folder: Path, report: ExportReport) -> Iterator[None]:
@@ -51,7 +87,7 @@ def _list_files(
     batches: Iterable[list[ExportedPicture]], *, manifest: IO[bytes], report: ExportReport
 ) -> Iterator[tuple[str, bytes]]:
     """Yield (path, content) of each different picture of a group, and write the manifest's line of each product."""
-    with SeenProducts() as written:
+    with DiskMap() as written:
         for batch in batches:
             keys = [_build_key(picture) for picture in batch]
             formats = written.find({key for key in keys if key is not None})
@@ -74,7 +110,7 @@ def _list_files(
 def _build_key(picture: ExportedPicture) -> int | None:
     """Return a number of 62 bits for the picture in its group, or None where we hold no bytes of it."""
     stored = getattr(picture.image, "stored_picture", None)
-    return None if stored is None else hash((picture.label["group"], stored.sha256)) & (2**62 - 1)
+    return None if stored is None else hash62((picture.label["group"], stored.sha256))
 
 
 def _build_path(picture: ExportedPicture, *, format: int) -> str | None:

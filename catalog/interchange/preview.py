@@ -7,7 +7,6 @@ is signed, belongs to one person and expires; it carries a digest of the file an
 
 import hashlib
 import io
-import os
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from django.db import transaction
 from catalog.interchange.changes import ProductChange
 from catalog.interchange.importing import ImportReport, import_catalog
 from catalog.interchange.reading import detect_format, read_records
+from config.files import write_file
 
 #: A file of this size takes some 5 s to import; a longer one is for the command.
 MAX_UPLOAD_BYTES: Final = 5 * 1024 * 1024
@@ -68,8 +68,7 @@ def keep_upload(content: bytes, *, file_name: str, user_id: int) -> str:
         if time.time() - path.stat().st_mtime > TICKET_SECONDS:
             path.unlink(missing_ok=True)
     name = secrets.token_hex(16)
-    with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
+    write_file(folder / name, content, mode=0o600)
     sha256 = hashlib.sha256(content).hexdigest()
     return _sign({"name": name, "file": file_name, "user": user_id, "sha256": sha256, "digest": ""})
 

@@ -27,7 +27,8 @@ CSV_COLUMNS: Final = ("id", "title", "image_urls", "country_code", "original_tex
 LABEL_FIELD: Final = "label"
 LABEL_PREFIX: Final = "label_"
 LABEL_COLUMNS: Final = tuple(
-    LABEL_PREFIX + name for name in ("group", "garment", "confidence", "status", "model_version", "labelled_at")
+    LABEL_PREFIX + name
+    for name in ("group", "garment", "confidence", "status", "source", "reason", "model_version", "labelled_at")
 )
 #: A longer line is refused without being read into memory.
 MAX_LINE_CHARACTERS: Final = 1_048_576

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from catalog.interchange.disk_map import hash62
+
 #: Half of what PostgreSQL's bigint holds, so that its sequence can always go on after an explicit id.
 MAX_ID: Final = 2**62
 MAX_TITLE_CHARACTERS: Final = 1_000
@@ -13,6 +15,8 @@ MAX_TEXT_CHARACTERS: Final = 131_072
 #: PostgreSQL's unique index on a URL cannot hold more than about 2,700 bytes.
 MAX_URL_BYTES: Final = 2_048
 MAX_IMAGES: Final = 1_000
+#: In place of a digest: a row with this id was refused. Equals no digest, which are not negative.
+REFUSED: Final = -1
 
 _COUNTRY: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,15}", re.ASCII)
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
@@ -145,3 +149,14 @@ def _refuse_surrogates(text: str, *, field: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise RecordError(f"expected UTF-8 text in {field}, received {shorten(text[error.start])}") from None
+
+
+def content_key(title: str, *, images: tuple[str, ...], with_id: bool) -> int:
+    """Return the key of a title and its images as rows with, or without, an id name them; negative, unlike an id."""
+    return -1 - hash62((with_id, title, images))
+
+
+def content_digest(record: ProductRecord) -> int:
+    """Return a digest of what the record says of its product; images that are not spoken of differ from none."""
+    images = record.images if record.id is not None else record.images or ()
+    return hash62((record.title, images, frozenset(record.descriptions.items())))

@@ -12,6 +12,8 @@ from rest_framework.exceptions import ValidationError
 
 from catalog.interchange.exporting import MEDIA_TYPES, ProductExportQuery, describe_refusals, encode_export
 from catalog.interchange.writing import ExportReport
+from config.db.statements import allow_long_statements
+from config.web.problems import ServiceUnavailableError
 from config.web.queries import check_parameters
 from config.web.security import FILE_POLICY
 
@@ -20,11 +22,21 @@ EXPORTS_AT_ONCE: Final = 2
 RETRY_AFTER_SECONDS: Final = 60
 BUSY: Final = "Other exports are being sent at the moment; please try again in a minute."
 
+#: Products whose pictures fit an archive over HTTP, which grows a process of the site by 84 MB (see `encode_zip`).
+MAXIMUM_ARCHIVED: Final = 100_000
+TOO_MANY_PICTURES: Final = (
+    f"Expected at most {MAXIMUM_ARCHIVED:,} products for an archive of pictures. Choose fewer with the filters, or run "
+    "manage.py export_catalog --format pictures, which has no limit."
+)
+
 _slots: Final = threading.BoundedSemaphore(EXPORTS_AT_ONCE)
 
 
-class BusyError(Exception):
+class BusyError(ServiceUnavailableError):
     """As many exports as this process sends at once are on their way."""
+
+    default_detail = BUSY
+    wait = RETRY_AFTER_SECONDS
 
 
 class _HeldParts:
@@ -59,6 +71,17 @@ def build_export_response(parts: Generator[bytes], *, suffix: str, name: str = "
     return response
 
 
+def build_query_response(query: ProductExportQuery, *, suffix: str) -> StreamingHttpResponse:
+    """Return what a valid query asks for as a download. Raises `ValidationError` and `BusyError`."""
+    if suffix == "zip":
+        # Filters that few products meet may read the whole table.
+        with allow_long_statements():
+            products = query.find_products()[0][: MAXIMUM_ARCHIVED + 1].count()
+        if products > MAXIMUM_ARCHIVED:
+            raise ValidationError({"suffix": [TOO_MANY_PICTURES]})
+    return build_export_response(encode_export(query, suffix=suffix, report=ExportReport()), suffix=suffix)
+
+
 @require_GET
 @login_required
 @permission_required("catalog.view_productlabel", raise_exception=True)
@@ -66,7 +89,7 @@ def product_export(request: HttpRequest, suffix: str) -> HttpResponseBase:
     """Answer with the products that the filters in the address choose, as a file."""
     try:
         query = check_parameters(ProductExportQuery, request.GET)
-        return build_export_response(encode_export(query, suffix=suffix, report=ExportReport()), suffix=suffix)
+        return build_query_response(query, suffix=suffix)
     except ValidationError as error:
         refused = "; ".join(f"{name}: {text}" for name, text in describe_refusals(error).items())
         return _refuse(request, status=400, title="These filters cannot be applied", detail=refused)

@@ -5,11 +5,9 @@ thumbnail, which holds pixels and nothing of what came with them (metadata, scri
 """
 
 import hashlib
-import os
-import secrets
 from collections.abc import Iterable
 from io import BytesIO
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from django.core.exceptions import SuspiciousFileOperation
@@ -23,6 +21,7 @@ from catalog.models import Image, StoredPicture
 from catalog.pictures.appearance import build_look_hash, is_same_look
 from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, to_rgb
 from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
+from config.files import write_file
 
 __all__ = [
     "THUMBNAIL_SIZE",
@@ -197,38 +196,11 @@ def write_once(name: str, content: bytes) -> None:
             if saved_name != name:
                 default_storage.delete(saved_name)
         return
-    path = default_storage.path(name)
-    if _has_size(path, len(content)):
+    path = Path(default_storage.path(name))
+    if path.exists() and path.stat().st_size == len(content):
         return
-    part = f"{path}.{secrets.token_hex(8)}.part"
-    try:
-        _write_new(part, content)
-        os.replace(part, path)
-    except BaseException:
-        if os.path.exists(part):
-            os.unlink(part)
-        raise
-
-
-def _has_size(path: str, size: int) -> bool:
-    try:
-        return os.stat(path).st_size == size
-    except FileNotFoundError:
-        return False
-
-
-def _write_new(path: str, content: bytes) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    finally:
-        os.close(descriptor)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, content)
 
 
 def get_thumbnail_path(sha256: str) -> str:

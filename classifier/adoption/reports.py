@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from config.kept_counts import get_kept_count
+
 from catalog.models import Product
 from classifier.adoption.runs import list_version_counts
 from classifier.labelling.reports import FRESH_SECONDS, FRESH_TIMES, KEPT_SECONDS
 from classifier.models import AdoptionRun, ModelVersion
-from config.kept_counts import get_kept_count
 
 
 @dataclass(frozen=True, slots=True)

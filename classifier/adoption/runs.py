@@ -5,7 +5,7 @@ the run has come, so one that was killed is done again. What the version has not
 """
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef
 from django.db.models.functions import Now
 
 from catalog.models import Image, Product, ProductLabel
@@ -59,11 +59,10 @@ def cancel_adoption_run(run: AdoptionRun) -> bool:
 
 
 def count_missing(run: AdoptionRun, product_ids: list[int]) -> int:
-    """Return how many of the products have another version's label, or lost one, for want of one of the run's."""
-    said = Classification.objects.filter(image=OuterRef("image")).order_by()
-    others = Q(source=ProductLabel.Source.MACHINE) & ~Q(model_version=run.model_version_id)
-    lost = Q(status=ProductLabel.Status.PENDING) & Exists(said)
-    return ProductLabel.objects.filter(others | lost, product__in=product_ids).count()
+    """Return how many of the products have a picture that other versions classified, and no label of the run's."""
+    labels = ProductLabel.objects.filter(product__in=product_ids).exclude(source=ProductLabel.Source.PERSON)
+    said = Classification.objects.filter(image=OuterRef("image")).exclude(model_version=run.model_version_id)
+    return labels.exclude(model_version=run.model_version_id).filter(Exists(said.order_by())).count()
 
 
 def label_what_is_missing(run: AdoptionRun) -> LabellingRun | None:

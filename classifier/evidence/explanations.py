@@ -162,9 +162,8 @@ def create_explanation(image: Image, *, classification: Classification) -> Expla
     Raises `NotExplainableError` when the picture is not held any more or has changed since, and `ArtefactError` when
     this machine has not the version's files.
     """
-    stored = getattr(image, "stored_picture", None)
-    data = find_picture_bytes(image)
-    if stored is None or data is None or stored.sha256 != classification.sha256:
+    picture, data = image.picture, find_picture_bytes(image)
+    if picture is None or data is None or picture.sha256 != classification.sha256:
         raise NotExplainableError("The picture that got this label is not held any more.")
     classifier = get_classifier(classification.model_version)
     try:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F, QuerySet, Window
-from django.db.models.functions import RowNumber
+from django.db.models import CharField, F, Q, QuerySet, Value, Window
+from django.db.models.expressions import BaseExpression
+from django.db.models.functions import Cast, Coalesce, NullIf, RowNumber
 from django.utils.text import Truncator
 
 from catalog.labels import LabelSummary
@@ -127,7 +128,13 @@ def get_product_page(product_id: int) -> ProductPage:
     image_ids = [image.id for image in detail.images]
     newest_first = Classification.objects.filter(image_id__in=image_ids).defer("embedding")
     classifications = list_newest_of_each(newest_first.select_related("model_version"), order="run_id")
-    reviews = list_newest_of_each(Review.objects.filter(image_id__in=image_ids).select_related("reviewer"), order="pk")
+    # A review holds wherever its picture is shown: those that were given for the same look elsewhere are shown too.
+    appearances = [image.picture.appearance for image in detail.images if image.picture]
+    reviews = list_newest_of_each(
+        Review.objects.filter(Q(image_id__in=image_ids) | Q(appearance__in=appearances)).select_related("reviewer"),
+        order="pk",
+        of=Coalesce(NullIf("appearance", Value("")), Cast("image_id", CharField())),
+    )
     calibrations: dict[ModelVersion, Calibration | None] = {}
     return ProductPage(
         product=detail.product,
@@ -160,7 +167,7 @@ def _build_image_page(
         label=image.label,
         history=build_history(
             [row for row in classifications if row.image_id == image.id],
-            [row for row in reviews if row.image_id == image.id],
+            [row for row in reviews if row.image_id == image.id or _is_of_look(row, image)],
         ),
         classification=said,
         threshold=threshold,
@@ -169,9 +176,13 @@ def _build_image_page(
     )
 
 
-def list_newest_of_each(rows: QuerySet, *, order: str) -> list:
-    """Return the newest `HISTORY_LENGTH` rows of each image, newest first, by one query."""
-    rank = Window(RowNumber(), partition_by=F("image_id"), order_by=F(order).desc())
+def _is_of_look(review: Review, image: ProductImageDetail) -> bool:
+    return image.picture is not None and review.appearance == image.picture.appearance
+
+
+def list_newest_of_each(rows: QuerySet, *, order: str, of: F | BaseExpression = F("image_id")) -> list:  # noqa: B008
+    """Return the newest `HISTORY_LENGTH` rows of each image, or of what else, newest first, by one query."""
+    rank = Window(RowNumber(), partition_by=of, order_by=F(order).desc())
     return list(rows.annotate(rank=rank).filter(rank__lte=HISTORY_LENGTH).order_by(F(order).desc()))
 
 
@@ -209,4 +220,4 @@ def build_history(classifications: list[Classification], reviews: list[Review]) 
         HistoryEntry(at=review.created_at, group=review.group, garment=review.garment, review=review)
         for review in reviews
     ]
-    return sorted(entries, key=lambda entry: entry.at, reverse=True)
+    return sorted(entries, key=lambda entry: entry.at, reverse=True)[: 2 * HISTORY_LENGTH]

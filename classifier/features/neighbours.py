@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
 
 import numpy as np
 from django.conf import settings
@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from catalog.browse.listing import ProductCriteria, list_labelled_products
 from catalog.models import Product, ProductImages
-from classifier.features.files import EmbeddingFiles, find_newest_id, load_embeddings, read_embedding, update_embeddings
+from classifier.features.files import Embeddings, get_path, read_embedding, read_embeddings
 from classifier.labels.facts import find_picture_facts
 from classifier.models import Classification, ModelVersion
 
 logger = logging.getLogger(__name__)
 
-#: More than these are read in the background, and found when that is done.
-READ_AT_ONCE: Final = 20_000
 #: Embeddings looked at for each product wanted, at first and at last: a product has several pictures, pictures are
 #: labelled again, and one picture may be all that a hundred products have.
 _FIRST_FACTOR, _LAST_FACTOR = 4, 64
@@ -41,7 +39,7 @@ def find_similar_products(product_id: int, *, limit: int, country: str = "us") -
 
     Compared is the product's first picture that has an embedding with all pictures that the same model version
     labelled, whatever their label. Empty while no picture of the product has an embedding. Raises
-    `Product.DoesNotExist`. Five queries, six when it is time to look for new embeddings.
+    `Product.DoesNotExist`. Ten queries, twelve when it is time to look for new embeddings.
     """
     found = _find_embedding(product_id)
     if found is None:
@@ -101,48 +99,35 @@ def _find_products(nearest: dict[int, float], *, version: ModelVersion, maximum:
 # --- the embeddings that this process has in memory ----------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Loaded:
-    embeddings: EmbeddingFiles
-    looked_at: float
+_loaded: dict[Path, tuple[Embeddings, float]] = {}
+_catching_up = threading.Lock()
 
 
-_loaded: dict[str, _Loaded] = {}
-_reading = threading.Lock()
-
-
-def get_embeddings(version: ModelVersion) -> EmbeddingFiles:
+def get_embeddings(version: ModelVersion) -> Embeddings:
     """Return the embeddings of the version, as they were SIMILAR_REFRESH_SECONDS ago or later.
 
-    Many new ones are read by a thread of this process, and found by the calls after that.
+    Of more than CHUNK_ROWS new ones the others are read by a thread of this process, and found by later calls.
     """
-    key = f"{settings.EMBEDDINGS_DIR} {version.manifest_sha256}"
-    held = _loaded.get(key)
+    key = get_path(version)
     now = time.monotonic()
-    if held is not None and now - held.looked_at < settings.SIMILAR_REFRESH_SECONDS:
-        return held.embeddings
-    embeddings = load_embeddings(version)
-    newest_id = find_newest_id(version)
-    if embeddings.settled_id != newest_id:
-        if newest_id - embeddings.settled_id <= READ_AT_ONCE:
-            embeddings = update_embeddings(version)
-        else:
-            _read_in_background(version)
-    _loaded[key] = _Loaded(embeddings, looked_at=now)
+    embeddings, looked_at = _loaded.get(key, (None, 0.0))
+    if embeddings is None or now - looked_at >= settings.SIMILAR_REFRESH_SECONDS:
+        embeddings = read_embeddings(version)
+        _loaded[key] = embeddings, now
+        if embeddings.is_behind:
+            threading.Thread(target=_catch_up, args=[version], name="embeddings", daemon=True).start()
     return embeddings
 
 
-def _read_in_background(version: ModelVersion) -> None:
-    """Start a thread that reads new embeddings, unless one is at work in this process."""
-
-    def read() -> None:
-        try:
-            update_embeddings(version)
-        except Exception:
-            logger.exception("the embeddings of model version %s could not be read", version.pk)
-        finally:
-            connection.close()
-            _reading.release()
-
-    if _reading.acquire(blocking=False):
-        threading.Thread(target=read, name="embeddings", daemon=True).start()
+def _catch_up(version: ModelVersion) -> None:
+    """Read what is new until nothing is, unless a thread of this process is at it."""
+    if not _catching_up.acquire(blocking=False):
+        return
+    try:
+        while read_embeddings(version).is_behind:
+            pass
+    except Exception:
+        logger.exception("the embeddings of model version %s could not be read", version.pk)
+    finally:
+        _catching_up.release()
+        connection.close()

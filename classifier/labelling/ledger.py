@@ -22,7 +22,6 @@ from django.db.models import (
     Case,
     DateTimeField,
     Exists,
-    ExpressionWrapper,
     F,
     IntegerField,
     OuterRef,
@@ -80,11 +79,6 @@ class Failed:
 Outcome = Labelled | Failed
 
 
-def _after(seconds: float) -> ExpressionWrapper:
-    """The database's time, `seconds` from now."""
-    return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
-
-
 def claim_tasks(task_ids: Sequence[int], *, token: uuid.UUID | None = None) -> ClaimedBatch:
     """Take a lease on those of the tasks that are due, and return them; none of a run that is cancelled.
 
@@ -98,7 +92,7 @@ def claim_tasks(task_ids: Sequence[int], *, token: uuid.UUID | None = None) -> C
     claimable.update(
         state=State.RUNNING,
         lease_token=token,
-        lease_until=_after(settings.LABELLING_LEASE_SECONDS),
+        lease_until=Now() + timedelta(seconds=settings.LABELLING_LEASE_SECONDS),
         attempts=F("attempts") + 1,
     )
     held = LabelTask.objects.filter(lease_token=token).select_related("image__stored_picture", "model_version", "run")
@@ -161,7 +155,7 @@ def _record_failed(finished: list[tuple[LabelTask, Failed]]) -> None:
         result = {"state": State.FAILED, "former": None} if delay is None else {"state": State.RETRY}
         LabelTask.objects.filter(pk__in=task_ids).update(
             **result,
-            next_try_at=Now() if delay is None else _after(delay),
+            next_try_at=Now() if delay is None else Now() + timedelta(seconds=delay),
             lease_token=None,
             lease_until=None,
             sent_at=None,
@@ -216,7 +210,7 @@ def postpone_tasks(batch: ClaimedBatch) -> int:
         lease_until=None,
         sent_at=None,
         attempts=F("attempts") - 1,
-        next_try_at=_after(FIRST_RETRY_SECONDS),
+        next_try_at=Now() + timedelta(seconds=FIRST_RETRY_SECONDS),
     )
 
 

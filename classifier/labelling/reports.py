@@ -7,7 +7,6 @@ from time import time
 from typing import Any
 
 from django.conf import settings
-from django.db.models import DateTimeField, ExpressionWrapper
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -21,14 +20,14 @@ from classifier.labelling.selectors import (
     list_errors,
 )
 from classifier.models import Classification, LabellingRun, LabelTask
-from config.kept_counts import forget_kept_count, get_kept_count
+from config.cached_counts import forget_cached_count, get_cached_count
 
 State = LabelTask.State
 
 # What was counted is shown for so long, or for so many times as long as the counting took: 5 % of a core at most.
 FRESH_SECONDS = 1.9
 FRESH_TIMES = 20
-KEPT_SECONDS = 600
+CACHED_SECONDS = 600
 # The rate is that of the last minute, as far as somebody watched.
 RATE_SECONDS = 60.0
 SHORTEST_RATE_SECONDS = 5.0
@@ -66,7 +65,7 @@ class RunReport:
 
 def get_run_report(run: LabellingRun) -> RunReport:
     """Return the run's report, some seconds old at most on a small ledger and longer where counting takes long."""
-    counted = get_kept_count(
+    counted = get_cached_count(
         _key(run),
         count=lambda known: _count(run, samples=known["samples"] if known else []),
         # A count from before an update may lack what was added since.
@@ -75,14 +74,14 @@ def get_run_report(run: LabellingRun) -> RunReport:
         ),
         fresh_seconds=FRESH_SECONDS,
         fresh_times=FRESH_TIMES,
-        kept_seconds=KEPT_SECONDS,
+        timeout_seconds=CACHED_SECONDS,
     )
     return _build_report(run, counted)
 
 
 def forget_run_report(run: LabellingRun) -> None:
     """Let the next report be counted anew, after somebody changed the run's tasks."""
-    forget_kept_count(_key(run))
+    forget_cached_count(_key(run))
 
 
 def find_rate(samples: Sequence[Sequence[float]], *, age_seconds: float, finished: int) -> float | None:
@@ -165,20 +164,17 @@ def _has_moved(run: LabellingRun) -> bool:
     """
     if get_elapsed_seconds(run) < STALLED_SECONDS:
         return True
-    claimed = _ago(STALLED_SECONDS - settings.LABELLING_LEASE_SECONDS)
+    recently = Now() - timedelta(seconds=STALLED_SECONDS)
+    claimed = Now() - timedelta(seconds=STALLED_SECONDS - settings.LABELLING_LEASE_SECONDS)
     if LabelTask.objects.filter(run=run, state=LabelTask.State.RUNNING, lease_until__gt=claimed).exists():
         return True
-    if LabelTask.objects.errors().filter(run=run, last_failed_at__gt=_ago(STALLED_SECONDS)).exists():
+    if LabelTask.objects.errors().filter(run=run, last_failed_at__gt=recently).exists():
         return True
     newest = Classification.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     labels = Classification.objects.filter(run=run, pk__gt=newest - NEWEST_LABELS)
-    return labels.filter(created_at__gt=_ago(STALLED_SECONDS)).exists()
+    return labels.filter(created_at__gt=recently).exists()
 
 
 def _find_run_ahead(run: LabellingRun) -> int | None:
     earlier = LabellingRun.objects.filter(state=LabellingRun.State.RUNNING, pk__lt=run.pk)
     return earlier.order_by("pk").values_list("pk", flat=True).first()
-
-
-def _ago(seconds: float) -> ExpressionWrapper:
-    return ExpressionWrapper(Now() - timedelta(seconds=seconds), output_field=DateTimeField())

@@ -12,9 +12,7 @@ import hmac
 import json
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -27,6 +25,7 @@ from classifier.ml.config import PreprocessingSpec
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.ml.model_card import build_model_card
+from config.files import new_folder, write_file
 
 DEFAULT_ARTEFACT: Final = Path(__file__).resolve().parent.parent / "artefacts" / "default"
 MANIFEST_FILE: Final = "manifest.json"
@@ -154,28 +153,23 @@ def save_artefact(folder: Path, *, manifest: Manifest, contents: Mapping[str, by
     if total > MAX_ARTEFACT_BYTES:
         raise ArtefactError(f"expected an artefact of at most {MAX_ARTEFACT_BYTES} bytes, received {total}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.partial-"))
-    try:
-        if key is not None:
-            files[SIGNATURE_FILE] = _signature(manifest_bytes, key=key)
+    if key is not None:
+        files[SIGNATURE_FILE] = _signature(manifest_bytes, key=key)
+    with new_folder(folder, durable=True, replace=True) as partial:
         for name, content in files.items():
-            _write_durably(partial / name, content)
-        partial.chmod(0o755)
-        _replace_folder(partial, target=folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+            (partial / name).write_bytes(content)
 
 
 def sign_artefact(folder: Path, *, key: bytes) -> None:
     """Write the signature beside a verified artefact's manifest, in one step."""
     verify_artefact(folder)
-    replace_file(folder / SIGNATURE_FILE, content=_signature(_read_plain_file(folder / MANIFEST_FILE), key=key))
+    signature = _signature(_read_plain_file(folder / MANIFEST_FILE), key=key)
+    write_file(folder / SIGNATURE_FILE, signature, durable=True)
 
 
 def write_model_card(folder: Path) -> None:
     """Write the model card of a verified artefact anew, in one step; for artefacts that an older version made."""
-    replace_file(folder / MODEL_CARD_FILE, content=verify_artefact(folder).manifest.model_card())
+    write_file(folder / MODEL_CARD_FILE, verify_artefact(folder).manifest.model_card(), durable=True)
 
 
 def manifest_sha256(folder: Path) -> str:
@@ -262,27 +256,3 @@ def _read_plain_file(path: Path) -> bytes:
     if len(content) > MAX_ARTEFACT_BYTES:
         raise ArtefactTamperedError(f"{path}: expected at most {MAX_ARTEFACT_BYTES} bytes")
     return content
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def replace_file(path: Path, *, content: bytes) -> None:
-    """Put the content under that name in one step, so that a reader finds the old file or the new one."""
-    partial = path.with_name(f".{path.name}.partial")
-    _write_durably(partial, content)
-    partial.replace(path)
-
-
-def _replace_folder(source: Path, *, target: Path) -> None:
-    if not target.exists():
-        source.rename(target)
-        return
-    replaced = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.replaced-"))
-    target.rename(replaced / target.name)
-    source.rename(target)
-    shutil.rmtree(replaced, ignore_errors=True)

@@ -23,9 +23,7 @@ class LabelModelVersionFilter(LabelFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the products that the chosen version labelled."""
         value = self.value() or ""
-        if not (value.isascii() and value.isdigit()):
-            return queryset
-        return self.filter_label(queryset, model_version=int(value))
+        return super().queryset(request, queryset) if value.isascii() and value.isdigit() else queryset
 
 
 class OwnModelVersionFilter(LabelModelVersionFilter):

@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 # Longer than any training: a folder that somebody still writes into is never taken for one that was left behind.
 SAFE_AGE_SECONDS = 24 * 3600.0
 
-# Only names that the product itself gives: temporary folders of trainings and copies, and artefacts by their hash.
-_OWN_NAME = re.compile(r"\.training-.+|\.copy-.+|\..+\.(partial|replaced)-.+|[0-9a-f]{64}")
+# Only names that the product itself gives: those of trainings at work and of `config.files`, and hashes of artefacts.
+_OWN_NAME = re.compile(r"\.training-.+|\..+\.part|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from django.conf import settings
@@ -11,6 +10,7 @@ from django.db import transaction
 
 from classifier.ml import artefacts
 from classifier.models import ModelVersion
+from config.files import new_folder
 
 logger = logging.getLogger(__name__)
 
@@ -66,17 +66,16 @@ def _copy_artefact(folder: Path, *, name: str) -> None:
                 artefacts.sign_artefact(target, key=key)
             return
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".copy-", dir=target.parent))
     try:
-        shutil.copytree(folder, temporary, dirs_exist_ok=True)
-        temporary.chmod(0o755)
-        if key is not None:
-            artefacts.sign_artefact(temporary, key=key)
-        os.replace(temporary, target)
-    except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with new_folder(target, durable=True) as copy:
+            shutil.copytree(folder, copy, dirs_exist_ok=True)
+            copy.chmod(0o755)
+            os.utime(copy)  # else it looks as old as what it is a copy of
+            if key is not None:
+                artefacts.sign_artefact(copy, key=key)
+    except OSError:
         # Another process that registers the same artefact may have been first; its copy has the same name and bytes.
-        if not (isinstance(error, OSError) and target.is_dir()):
+        if not target.is_dir():
             raise
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from catalog.models import Image
@@ -75,14 +75,6 @@ def withdraw_review_run(run: ReviewRun) -> int:
     while ids := list(standing.values_list("pk", flat=True)[:500]):
         withdrawn += withdraw_reviews(Review.objects.filter(pk__in=ids))
     return withdrawn
-
-
-def list_standing_reviews(image: Image) -> QuerySet[Review]:
-    """Return the reviews that stand for the image's picture, given for it or for another image with its look."""
-    own = Q(image=image, url=image.url, appearance="")
-    if image.picture is not None:
-        own |= Q(appearance=image.picture.appearance)
-    return Review.objects.filter(own, withdrawn_at__isnull=True)
 
 
 def _lock_images_of(reviews: Collection[Review]) -> list[int]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import DateTimeField, ExpressionWrapper
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -47,9 +46,7 @@ def claim_training_run(training_run_id: int) -> TrainingRun | None:
 
 def abandon_dead_training_runs() -> int:
     """Mark a running run whose heartbeat lapsed as abandoned, so that the next can start; return how many."""
-    lapsed = ExpressionWrapper(
-        Now() - timedelta(seconds=settings.TRAINING_HEARTBEAT_SECONDS), output_field=DateTimeField()
-    )
+    lapsed = Now() - timedelta(seconds=settings.TRAINING_HEARTBEAT_SECONDS)
     return TrainingRun.objects.filter(state=State.RUNNING, heartbeat_at__lt=lapsed).update(
         state=State.ABANDONED, finished_at=Now(), error="The process that trained it stopped answering."
     )

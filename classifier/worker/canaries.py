@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import DateTimeField, ExpressionWrapper, F, Q
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
 from classifier.models import QueueCanary, TrainingRun
@@ -35,8 +35,8 @@ def take_canaries_to_send(queues: Collection[str]) -> list[str]:
     due = []
     for queue in queues:
         QueueCanary.objects.get_or_create(queue=queue)
-        returned = Q(done_at__gte=F("sent_at"), sent_at__lte=_ago(settings.CANARY_SECONDS))
-        lost = Q(sent_at__lte=_ago(settings.CANARY_STALE_SECONDS))
+        returned = Q(done_at__gte=F("sent_at"), sent_at__lte=Now() - timedelta(seconds=settings.CANARY_SECONDS))
+        lost = Q(sent_at__lte=Now() - timedelta(seconds=settings.CANARY_STALE_SECONDS))
         ready = QueueCanary.objects.filter(returned | lost | Q(sent_at__isnull=True), queue=queue)
         if ready.update(sent_at=Now()):
             due.append(queue)
@@ -53,7 +53,7 @@ def list_queue_health() -> list[QueueHealth]:
 
     The training queue is well while a training with a heartbeat occupies its worker.
     """
-    stale = Q(last__lt=_ago(settings.CANARY_STALE_SECONDS))
+    stale = Q(last__lt=Now() - timedelta(seconds=settings.CANARY_STALE_SECONDS))
     canaries = QueueCanary.objects.annotate(last=Coalesce("done_at", "created_at")).order_by("queue")
     late = set(canaries.filter(stale).values_list("queue", flat=True))
     if TRAINING_QUEUE in late and _is_training():
@@ -62,9 +62,5 @@ def list_queue_health() -> list[QueueHealth]:
 
 
 def _is_training() -> bool:
-    alive = _ago(settings.TRAINING_HEARTBEAT_SECONDS)
+    alive = Now() - timedelta(seconds=settings.TRAINING_HEARTBEAT_SECONDS)
     return TrainingRun.objects.filter(state=TrainingRun.State.RUNNING, heartbeat_at__gte=alive).exists()
-
-
-def _ago(seconds: float) -> ExpressionWrapper:
-    return ExpressionWrapper(Now() - timedelta(seconds=seconds), output_field=DateTimeField())

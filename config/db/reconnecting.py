@@ -17,7 +17,7 @@ PAUSE_SECONDS = 0.5
 Result = TypeVar("Result")
 
 
-def is_unreachable(error: BaseException) -> bool:
+def is_unreachable(error: BaseException | None) -> bool:
     """Whether the error says that the database is away or busy, and not that a statement is wrong."""
     return type(error) in UNREACHABLE_ERRORS
 

@@ -29,7 +29,8 @@ def limit_web_statements() -> None:
 def allow_long_statements() -> Iterator[None]:
     """Let the block's statements take their time: for work on a whole table that a person asked for on purpose.
 
-    On the present connection only. After an error the connection is closed, so that no other request inherits it.
+    On the present connection only; the end of an inner block ends it for the outer one. After an error the connection
+    is closed, so that no other request inherits it.
     """
     if connection.vendor != "postgresql":
         yield

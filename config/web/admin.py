@@ -136,8 +136,7 @@ class CancellingAdmin(ReadOnlyAdmin):
     """
 
     list_filter = ("state",)
-
-    actions: Sequence[Any] = ("cancel_selected",)
+    actions: tuple[str, ...] = ("cancel_selected",)
     cancel_permission = ""
     cancel_text = ""
     left_title = ""

@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions, serializers
@@ -13,10 +12,9 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from config.db.reconnecting import is_unreachable
 from config.db.statements import is_statement_timeout
 
-# DatabaseError itself, not its other subclasses: psycopg2 raises it for a connection that ends within a statement.
-UNREACHABLE_ERRORS = (DatabaseError, OperationalError, InterfaceError)
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 
@@ -150,7 +148,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         response = _answer(request, 503, "This takes longer than the site allows. Ask for less, or try again later.")
         response["Retry-After"] = "30"
         return response
-    if type(error) in UNREACHABLE_ERRORS:
+    if is_unreachable(error):
         response = _answer(request, 503, "The database cannot be reached at the moment; please try again.")
         response["Retry-After"] = "5"
         return response

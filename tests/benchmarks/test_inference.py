@@ -11,6 +11,8 @@ import pytest
 
 from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 
+pytestmark = pytest.mark.long
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

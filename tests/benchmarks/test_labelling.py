@@ -17,6 +17,8 @@ from benchmarks.shop_pictures import build_shop, draw_pictures, parse_size
 from benchmarks.usage import Reading, seconds_used
 from catalog.pictures.decoding import decode_picture
 
+pytestmark = pytest.mark.long
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

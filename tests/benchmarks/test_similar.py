@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks import similar
 
+pytestmark = pytest.mark.long
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: What the pages looked like at the last run; git ignores the folder.
@@ -128,22 +128,44 @@ def create_context(browser: Browser, demo_site: DemoSite) -> BrowserContext:
 
 
 class WatchedPage:
-    """A tab, and everything that went wrong in it: errors on the console, CSP violations, failed requests."""
+    """A tab, and everything that went wrong in it: errors on the console, CSP violations, failed requests.
+
+    Whoever leaves a page that still loads ends its requests; those did not fail.
+    """
 
     def __init__(self, page: Page) -> None:
         self.page, self.faults, self._is_listening = page, list[str](), True
+        self._pages_left = 0
+        self._sent_after: dict[Request, int] = {}
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url} {request.failure}"))
+        page.on("request", self._follow)
+        page.on("requestfinished", lambda request: self._sent_after.pop(request, None))
+        page.on("requestfailed", self._judge)
 
     def stop(self) -> None:
         """Hear nothing of what comes from now on."""
         self._is_listening = False
 
+    def close(self) -> None:
+        """Close the tab."""
+        self._pages_left += 1
+        self.page.close()
+
     def _hear(self, message: ConsoleMessage) -> None:
         # A breach of the content-security policy is an error or a warning on the console, whichever directive it is.
         if self._is_listening and (message.type == "error" or "Content Security Policy" in message.text):
             self.faults.append(f"{message.type}: {message.text}")
+
+    def _follow(self, request: Request) -> None:
+        if request.is_navigation_request() and request.frame == self.page.main_frame:
+            self._pages_left += 1
+        self._sent_after[request] = self._pages_left
+
+    def _judge(self, request: Request) -> None:
+        was_left = self._sent_after.pop(request, self._pages_left) < self._pages_left
+        if not (was_left and request.failure == "net::ERR_ABORTED"):
+            self.faults.append(f"failed: {request.url} {request.failure}")
 
 
 WATCHED: dict[Page, WatchedPage] = {}
@@ -167,5 +189,5 @@ def watch(context: BrowserContext) -> Iterator[Page]:
     WATCHED[watched.page] = watched
     yield watched.page
     del WATCHED[watched.page]
-    watched.page.close()
+    watched.close()
     assert watched.faults == []

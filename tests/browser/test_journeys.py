@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PATIENT_MS, PHONE
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.processes]
 
 
 def test_the_grid_is_narrowed_by_filters_that_stay_in_the_address(stranger: Page) -> None:

@@ -11,6 +11,8 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import DESKTOP, PHONE, SCREENSHOTS, WATCHED
 
+pytestmark = pytest.mark.processes
+
 PUBLIC = {
     "start": "/",
     "products": "/products/",

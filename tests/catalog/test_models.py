@@ -8,7 +8,7 @@ from django.db import connection
 from catalog.models import Image, Product, ProductDescription, ProductImages
 from tests.support.factories import create_description, create_image, create_product, create_product_image
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 # On the schema's own names, as one would type it at the database's prompt.
 LISTING_SQL = """

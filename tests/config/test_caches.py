@@ -1,5 +1,7 @@
 """The cache that the site's processes share, and what happens while it is away."""
 
+import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,18 +13,20 @@ from django.test import Client
 
 from catalog.models import Product
 from classifier.models import LabellingRun
-from config.caches import ForgivingCacheClient
+from config.caches import TIMEOUT_SECONDS, ForgivingRedis
 from tests.support.fakes import create_model_version
 from tests.support.members import sign_in
+
+pytestmark = pytest.mark.both_databases
 
 
 @pytest.fixture
 def away(settings: Any) -> Iterator[None]:
     """Point the cache at a port where nobody listens."""
     settings.CACHES = {"default": {"BACKEND": "config.caches.SharedCache", "LOCATION": "redis://127.0.0.1:1/0"}}
-    ForgivingCacheClient.away_until = 0.0
+    ForgivingRedis.away_until = 0.0
     yield
-    ForgivingCacheClient.away_until = 0.0
+    ForgivingRedis.away_until = 0.0
 
 
 @pytest.mark.redis
@@ -55,7 +59,7 @@ def test_a_cache_that_is_away_remembers_nothing_and_fails_nobody() -> None:
     assert (cache.has_key("name"), cache.touch("name", 60), cache.delete("name")) == (False, False, False)
     cache.set_many({"name": "value"}, 60)
     cache.delete_many(["name"])
-    with pytest.raises(ValueError, match="found none"):
+    with pytest.raises(ValueError, match="not found"):
         cache.incr("name")
 
 
@@ -72,6 +76,46 @@ def test_a_cache_that_is_away_is_not_asked_each_time(monkeypatch: pytest.MonkeyP
     for _ in range(3):
         cache.get("name")
     assert asked == [1]
+
+
+@pytest.mark.redis
+def test_a_cache_that_hangs_holds_a_call_for_a_second_and_the_next_ones_not_at_all(settings: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        settings.CACHES = {"default": {"BACKEND": "config.caches.SharedCache", "LOCATION": url}}
+        ForgivingRedis.away_until = 0.0
+        started = time.monotonic()
+        assert cache.get("name", "nothing") == "nothing"
+        first = time.monotonic()
+        assert cache.get("name", "nothing") == "nothing"
+        last = time.monotonic()
+        ForgivingRedis.away_until = 0.0
+    assert TIMEOUT_SECONDS <= first - started < 3 * TIMEOUT_SECONDS
+    assert last - first < 0.5 * TIMEOUT_SECONDS
+
+
+@pytest.mark.redis
+def test_a_cache_that_goes_away_between_two_commands_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.set("count", 1, 60)
+
+    def go_away(*_arguments: object) -> bool:
+        ForgivingRedis.away_until = time.monotonic() + 60
+        return True
+
+    monkeypatch.setattr(ForgivingRedis, "exists", go_away)
+    try:
+        with pytest.raises(ValueError, match="can be reached"):
+            cache.incr("count")
+    finally:
+        ForgivingRedis.away_until = 0.0
+
+
+@pytest.mark.redis
+def test_several_values_at_once() -> None:
+    cache.set_many({"a": 1, "b": [2]}, 60)
+    assert cache.get_many(["a", "b", "c"]) == {"a": 1, "b": [2]}
+    cache.delete_many(["a", "b"])
+    assert cache.get_many(["a", "b"]) == {}
 
 
 @pytest.mark.django_db

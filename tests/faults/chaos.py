@@ -1,6 +1,6 @@
 """One labelling run under fire: workers killed at random moments, the broker and the database lost on the way.
 
-The test suite runs it with 5,000 pictures, `make chaos` with 100,000. `ChaosRun` is the product; `LedgerlessRun` labels
+The test suite runs it with 2,000 pictures, `make chaos` with 100,000. `ChaosRun` is the product; `LedgerlessRun` labels
 straight from the messages under the same kills, to show that they do harm where no ledger stands against them.
 """
 

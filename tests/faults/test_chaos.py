@@ -6,13 +6,13 @@ from tests.faults.chaos import ChaosPlan, ChaosRun, LedgerlessRun, create_pictur
 from tests.faults.workers import Crew
 from tests.support.servers import Server
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.timeout(900)]
-LABELS, KILLS = 5000, 20
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.timeout(900), pytest.mark.processes]
+LABELS, KILLS = 2000, 10
 # Far more than it takes, for a machine that is busy with something else.
 PATIENCE_SECONDS = 800.0
 
 
-def test_twenty_kills_and_the_loss_of_broker_and_database_cost_no_label(
+def test_ten_kills_and_the_loss_of_broker_and_database_cost_no_label(
     crew_of_own_database: Crew, own_database: Server, broker: Server
 ) -> None:
     create_pictures(LABELS)

@@ -31,7 +31,7 @@ from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.servers import Server, get_test_database_url
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.processes]
 State = LabelTask.State
 
 # Many messages for a few pictures, each at work long enough to be met by what happens.

@@ -27,7 +27,7 @@ from tests.support.artefacts import register_active_version, vouch_for_files
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.processes]
 State = TrainingRun.State
 
 

@@ -32,7 +32,7 @@ from tests.faults.workers import Crew, list_held_by, wait_until
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.processes]
 State = LabelTask.State
 
 

@@ -30,6 +30,7 @@ from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.types import ImageClassifier, Picture, Prediction, TrainingProgress
 from classifier.models import Classification, ModelVersion
 from classifier.registry.runtime import get_classifier as load_classifier
+from config import files
 from config.celery import app
 from tests.faults.harm import HANG, HUNGRY, PID_SHIFT, SEGFAULT, STUBBORN
 from tests.support.fakes import FakeClassifier
@@ -101,7 +102,7 @@ def train(
         time.sleep(0.2)
     shipped = artefacts.verify_artefact(DEFAULT_ARTEFACT)
     if os.environ.get("FAULT_SAVING") == "hang":
-        artefacts._replace_folder = lambda *_arguments, **_options: time.sleep(3600)
+        files._flush = lambda *_arguments, **_options: time.sleep(3600)
     folder = output_dir / "trained"
     manifest = replace(shipped.manifest, created_at=datetime.now(UTC).isoformat())  # no two trainings are the same
     artefacts.save_artefact(folder, manifest=manifest, contents=shipped.contents)

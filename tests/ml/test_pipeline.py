@@ -124,7 +124,9 @@ def test_progress_names_every_phase_in_order(
     assert all({"loss", "validation_loss", "validation_accuracy"} <= set(report.metrics) for report in ends)
 
 
-def test_a_stopped_training_leaves_nothing(drawn_dataset: FashionMnist, tmp_path: Path) -> None:
+def test_a_stopped_training_leaves_nothing(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Enough(Exception):
         pass
 
@@ -132,8 +134,9 @@ def test_a_stopped_training_leaves_nothing(drawn_dataset: FashionMnist, tmp_path
         if progress.phase == "save":
             raise Enough
 
+    serve_as(tiny_artefact, monkeypatch)
     with pytest.raises(Enough):
-        train(TINY_REQUEST, output_dir=tmp_path, dataset=drawn_dataset, progress=stop)
+        train(dataclasses.replace(TINY_REQUEST, epochs=1), output_dir=tmp_path, dataset=drawn_dataset, progress=stop)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,8 +17,9 @@ from django.test import Client
 from django.urls import reverse
 from rest_framework.authtoken.models import Token
 
+from classifier.adoption.services import activate_model_version, get_activation_tag
 from classifier.models import LabellingRun, LabelTask, ModelVersion
-from classifier.registry.services import get_activation_tag, register_model_version
+from classifier.registry.services import register_model_version
 from tests.site.test_authorisation import TABLE
 from tests.support.artefacts import create_artefact_twin
 from tests.support.factories import create_product
@@ -335,7 +336,8 @@ def post_together(requests: list[tuple[str, dict[str, str]]]) -> list[int]:
 def test_row_39_of_two_activations_by_one_tag_at_once_one_is_stale(settings, tmp_path: Path) -> None:
     settings.ARTEFACTS_DIR = tmp_path / "artefacts"
     twins = [create_artefact_twin(tmp_path / name, version=name) for name in ("one", "two", "three")]
-    active, *others = [register_model_version(twin, activate=twin == twins[0]) for twin in twins]
+    active, *others = [register_model_version(twin) for twin in twins]
+    activate_model_version(active)
     headers = build_token_header(create_member("change_modelversion")) | {"If-Match": f'"{get_activation_tag()}"'}
     requests = [(f"/api/v1/model-versions/{version.pk}/activate/", headers) for version in others]
     assert post_together(requests) == [200, 412]

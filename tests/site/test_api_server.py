@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: Needs neither the database nor a sign-in.
 ADDRESS = "/api/v1/schema/"

@@ -10,12 +10,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from classifier.models import LabellingRun, LabelTask, TrainingRun
+from classifier.models import LabellingRun, LabelTask, Review, TrainingRun
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PUBLIC = ""
@@ -36,6 +36,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "product-detail": {"GET": Row(PUBLIC, 200)},
     "product-similar": {"GET": Row(PUBLIC, 200)},
     "product-export": {"GET": Row("view_productlabel", 200)},
+    "product-label-moved": dict.fromkeys(METHODS, Row(PUBLIC, 301)),
     "thumbnail": {"GET": Row(PUBLIC, 404)},
     "image-explanation": {"GET": Row(PUBLIC, 404)},
     "product-image-review": {"POST": Row("add_review", 400)},
@@ -68,6 +69,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-image-classification-list": {"GET": Row("view_classification", 200)},
     "api-classify": {"POST": Row("view_classification", 503)},
     "api-review-list": {"POST": Row("add_review", 400)},
+    "api-review-withdraw": {"POST": Row("add_review", 200)},
     "api-labelling-run-list": {"POST": Row("add_labellingrun", 202)},
     "api-labelling-run-detail": {"GET": Row("view_labellingrun", 200)},
     "api-labelling-run-cancel": {"POST": Row("change_labellingrun", 200)},
@@ -81,10 +83,11 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-error-retry": {"POST": Row("change_labeltask", 200)},
     "api-error-ignore": {"POST": Row("change_labeltask", 200)},
 }
-# A page's form stands on the page, so its permission comes on top of the one to see it.
+# A page's form stands on the page, so its permission comes on top of the one to see it; the review is somebody else's.
 ALSO_NEEDED = {
     ("training-run-list", "POST"): "view_trainingrun",
     ("labelling-run-list", "POST"): "view_labellingrun",
+    ("api-review-withdraw", "POST"): "change_review",
 }
 
 # What a member of staff without any permission may open in the admin, and what belongs to nobody's permission.
@@ -113,6 +116,7 @@ def create_arguments() -> dict[str, list[Any]]:
     image = product.product_images.get().image
     run = LabellingRun.objects.create(model_version=version)
     task = LabelTask.objects.create(image=image, model_version=version, run=run, state="failed")
+    review = Review.objects.create(image=image, url=image.url, group="Bags", reviewer=create_member())
     training = TrainingRun.objects.create(recipe="default", seed=1)
     by_beginning = {
         "product-detail": [product.pk],
@@ -120,6 +124,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "product-export": ["csv"],
         "product-image-review": [product.pk, image.pk],
         "image-explanation": [image.pk],
+        "product-label-moved": [""],
         "thumbnail": ["0" * 64, "jpg"],
         "data-file": ["0" * 16, "nothing.svg"],
         "experiment-file": ["nothing", "0" * 16, "nothing.svg"],
@@ -134,6 +139,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "api-training-run-": [training.pk],
         "api-model-version-": [version.pk],
         "api-error-": [task.pk],
+        "api-review-": [review.pk],
     }
     return {
         name: next((values for beginning, values in by_beginning.items() if name.startswith(beginning)), [])
@@ -194,7 +200,7 @@ def test_who_may_call_it(name: str, arguments: dict[str, list[Any]]) -> None:
 
 def list_admin_addresses() -> list[tuple[str, str]]:
     """Name and address of every page of the admin, as far as it has a name; rows are those of id 1."""
-    known = {"object_id": "1", "content_type_id": "1", "app_label": "catalog", "id": "1"}
+    known = {"object_id": "1", "content_type_id": "1", "app_label": "catalog", "id": "1", "pk": "1"}
     found = []
     for namespace, name, names in list_names(get_resolver().url_patterns):
         if namespace == "admin" and name not in (None, "view_on_site"):

@@ -22,15 +22,14 @@ from schemathesis import Case, GenerationMode, checks
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import FailureGroup
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT
-from classifier.registry.services import register_model_version
+from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product
 from tests.support.fakes import create_painted_image
 from tests.support.hostile import EVERYTHING, Site, Target
 from tests.support.labels import label_everything
 from tests.support.members import build_token_header
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 # Not that of `config.wsgi`, which would limit the statements of all tests that come after.
 application = get_wsgi_application()
@@ -90,7 +89,7 @@ def site(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site
     for garment in ("Bag", "Dress"):
         image = create_painted_image(garment)
         create_product(images=[image], descriptions={"us": ("Tasche", None), "de": (None, "Bag")})
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     label_everything()
     return site
 

@@ -13,6 +13,8 @@ from django.core.management.sql import emit_post_migrate_signal
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.migrations.executor import MigrationExecutor
 
+pytestmark = [pytest.mark.both_databases, pytest.mark.long]
+
 RELEASED = [("catalog", "0003_search_by_parts"), ("classifier", "0008_run_steps")]
 BEFORE_FILLING = [("catalog", "0005_labels_of_every_product"), ("classifier", "0010_runs_reviews_and_history")]
 NOW = "2026-11-20 10:00:00+00:00"

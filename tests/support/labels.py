@@ -11,9 +11,10 @@ from tests.support.fakes import FakeClassifier
 
 
 def create_labelled_product(title: str | None = None, **label: Any) -> Product:
-    """Create a product with one image and a label row: Trouser with confidence 0.9 unless `label` says otherwise."""
+    """Create a product with one image and a machine's label: Trouser with confidence 0.9 unless `label` differs."""
     product = create_product(title, images=[f"https://shop.example/labelled/{Product.objects.count()}.jpg"])
-    values = {"group": "Bottom part", "garment": "Trouser", "confidence": 0.9, "status": "labelled"} | label
+    values = {"group": "Bottom part", "garment": "Trouser", "confidence": 0.9, "status": "labelled"}
+    values |= {"source": "machine"} | label
     ProductLabel.objects.filter(product=product).update(**values)
     return Product.objects.get(pk=product.pk)
 

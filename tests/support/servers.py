@@ -176,6 +176,12 @@ def get_test_database_url() -> str:
     return url._replace(path=f"{url.path.rpartition('/')[0]}/{name}").geturl()
 
 
+def move_redis_url(url: str, *, by: int) -> str:
+    """Return the URL of another database on the same Redis server, so many after the one that `url` names."""
+    parts = urlsplit(url)
+    return parts._replace(path=f"/{int(parts.path.strip('/') or 0) + by}").geturl()
+
+
 def _find_postgresql() -> Path:
     """Return the folder of the programs ``initdb`` and ``postgres``; the wheel's before the system's newest."""
     installations = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))

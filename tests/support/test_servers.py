@@ -13,6 +13,8 @@ from django.db import connection
 
 from catalog.models import Product
 
+pytestmark = pytest.mark.both_databases
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 START_AND_REPORT = """

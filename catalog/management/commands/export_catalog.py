@@ -1,16 +1,13 @@
 """The command `export_catalog`."""
 
 import json
-import os
-import secrets
-import shutil
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
@@ -22,6 +19,7 @@ from catalog.interchange.exporting import ProductExportQuery, describe_refusals,
 from catalog.interchange.picture_files import write_folder
 from catalog.interchange.writing import ExportReport
 from config.console import ProgressReport
+from config.files import new_file, new_folder
 from config.web.queries import check_parameters
 
 FORMATS = ("jsonl", "csv", "pictures")
@@ -45,12 +43,9 @@ archive instead. A file or folder appears when it is complete, or not at all.
 
 Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Return Django's parser, which keeps the lines of the help as they are written."""
-        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
-
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the format, the filters of the API, and where the export goes."""
+        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--format", choices=FORMATS, default="jsonl", help="what is written (default: jsonl)")
         filters = parser.add_argument_group("filters")
         for name, parameter in ProductExportQuery().fields.items():
@@ -148,7 +143,7 @@ def _write(
     """Write the export to where it goes, and yield now and then."""
     if is_folder:
         products, ordering = query.find_products()
-        with _new_folder(Path(output)) as folder:
+        with new_folder(Path(output)) as folder:
             yield from write_folder(list_exported_pictures(products, ordering=ordering), folder=folder, report=report)
         return
     parts = encode_export(query, suffix=suffix, report=report)
@@ -158,37 +153,7 @@ def _write(
             yield
         sys.stdout.buffer.flush()
         return
-    with _new_file(Path(output)) as file:
+    with new_file(Path(output), durable=True) as file:
         for part in parts:
             file.write(part)
             yield
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file that takes its name, and the place of what had it, when everything was written."""
-    part = _build_part_path(path)
-    try:
-        with part.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """Give a folder that takes its name when everything was written."""
-    part = _build_part_path(path)
-    try:
-        part.mkdir()
-        yield part
-        os.replace(part, path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _build_part_path(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")

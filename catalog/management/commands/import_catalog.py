@@ -12,9 +12,7 @@ from django.db import DatabaseError
 
 from catalog.interchange.importing import ImportReport, import_catalog
 from catalog.interchange.reading import FORMATS, SourceError, detect_format, read_records
-
-_PLAIN_PROGRESS_SECONDS = 10.0
-_TERMINAL_PROGRESS_SECONDS = 0.2
+from config.console import ProgressReport
 
 
 class Command(BaseCommand):
@@ -32,12 +30,9 @@ nothing, so an import that was interrupted is simply started again.
 
 Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 2 bad usage."""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Return Django's parser, which keeps the lines of the help as they are written."""
-        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
-
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the file and how to read it."""
+        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("file", metavar="FILE", help="the catalogue file; - reads standard input")
         parser.add_argument(
             "--format", choices=FORMATS, help="how FILE is written; by default its suffix says so, else its first byte"
@@ -48,16 +43,17 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
 
     def handle(self, **options: Any) -> None:
         """Import the file and print the report; raises `CommandError` where the exit status is 1."""
-        show_progress = not options["no_progress"] and options["verbosity"] > 0
         started = time.monotonic()
         try:
-            with self._open(options["file"]) as stream:
+            with self._open(options["file"]) as stream, self._show_progress(options) as progress:
+
+                def show(report: ImportReport) -> None:
+                    rate = report.products / max(progress.seconds, 0.001)
+                    note = f"{report.refused:,} rows refused, {rate:,.0f} a second"
+                    progress.update(report.products, None, note=note)
+
                 format = options["format"] or detect_format(options["file"], start=stream.peek(64))
-                report = import_catalog(
-                    read_records(stream, format=format),
-                    dry_run=options["dry_run"],
-                    progress=_Progress(self.stderr) if show_progress else None,
-                )
+                report = import_catalog(read_records(stream, format=format), dry_run=options["dry_run"], progress=show)
         except OSError as error:
             raise CommandError(f"expected a readable file {options['file']!r}: {error.strerror or error}") from error
         except SourceError as error:
@@ -71,6 +67,10 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
         self._print(report, seconds=time.monotonic() - started, as_json=options["json"])
         if report.refused:
             raise CommandError(f"{report.refused:,} rows were refused, the others imported")
+
+    def _show_progress(self, options: dict[str, Any]) -> ProgressReport:
+        enabled = options["verbosity"] > 0 and not options["no_progress"]
+        return ProgressReport(self.stderr, title="Import", unit="products", enabled=enabled)  # type: ignore[arg-type]
 
     def _open(self, name: str) -> io.BufferedReader:
         # Both are buffered readers; their declared types say less.
@@ -100,25 +100,3 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
             f"{report.refused:,} rows refused in {seconds:.1f} s"
             + (" (dry run: nothing was written)" if report.dry_run else "")
         )
-
-
-class _Progress:
-    """Writes how far the import is: one line that grows on a terminal, a plain line now and then elsewhere."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._is_terminal = stream.isatty()
-        self._interval = _TERMINAL_PROGRESS_SECONDS if self._is_terminal else _PLAIN_PROGRESS_SECONDS
-        self._started = self._written = time.monotonic()
-
-    def __call__(self, report: ImportReport) -> None:
-        now = time.monotonic()
-        if now - self._written < self._interval:
-            return
-        self._written = now
-        rate = report.products / (now - self._started)
-        line = f"{report.products:,} products, {report.refused:,} rows refused, {rate:,.0f} products a second"
-        if self._is_terminal:
-            self._stream.write(f"\r{line:<78}", ending="")
-        else:
-            self._stream.write(line)

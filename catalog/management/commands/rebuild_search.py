@@ -23,12 +23,9 @@ meanwhile.
 
 SQLite has no such index: there is nothing to do. Exit status: 0 done, 1 failed, 2 bad usage."""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Return Django's parser, which keeps the lines of the help as they are written."""
-        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
-
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the form of the answer."""
+        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -25,12 +25,9 @@ sample.
   manage.py build_demo_sample --data-dir ~/fashion-mnist --output /tmp/sample --seed 7"""
     requires_system_checks = []
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Return Django's parser, which keeps the lines of the help as they are written."""
-        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
-
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add where the data set is and where the sample goes."""
+        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--data-dir", type=Path, help="folder with the four Fashion-MNIST files, .gz or raw")
         parser.add_argument("--output", type=Path, default=SAMPLE_FOLDER, help="folder of the sample")
         parser.add_argument("--seed", type=int, default=2017)

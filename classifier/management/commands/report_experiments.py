@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from classifier.management.tables import print_table
-from classifier.ml.artefacts import ArtefactError, load_manifest, replace_file, write_model_card
+from classifier.ml.artefacts import ArtefactError, load_manifest, write_model_card
 from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 from classifier.ml.judging.published import CELLS
 from classifier.ml.reports.documents import (
@@ -25,6 +25,7 @@ from classifier.ml.reports.experiments import Experiment, measure_experiment
 from classifier.ml.reports.experiments_report import build_sections
 from classifier.ml.reports.sections import write_markdown
 from config.console import ProgressReport
+from config.files import write_file
 
 REPORT_NAME = "experiments.md"
 RECORDS_NAME = "experiments"
@@ -84,7 +85,7 @@ class Command(BaseCommand):
             head = HEAD.format(folder=place) + ("" if sections else f"\n\n{EMPTY}")
             output.mkdir(parents=True, exist_ok=True)
             report = output / REPORT_NAME
-            replace_file(report, content=write_markdown(head, sections, folder=place).encode())
+            write_file(report, write_markdown(head, sections, folder=place).encode())
             for artefact in options["folders"] if options["model_card"] else ():
                 write_model_card(artefact)
         except StoredDocumentError as error:

@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import logging
 import os
-import tempfile
 import urllib.request
 import zlib
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.ml.labels import GARMENTS
+from config.files import write_file
 
 logger = logging.getLogger(__name__)
 
@@ -235,9 +235,7 @@ def _download(name: str, *, folder: Path) -> None:
             failures.append(f"{url}: expected SHA-256 {FILE_SHA256[name]}, received {actual}")
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as partial:
-            partial.write(compressed)
-        Path(partial.name).replace(folder / f"{name}.gz")
+        write_file(folder / f"{name}.gz", compressed)
         logger.info("downloaded %s into %s", url, folder)
         return
     raise DatasetError(

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from classifier.ml.artefacts import replace_file
 from classifier.ml.config import RECIPES
+from config.files import write_file
 
 #: The exploration of a data set. Experiments have a document for each recipe, named after it.
 EXPLORATION_NAME: Final = "exploration.json"
@@ -38,9 +38,9 @@ def save_document(path: Path, *, document: Mapping[str, Any], files: Mapping[str
     hashes = {_check_name(name): hashlib.sha256(content).hexdigest() for name, content in files.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        replace_file(path.parent / name, content=content)
+        write_file(path.parent / name, content)
     text = json.dumps({"format": FORMAT, **document, "files": hashes}, indent=1, ensure_ascii=False)
-    replace_file(path, content=f"{text}\n".encode())
+    write_file(path, f"{text}\n".encode())
 
 
 def load_document(path: Path) -> dict[str, Any]:

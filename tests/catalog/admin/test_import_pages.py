@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError
 from django.test import Client
 
-from catalog.admin import import_pages as admin_import
+from catalog.interchange import importing
 from catalog.interchange.preview import MAX_UPLOAD_BYTES
 from catalog.models import Product
 from tests.support.factories import create_product
@@ -20,7 +20,7 @@ from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.importing import is_empty, read_catalogue
 from tests.support.labels import label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 UPLOAD = "/admin/catalog/product/import/"
 CONFIRM = f"{UPLOAD}preview/"
@@ -138,16 +138,17 @@ def test_labels_follow_the_pictures_that_were_imported(client: Client) -> None:
     assert Product.objects.get(pk=2).label.group == "Bags"
 
 
-def test_an_import_is_logged_even_if_its_labels_cannot_follow(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> int:
+def test_an_import_whose_labels_cannot_follow_is_not_done(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_product_ids: list[int]) -> int:
         raise DatabaseError("lock timeout")
 
-    monkeypatch.setattr(admin_import, "refresh_labels", refuse)
+    monkeypatch.setattr(importing, "refresh_labels", refuse)
     sign_importer_in(client)
-    page = upload(client, LINES)
-    with pytest.raises(DatabaseError):
-        confirm(client, page)
-    assert LogEntry.objects.get().change_message.startswith("Imported: ")
+    again = confirm(client, upload(client, LINES))
+    assert list_messages(again) == ["The database refused the file, nothing was imported: lock timeout"]
+    assert again.context["report"].created == 3
+    assert not Product.objects.exists()
+    assert not LogEntry.objects.exists()
 
 
 def test_a_file_without_changes_offers_nothing_to_confirm(client: Client) -> None:

@@ -53,6 +53,11 @@ def act(client: Client, action: str, *rows: Product | Image, address: str = PROD
     return [str(message) for message in response.context["messages"]]
 
 
+def list_images_to_review() -> list[int]:
+    """The images that the only review run is still to mark."""
+    return list(ReviewRun.objects.get().selection.order_by("image_id").values_list("image_id", flat=True))
+
+
 def list_ids(client: Client, **parameters: object) -> list[int]:
     """The ids in the list of products."""
     return [product.pk for product in client.get(PRODUCTS, parameters).context["cl"].result_list]
@@ -100,7 +105,7 @@ def test_the_search_looks_for_parts_of_words_in_titles_and_descriptions(admin_cl
     create_labelled_product("Blue linen bag", group="Bags", garment="Bag")
     labels = admin_client.get("/admin/catalog/productlabel/", {"q": "linen blue"}).context["cl"].result_list
     assert [label.group for label in labels] == ["Bags"]
-    assert not admin_client.get("/admin/catalog/productlabel/", {"q": "linen red"}).context["cl"].result_list
+    assert not admin_client.get("/admin/catalog/productlabel/", {"q": "linen green"}).context["cl"].result_list
 
 
 def test_an_action_across_pages_takes_what_the_search_finds(
@@ -116,7 +121,7 @@ def test_an_action_across_pages_takes_what_the_search_finds(
     images = list(Image.objects.filter(product_images__product__in=chosen).order_by("pk").values_list("pk", flat=True))
     assert list(tasks) == images
     act(admin_client, "mark_as_bags", chosen[0], address=address, select_across="1")
-    assert ReviewRun.objects.get().parts.get().image_ids == images
+    assert list_images_to_review() == images
     page = ask(admin_client, "mark_as_bags", chosen[0], address=f"{PRODUCTS}?q=nowhere", select_across="1")
     assert list_counts(page)["Selected products"] == "0"
 
@@ -292,8 +297,7 @@ def test_marking_across_pages_takes_what_the_filter_chooses(
     page = ask(admin_client, "mark_as_one_piece", shoes[0], address=address, select_across="1")
     assert list_counts(page) == {"Selected products": "2", "Images that get the label": "2"}
     act(admin_client, "mark_as_one_piece", shoes[0], address=address, select_across="1")
-    (part,) = ReviewRun.objects.get().parts.all()
-    assert part.image_ids == sorted(shoe.label.image_id for shoe in shoes)
+    assert list_images_to_review() == sorted(shoe.label.image_id for shoe in shoes)
 
 
 def test_images_are_marked_each_for_itself(client: Client) -> None:
@@ -313,8 +317,7 @@ def test_many_images_are_marked_by_a_run(admin_client: Client, monkeypatch: pyte
     product = create_product(images=["demo/1.png", "demo/2.png"])
     images = [place.image for place in product.product_images.order_by("image_index")]
     act(admin_client, "mark_as_bags", *images, address=IMAGES)
-    (part,) = ReviewRun.objects.get().parts.all()
-    assert part.image_ids == [image.pk for image in images]
+    assert list_images_to_review() == [image.pk for image in images]
 
 
 def test_marking_images_without_permission_marks_none(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

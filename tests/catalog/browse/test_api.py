@@ -12,7 +12,7 @@ from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.support.labels import create_labelled_product, label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 PRODUCTS = "/api/v1/products/"
 
@@ -44,6 +44,8 @@ def test_a_product_nobody_looked_at_is_pending(client: Client) -> None:
                     "garment": None,
                     "confidence": None,
                     "status": "pending",
+                    "source": None,
+                    "reason": "",
                     "model_version": None,
                     "labelled_at": None,
                 },
@@ -177,11 +179,11 @@ def test_a_persons_label_stands_before_the_machines_probabilities(client: Client
 
 
 @pytest.mark.parametrize("images", [1, 12])
-def test_a_product_in_full_costs_six_queries(client: Client, images: int, django_assert_num_queries) -> None:
+def test_a_product_in_full_costs_ten_queries(client: Client, images: int, django_assert_num_queries) -> None:
     create_model_version()
     product = create_product(images=[create_painted_image() for _ in range(images)], descriptions={"us": ("a", "b")})
     label_everything()
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(10):
         body = client.get(f"{PRODUCTS}{product.pk}/").json()
     assert len(body["images"]) == images
 

@@ -13,8 +13,8 @@ from catalog.pictures.storage import thumbnail_name
 from classifier.evidence.product_page import HISTORY_LENGTH
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.models import LabellingRun
-from classifier.registry.services import register_model_version
 from classifier.reviews.services import record_review
+from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.support.labels import create_labelled_product, label_everything
@@ -173,20 +173,20 @@ def test_a_product_shows_every_image_with_its_probabilities_and_texts(client: Cl
 
 
 @pytest.mark.parametrize("images", [1, 6])
-def test_a_product_costs_five_queries(client: Client, images: int, django_assert_num_queries) -> None:
+def test_a_product_costs_thirteen_queries(client: Client, images: int, django_assert_num_queries) -> None:
     create_model_version()
     painted = [create_painted_image("Sandal") for _ in range(images)]
     product = create_product("Shoe", images=painted, descriptions={"us": ("a", "b")})
     label_everything()
     for image in painted:
         record_review(image, group="Bags", reviewer=create_member())
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(13):
         page = client.get(f"/products/{product.pk}/").text
     assert page.count('class="image"') == images
 
 
 def test_a_product_says_why_a_label_was_not_kept(client: Client) -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     product = create_product(images=[create_painted_image("Dress", unsure=True)])
     label_everything()
     page = client.get(f"/products/{product.pk}/").text
@@ -198,7 +198,7 @@ def test_a_product_says_why_a_label_was_not_kept(client: Client) -> None:
 
 
 def test_a_product_says_why_a_confident_label_was_not_kept(client: Client) -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     product = create_product(images=[create_painted_image("Bag", unsure=True)])
     label_everything()
     page = client.get(f"/products/{product.pk}/").text
@@ -220,6 +220,19 @@ def test_an_image_has_its_history_newest_first(client: Client) -> None:
     page = client.get(f"/products/{product.pk}/").text
     assert "anna: A clutch" in page
     assert f'<a href="/labelling-runs/{run}/">run {run}</a>' in page
+
+
+def test_a_history_has_what_was_said_of_the_same_picture_elsewhere(client: Client) -> None:
+    image = create_painted_image("Sandal")
+    with default_storage.open(image.url) as file:
+        twin = create_stored_image(file.read(), url="tests/twin.png")
+    create_model_version()
+    product = create_product(images=[image])
+    label_everything()
+    review = record_review(twin, group="Bags", reviewer=create_member())
+    page = client.get(f"/products/{product.pk}/").context["page"]
+    assert [entry.review for entry in page.images[0].history] == [review, None]
+    assert (page.label.status, page.label.group) == ("reviewed", "Bags")
 
 
 def test_a_history_is_bounded_and_the_newest_label_counts(client: Client) -> None:

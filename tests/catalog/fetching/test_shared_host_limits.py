@@ -19,8 +19,8 @@ __all__ = ["server"]
 # Another process: argument 1 is the server, 2 the longest wait; prints how many of fifty turns it was given.
 TAKE_FIFTY_TURNS = """
 import sys
-from catalog.host_limits import HostLimits
-from catalog.shared_host_limits import SharedHostLimits
+from catalog.fetching.host_limits import HostLimits
+from catalog.fetching.shared_host_limits import SharedHostLimits
 
 limits = SharedHostLimits(HostLimits(requests_per_second=1 / 3600), redis_url=sys.argv[1])
 most = float(sys.argv[2])

@@ -28,7 +28,7 @@ from tests.support.fakes import (
 from tests.support.importing import Importer, counts, read_catalogue
 from tests.support.labels import create_labelled_product, label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "''=1", "'quoted'", "\uff1d1", "plain", "1-2", "it's"]
 
@@ -113,6 +113,8 @@ def test_a_json_line_has_everything_of_a_product_and_its_label(tmp_path: Path) -
             "garment": "Trouser",
             "confidence": 0.75,
             "status": "labelled",
+            "source": "machine",
+            "reason": "",
             "model_version": version.name,
             "labelled_at": None,
         },
@@ -128,7 +130,8 @@ def test_products_that_nobody_looked_at_say_so(tmp_path: Path) -> None:
 
 
 def test_csv_has_a_row_for_each_country_and_label_columns_beside_the_six(tmp_path: Path) -> None:
-    product = create_labelled_product("=cmd()", group="Bags", garment="Bag", confidence=0.5, status="needs_review")
+    unsure = {"confidence": 0.5, "status": "needs_review", "reason": "unsure"}
+    product = create_labelled_product("=cmd()", group="Bags", garment="Bag", **unsure)
     url = product.product_images.get().image.url
     for country in ("us", "de"):
         product.descriptions.create(country_code=country, original_text="-5%", translated_text=None)
@@ -138,7 +141,7 @@ def test_csv_has_a_row_for_each_country_and_label_columns_beside_the_six(tmp_pat
         b"\xef\xbb\xbfid,title,image_urls,country_code,original_text,translated_text,label_group,"
     )
     label = {"label_group": "Bags", "label_garment": "Bag", "label_confidence": "0.5", "label_status": "needs_review"}
-    label |= {"label_model_version": "", "label_labelled_at": ""}
+    label |= {"label_source": "machine", "label_reason": "unsure", "label_model_version": "", "label_labelled_at": ""}
     product_cells = {"id": str(product.pk), "title": "'=cmd()", "image_urls": url}
     assert list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))) == [
         product_cells | {"country_code": country, "original_text": "'-5%", "translated_text": ""} | label
@@ -165,7 +168,7 @@ def test_an_import_reads_past_labels_but_not_past_other_columns(tmp_path: Path) 
     assert "expected a first row" in importer.run(f"{header},label_price\nBags,2,U,,,,,\n")["failure"]
     assert "expected a first row" in importer.run(f"{header},label_group\nBags,2,U,,,,,\n")["failure"]
     assert [product["title"] for product in read_catalogue()] == ["T"]
-    assert not ProductLabel.objects.exists()
+    assert list(ProductLabel.objects.values_list("status", "group")) == [("no_image", "")]
 
 
 @pytest.mark.parametrize(

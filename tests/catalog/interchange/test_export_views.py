@@ -57,6 +57,24 @@ def test_the_archive_of_pictures_has_a_folder_for_each_group(client: Client) -> 
     assert response.headers["Content-Type"] == "application/zip"
 
 
+def test_an_archive_of_too_many_pictures_is_refused_with_the_way_out(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.interchange.views.MAXIMUM_ARCHIVED", 2)
+    sign_in(client, "view_productlabel")
+    for _ in range(3):
+        create_product("Boot")
+    create_product("Bag")
+    page, problem = client.get("/products/export.zip"), client.get("/api/v1/products/export.zip")
+    assert (page.status_code, problem.status_code) == (400, 400)
+    assert "manage.py export_catalog --format pictures" in page.text
+    assert "manage.py export_catalog --format pictures" in problem.json()["errors"]["suffix"][0]
+    for query in ("/products/export.csv", "/products/export.zip?search=bag"):
+        response = client.get(query)
+        assert response.status_code == 200
+        read(response)
+
+
 def test_a_program_downloads_by_its_token_whatever_it_accepts(client: Client) -> None:
     create_product("Bare", id=7)
     header = build_token_header(create_member("view_productlabel"))

@@ -13,7 +13,7 @@ from catalog.models import Image, Product, ProductLabel
 from tests.support.factories import create_description, create_product
 from tests.support.importing import Importer, counts, is_empty, read_catalogue
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 SHIRT = {
     "id": 17,
@@ -331,10 +331,10 @@ def test_what_the_database_refuses_of_a_copy_is_said_in_words(importer, monkeypa
 def test_label_of_a_picture_that_is_no_longer_first_goes(importer):
     product = create_product("Hat", id=3, images=["old.png"])
     image = product.product_images.get().image
-    ProductLabel.objects.create(product=product, image=image, status=ProductLabel.Status.FAILED)
+    ProductLabel.objects.filter(product=product).update(status=ProductLabel.Status.FAILED)
 
     importer.run([{"id": 3, "title": "Hat", "images": ["new.png", "old.png"]}], dry_run=True)
-    assert ProductLabel.objects.filter(product=product).exists()
+    assert ProductLabel.objects.values_list("status", "image").get() == ("failed", image.pk)
     importer.run([{"id": 3, "title": "Hat", "images": ["new.png", "old.png"]}])
 
-    assert not ProductLabel.objects.exists()
+    assert ProductLabel.objects.values_list("status", "image__url").get() == ("pending", "new.png")

@@ -14,7 +14,7 @@ from tests.support.importing import Importer, counts, encode, is_empty, read_cat
 HEADER = "id,title,image_urls,country_code,original_text,translated_text\n"
 GOOD = ",Good,good.png,us,text,\n"
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def pack_zip() -> bytes:
         ((HEADER + GOOD).encode("utf-16"), "received UTF-16 text"),
         ((HEADER + GOOD).encode("utf-16-be"), "expected a first row with the columns"),
         (b"\xfe\xff" + (HEADER + GOOD).encode("utf-16-be"), "received UTF-16 text"),
-        (gzip.compress((HEADER + GOOD).encode()), "received a gzip file; unpack it first"),
+        (gzip.compress((HEADER + GOOD).encode(), mtime=0), "received a gzip file; unpack it first"),
         (pack_zip(), "received a zip file; unpack it first"),
         (b"\x00" * 10_000, "expected a first row with the columns"),
         (b"", "received an empty file"),
@@ -282,10 +282,10 @@ def test_csv_rows_of_an_id_that_stand_apart_or_disagree_are_refused(importer):
 
 def test_urls_that_stand_in_many_products_are_one_image_each(importer):
     document = importer.run(
-        [{"id": number, "title": "T", "images": ["same.png", f"{number % 3}.png"]} for number in range(1, 2_501)]
+        [{"id": number, "title": "T", "images": ["same.png", f"{number % 3}.png"]} for number in range(1, 1_101)]
     )
 
-    assert counts(document) == (2_500, 0, 0, 0)
+    assert counts(document) == (1_100, 0, 0, 0)
     assert {url for product in read_catalogue()[:10] for _, url in product["images"]} == {
         "same.png",
         "0.png",

@@ -15,15 +15,18 @@ from catalog.models import Product
 from tests.support.importing import counts
 from tests.support.servers import get_test_database_url
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.both_databases
 @pytest.mark.django_db(transaction=True)
 def test_killed_import_leaves_whole_batches_and_running_it_again_finishes(tmp_path):
     environment = build_environment(tmp_path)
     lines = [
         json.dumps({"id": number, "title": f"Product {number}", "images": [f"{number}.png", "shared.png"]}) + "\n"
-        for number in range(1, 6_001)
+        for number in range(1, 3_001)
     ]
     path = tmp_path / "catalogue.jsonl"
     path.write_text("".join(lines))
@@ -34,27 +37,27 @@ def test_killed_import_leaves_whole_batches_and_running_it_again_finishes(tmp_pa
         stdin=subprocess.PIPE,
         text=True,
     )
-    # The fourth batch is read half-way and waits for the rest when the process dies.
-    process.stdin.write("".join(lines[:3_500]))
+    # The second batch is read half-way and waits for the rest when the process dies.
+    process.stdin.write("".join(lines[:1_500]))
     process.stdin.flush()
-    wait_for(lambda: count_products(tmp_path) == 3_000)
+    wait_for(lambda: count_products(tmp_path) == 1_000)
     process.kill()
     process.wait()
 
-    assert count_products(tmp_path) == 3_000
+    assert count_products(tmp_path) == 1_000
     again = json.loads(run_manage(environment, "import_catalog", str(path), "--json"))
     third = json.loads(run_manage(environment, "import_catalog", str(path), "--json"))
 
-    assert counts(again) == (3_000, 0, 3_000, 0)
-    assert counts(third) == (0, 0, 6_000, 0)
-    assert count_products(tmp_path) == 6_000
+    assert counts(again) == (2_000, 0, 1_000, 0)
+    assert counts(third) == (0, 0, 3_000, 0)
+    assert count_products(tmp_path) == 3_000
 
 
 MEASURE = """
 import io, json, resource, sys
 import django
 django.setup()
-from catalog.importing import read_records
+from catalog.interchange.reading import read_records
 from catalog.interchange.importing import import_catalog
 
 class Lines(io.RawIOBase):
@@ -81,7 +84,7 @@ def run(first, last):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 before = run(0, 2_000)
-print(json.dumps({"kibibytes": run(2_000, 42_000) - before}))
+print(json.dumps({"kibibytes": run(2_000, 22_000) - before}))
 """
 
 
@@ -94,8 +97,8 @@ def test_memory_stays_constant_over_a_long_file(tmp_path):
         [sys.executable, "-c", MEASURE], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
     ).stdout
 
-    # Kept in memory, the 40,000 products would take more than 40 MB; a second batch more or less takes a few.
-    assert json.loads(output)["kibibytes"] < 15_000
+    # Kept in memory, the 20,000 products would take more than 20 MB; a second batch more or less takes a few.
+    assert json.loads(output)["kibibytes"] < 12_000
 
 
 def test_wrong_option_is_bad_usage(tmp_path):

@@ -8,7 +8,7 @@ from catalog.models import Product
 from tests.support.factories import create_product
 from tests.support.importing import Importer, counts, read_catalogue
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture

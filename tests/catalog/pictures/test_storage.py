@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-import os
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,21 +35,27 @@ def create_image(url: str = "https://shop.example/1.jpg") -> Image:
     return Image.objects.create(url=url)
 
 
+def store(image: Image, data: bytes, **options: str) -> StoredPicture:
+    """The picture's row, written as a worker writes it."""
+    pictures.record_stored_pictures([pictures.build_stored_picture(image, data, **options)])
+    image.refresh_from_db()
+    return image.stored_picture
+
+
 @pytest.mark.django_db
 def test_picture_is_stored_under_its_hash_with_a_thumbnail(media_root):
     image = create_image()
     data = make.jpeg()
     sha256 = hashlib.sha256(data).hexdigest()
 
-    stored = pictures.store_picture(image, data, etag='"1"', last_modified="Mon, 02 Nov 2026 10:00:00 GMT")
+    stored = store(image, data, etag='"1"', last_modified="Mon, 02 Nov 2026 10:00:00 GMT")
 
     name = f"pictures/{sha256[:2]}/{sha256}.jpg"
     assert list_files(media_root) == [name, f"thumbnails/{sha256[:2]}/{sha256}.jpg"]
     assert (media_root / name).read_bytes() == data
-    row = StoredPicture.objects.get()
-    assert row.pk == stored.pk
-    assert (row.image, row.sha256, row.storage_name, row.width, row.height) == (image, sha256, name, 48, 32)
-    assert (row.etag, row.last_modified) == ('"1"', "Mon, 02 Nov 2026 10:00:00 GMT")
+    assert (stored.url, stored.sha256, stored.appearance) == (image.url, sha256, sha256)
+    assert (stored.storage_name, stored.width, stored.height) == (name, 48, 32)
+    assert (stored.etag, stored.last_modified) == ('"1"', "Mon, 02 Nov 2026 10:00:00 GMT")
     assert pictures.find_picture_bytes(image) == data
     assert pictures.find_thumbnail(sha256) == f"thumbnails/{sha256[:2]}/{sha256}.jpg"
 
@@ -57,9 +63,9 @@ def test_picture_is_stored_under_its_hash_with_a_thumbnail(media_root):
 @pytest.mark.django_db
 def test_storing_again_replaces_the_row_and_keeps_one_row_per_image(media_root):
     image = create_image()
-    first = pictures.store_picture(image, make.jpeg(), etag='"1"')
+    first = store(image, make.jpeg(), etag='"1"')
 
-    second = pictures.store_picture(image, make.png(), etag='"2"')
+    second = store(image, make.png(), etag='"2"')
 
     row = StoredPicture.objects.get()
     assert row.sha256 == second.sha256 != first.sha256
@@ -95,7 +101,7 @@ def test_bad_picture_leaves_no_file_and_no_row(media_root, data, code):
     image = create_image()
 
     with pytest.raises(PictureError) as raised:
-        pictures.store_picture(image, data)
+        store(image, data)
 
     assert raised.value.code == code
     assert list_files(media_root) == []
@@ -107,7 +113,7 @@ def test_picture_of_the_media_storage_is_not_copied(media_root):
     image = create_image("demo/1.png")
     default_storage.save("demo/1.png", ContentFile(make.png()))
 
-    stored = pictures.store_picture(image, pictures.read_media_picture(image.url), storage_name=image.url)
+    stored = store(image, pictures.read_media_picture(image.url), storage_name=image.url)
 
     assert stored.storage_name == "demo/1.png"
     assert list_files(media_root) == ["demo/1.png", pictures.thumbnail_name(stored.sha256)]
@@ -117,7 +123,7 @@ def test_picture_of_the_media_storage_is_not_copied(media_root):
 @pytest.mark.parametrize("writers", [8])
 def test_writers_at_once_leave_one_whole_file(media_root, writers):
     data = make.jpeg(PillowImage.effect_noise((400, 400), 90).convert("RGB"))
-    images = [Image(pk=number, url=f"https://shop.example/{number}") for number in range(40)]
+    images = [Image(url=f"https://shop.example/{number}") for number in range(40)]
 
     with ThreadPoolExecutor(writers) as pool:
         rows = list(pool.map(lambda image: pictures.build_stored_picture(image, data), images))
@@ -129,22 +135,22 @@ def test_writers_at_once_leave_one_whole_file(media_root, writers):
 
 
 def test_file_left_half_by_a_crash_is_written_again(media_root):
-    row = pictures.build_stored_picture(Image(pk=1), make.jpeg())
+    row = pictures.build_stored_picture(Image(), make.jpeg())
     (media_root / row.storage_name).write_bytes(make.jpeg()[:100])
 
-    pictures.build_stored_picture(Image(pk=1), make.jpeg())
+    pictures.build_stored_picture(Image(), make.jpeg())
 
     assert (media_root / row.storage_name).read_bytes() == make.jpeg()
 
 
-def test_full_disk_leaves_no_part_of_a_file(media_root, monkeypatch):
-    def fail(_descriptor, _content):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "write", fail)
-
-    with pytest.raises(OSError, match="No space left"):
-        pictures.build_stored_picture(Image(pk=1), make.jpeg())
+def test_full_disk_leaves_no_part_of_a_file(media_root):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            pictures.build_stored_picture(Image(), make.jpeg())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     assert list_files(media_root) == []
 
@@ -153,7 +159,7 @@ def test_object_storage_gets_the_same_names(monkeypatch):
     storage = InMemoryStorage()
     monkeypatch.setattr(pictures, "default_storage", storage)
 
-    rows = [pictures.build_stored_picture(Image(pk=1), make.jpeg()) for _ in range(2)]
+    rows = [pictures.build_stored_picture(Image(), make.jpeg()) for _ in range(2)]
 
     folders, files = storage.listdir(rows[0].storage_name.rpartition("/")[0])
     assert (folders, len(files)) == ([], 1)
@@ -163,7 +169,7 @@ def test_object_storage_gets_the_same_names(monkeypatch):
 @pytest.mark.django_db
 def test_changed_file_counts_as_missing(media_root):
     image = create_image()
-    stored = pictures.store_picture(image, make.jpeg())
+    stored = store(image, make.jpeg())
     (media_root / stored.storage_name).write_bytes(make.png())
 
     assert pictures.find_picture_bytes(image) is None
@@ -174,13 +180,25 @@ def test_image_without_a_stored_picture_has_no_bytes():
     assert pictures.find_picture_bytes(create_image()) is None
 
 
+@pytest.mark.django_db
+def test_bytes_of_another_address_are_not_held():
+    image = create_image()
+    store(image, make.jpeg())
+
+    Image.objects.filter(pk=image.pk).update(url="https://shop.example/2.jpg")
+
+    image.refresh_from_db()
+    assert image.picture is None
+    assert pictures.find_picture_bytes(image) is None
+
+
 def test_thumbnail_is_small_and_holds_pixels_only(media_root):
     large = make.scene().resize((1_200, 800))
     exif = PillowImage.Exif()
     exif[0x010F] = "SecretCamera"
     data = make.with_segment(make.jpeg(large, exif=exif.tobytes()), 0xFE, b"<script>") + b"PK\x03\x04 payload"
 
-    row = pictures.build_stored_picture(Image(pk=1), data)
+    row = pictures.build_stored_picture(Image(), data)
 
     encoded = (media_root / pictures.thumbnail_name(row.sha256)).read_bytes()
     with PillowImage.open(io.BytesIO(encoded)) as thumbnail:
@@ -194,7 +212,7 @@ def test_thumbnail_is_made_from_pixels_given(media_root):
     white = np.full((30, 40, 3), 255, dtype=np.uint8)
 
     decoded = DecodedPicture(pixels=white, picture_format="JPEG", width=48, height=32)
-    row = pictures.build_stored_picture(Image(pk=1), make.jpeg(), decoded=decoded)
+    row = pictures.build_stored_picture(Image(), make.jpeg(), decoded=decoded)
 
     with PillowImage.open(media_root / pictures.thumbnail_name(row.sha256)) as thumbnail:
         assert np.array_equal(np.asarray(thumbnail), white)

@@ -16,7 +16,7 @@ from config.db.paging import KeysetOrdering, get_page
 from tests.support.factories import create_description, create_product
 from tests.support.labels import create_labelled_product
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 BY_ID = KeysetOrdering("id", ("pk",))
 postgresql = pytest.mark.postgresql

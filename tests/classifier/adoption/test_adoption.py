@@ -19,7 +19,7 @@ from tests.support.factories import create_product
 from tests.support.fakes import FakeClassifier, build_outcome, create_model_version, create_painted_image
 from tests.support.labels import label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture(autouse=True)

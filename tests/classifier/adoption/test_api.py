@@ -7,10 +7,11 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
+from classifier.adoption.services import get_activation_tag
+from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import ModelVersion, TrainingRun
-from classifier.registry.services import get_activation_tag, get_artefact_folder, register_model_version
-from tests.support.artefacts import create_artefact_twin
+from classifier.registry.services import get_artefact_folder, register_model_version
+from tests.support.artefacts import create_artefact_twin, register_active_version
 from tests.support.fakes import create_model_version
 from tests.support.members import build_token_header, create_member, sign_in
 
@@ -26,7 +27,7 @@ def artefacts_folder(settings, tmp_path: Path) -> None:
 
 @pytest.fixture
 def active() -> ModelVersion:
-    return register_model_version(DEFAULT_ARTEFACT, activate=True)
+    return register_active_version()
 
 
 @pytest.fixture

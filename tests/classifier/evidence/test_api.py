@@ -79,6 +79,7 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
         "/api/v1/products/{id}/",
         "/api/v1/products/{id}/similar/",
         "/api/v1/reviews/",
+        "/api/v1/reviews/{id}/withdraw/",
         "/api/v1/training-runs/",
         "/api/v1/training-runs/{id}/",
         "/api/v1/training-runs/{id}/cancel/",

@@ -15,9 +15,10 @@ from django.test import Client
 from PIL import Image as PillowImage
 
 from catalog.models import Image, ProductLabel
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
+from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import Classification, Review
-from classifier.registry.services import get_artefact_folder, register_model_version
+from classifier.registry.services import get_artefact_folder
+from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product
 from tests.support.members import build_token_header, create_member, sign_in
 
@@ -46,7 +47,7 @@ def classify(client: Client, data: bytes, *, name: str = "shirt.png", **headers:
 
 
 def test_a_picture_is_classified_as_the_command_does(client: Client, tmp_path: Path) -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     sign_in(client, "view_classification")
     response = classify(client, draw_png())
     path = tmp_path / "shirt.png"
@@ -64,7 +65,7 @@ def test_a_picture_is_classified_as_the_command_does(client: Client, tmp_path: P
     "data, code", [(b"", "not_image"), (b"text", "not_image"), (draw_png()[:100], "truncated"), (b"%PDF-1.7", None)]
 )
 def test_a_picture_that_cannot_be_read_has_a_code(client: Client, data: bytes, code: str | None) -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     sign_in(client, "view_classification")
     (row,) = classify(client, data, name="../../etc/passwd").json()
     assert row["path"] == "passwd"
@@ -73,7 +74,7 @@ def test_a_picture_that_cannot_be_read_has_a_code(client: Client, data: bytes, c
 
 
 def test_a_body_larger_than_any_picture_is_refused_before_it_is_read(client: Client) -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     sign_in(client, "view_classification")
     response = classify(client, bytes(11 * 1024 * 1024))
     assert (response.status_code, response.headers["Content-Type"]) == (413, "application/problem+json")
@@ -96,14 +97,14 @@ def test_a_machine_that_cannot_classify_says_so(client: Client) -> None:
     sign_in(client, "view_classification")
     response = classify(client, draw_png())
     assert (response.status_code, "register_model_version" in response.json()["detail"]) == (409, True)
-    version = register_model_version(DEFAULT_ARTEFACT, activate=True)
+    version = register_active_version()
     (get_artefact_folder(version) / NETWORK_FILE).write_bytes(b"damaged")
     response = classify(client, draw_png())
     assert (response.status_code, str(get_artefact_folder(version)) in response.text) == (503, False)
 
 
 def test_classifying_needs_a_sign_in_its_permission_and_the_csrf_token() -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     client = Client(enforce_csrf_checks=True)
     assert classify(client, draw_png()).status_code == 401
     sign_in(client, "add_review")
@@ -161,7 +162,7 @@ def test_a_review_of_something_else_is_refused_and_leaves_nothing(
     response = review(client, **({"image": image.pk, "group": "Bags"} | change))
     assert (response.status_code, list(response.json()["errors"])) == (400, [field])
     assert not Review.objects.exists()
-    assert not ProductLabel.objects.exists()
+    assert ProductLabel.objects.get().status == "pending"
 
 
 def test_reviewing_needs_a_sign_in_its_permission_and_the_csrf_token() -> None:

@@ -14,10 +14,10 @@ from catalog.models import ProductLabel, StoredPicture
 from catalog.pictures.storage import THUMBNAIL_SIZE
 from classifier.evidence import explanations
 from classifier.evidence.explanations import create_explanation, explanation_name, find_explanation
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactMissingError
+from classifier.ml.artefacts import ArtefactMissingError
 from classifier.ml.preprocessing import CanonicalView
 from classifier.models import Classification, Review
-from classifier.registry.services import register_model_version
+from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product, create_product_image
 from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.support.labels import label_everything
@@ -159,11 +159,12 @@ def test_what_has_no_label_or_no_picture_any_more_is_not_found(client: Client, n
     address = f"/images/{classification.image_id}/explanation/"
     assert client.get(f"/images/{unlabelled.pk}/explanation/").status_code == 404
     assert client.get("/images/0/explanation/").status_code == 404
-    StoredPicture.objects.update(sha256="0" * 64)
-    assert client.get(address).status_code == 404
-    StoredPicture.objects.all().delete()
+    default_storage.delete(StoredPicture.objects.get(image=classification.image).storage_name)
     response = client.get(address)
     assert (response.status_code, "not held any more" in response.text) == (404, True)
+    for change in ({"sha256": "0" * 64}, {"sha256": classification.sha256, "url": "https://shop.example/before.jpg"}):
+        StoredPicture.objects.update(**change)
+        assert client.get(address).status_code == 404
     assert network.calls == 0
     assert not default_storage.exists("explanations")
 
@@ -200,7 +201,7 @@ def test_many_new_reasons_have_to_wait_and_stored_ones_do_not(
 
 
 def test_the_shipped_network_explains_a_picture_of_its_own_label(client: Client) -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     create_product(images=[create_painted_image("Sandal")])
     label_everything()
     classification = Classification.objects.select_related("image__stored_picture", "model_version").get()

@@ -1,6 +1,8 @@
-"""The files of embeddings: exact, continued with what is new, made anew when they do not fit, safe for processes."""
+"""The file of embeddings: exact, continued with what is new, made anew when it does not fit, safe for processes."""
 
 import fcntl
+import os
+import signal
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from classifier.features import files as embedding_files
-from classifier.features.files import get_folder, load_embeddings, update_embeddings
+from classifier.features.files import RECORD, Embeddings, get_path, map_file, read_embeddings
 from classifier.models import Classification, LabellingRun, ModelVersion
 from tests.support.factories import create_image
 from tests.support.fakes import create_model_version
@@ -57,133 +59,149 @@ def draw(rows: int, *, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(rows, 64)).astype("f4")
 
 
-def list_files(version: ModelVersion) -> set[str]:
-    return {path.name for path in get_folder(version).iterdir()}
+def list_ids(embeddings: Embeddings) -> list[int]:
+    """The ids in the order in which they are searched."""
+    return [id for part in embeddings.parts for id in part["id"].tolist()]
 
 
-def test_the_nearest_are_those_of_a_plain_comparison(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedding_files, "CHUNK_ROWS", 7)
+def list_written(version: ModelVersion) -> list[int]:
+    return map_file(get_path(version))["id"].tolist()
+
+
+def test_the_nearest_are_those_of_a_plain_comparison(version: ModelVersion) -> None:
     vectors = draw(60)
-    ids = record(version, vectors[:40]) + record(version, vectors[40:], age=timedelta(0))
+    ids = record(version, vectors[:20])
+    read_embeddings(version)
+    ids += record(version, vectors[20:40]) + record(version, vectors[40:], age=timedelta(0))
     wanted = vectors[3] / np.linalg.norm(vectors[3])
     cosines = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)) @ wanted
     order = np.argsort(-cosines)[:9]
-    found = update_embeddings(version).find_nearest(wanted, count=9)
+    embeddings = read_embeddings(version)
+    found = embeddings.find_nearest(wanted, count=9)
+    assert [len(part) for part in embeddings.parts] == [20, 40]
     assert [id for id, _ in found] == [ids[place] for place in order]
     np.testing.assert_allclose([cosine for _, cosine in found], cosines[order], atol=1e-6)
     assert found[0] == (ids[3], pytest.approx(1.0))
 
 
-def test_what_was_added_is_read_and_what_was_there_stays(version: ModelVersion) -> None:
+def test_what_was_added_is_written_behind_what_was_there(version: ModelVersion) -> None:
     old = record(version, draw(10))
-    first = update_embeddings(version)
+    assert list_ids(read_embeddings(version)) == old
+    before = get_path(version).read_bytes()
     new = record(version, draw(1, seed=2))
-    second = update_embeddings(version)
-    assert (first.rows, second.rows) == (10, 11)
-    assert (first.last_id, second.last_id, second.settled_id) == (old[-1], new[0], new[0])
-    assert second.segments[0] == first.segments[0]
-    assert load_embeddings(version).segments == second.segments
+    assert list_ids(read_embeddings(version)) == old + new
+    after = get_path(version).read_bytes()
+    assert (after[: len(before)], len(after)) == (before, 11 * RECORD.itemsize)
+    assert list_ids(read_embeddings(version)) == old + new
 
 
-def test_what_is_young_is_read_again(version: ModelVersion) -> None:
+def test_what_is_young_is_searched_and_written_when_no_earlier_id_can_come(version: ModelVersion) -> None:
     settled = record(version, draw(3))
-    record(version, draw(2, seed=2), age=timedelta(0))
-    young = update_embeddings(version)
-    assert (young.rows, young.settled_id) == (5, settled[-1])
+    young = record(version, draw(2, seed=2), age=timedelta(0))
+    late = record(version, draw(1, seed=3))
+    assert list_ids(read_embeddings(version)) == settled + young + late
+    assert list_written(version) == settled
     # A transaction that wrote an earlier row ends only now: here, a row that is younger than its id.
     Classification.objects.update(created_at=timezone.now() - LONG_AGO)
-    again = update_embeddings(version)
-    assert (again.rows, again.settled_id) == (5, again.last_id)
+    assert list_ids(read_embeddings(version)) == settled + young + late
+    assert list_written(version) == settled + young + late
 
 
-def test_small_segments_become_one_and_their_files_go(version: ModelVersion) -> None:
-    for seed in range(12):
-        record(version, draw(3, seed=seed))
-        last = update_embeddings(version)
-    assert last.rows == 36
-    assert len(last.segments) <= 4
-    names = {f"{segment.name}.{suffix}" for segment in last.segments for suffix in ("vectors", "ids")}
-    assert list_files(version) == names | {"state.json", "lock"}
+def test_many_are_read_step_by_step(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding_files, "CHUNK_ROWS", 4)
+    ids = record(version, draw(9))
+    steps = [read_embeddings(version) for _ in range(3)]
+    assert [(len(list_ids(step)), step.is_behind) for step in steps] == [(4, True), (8, True), (9, False)]
+    assert list_written(version) == ids
+    # Those that cannot be written yet make nobody try again at once.
+    record(version, draw(5, seed=2), age=timedelta(0))
+    assert not read_embeddings(version).is_behind
 
 
-def test_files_of_another_database_are_made_anew(version: ModelVersion) -> None:
+def test_a_file_of_another_database_is_made_anew(version: ModelVersion) -> None:
     ids = record(version, draw(5))
-    update_embeddings(version)
+    read_embeddings(version)
     other = draw(5, seed=2)
     for id, vector in zip(ids, other, strict=True):
         Classification.objects.filter(pk=id).update(embedding=vector.tobytes())
-    fresh = update_embeddings(version)
-    assert fresh.rows == 5
+    fresh = read_embeddings(version)
+    assert list_ids(fresh) == list_written(version) == ids
     assert fresh.find_nearest(other[2] / np.linalg.norm(other[2]), count=1) == [(ids[2], pytest.approx(1.0))]
 
 
-def test_files_of_more_than_the_table_has_are_made_anew(version: ModelVersion) -> None:
+def test_a_file_of_more_than_the_table_has_is_made_anew(version: ModelVersion) -> None:
     ids = record(version, draw(5))
-    update_embeddings(version)
+    read_embeddings(version)
+    held = read_embeddings(version)
     Classification.objects.filter(pk__in=ids[3:]).delete()
-    assert update_embeddings(version).rows == 3
+    assert list_ids(read_embeddings(version)) == list_written(version) == ids[:3]
+    # Who has the old file mapped reads on.
+    assert sorted(id for id, _ in held.find_nearest(draw(1)[0], count=9)) == ids
 
 
 def test_each_version_has_its_own(version: ModelVersion) -> None:
     other = create_model_version(stage=ModelVersion.Stage.RETIRED)
-    record(version, draw(2))
+    own = record(version, draw(2))
     ids = record(other, draw(3, seed=2))
-    assert update_embeddings(version).rows == 2
-    assert [id for id, _ in update_embeddings(other).find_nearest(draw(1)[0], count=9)] != []
-    assert sorted(id for id, _ in load_embeddings(other).find_nearest(draw(1)[0], count=9)) == ids
+    assert list_ids(read_embeddings(version)) == own
+    assert list_ids(read_embeddings(other)) == ids
 
 
-def test_what_is_no_embedding_is_left_out(version: ModelVersion) -> None:
-    record(version, draw(2))
-    ids = record(version, np.zeros((1, 3), "f4"))
-    record(version, np.full((1, 64), np.nan, "f4"))
-    embeddings = update_embeddings(version)
-    assert embeddings.rows == 3
-    found = embeddings.find_nearest(draw(1)[0], count=9)
-    assert ids[0] not in [id for id, _ in found]
-    assert 0.0 in [cosine for _, cosine in found]
+def test_what_is_no_embedding_is_left_out(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding_files, "CHUNK_ROWS", 2)
+    record(version, np.zeros((3, 3), "f4"))
+    assert list_ids(read_embeddings(version)) == []
+    (directionless,) = record(version, np.full((1, 64), np.nan, "f4"))
+    assert read_embeddings(version).find_nearest(draw(1)[0], count=9) == [(directionless, 0.0)]
 
 
-def test_nothing_but_what_is_no_embedding_is_nothing(version: ModelVersion) -> None:
-    record(version, np.zeros((2, 3), "f4"))
-    embeddings = update_embeddings(version)
-    assert (embeddings.rows, embeddings.find_nearest(draw(1)[0], count=9)) == (0, [])
-    record(version, draw(1))
-    assert update_embeddings(version).rows == 1
+def test_who_was_slower_writes_nothing(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = record(version, draw(4))
+    other_looks = [lambda: read_embeddings(version)]
+    flock = fcntl.flock
+
+    def be_slow(file: Any, operation: int) -> None:
+        """Let another process look and write before this one has the file to itself."""
+        while other_looks:
+            other_looks.pop()()
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", be_slow)
+    assert list_ids(read_embeddings(version)) == ids
+    assert list_written(version) == ids
 
 
-def test_while_another_process_reads_nothing_is_written(version: ModelVersion) -> None:
-    record(version, draw(2))
-    before = update_embeddings(version)
-    record(version, draw(2, seed=2))
-    with (get_folder(version) / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        assert update_embeddings(version).segments == before.segments
-    assert update_embeddings(version).rows == 4
+@pytest.mark.parametrize("left", [1, RECORD.itemsize - 1])
+def test_part_of_a_record_that_a_killed_writer_left_is_overwritten(version: ModelVersion, left: int) -> None:
+    ids = record(version, draw(3))
+    read_embeddings(version)
+    os.truncate(get_path(version), 2 * RECORD.itemsize + left)
+    assert list_written(version) == ids[:2]
+    assert list_ids(read_embeddings(version)) == ids
+    assert get_path(version).stat().st_size == 3 * RECORD.itemsize
+    assert list_written(version) == ids
 
 
-def test_who_holds_the_old_files_reads_on(version: ModelVersion) -> None:
-    ids = record(version, draw(2))
-    held = update_embeddings(version)
-    record(version, draw(5, seed=2))
-    assert update_embeddings(version).segments[0] != held.segments[0]
-    assert sorted(id for id, _ in held.find_nearest(draw(1)[0], count=9)) == ids
+@pytest.mark.timeout(120)
+def test_processes_that_write_at_once_write_everything_once(version: ModelVersion, tmp_path: Path) -> None:
+    """Each takes the records in steps of its own, and some are killed while they write."""
+    path = tmp_path / "file"
+    records = np.zeros(3000, RECORD)
+    records["id"] = np.arange(1, len(records) + 1)
 
+    def write_all(step: int) -> None:
+        while (last := len(map_file(path))) < len(records):
+            embedding_files._append(path, records[last : last + step], after=last)
 
-def test_the_files_are_loaded_again_when_they_are_replaced_meanwhile(
-    version: ModelVersion, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record(version, draw(2))
-    update_embeddings(version)
-    opened = []
-
-    class Replaced(embedding_files.EmbeddingFiles):
-        def __init__(self, *arguments: Any) -> None:
-            opened.append(arguments)
-            if len(opened) == 1:
-                raise FileNotFoundError
-            super().__init__(*arguments)
-
-    monkeypatch.setattr(embedding_files, "EmbeddingFiles", Replaced)
-    assert load_embeddings(version).rows == 2
-    assert len(opened) == 2
+    children = []
+    for step in (7, 11, 13, 17):
+        if (child := os.fork()) == 0:
+            try:
+                write_all(step)
+            finally:
+                os._exit(0)
+        children.append(child)
+    os.kill(children[0], signal.SIGKILL)
+    for child in children:
+        os.waitpid(child, 0)
+    assert map_file(path)["id"].tolist() == records["id"].tolist()

@@ -14,7 +14,7 @@ from classifier.worker.sweep import sweep
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.small_steps import create_images, list_taken, small_steps  # noqa: F401 (a fixture)
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 State = LabelTask.State
 
 

@@ -17,7 +17,7 @@ from tests.support.factories import create_image, create_product
 from tests.support.fakes import FakeClassifier, build_outcome, create_model_version, create_stored_image
 from tests.support.members import sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 ERRORS = "/api/v1/errors/"
 State = LabelTask.State

@@ -19,7 +19,7 @@ from classifier.labelling.reports import find_rate, forget_run_report, get_run_r
 from classifier.labelling.starting import start_labelling_run
 from classifier.management.progress import WorkerEndedError, wait_for_run
 from classifier.models import Classification, LabellingRun, LabelTask
-from config import kept_counts
+from config import cached_counts
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image, create_stored_image
 from tests.support.members import sign_in
 
@@ -76,7 +76,7 @@ def test_however_many_watch_it_is_counted_once_in_two_seconds(
     django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_800_000_000.0
-    monkeypatch.setattr(kept_counts, "time", lambda: now)
+    monkeypatch.setattr(cached_counts, "time", lambda: now)
     create_model_version()
     create_painted_image()
     run = start_labelling_run()
@@ -92,8 +92,8 @@ def test_however_many_watch_it_is_counted_once_in_two_seconds(
 
 def test_a_count_that_took_long_is_shown_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     now, clock = 1_800_000_000.0, iter([0.0, 1.0, 5.0, 5.5])  # counting takes a second, then half of one
-    monkeypatch.setattr(kept_counts, "time", lambda: now)
-    monkeypatch.setattr(kept_counts, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(cached_counts, "time", lambda: now)
+    monkeypatch.setattr(cached_counts, "monotonic", lambda: next(clock))
     create_model_version()
     create_painted_image()
     run = start_labelling_run()
@@ -109,7 +109,7 @@ def test_while_one_viewer_counts_the_others_see_the_count_before(
     django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_800_000_000.0
-    monkeypatch.setattr(kept_counts, "time", lambda: now)
+    monkeypatch.setattr(cached_counts, "time", lambda: now)
     create_model_version()
     create_painted_image()
     run = start_labelling_run()
@@ -150,7 +150,7 @@ def test_the_rate_is_that_of_the_last_minute(
 
 def test_the_time_left_follows_from_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_800_000_000.0
-    for module in (kept_counts, run_reports):
+    for module in (cached_counts, run_reports):
         monkeypatch.setattr(module, "time", lambda: now)
     create_model_version()
     for _ in range(10):
@@ -232,7 +232,7 @@ def wait_with_command(_client: Client, run: LabellingRun) -> None:
 def test_who_watches_does_not_count_the_ledger_more_often_than_a_report_is_kept(
     client: Client, monkeypatch: pytest.MonkeyPatch, watch: Callable[[Client, LabellingRun], None]
 ) -> None:
-    monkeypatch.setattr(kept_counts, "time", lambda: 1_800_000_000.0)
+    monkeypatch.setattr(cached_counts, "time", lambda: 1_800_000_000.0)
     create_model_version()
     create_stored_image(b"not a picture")
     create_painted_image()

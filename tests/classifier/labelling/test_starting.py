@@ -24,7 +24,7 @@ from tests.support.fakes import (
     create_stored_image,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 State = LabelTask.State
 
 

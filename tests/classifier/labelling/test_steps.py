@@ -23,7 +23,7 @@ from tests.support.fakes import FakeClassifier, create_model_version, create_pai
 from tests.support.members import sign_in
 from tests.support.small_steps import create_images, list_taken, small_steps  # noqa: F401 (a fixture)
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 State = LabelTask.State
 
 

@@ -24,7 +24,7 @@ from tests.support.fakes import FakeClassifier, create_model_version, create_pai
 from tests.support.labels import label_everything
 from tests.support.members import create_member, sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture

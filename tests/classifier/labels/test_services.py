@@ -20,7 +20,7 @@ from classifier.reviews.services import ReviewError, record_review
 from tests.support.factories import create_product
 from tests.support.fakes import FakeClassifier, build_outcome, create_model_version, create_painted_image
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture

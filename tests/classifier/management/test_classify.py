@@ -17,7 +17,7 @@ from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.models import ModelVersion
-from classifier.registry.services import register_model_version
+from tests.support.artefacts import register_active_version
 from tests.support.drawings import draw_dataset, render_for_shop
 
 pytestmark = pytest.mark.django_db
@@ -123,7 +123,7 @@ def test_without_a_database_the_shipped_artefact_answers(
 
 
 def test_the_active_version_answers_and_is_checked_against_its_row() -> None:
-    version = register_model_version(DEFAULT_ARTEFACT, activate=True)
+    version = register_active_version()
     chosen = artefact_choice.choose_artefact()
     assert chosen.folder.name == version.manifest_sha256
     assert chosen.manifest_sha256 == version.manifest_sha256

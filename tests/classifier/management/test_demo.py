@@ -10,9 +10,12 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
 from django.conf import settings as django_settings
 
 from classifier.management.demo_summary import DemoSummary, list_summary_lines
+
+pytestmark = pytest.mark.long
 
 
 def run_demo(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

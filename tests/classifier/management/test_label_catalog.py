@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from classifier.models import LabellingRun
 from tests.support.fakes import create_model_version, create_painted_image
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 def test_it_starts_a_run_and_says_which(capsys: pytest.CaptureFixture[str]) -> None:

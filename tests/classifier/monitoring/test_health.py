@@ -10,14 +10,15 @@ from django.test import Client
 from django.utils import timezone
 from kombu.exceptions import OperationalError as OperationalBrokerError
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, NETWORK_FILE
+from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import QueueCanary, TrainingRun
 from classifier.monitoring import health
-from classifier.registry.services import get_artefact_folder, register_model_version
+from classifier.registry.services import get_artefact_folder
 from classifier.worker import canaries
 from classifier.worker.tasks import canary_task, send_canaries
+from tests.support.artefacts import register_active_version
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 WELL = {"database": "ok", "broker": "ok", "model_version": "ok"}
 
@@ -43,7 +44,7 @@ def test_a_process_that_answers_is_alive_whatever_else_is_broken(client: Client,
 
 
 def test_a_site_with_everything_it_needs_is_ready(client: Client) -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     response = client.get("/healthz/ready")
     assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": WELL})
 
@@ -56,7 +57,7 @@ def test_a_site_without_an_active_version_is_not_ready(client: Client) -> None:
 
 @pytest.mark.parametrize("damage", ["manifest", "network", "folder"])
 def test_a_site_without_the_active_versions_files_is_not_ready(client: Client, damage: str) -> None:
-    folder = get_artefact_folder(register_model_version(DEFAULT_ARTEFACT, activate=True))
+    folder = get_artefact_folder(register_active_version())
     if damage == "folder":
         shutil.rmtree(folder)
     elif damage == "network":
@@ -70,7 +71,7 @@ def test_a_site_without_the_active_versions_files_is_not_ready(client: Client, d
 
 @pytest.mark.redis
 def test_a_site_whose_broker_is_away_is_not_ready_and_says_no_more(client: Client, settings) -> None:
-    register_model_version(DEFAULT_ARTEFACT, activate=True)
+    register_active_version()
     settings.CELERY_BROKER_URL = "redis://user:secret@127.0.0.1:1/0"
     response = client.get("/healthz/ready")
     assert (response.status_code, response.json()["checks"]) == (503, WELL | {"broker": "not reachable"})

@@ -15,13 +15,13 @@ from catalog.browse.summary import CatalogueSummary, build_periods, count_catalo
 from catalog.models import Product, ProductLabel
 from classifier.models import ModelVersion
 from classifier.monitoring.start_page import Duty, describe_size, list_duties, list_version_figures
-from config import kept_counts
+from config import cached_counts
 from tests.support.factories import create_image, create_product, create_product_image
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import create_labelled_product, label_everything
 from tests.support.members import sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -151,13 +151,13 @@ def test_old_labels_are_shown_by_weeks_that_begin_on_monday() -> None:
 
 
 @pytest.mark.parametrize("products", [1, 30])
-def test_the_page_costs_five_queries_and_two_while_the_counts_are_fresh(
+def test_the_page_costs_four_queries_and_two_while_the_counts_are_fresh(
     client: Client, products: int, django_assert_num_queries
 ) -> None:
     version = create_model_version()
     for _ in range(products):
         create_labelled_product(model_version=version)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         first = client.get("/").text
     with django_assert_num_queries(2):
         assert client.get("/").text == first
@@ -169,7 +169,7 @@ def test_fresh_counts_are_kept_and_stale_ones_counted_anew(monkeypatch: pytest.M
     first = get_catalogue_summary()
     create_labelled_product()
     assert get_catalogue_summary() == first
-    monkeypatch.setattr(kept_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
+    monkeypatch.setattr(cached_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
     counted = get_catalogue_summary()
     assert (first.products, counted.products) == (2, 3)
 
@@ -177,7 +177,7 @@ def test_fresh_counts_are_kept_and_stale_ones_counted_anew(monkeypatch: pytest.M
 def test_one_request_counts_and_the_others_show_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     create_labelled_product()
     first = get_catalogue_summary()
-    monkeypatch.setattr(kept_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
+    monkeypatch.setattr(cached_counts, "time", lambda: datetime.now(tz=UTC).timestamp() + 1000)
     cache.add(f"{catalogue_summary.CACHE_KEY}-counting", True, 30)
     create_labelled_product()
     assert get_catalogue_summary() == first

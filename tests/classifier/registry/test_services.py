@@ -5,20 +5,13 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, transaction
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, MODEL_CARD_FILE, NETWORK_FILE, ArtefactError
 from classifier.models import ModelVersion
 from classifier.registry.runtime import get_classifier
-from classifier.registry.services import (
-    StageTransitionError,
-    activate_model_version,
-    get_artefact_folder,
-    register_model_version,
-)
-from tests.support.fakes import create_model_version
+from classifier.registry.services import get_artefact_folder, register_model_version
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 Stage = ModelVersion.Stage
 
 
@@ -44,7 +37,7 @@ def test_a_folder_becomes_a_version_with_the_facts_of_its_manifest(artefact: Pat
 
 
 def test_the_same_artefact_twice_is_one_version(artefact: Path, artefacts_folder: Path) -> None:
-    assert register_model_version(artefact) == register_model_version(artefact, activate=True)
+    assert register_model_version(artefact) == register_model_version(artefact)
     assert ModelVersion.objects.count() == 1
     assert len(list(artefacts_folder.iterdir())) == 1
 
@@ -53,7 +46,7 @@ def test_a_damaged_artefact_is_refused_and_leaves_nothing(artefact: Path, artefa
     network = artefact / NETWORK_FILE
     network.write_bytes(network.read_bytes()[:-1] + b"!")
     with pytest.raises(ArtefactError, match=NETWORK_FILE):
-        register_model_version(artefact, activate=True)
+        register_model_version(artefact)
     assert not ModelVersion.objects.exists()
     assert not artefacts_folder.exists()
 
@@ -89,35 +82,6 @@ def test_registering_again_replaces_a_damaged_copy(artefact: Path) -> None:
     network.write_bytes(b"damaged")
     register_model_version(artefact)
     assert network.read_bytes() == (artefact / NETWORK_FILE).read_bytes()
-
-
-def test_activation_retires_the_version_before() -> None:
-    old, new = create_model_version(stage="active"), create_model_version(stage="candidate")
-    assert activate_model_version(new).stage == Stage.ACTIVE
-    assert dict(ModelVersion.objects.values_list("pk", "stage")) == {old.pk: "retired", new.pk: "active"}
-    assert ModelVersion.objects.get(pk=new.pk).activated_at is not None
-    activate_model_version(old)
-    assert dict(ModelVersion.objects.values_list("pk", "stage")) == {old.pk: "active", new.pk: "retired"}
-
-
-def test_activating_the_active_version_changes_nothing() -> None:
-    version = create_model_version(stage="active")
-    assert activate_model_version(version).activated_at is None
-
-
-def test_the_database_allows_one_active_version() -> None:
-    create_model_version(stage="active")
-    with pytest.raises(IntegrityError), transaction.atomic():
-        create_model_version(stage="active")
-    assert ModelVersion.objects.count() == 1
-
-
-def test_a_stage_that_has_no_way_to_active_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    version = create_model_version(stage="candidate")
-    monkeypatch.setattr("classifier.models.STAGE_TRANSITIONS", {"candidate": frozenset()})
-    with pytest.raises(StageTransitionError, match="is candidate: expected a change to nothing; received active"):
-        activate_model_version(version)
-    assert ModelVersion.objects.get().stage == Stage.CANDIDATE
 
 
 def test_the_command_registers_and_activates(artefact: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,22 +1,27 @@
 """Similar products: the nearest pictures of one model version, one result a product; over HTTP and on the pages."""
 
+import threading
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
-from catalog.models import Image, Product
-from classifier.features import neighbours as similar
-from classifier.features.files import load_embeddings
+from catalog.models import Image, Product, StoredPicture
+from classifier.features import files as embedding_files
 from classifier.features.neighbours import find_similar_products
 from classifier.models import Classification, LabellingRun, ModelVersion
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import create_labelled_product, label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +45,9 @@ def build_vector(degrees: float) -> bytes:
 
 
 def say(image: Image, version: ModelVersion, *, degrees: float, embedding: bytes | None = None) -> Classification:
-    """Record what the version says of the image in a run of its own."""
+    """Record what the version says of the image's picture in a run of its own."""
+    picture = {"sha256": "0" * 64, "width": 60, "height": 80, "fetched_at": timezone.now()}
+    StoredPicture.objects.get_or_create(image=image, url=image.url, defaults=picture)
     return Classification.objects.create(
         image=image,
         model_version=version,
@@ -159,18 +166,27 @@ def test_the_number_of_queries_does_not_grow(version: ModelVersion, settings: An
     list_similar(products[0])
     settings.SIMILAR_REFRESH_SECONDS = 60.0
     list_similar(products[1])
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(10):
         assert len(list_similar(products[2], limit=15)) == 15
 
 
 def test_many_new_embeddings_are_read_beside_the_answer(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, _ = create_seen_product(version, 0), create_seen_product(version, 10)
-    started: list[ModelVersion] = []
-    monkeypatch.setattr(similar, "READ_AT_ONCE", 0)
-    monkeypatch.setattr(similar, "_read_in_background", started.append)
+    asked, near, far = (create_seen_product(version, angle) for angle in (0, 10, 20))
+    Classification.objects.update(created_at=timezone.now() - timedelta(minutes=10))
+    threads: list[Callable[[], None]] = []
+
+    def start_later(*, target: Callable[..., None], args: list[Any], **_options: Any) -> Any:
+        return SimpleNamespace(start=lambda: threads.append(lambda: target(*args)))
+
+    monkeypatch.setattr(embedding_files, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(threading, "Thread", start_later)
+    # The thread's end would close the connection that is the test's.
+    monkeypatch.setattr(connection, "close", lambda: None)
     assert list_similar(asked) == []
-    assert started == [version]
-    assert load_embeddings(version).rows == 0
+    (read_on,) = threads
+    read_on()
+    assert list_similar(asked) == expect((near, 10), (far, 20))
+    assert len(threads) == 1
 
 
 def test_the_api_gives_the_fields_of_the_list_and_the_similarity(version: ModelVersion, client: Client) -> None:
@@ -180,13 +196,15 @@ def test_the_api_gives_the_fields_of_the_list_and_the_similarity(version: ModelV
             "id": near.pk,
             "title": near.title,
             "image_url": near.product_images.get().image.url,
-            "thumbnail_url": None,
+            "thumbnail_url": f"http://testserver/thumbnails/{'0' * 64}.jpg",
             "description": None,
             "label": {
                 "group": None,
                 "garment": None,
                 "confidence": None,
                 "status": "pending",
+                "source": None,
+                "reason": "",
                 "model_version": None,
                 "labelled_at": None,
             },

@@ -19,7 +19,7 @@ from classifier.training.heartbeat import TrainingHeartbeat
 from classifier.training.runs import abandon_dead_training_runs, claim_training_run, run_training
 from classifier.training.starting import start_training_run
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 State = TrainingRun.State
 LONG_AGO = timedelta(hours=1)
 

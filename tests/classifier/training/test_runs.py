@@ -19,7 +19,7 @@ from classifier.training.starting import start_training_run
 from classifier.training.tasks import send_queued_training, train_task
 from classifier.worker.sweep import sweep
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 State = TrainingRun.State
 
 

@@ -10,7 +10,7 @@ from config.db.paging import CURSOR_SALT, CappedPaginator, InvalidCursorError, K
 from tests.support.factories import create_product
 from tests.support.labels import create_labelled_product
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 BY_ID = KeysetOrdering("id", ("pk",))
 

@@ -6,6 +6,8 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 from config.db import reconnecting
 from config.db.reconnecting import retry_while_unreachable
 
+pytestmark = pytest.mark.both_databases
+
 
 class Flaky:
     """An operation that fails a number of times before it succeeds."""

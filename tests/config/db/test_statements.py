@@ -20,6 +20,8 @@ from rest_framework.response import Response
 from config import urls
 from config.db.statements import allow_long_statements, limit_web_statements
 
+pytestmark = pytest.mark.both_databases
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 SHOW = """
 import {module}

@@ -11,36 +11,36 @@ from django.core.cache import cache
 COUNTING_SECONDS = 30
 
 
-def get_kept_count(
+def get_cached_count(
     key: str,
     *,
     count: Callable[[Any], Any],
     is_current: Callable[[Any], bool] = lambda value: True,
     fresh_seconds: float,
     fresh_times: float,
-    kept_seconds: float,
+    timeout_seconds: float,
 ) -> Any:
     """Return what `count` counted a moment ago if that is fresh enough or somebody counts now, else what it counts now.
 
     A count is fresh for `fresh_seconds`, and for `fresh_times` as long as it took, so that it never takes more than
     that part of a process. `count` is given what it counted before, or None, and returns what JSON knows. What
-    `is_current` refuses is never shown. Nothing is kept longer than `kept_seconds`.
+    `is_current` refuses is never shown. Nothing stays longer than `timeout_seconds`.
     """
-    kept = cache.get(key)
-    if kept is not None and not is_current(kept["value"]):
-        kept = None
+    cached = cache.get(key)
+    if cached is not None and not is_current(cached["value"]):
+        cached = None
     counting = f"{key}-counting"
-    if kept is not None and (time() < kept["fresh_until"] or not cache.add(counting, True, COUNTING_SECONDS)):
-        return kept["value"]
+    if cached is not None and (time() < cached["fresh_until"] or not cache.add(counting, True, COUNTING_SECONDS)):
+        return cached["value"]
     started = monotonic()
-    value = count(kept["value"] if kept is not None else None)
+    value = count(cached["value"] if cached is not None else None)
     fresh_until = time() + max(fresh_seconds, fresh_times * (monotonic() - started))
-    cache.set(key, {"value": value, "fresh_until": fresh_until}, kept_seconds)
-    if kept is not None:
+    cache.set(key, {"value": value, "fresh_until": fresh_until}, timeout_seconds)
+    if cached is not None:
         cache.delete(counting)
     return value
 
 
-def forget_kept_count(key: str) -> None:
+def forget_cached_count(key: str) -> None:
     """Let what stands under the key be counted anew."""
     cache.delete(key)
