@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from config.kept_counts import get_kept_count
-
 from catalog.models import Product
 from classifier.adoption.runs import list_version_counts
-from classifier.labelling.reports import FRESH_SECONDS, FRESH_TIMES, KEPT_SECONDS
+from classifier.labelling.reports import CACHED_SECONDS, FRESH_SECONDS, FRESH_TIMES
 from classifier.models import AdoptionRun, ModelVersion
+from config.cached_counts import get_cached_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +30,17 @@ class AdoptionReport:
 
 
 def find_adoption_report(version: ModelVersion) -> AdoptionReport | None:
-    """Return the report of the version's newest adoption, or None; its counts are kept as those of labelling runs."""
+    """Return the report of the version's newest adoption, or None; its counts are cached as those of labelling runs."""
     run = AdoptionRun.objects.filter(model_version=version).select_related("requested_by", "labelling_run").first()
     if run is None:
         return None
-    counted = get_kept_count(
+    counted = get_cached_count(
         f"adoption-{run.pk}",
         count=lambda _: _count(run),
         is_current=lambda known: known["state"] == run.state,
         fresh_seconds=FRESH_SECONDS,
         fresh_times=FRESH_TIMES,
-        kept_seconds=KEPT_SECONDS,
+        timeout_seconds=CACHED_SECONDS,
     )
     return AdoptionReport(
         run=run,

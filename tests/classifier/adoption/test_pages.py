@@ -12,7 +12,7 @@ from classifier.adoption.runs import adopt_next_step, cancel_adoption_run
 from classifier.adoption.services import activate_model_version
 from classifier.labelling.batches import label_batch
 from classifier.models import AdoptionRun, LabelTask, ModelVersion
-from config import kept_counts
+from config import cached_counts
 from tests.support.artefacts import vouch_for_files
 from tests.support.factories import create_product
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image
@@ -42,7 +42,7 @@ def get_page(client: Client, version: ModelVersion) -> Any:
 
 def look_anew(client: Client, adoption: AdoptionRun) -> Any:
     """Return the report on the page, counted now."""
-    kept_counts.forget_kept_count(f"adoption-{adoption.pk}")
+    cached_counts.forget_cached_count(f"adoption-{adoption.pk}")
     return get_page(client, adoption.model_version).context["adoption"]
 
 
@@ -80,7 +80,7 @@ def test_a_version_that_was_never_adopted_says_nothing_of_it(client: Client, ado
 def test_who_watches_an_adoption_does_not_count_the_labels_more_often_than_they_are_kept(
     client: Client, adoption: AdoptionRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_counts, "time", lambda: 1_800_000_000.0)
+    monkeypatch.setattr(cached_counts, "time", lambda: 1_800_000_000.0)
     sign_in(client, "view_modelversion")
     with CaptureQueriesContext(connection) as captured:
         for _ in range(3):
