@@ -30,7 +30,7 @@ class AdoptionReport:
 
 
 def find_adoption_report(version: ModelVersion) -> AdoptionReport | None:
-    """Return the report of the version's newest adoption, or None; its counts are kept as those of labelling runs."""
+    """Return the report of the version's newest adoption, or None; its counts are cached as those of labelling runs."""
     run = AdoptionRun.objects.filter(model_version=version).select_related("requested_by", "labelling_run").first()
     if run is None:
         return None
