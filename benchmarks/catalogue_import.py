@@ -95,7 +95,7 @@ def _tables() -> list[tuple[str, Sequence[str]]]:
     from catalog.models import Image, Product, ProductDescription, ProductImages, ProductLabel
 
     return [
-        (model._meta.db_table, [str(field.column) for field in model._meta.concrete_fields])
+        (model._meta.db_table, [f'"{field.column}"' for field in model._meta.concrete_fields])
         for model in (Product, Image, ProductImages, ProductDescription, ProductLabel)
     ]
 

@@ -67,7 +67,7 @@ def build_stored_picture(
     if not storage_name:
         write_once(name, data)
     write_once(thumbnail_name(sha256), _encode_thumbnail(decoded.pixels))
-    former_appearance, (look_hash, look_shape) = _find_look(image.picture, sha256=sha256, decoded=decoded)
+    former_appearance, (look_hash, look_shape) = _find_look(image, sha256=sha256, decoded=decoded)
     return StoredPicture(
         image=image,
         url=image.url,
@@ -84,11 +84,13 @@ def build_stored_picture(
     )
 
 
-def _find_look(former: StoredPicture | None, *, sha256: str, decoded: DecodedPicture) -> tuple[str, tuple[int, float]]:
+def _find_look(image: Image, *, sha256: str, decoded: DecodedPicture) -> tuple[str, tuple[int, float]]:
     """Return the appearance that a picture keeps, empty for its own, and the hash and shape of that look's first bytes.
 
-    `former` is what was held of the same address; one from before there were hashes is looked at now.
+    What was held of the image's address from before there were hashes is looked at now, if its bytes are still there: a
+    file of the media storage may have been replaced in its place.
     """
+    former = image.picture
     own = build_look_hash(decoded.pixels), decoded.pixels.shape[1] / decoded.pixels.shape[0]
     if former is None:
         return "", own
@@ -99,7 +101,7 @@ def _find_look(former: StoredPicture | None, *, sha256: str, decoded: DecodedPic
         look = former.look_hash, former.look_shape
     else:
         try:
-            pixels = to_rgb(read_media_picture(former.storage_name), target_size=THUMBNAIL_SIZE)
+            pixels = to_rgb(find_picture_bytes(image) or b"", target_size=THUMBNAIL_SIZE)
         except PictureError:
             return "", own
         look = build_look_hash(pixels), pixels.shape[1] / pixels.shape[0]

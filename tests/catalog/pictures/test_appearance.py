@@ -1,5 +1,7 @@
 """Which bytes have the look of those before them, and the appearance that a picture keeps."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
@@ -84,6 +86,19 @@ def test_a_row_from_before_there_were_looks_is_looked_at_when_its_bytes_change()
     StoredPicture.objects.update(look_hash=None, look_shape=None)
     image.refresh_from_db()
     assert store(image, make.png(draw(1))).appearance == first.sha256
+
+
+@pytest.mark.django_db
+def test_a_file_that_was_replaced_in_its_place_is_not_taken_for_what_it_was(media_folder: Path) -> None:
+    image = Image.objects.create(url="shoe.png")
+    media_folder.mkdir()
+    for seed in (1, 2):
+        data = make.png(draw(seed))
+        (media_folder / image.url).write_bytes(data)
+        pictures.record_stored_pictures([pictures.build_stored_picture(image, data, storage_name=image.url)])
+        StoredPicture.objects.update(look_hash=None, look_shape=None)
+        image.refresh_from_db()
+    assert image.stored_picture.former_appearance == ""
 
 
 @pytest.mark.django_db
