@@ -8,16 +8,16 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Image, ProductLabel, StoredPicture
-from classifier.labelling.batches import label_batch
 from classifier.labelling.errors import ignore_errors, retry_errors
 from classifier.labelling.ledger import Failed, Labelled, Outcome, claim_tasks, finish_tasks, give_back_lost_tasks
 from classifier.labelling.selectors import RunProgress, get_run_progress
 from classifier.labelling.starting import start_labelling_run
 from classifier.labelling.steps import cancel_labelling_run, do_run_steps
+from classifier.labels.services import Why, refresh_image_labels
 from classifier.models import LabelChange, LabellingRun, LabelTask
 from classifier.reviews.services import record_review
 from tests.support.factories import create_image, create_product
-from tests.support.fakes import FakeClassifier, build_outcome, create_model_version
+from tests.support.fakes import build_outcome, create_model_version
 from tests.support.members import create_member
 
 pytestmark = pytest.mark.django_db
@@ -245,9 +245,7 @@ def test_a_label_is_pending_only_if_nothing_was_said_of_the_new_bytes(said: str)
 
 def refresh(image: Image) -> None:
     """Bring the labels that show the image up to date, as whoever writes bytes does."""
-    from classifier.labels.services import refresh_image_labels
-
-    refresh_image_labels([image.pk], why="picture")
+    refresh_image_labels([image.pk], why=Why.PICTURE)
 
 
 def test_a_run_over_a_selection_labels_it_to_its_end() -> None:
@@ -258,4 +256,3 @@ def test_a_run_over_a_selection_labels_it_to_its_end() -> None:
     finish_tasks(batch, [build_outcome(task.image) for task in batch.tasks])
     run.refresh_from_db()
     assert (run.state, run.total, run.selection.count()) == ("done", 2, 0)
-    label_batch([], get_classifier=lambda _: FakeClassifier())
