@@ -7,10 +7,9 @@ from django.contrib import admin
 from catalog.admin.products import ImageAdmin, ProductAdmin
 from catalog.models import Image, Product, ProductLabel
 from classifier.adoption.admin import AdoptionRunAdmin, ModelVersionAdmin
-from classifier.labelling.admin import ClassificationAdmin, LabellingRunAdmin
-from classifier.labelling.error_admin import LabelTaskAdmin
+from classifier.labelling.admin import ClassificationAdmin, LabellingRunAdmin, LabelTaskAdmin
 from classifier.labelling.product_actions import LabellingMixin
-from classifier.labels.admin import ProductLabelAdmin
+from classifier.labels.admin import LabelModelVersionFilter, ProductLabelAdmin
 from classifier.models import (
     AdoptionRun,
     Classification,
@@ -22,9 +21,7 @@ from classifier.models import (
     ReviewRun,
     TrainingRun,
 )
-from classifier.registry.admin_filters import LabelModelVersionFilter
-from classifier.reviews.admin import ReviewAdmin, ReviewRunAdmin
-from classifier.reviews.product_actions import MARK_ACTIONS, ImageMarkingMixin, ProductMarkingMixin
+from classifier.reviews.admin import MARK_ACTIONS, ImageMarkingMixin, ProductMarkingMixin, ReviewAdmin, ReviewRunAdmin
 from classifier.training.admin import TrainingRunAdmin
 from classifier.worker.admin import QueueCanaryAdmin
 

@@ -4,8 +4,10 @@ from django.urls import path, re_path
 
 from classifier.adoption.views import model_version_activate, model_version_detail, model_version_list
 from classifier.evidence.views import image_explanation, product_detail
-from classifier.labelling.error_views import error_ignore, error_list, error_retry
 from classifier.labelling.views import (
+    error_ignore,
+    error_list,
+    error_retry,
     labelling_run_cancel,
     labelling_run_detail,
     labelling_run_list,

@@ -3,18 +3,17 @@
 from functools import partial
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet, TextField
 from django.forms import Textarea
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from catalog.admin.address_page import answer_address_page
-from catalog.admin.export_actions import ExportingMixin
 from catalog.admin.import_pages import ImportPages
 from catalog.admin.lists import (
     LabelConfidenceFilter,
@@ -23,7 +22,10 @@ from catalog.admin.lists import (
     LabelStatusFilter,
     render_thumbnail,
 )
-from catalog.browse.listing import ProductCriteria, list_labelled_products
+from catalog.browse.listing import PRODUCT_ORDERINGS, ProductCriteria, list_labelled_products
+from catalog.interchange.exporting import encode_products
+from catalog.interchange.views import BUSY, BusyError, build_export_response
+from catalog.interchange.writing import ExportReport
 from catalog.labels import get_label_summary, refresh_labels, remove_labels
 from catalog.models import Image, Product, ProductDescription, ProductImages
 from catalog.search.query import TextSearch
@@ -64,6 +66,35 @@ class ProductDescriptionInline(admin.TabularInline):
     model = ProductDescription
     extra = 0
     formfield_overrides = {TextField: {"widget": Textarea(attrs={"rows": 3, "cols": 45})}}
+
+
+class ExportingMixin(LargeTableAdmin):
+    """An admin of products whose actions answer with what is selected, as a file."""
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may export products with their labels."""
+        return request.user.has_perm("catalog.view_productlabel")
+
+    @admin.action(description="Export selected products as CSV", permissions=["export"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponseBase | None:
+        """Answer with the selected products as a file."""
+        return self._export(request, queryset, suffix="csv")
+
+    @admin.action(description="Export selected products as JSON Lines", permissions=["export"])
+    def export_jsonl(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponseBase | None:
+        """Answer with the selected products as a file."""
+        return self._export(request, queryset, suffix="jsonl")
+
+    def _export(self, request: HttpRequest, queryset: QuerySet[Product], *, suffix: str) -> HttpResponseBase | None:
+        if self.is_more_than(request, queryset, maximum=self.maximum_selected, verb="export"):
+            return None
+        ordering = PRODUCT_ORDERINGS["id"]
+        parts = encode_products(queryset, ordering=ordering, suffix=suffix, report=ExportReport())
+        try:
+            return build_export_response(parts, suffix=suffix, name="selected-products")
+        except BusyError:
+            self.message_user(request, BUSY, messages.ERROR)
+            return None
 
 
 class WithLabelsMixin(LargeTableAdmin):

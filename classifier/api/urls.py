@@ -4,8 +4,14 @@ from django.urls import path
 
 from classifier.adoption.api import ModelVersionActivationView, ModelVersionDetailView, ModelVersionListView
 from classifier.evidence.api import ClassifyView, ImageClassificationListView, ProductDetailView
-from classifier.labelling.api import LabellingRunCancelView, LabellingRunDetailView, LabellingRunListView
-from classifier.labelling.error_api import ErrorIgnoreView, ErrorListView, ErrorRetryView
+from classifier.labelling.api import (
+    ErrorIgnoreView,
+    ErrorListView,
+    ErrorRetryView,
+    LabellingRunCancelView,
+    LabellingRunDetailView,
+    LabellingRunListView,
+)
 from classifier.reviews.api import ReviewListView, ReviewWithdrawalView
 from classifier.similar.api import SimilarProductsView
 from classifier.training.api import TrainingRunCancelView, TrainingRunDetailView, TrainingRunListView

@@ -11,12 +11,7 @@ from django.utils.text import Truncator
 
 from catalog.labels import LabelSummary
 from catalog.models import Product, ProductDescription, ProductLabel, StoredPicture
-from classifier.labels.reads import (
-    ImageLabel,
-    ProductImageDetail,
-    get_product_detail,
-    list_label_changes,
-)
+from classifier.labels.reads import ImageLabel, ProductImageDetail, get_product_detail, list_label_changes
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.words import percent
 from classifier.models import Classification, LabelChange, ModelVersion, Review

@@ -1,21 +1,30 @@
-"""Labelling runs and what was said of pictures, in the admin."""
+"""Labelling runs, what was said of pictures, and the ledger with its error queue, in the admin."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import islice
+from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.views.main import ChangeList
+from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from catalog.admin.lists import render_thumbnail
+from catalog.models import ProductImages
+from classifier.labelling.errors import MAXIMUM_ERRORS, ignore_errors, retry_errors
 from classifier.labelling.reports import get_run_report
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.labels.reads import get_probabilities
 from classifier.models import Classification, LabellingRun, LabelTask
-from config.web.admin import CancellingAdmin, ReadOnlyAdmin
+from config.web.admin import CancellingAdmin, Question, ReadOnlyAdmin, ask, get_member
+from config.web.texts import remove_bidi_controls
 
 
 class LabellingRunAdmin(CancellingAdmin):
@@ -121,3 +130,149 @@ class ClassificationAdmin(ReadOnlyAdmin):
         by_garment, by_group = get_probabilities(classification)
         rows = [(name, f"{value:.1%}") for name, value in (by_group | by_garment).items()]
         return format_html_join("", "<div>{} {}</div>", rows)
+
+
+SHOWN_URL_LENGTH = 40
+
+
+class ErrorQueueFilter(admin.SimpleListFilter):
+    """The error queue, which is what one comes for, or every task."""
+
+    title = "tasks"
+    parameter_name = "tasks"
+
+    def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[str, str]]:
+        """Return the choices beside the error queue."""
+        return [("all", "All tasks")]
+
+    def choices(self, changelist: ChangeList) -> Any:
+        """Return the choices; the one without a value is the error queue."""
+        first, *others = super().choices(changelist)
+        return [{**first, "display": "Error queue"}, *others]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> QuerySet[LabelTask]:
+        """Return the tasks that failed, unless all are asked for."""
+        return queryset if self.value() == "all" else queryset.filter(pk__in=LabelTask.objects.errors().values("pk"))
+
+
+class ErrorCodeFilter(admin.SimpleListFilter):
+    """Failed tasks by their code."""
+
+    title = "error code"
+    parameter_name = "error_code"
+
+    def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[str, str]]:
+        """Return the codes in the error queue; that is a small part of the ledger, with an index of its own."""
+        codes = LabelTask.objects.errors().order_by("error_code").values_list("error_code", flat=True).distinct()
+        return [(code, code) for code in codes if code]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> QuerySet[LabelTask]:
+        """Return the tasks with the chosen code."""
+        return queryset.filter(error_code=self.value()) if self.value() else queryset
+
+
+class LabelTaskAdmin(ReadOnlyAdmin):
+    """The error queue, and the ledger behind it."""
+
+    list_display = (
+        "id",
+        "error_code",
+        "state",
+        "attempts",
+        "crashes",
+        "first_failed_at",
+        "last_failed_at",
+        "next_try",
+        "product",
+        "short_url",
+        "run",
+    )
+    list_filter = (ErrorQueueFilter, ErrorCodeFilter, "state")
+    list_select_related = ("image", "run")
+    search_fields = ("image__url",)
+    search_help_text = "The id of a task, or a part of the image's URL."
+    readonly_fields = ("product", "next_try")
+    actions = ("retry_selected", "ignore_selected")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LabelTask]:
+        """Return the tasks with the id of the first product that shows the picture."""
+        places = ProductImages.objects.filter(image=OuterRef("image")).order_by("image_index", "pk")
+        return super().get_queryset(request).annotate(product_id=Subquery(places.values("product")[:1]))
+
+    @admin.display
+    def product(self, task: LabelTask) -> SafeString | None:
+        """Link to the page of a product that shows the picture."""
+        product_id = vars(task)["product_id"]
+        if product_id is None:
+            return None
+        return format_html('<a href="{}">Product {}</a>', reverse("product-detail", args=[product_id]), product_id)
+
+    @admin.display(description="image")
+    def short_url(self, task: LabelTask) -> str:
+        """Show the end of the image's URL, where images of one shop differ."""
+        url = remove_bidi_controls(task.image.url)
+        return url if len(url) <= SHOWN_URL_LENGTH else f"…{url[-SHOWN_URL_LENGTH:]}"
+
+    @admin.display
+    def next_try(self, task: LabelTask) -> Any:
+        """Show when it is tried again, if it waits for that."""
+        return task.next_try_at if task.state == LabelTask.State.RETRY else None
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may say what becomes of a failed picture."""
+        return request.user.has_perm("classifier.change_labeltask")
+
+    @admin.action(description="Try selected pictures again", permissions=["decide"])
+    def retry_selected(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> HttpResponse | None:
+        """Ask, then let the selected pictures be tried again, now."""
+        text = "Each picture is tried at once, as often as a new one, by the run and with the version it failed in."
+        if self._is_refused(request, queryset, verb="try again"):
+            return None
+        if page := self._ask(request, queryset, title="Try these pictures again?", text=text, button="Try again"):
+            return page
+        changed = self._change(request, queryset, change=retry_errors, note="Tried again.")
+        self.message_user(request, f"{changed} pictures are tried again.", messages.SUCCESS)
+        return None
+
+    @admin.action(description="Ignore selected pictures", permissions=["decide"])
+    def ignore_selected(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> HttpResponse | None:
+        """Ask, then leave the selected pictures alone until somebody tries them again."""
+        text = "No run takes these pictures again, until somebody tries them again here."
+        if self._is_refused(request, queryset, verb="ignore"):
+            return None
+        if page := self._ask(request, queryset, title="Ignore these pictures?", text=text, button="Ignore"):
+            return page
+        changed = self._change(request, queryset, change=ignore_errors, note="Ignored.")
+        self.message_user(request, f"{changed} pictures are ignored.", messages.SUCCESS)
+        return None
+
+    def _is_refused(self, request: HttpRequest, queryset: QuerySet[LabelTask], *, verb: str) -> bool:
+        return self.is_more_than(request, queryset, maximum=self.maximum_selected, verb=verb)
+
+    def _ask(
+        self, request: HttpRequest, queryset: QuerySet[LabelTask], *, title: str, text: str, button: str
+    ) -> HttpResponse | None:
+        """Return the page that asks, with the number of pictures by error code, or None after a yes."""
+        selected = LabelTask.objects.errors().filter(pk__in=queryset.order_by().values("pk"))
+        by_code = selected.values_list("error_code").annotate(number=Count("pk")).order_by("-number", "error_code")
+        counts = [(code or "no code", f"{number:,}") for code, number in by_code]
+        question = Question(title=title, text=text, button=button, counts=counts)
+        return ask(self, request, queryset, question=question)
+
+    def _change(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[LabelTask],
+        *,
+        change: Callable[[Collection[int]], int],
+        note: str,
+    ) -> int:
+        """Apply the change to the tasks in bounded parts, each logged; return how many it applied to."""
+        task_ids = iter(list(queryset.order_by("pk").values_list("pk", flat=True)))
+        changed = 0
+        while part := list(islice(task_ids, MAXIMUM_ERRORS)):
+            with transaction.atomic():
+                changed += change(part)
+                tasks = LabelTask.objects.filter(pk__in=part)
+                LogEntry.objects.log_actions(get_member(request).pk, tasks, CHANGE, change_message=note)
+        return changed

@@ -1,18 +1,29 @@
-"""Labelling and training runs over HTTP: start one, follow it, cancel it."""
+"""Labelling runs and the error queue over HTTP: start, follow and cancel a run; retry and ignore an error."""
 
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
+from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from classifier.labelling.errors import ignore_errors, retry_errors
 from classifier.labelling.reports import forget_run_report
-from classifier.labelling.serializers import LabellingRunRequestSerializer, LabellingRunSerializer
+from classifier.labelling.selectors import LATEST_FAILURE_FIRST, ErrorCriteria, list_errors
+from classifier.labelling.serializers import ErrorSerializer, LabellingRunRequestSerializer, LabellingRunSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
 from classifier.labelling.steps import cancel_labelling_run
-from classifier.models import LabellingRun
+from classifier.models import LabellingRun, LabelTask
 from classifier.registry.selectors import NoActiveModelVersionError
 from classifier.runs.api import RunCancelView, RunDetailView, RunView
+from config.web.pagination import KeysetPagination
+from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
 from config.web.problems import ConflictError, UnprocessableRequestError
+from config.web.queries import CheckedView, PageQuery
 from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, get_member, problems
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -76,3 +87,97 @@ class LabellingRunCancelView(RunCancelView):
         cancelled = cancel_labelling_run(run)
         forget_run_report(run)
         return cancelled
+
+
+ERROR_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
+RESPONSES: dict[Any, Any] = {200: ErrorSerializer, **problems(401, 403, 404, 409, 429)}
+
+
+# Larger numbers are no id of any table.
+MAXIMUM_ID = 2**63 - 1
+ERROR_STATES = [
+    (state.value, str(state.label))
+    for state in (LabelTask.State.RETRY, LabelTask.State.FAILED, LabelTask.State.IGNORED)
+]
+
+
+class ErrorListQuery(PageQuery):
+    """The filters and the page of the error queue."""
+
+    code = serializers.CharField(max_length=32, required=False, help_text="Why it failed, such as timeout.")
+    state = serializers.ChoiceField(
+        ERROR_STATES, required=False, help_text="retry: waits for its next try; failed: given up; ignored: by a person."
+    )
+    run = serializers.IntegerField(
+        min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The labelling run that tried."
+    )
+    model_version = serializers.IntegerField(
+        min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The model version that was to label."
+    )
+    image = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The image.")
+
+    def get_criteria(self) -> ErrorCriteria:
+        """Return the criteria of a valid query."""
+        return ErrorCriteria(
+            **{name: value for name, value in self.validated_data.items() if name not in PageQuery().fields}
+        )
+
+
+@extend_schema(parameters=[ErrorListQuery], responses={200: ErrorSerializer(many=True), **problems(400, 401, 403, 404)})
+class ErrorListView(CheckedView, ListAPIView):
+    """Pictures that could not be labelled, the latest failure first. A list never says how many there are."""
+
+    queryset = LabelTask.objects.none()
+    permission_classes = [ModelPermissions]
+    query_class = ErrorListQuery
+    serializer_class = ErrorSerializer
+    pagination_class = KeysetPagination
+    filter_backends: list[Any] = []
+    ordering = LATEST_FAILURE_FIRST
+
+    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
+        """Return the part of the error queue that the query asks for."""
+        self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
+        return list_errors(self.query.get_criteria())
+
+
+class ErrorView(CheckedView, GenericAPIView):
+    """One picture in the error queue."""
+
+    queryset = LabelTask.objects.none()
+    permission_classes = [ChangePermissions]
+    throttle_classes = [WriteThrottle]
+    throttle_scope = "writes"
+    serializer_class = ErrorSerializer
+
+    def find(self, pk: int) -> LabelTask:
+        """Return the task with image and version; not found when there is none."""
+        return get_object_or_404(LabelTask.objects.select_related("image", "model_version"), pk=pk)
+
+    def answer(self, task: LabelTask, *, changed: bool) -> Response:
+        """Return the task as it is now; a conflict when the call did not apply to it."""
+        task.refresh_from_db()
+        if not changed:
+            raise ConflictError(f"Expected a task in the error queue; it is {task.state}.")
+        return Response(self.get_serializer(task).data)
+
+
+class ErrorRetryView(ErrorView):
+    """Another try of one picture."""
+
+    @extend_schema(parameters=[ERROR_ID], request=None, responses=RESPONSES)
+    def post(self, request: Request, pk: int) -> Response:
+        """Try the picture again, now and as often as a new one. 409 when it is not in the error queue."""
+        task = self.find(pk)
+        return self.answer(task, changed=bool(retry_errors([task.pk])))
+
+
+class ErrorIgnoreView(ErrorView):
+    """The end of all tries of one picture."""
+
+    @extend_schema(parameters=[ERROR_ID], request=None, responses=RESPONSES)
+    def post(self, request: Request, pk: int) -> Response:
+        """Leave the picture alone until somebody retries it. Ignoring twice is no error."""
+        task = self.find(pk)
+        changed = bool(ignore_errors([task.pk])) or task.state == LabelTask.State.IGNORED
+        return self.answer(task, changed=changed)

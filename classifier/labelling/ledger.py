@@ -17,16 +17,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import (
-    BigIntegerField,
-    Case,
-    DateTimeField,
-    Exists,
-    F,
-    IntegerField,
-    OuterRef,
-    When,
-)
+from django.db.models import BigIntegerField, Case, DateTimeField, Exists, F, IntegerField, OuterRef, When
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Now
 

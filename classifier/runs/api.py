@@ -7,7 +7,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.models.runs import RunState
+from classifier.models import RunState
 from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
 from config.web.problems import ConflictError
 from config.web.queries import CheckedView

@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
-from classifier.models.runs import Run
+from classifier.models import Run
 from config.web.pages import build_refusal
 from config.web.texts import format_duration
 

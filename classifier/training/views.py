@@ -1,5 +1,7 @@
-"""The pages about trainings and model versions: for those who may see them, with forms for those who may act."""
+"""The pages of trainings: for those who may see them, with forms for those who may act."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
@@ -8,19 +10,13 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
 from classifier.ml.reports.curves import build_history
 from classifier.models import TrainingRun
 from classifier.runs.pages import cancel_run, describe_run, start_run
-from classifier.training.report import (
-    SILENT_SECONDS,
-    describe_phase,
-    find_seconds_left,
-    find_share,
-    find_silent_seconds,
-)
 from classifier.training.runs import cancel_training_run, has_stalled
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
@@ -85,3 +81,45 @@ def training_run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Cancel a training that has not ended, and answer with its page."""
     run = get_object_or_404(TrainingRun, pk=pk)
     return cancel_run(request, run, cancel=cancel_training_run, route="training-run")
+
+
+# A training that reports nothing for so long is shown as silent; its heartbeat says whether it lives.
+SILENT_SECONDS = 180
+# Epochs whose pace is that of the ones to come.
+RECENT_EPOCHS = 3
+
+
+def describe_phase(progress: Mapping[str, Any]) -> str:
+    """Return what a training is doing, in words, and in which of its epochs."""
+    phase = capfirst(progress.get("phase") or "Starting")
+    epochs = progress.get("epochs")
+    return f"{phase}, epoch {progress.get('epoch', '')} of {epochs}" if epochs else phase
+
+
+def find_share(progress: Mapping[str, Any]) -> float | None:
+    """Return how much of its epochs a training has done, 0 to 1, or None while it has none."""
+    epochs, steps = progress.get("epochs"), progress.get("steps")
+    if not epochs or not steps:
+        return None
+    share: float = (progress["epoch"] - 1 + progress["step"] / steps) / epochs
+    return share
+
+
+def find_seconds_left(progress: Mapping[str, Any]) -> float | None:
+    """Return the seconds that the epochs still take at the pace of the last ones, or None before the first one ended.
+
+    A training may stop earlier, when it does not get better any more.
+    """
+    seconds = [row["seconds"] for row in progress.get("history", []) if "seconds" in row][-RECENT_EPOCHS:]
+    if not seconds or progress.get("phase") != "train" or not progress.get("steps"):
+        return None
+    epochs: float = progress["epochs"] - progress["epoch"] + 1 - progress["step"] / progress["steps"]
+    return epochs * sum(seconds) / len(seconds)
+
+
+def find_silent_seconds(run: TrainingRun, *, now: datetime) -> float | None:
+    """Return the seconds since a running training last reported something, or None if it is not running."""
+    if run.state != TrainingRun.State.RUNNING or run.started_at is None:
+        return None
+    reported = run.progress.get("reported_at")
+    return (now - (datetime.fromisoformat(reported) if reported else run.started_at)).total_seconds()

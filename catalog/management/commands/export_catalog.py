@@ -14,8 +14,7 @@ from django.db import DatabaseError
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
-from catalog.interchange.batches import list_exported_pictures
-from catalog.interchange.exporting import ProductExportQuery, describe_refusals, encode_export
+from catalog.interchange.exporting import ProductExportQuery, describe_refusals, encode_export, list_exported_pictures
 from catalog.interchange.picture_files import write_folder
 from catalog.interchange.writing import ExportReport
 from config.console import ProgressReport

@@ -188,7 +188,7 @@ def test_an_import_reads_past_labels_but_not_past_other_columns(tmp_path: Path) 
 def test_filters_and_order_are_those_of_the_api(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filters: dict[str, str], titles: list[str], batch: int
 ) -> None:
-    monkeypatch.setattr("catalog.interchange.batches.BATCH_SIZE", batch)
+    monkeypatch.setattr("catalog.interchange.exporting.BATCH_SIZE", batch)
     create_labelled_product("Red bag", group="Bags", garment="Bag", confidence=0.9)
     create_labelled_product("Blue bag", group="Bags", garment="Bag", confidence=0.5)
     create_labelled_product("Red boot", group="Footwear", garment="Ankle boot", confidence=0.8)
@@ -209,7 +209,7 @@ def test_country_leaves_the_other_texts_out(tmp_path: Path) -> None:
 def test_a_batch_costs_five_queries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, products: int, batches: int
 ) -> None:
-    monkeypatch.setattr("catalog.interchange.batches.BATCH_SIZE", 2)
+    monkeypatch.setattr("catalog.interchange.exporting.BATCH_SIZE", 2)
     for _ in range(products):
         create_labelled_product()
     with CaptureQueriesContext(connection) as captured:
@@ -316,7 +316,7 @@ def test_a_failure_leaves_nothing_behind_and_what_was_there_as_it_was(
     def fail(ids: Any) -> Any:
         raise error
 
-    monkeypatch.setattr("catalog.interchange.batches._find_labels", fail)
+    monkeypatch.setattr("catalog.interchange.exporting._find_labels", fail)
     with pytest.raises(CommandError) as raised:
         export(tmp_path / output, format=format)
     assert raised.value.returncode == 1

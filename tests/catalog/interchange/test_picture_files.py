@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from catalog.interchange.batches import list_exported_pictures
+from catalog.interchange.exporting import list_exported_pictures
 from catalog.interchange.picture_files import encode_zip
 from catalog.interchange.writing import ExportReport
 from catalog.models import Image, Product

@@ -10,8 +10,8 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from classifier.labelling import error_views
-from classifier.labelling.error_words import ERROR_WORDS, get_error_words
+from classifier.labelling import views as error_views
+from classifier.labelling.errors import ERROR_WORDS, get_error_words
 from classifier.models import LabellingRun, LabelTask
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version

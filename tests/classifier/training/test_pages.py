@@ -12,8 +12,8 @@ from classifier.adoption.services import get_activation_tag
 from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import ModelVersion, TrainingRun
 from classifier.registry.services import get_artefact_folder, register_model_version
-from classifier.training.report import describe_phase
 from classifier.training.runs import claim_training_run
+from classifier.training.views import describe_phase
 from tests.support.artefacts import create_artefact_twin, register_active_version
 from tests.support.fakes import create_model_version
 from tests.support.members import sign_in

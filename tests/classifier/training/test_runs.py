@@ -13,6 +13,7 @@ from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
+from classifier.registry.services import register_model_version
 from classifier.training import runs as training_runs
 from classifier.training.runs import cancel_training_run, claim_training_run, run_training
 from classifier.training.starting import start_training_run
@@ -202,7 +203,7 @@ def test_a_run_given_up_as_dead_registers_nothing_when_it_comes_back(
 def test_a_run_that_is_cancelled_while_it_registers_leaves_no_version(
     monkeypatch: pytest.MonkeyPatch, fake_training: list
 ) -> None:
-    register = training_runs.register_model_version
+    register = register_model_version
 
     def register_and_cancel(*arguments: object, **options: object) -> ModelVersion:
         version = register(*arguments, **options)
@@ -219,7 +220,7 @@ def test_a_run_that_is_cancelled_while_it_registers_leaves_no_version(
 def test_a_database_that_is_away_while_it_registers_does_not_cost_the_training(
     monkeypatch: pytest.MonkeyPatch, fake_training: list
 ) -> None:
-    register, tries = training_runs.register_model_version, []
+    register, tries = register_model_version, []
 
     def lose_the_first(*arguments: object, **options: object) -> ModelVersion:
         tries.append(register(*arguments, **options))

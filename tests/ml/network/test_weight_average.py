@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from classifier.ml.network.architecture import named_weights
-from classifier.ml.network.training import fit, score
-from classifier.ml.network.weight_average import WeightAverage
+from classifier.ml.network.training import WeightAverage, fit, score
 from tests.ml.network.test_training import RECIPE, TRAIN, VALIDATION, build_small_network
 
 
