@@ -46,6 +46,7 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.inference
 	$(RUN) -m benchmarks.labelling
 	$(RUN) -m benchmarks.ledger
+	$(RUN) -m benchmarks.adoption
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
 

@@ -28,6 +28,8 @@ from tests.support.servers import DURABLE_SETTINGS, start_postgresql
 
 FLOOR_SECONDS, GOAL_SECONDS = 300.0, 60.0
 FLOOR_BYTES, GOAL_BYTES = 400_000_000, 250_000_000
+# A twentieth of an hour: once round in an hour, with 5 % of a core.
+WALK_SECONDS = 180.0
 _LIBRARIES: Final = ("django", "psycopg2-binary")
 
 _FILL: Final = (
@@ -72,6 +74,7 @@ def measure(products: int, *, report: Any) -> dict[str, Any]:
 
     from classifier.adoption import services
     from classifier.adoption.runs import adopt_next_step
+    from classifier.labels.walk import refresh_all_labels
     from classifier.models import AdoptionRun, LabelTask, ModelVersion
 
     report("filling the tables")
@@ -92,6 +95,12 @@ def measure(products: int, *, report: Any) -> dict[str, Any]:
         wrong = cursor.fetchone()[0]
         cursor.execute("SELECT count(*), pg_total_relation_size('classifier_labelchange') FROM classifier_labelchange")
         changes, size = cursor.fetchone()
+    report("looking at every label")
+    walk_started, walk_cpu = time.perf_counter(), time.process_time()
+    looked_at, stale = refresh_all_labels(dry_run=True)
+    walk_seconds, walk_cpu = time.perf_counter() - walk_started, time.process_time() - walk_cpu
+    if (looked_at, stale) != (products, 0):
+        raise RuntimeError(f"expected every label to be right, found {stale} of {looked_at} that are not")
     return {
         "products": products,
         "seconds": seconds,
@@ -101,6 +110,8 @@ def measure(products: int, *, report: Any) -> dict[str, Any]:
         "labels_unlike_the_version": wrong,
         "inference_calls": LabelTask.objects.count(),
         "history_bytes_a_million": round(size / changes * 1_000_000),
+        "walk_seconds_a_million": walk_seconds / products * 1_000_000,
+        "walk_process_seconds_a_million": walk_cpu / products * 1_000_000,
         "floor_seconds": FLOOR_SECONDS,
         "goal_seconds": GOAL_SECONDS,
     }
@@ -124,6 +135,12 @@ def print_result(result: dict[str, Any], *, console: Console) -> None:
         f"{result['history_bytes_a_million'] / 1e6:.0f}",
         f"{FLOOR_BYTES / 1e6:.0f}",
         f"{GOAL_BYTES / 1e6:.0f}",
+    )
+    table.add_row(
+        "walk over a million right labels, seconds of this process",
+        f"{result['walk_process_seconds_a_million']:.0f}",
+        f"{WALK_SECONDS:.0f}",
+        f"{WALK_SECONDS:.0f}",
     )
     console.print(table)
 
