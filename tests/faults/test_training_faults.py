@@ -155,7 +155,7 @@ def test_k22_an_activation_ends_the_run_of_another_version_and_its_pictures_go_t
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vouch_for_files(monkeypatch)
-    monkeypatch.setattr("classifier.adoption.tasks.send_adoption_runs", lambda: 0)
+    monkeypatch.setattr("classifier.adoption.services.send_adoption_runs", lambda: 0)
     before, after = create_model_version(), create_model_version(stage="candidate")
     for _ in range(64):
         create_product(images=[create_painted_image()])

@@ -27,4 +27,4 @@ def register_active_version(folder: Path = DEFAULT_ARTEFACT) -> ModelVersion:
 
 def vouch_for_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let versions be activated whose files nobody has; others are not verified either."""
-    monkeypatch.setattr("classifier.registry.services.verify_registered_artefact", lambda version: None)
+    monkeypatch.setattr("classifier.adoption.services.verify_registered_artefact", lambda version: None)

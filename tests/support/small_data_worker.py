@@ -9,6 +9,7 @@ import sys
 
 from celery.__main__ import main
 
+from classifier.ml import pipeline
 from classifier.ml.data.dataset import FashionMnist, limit_stratified, load_fashion_mnist
 
 TRAINING_PICTURES, TEST_PICTURES = 600, 100
@@ -29,5 +30,5 @@ def load_small_part(*_: object) -> FashionMnist:
 
 
 if __name__ == "__main__":
-    load_fashion_mnist = load_small_part
+    pipeline.load_fashion_mnist = load_small_part
     sys.exit(main())

@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 @pytest.fixture(autouse=True)
 def _no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let versions without files be activated; leave the steps to the tests."""
-    monkeypatch.setattr("classifier.registry.services.verify_registered_artefact", lambda _version: None)
-    monkeypatch.setattr("classifier.adoption.tasks.send_adoption_runs", lambda: 0)
+    monkeypatch.setattr("classifier.adoption.services.verify_registered_artefact", lambda _version: None)
+    monkeypatch.setattr("classifier.adoption.services.send_adoption_runs", lambda: 0)
 
 
 @pytest.fixture(autouse=True)

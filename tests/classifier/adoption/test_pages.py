@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 def adoption(monkeypatch: pytest.MonkeyPatch) -> AdoptionRun:
     """The adoption of a second version, of three products that the first one labelled, one at each step."""
     vouch_for_files(monkeypatch)
-    monkeypatch.setattr("classifier.adoption.tasks.send_adoption_runs", lambda: 0)
+    monkeypatch.setattr("classifier.adoption.services.send_adoption_runs", lambda: 0)
     monkeypatch.setattr(adoption_runs, "STEP_SIZE", 1)
     create_model_version()
     for _ in range(3):

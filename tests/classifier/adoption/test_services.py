@@ -71,7 +71,7 @@ def test_the_database_allows_one_active_version() -> None:
 
 def test_a_stage_that_has_no_way_to_active_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     version = create_model_version(stage="candidate")
-    monkeypatch.setattr("classifier.models.STAGE_TRANSITIONS", {"candidate": frozenset()})
+    monkeypatch.setattr("classifier.adoption.services.STAGE_TRANSITIONS", {"candidate": frozenset()})
     with pytest.raises(StageTransitionError, match="is candidate: expected a change to nothing; received active"):
         activate_model_version(version)
     assert ModelVersion.objects.get().stage == Stage.CANDIDATE

@@ -185,7 +185,7 @@ def test_one_request_counts_and_the_others_show_what_there_is(monkeypatch: pytes
 
 def test_without_counts_the_page_shows_the_rest(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     create_labelled_product("Bag")
-    monkeypatch.setattr("catalog.browse.summary.get_catalogue_summary", lambda: None)
+    monkeypatch.setattr("classifier.monitoring.start_page.get_catalogue_summary", lambda: None)
     page = client.get("/").text
     assert "The catalogue is too large to be counted at the moment" in page
     assert "Active model version" in page
