@@ -155,7 +155,7 @@ def test_pictures_of_one_product_share_a_tint_and_not_a_frame():
 
 def test_rendering_again_writes_nothing_and_mends_what_an_interrupted_run_left(monkeypatch):
     pictures = dict(list(read_pictures().items())[:8])
-    monkeypatch.setattr("catalog.demo.sample.read_pictures", lambda: pictures)
+    monkeypatch.setattr("catalog.demo.rendering.read_pictures", lambda: pictures)
     names = list(pictures)
     default_storage.save(names[0], ContentFile(b"cut off"))
 
