@@ -18,8 +18,8 @@ from classifier.models import LabelWalk
 
 logger = logging.getLogger(__name__)
 
-# Products of one step. A step is followed by a rest of so many times as long as it took, so that all of them take at
-# most a twentieth of a process.
+# Products of one step. A step is followed by a rest of so many times as long as it kept this process busy, so that all
+# of them take at most a twentieth of it: a million products, of which 2,000 took 0.18 s, are looked at in 42 minutes.
 STEP_SIZE = 2000
 RESTS = 19
 # New products that one sweep looks at; an import of another program may have brought any number.
@@ -57,9 +57,9 @@ def _do_next_step() -> int:
             return 0
         # Whoever dies in a step leaves it to the next round.
         due.update(next_step_at=Now() + timedelta(seconds=60))
-    started = time.monotonic()
+    started = time.thread_time()
     until, (_, changed) = _refresh_next(walk.after, size=STEP_SIZE)
-    rest = timedelta(seconds=RESTS * (time.monotonic() - started))
+    rest = timedelta(seconds=RESTS * (time.thread_time() - started))
     if until is None:
         LabelWalk.objects.filter(pk=1).update(
             after=0, rounds=walk.rounds + 1, round_started_at=Now(), next_step_at=Now() + rest
