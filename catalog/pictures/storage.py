@@ -21,6 +21,7 @@ from catalog.models import Image, StoredPicture
 from catalog.pictures.appearance import build_look_hash, is_same_look
 from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, to_rgb
 from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
+from config.db.bulk import insert_or_update_rows
 from config.files import write_file
 
 __all__ = [
@@ -112,11 +113,11 @@ def record_stored_pictures(rows: Iterable[StoredPicture]) -> None:
     """Insert the rows, or replace what their images had, in one statement; the last row of an image wins."""
     # In the order of the images, so that two workers with the same images wait for each other instead of dead-locking.
     by_image = {row.image_id: row for row in sorted(rows, key=lambda row: row.image_id)}
-    StoredPicture.objects.bulk_create(
-        by_image.values(),
-        update_conflicts=True,
-        unique_fields=["image"],
-        update_fields=[field.name for field in StoredPicture._meta.fields if field.name not in ("id", "image")],
+    fields = [field for field in StoredPicture._meta.concrete_fields if not field.primary_key]
+    insert_or_update_rows(
+        StoredPicture,
+        fields=[field.name for field in fields],
+        rows=[[getattr(row, field.attname) for field in fields] for row in by_image.values()],
     )
 
 

@@ -20,6 +20,7 @@ from django.db import transaction
 from django.db.models import BigIntegerField, Case, DateTimeField, Exists, F, IntegerField, OuterRef, When
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Now
+from django.utils import timezone
 
 from catalog.models import StoredPicture
 from catalog.pictures.storage import record_stored_pictures
@@ -28,6 +29,7 @@ from classifier.labels.services import Why, lock_images, refresh_image_labels
 from classifier.ml.labels import GARMENTS
 from classifier.ml.types import Prediction
 from classifier.models import Classification, LabellingRun, LabelTask, LabelTaskQuerySet
+from config.db.bulk import insert_rows
 
 State = LabelTask.State
 
@@ -116,20 +118,26 @@ def finish_tasks(batch: ClaimedBatch, outcomes: Sequence[Outcome]) -> int:
 
 def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
     record_stored_pictures([outcome.picture for _, outcome in finished])
-    Classification.objects.bulk_create(
-        Classification(
-            image_id=task.image_id,
-            model_version_id=task.model_version_id,
-            run_id=task.run_id,
-            sha256=outcome.picture.sha256,
-            group=outcome.prediction.group,
-            garment=outcome.prediction.garment,
-            confidence=outcome.prediction.confidence,
-            abstained=outcome.prediction.abstained,
-            garment_probabilities=[round(outcome.prediction.garment_probabilities[name], 6) for name in GARMENTS],
-            embedding=np.asarray(outcome.prediction.embedding, dtype="<f4").tobytes(),
-        )
-        for task, outcome in finished
+    now = timezone.now()
+    insert_rows(
+        Classification,
+        fields=[field.name for field in Classification._meta.concrete_fields if not field.primary_key],
+        rows=[
+            (
+                task.image_id,
+                task.model_version_id,
+                task.run_id,
+                outcome.picture.sha256,
+                outcome.prediction.group,
+                outcome.prediction.garment,
+                outcome.prediction.confidence,
+                outcome.prediction.abstained,
+                [round(outcome.prediction.garment_probabilities[name], 6) for name in GARMENTS],
+                np.asarray(outcome.prediction.embedding, dtype="<f4").tobytes(),
+                now,
+            )
+            for task, outcome in finished
+        ],
     )
     LabelTask.objects.filter(pk__in=[task.pk for task, _ in finished]).update(
         state=State.DONE, lease_token=None, lease_until=None, error_code="", former=None

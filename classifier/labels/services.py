@@ -6,7 +6,8 @@ other. (SQLite has one writer at a time anyway.)
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -23,6 +24,8 @@ Why = LabelChange.Why
 #: The columns that a decision writes, and which of them a reader of the label sees; it may be given again unchanged.
 COLUMNS = tuple(field.name for field in fields(Decision))
 SHOWN = ("group", "garment", "confidence", "status", "source", "reason")
+_get_columns = attrgetter(*COLUMNS)
+_get_shown = attrgetter(*SHOWN)
 _CHANGE_FIELDS = (
     "product_id",
     "why",
@@ -96,7 +99,7 @@ def _write_labels(firsts: dict[int, int | None], *, why: str) -> int:
     insert_or_update_rows(
         ProductLabel,
         fields=("product", *(name.removesuffix("_id") for name in COLUMNS)),
-        rows=[(product_id, *astuple(decision)) for product_id, decision in stale],
+        rows=[(product_id, *_get_columns(decision)) for product_id, decision in stale],
     )
     known = [(pk, former[pk], decision) for pk, decision in stale if pk in former]
     return _record_changes(known, facts=facts, why=why)
@@ -146,8 +149,8 @@ def _record_changes(
             (
                 product_id,
                 why,
-                *(getattr(old, name) for name in SHOWN),
-                *(getattr(new, name) for name in SHOWN),
+                *_get_shown(old),
+                *_get_shown(new),
                 old.model_version_id,
                 new.model_version_id,
                 names.get(new.model_version_id or 0, ""),
@@ -161,4 +164,4 @@ def _record_changes(
 
 
 def _seen(label: Decision) -> tuple[object, ...]:
-    return (*(getattr(label, name) for name in SHOWN), label.model_version_id)
+    return (*_get_shown(label), label.model_version_id)

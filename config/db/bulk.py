@@ -1,9 +1,10 @@
 """Rows into a table as fast as the database takes them, inside the caller's transaction; no objects, no signals.
 
-Values are ids, numbers, texts without NUL, times, bytes, and None.
+Values are ids, numbers, texts without NUL, times, bytes, lists of numbers for JSON, and None.
 """
 
 import io
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -137,6 +138,8 @@ def _copy_cell(value: Any) -> str:
     """Return a value in COPY's text format."""
     if value is None:
         return r"\N"
+    if isinstance(value, list):
+        return json.dumps(value)
     if isinstance(value, bytes):
         return rf"\\x{value.hex()}"
     if not isinstance(value, str):
