@@ -5,8 +5,6 @@ pictures is judged by weights fitted on the other four, so that no picture has a
 else is fitted but one temperature, which turns scores into probabilities and does not change their order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -43,7 +41,7 @@ class LabelSuspects:
     given_probability: NDArray[np.float32]
     predicted_probability: NDArray[np.float32]
 
-    def across_groups(self) -> LabelSuspects:
+    def across_groups(self) -> "LabelSuspects":
         """Those whose predicted garment belongs to another group than the given one."""
         chosen = group_labels(self.given) != group_labels(self.predicted)
         return LabelSuspects(
@@ -154,7 +152,7 @@ class _Projection:
     phases: NDArray[np.float32]
 
     @classmethod
-    def draw(cls, features: int, *, inputs: int, seed: int) -> _Projection:
+    def draw(cls, features: int, *, inputs: int, seed: int) -> "_Projection":
         generator = np.random.default_rng(seed)
         directions = generator.normal(0.0, _BANDWIDTH, size=(inputs, features)).astype(np.float32)
         return cls(directions=directions, phases=generator.uniform(0, 2 * np.pi, size=features).astype(np.float32))
