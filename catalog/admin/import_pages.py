@@ -29,7 +29,7 @@ from catalog.interchange.preview import (
 )
 from catalog.interchange.reading import SourceError
 from catalog.models import Product
-from config.web.admin import get_member
+from config.web.permissions import get_member
 from config.web.texts import remove_bidi_controls
 
 # What a form adds to the file that it carries.

@@ -18,7 +18,8 @@ from classifier.adoption.services import (
 from classifier.ml.artefacts import ArtefactError
 from classifier.models import AdoptionRun, ModelVersion
 from classifier.registry.selectors import find_active_model_version
-from config.web.admin import CancellingAdmin, ReadOnlyAdmin, get_member
+from config.web.admin import CancellingAdmin, ReadOnlyAdmin
+from config.web.permissions import get_member
 
 
 class ModelVersionAdmin(ReadOnlyAdmin):

@@ -21,10 +21,10 @@ from classifier.ml.artefacts import ArtefactError
 from classifier.models import ModelVersion
 from config.db.paging import NEWEST_FIRST
 from config.web.pagination import KeysetPagination
-from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
+from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle, get_member
 from config.web.problems import ConflictError, PreconditionFailedError, PreconditionRequiredError
 from config.web.queries import CheckedView, PageQuery
-from config.web.responses import PROBLEMS, get_member, problems
+from config.web.responses import PROBLEMS, problems
 
 VERSION_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
 ETAG = OpenApiParameter(

@@ -23,7 +23,8 @@ from classifier.labelling.reports import get_run_report
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.labels.reads import get_probabilities
 from classifier.models import Classification, LabellingRun, LabelTask
-from config.web.admin import CancellingAdmin, Question, ReadOnlyAdmin, ask, get_member
+from config.web.admin import CancellingAdmin, Question, ReadOnlyAdmin, ask
+from config.web.permissions import get_member
 from config.web.texts import remove_bidi_controls
 
 

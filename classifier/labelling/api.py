@@ -21,10 +21,10 @@ from classifier.models import LabellingRun, LabelTask
 from classifier.registry.selectors import NoActiveModelVersionError
 from classifier.runs.api import RunCancelView, RunDetailView, RunView
 from config.web.pagination import KeysetPagination
-from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
+from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle, get_member
 from config.web.problems import ConflictError, UnprocessableRequestError
 from config.web.queries import CheckedView, PageQuery
-from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, get_member, problems
+from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, problems
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",

@@ -3,11 +3,10 @@
 import uuid
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -33,6 +32,7 @@ from classifier.registry.selectors import NoActiveModelVersionError, find_active
 from classifier.runs.pages import cancel_run, describe_run, start_run
 from config.db.paging import InvalidCursorError, get_page
 from config.web.pages import find_page
+from config.web.permissions import get_member
 from config.web.queries import check_parameters, pick_parameters
 from config.web.texts import format_duration, remove_bidi_controls
 
@@ -55,7 +55,7 @@ def labelling_run_list(request: HttpRequest) -> HttpResponse:
             request,
             LabellingRun,
             form=LabellingRunRequestSerializer(data=request.POST),
-            start=partial(start_labelling_run, user=cast(User, request.user), idempotency_key=key),
+            start=partial(start_labelling_run, user=get_member(request), idempotency_key=key),
             refusals=(NoActiveModelVersionError, IdempotencyKeyError),
             route="labelling-run",
         )

@@ -19,7 +19,8 @@ from classifier.models import Review, ReviewRun
 from classifier.reviews.runs import cancel_review_run
 from classifier.reviews.services import record_review, withdraw_review_run, withdraw_reviews
 from classifier.reviews.starting import start_review_run
-from config.web.admin import CancellingAdmin, LargeTableAdmin, Question, ask, count_up_to, get_member
+from config.web.admin import CancellingAdmin, LargeTableAdmin, Question, ask, count_up_to
+from config.web.permissions import get_member
 
 
 class ReviewForm(forms.ModelForm):

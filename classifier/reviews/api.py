@@ -11,9 +11,9 @@ from rest_framework.response import Response
 from classifier.models import Review
 from classifier.reviews.serializers import ReviewSerializer
 from classifier.reviews.services import ReviewError, record_review, withdraw_reviews
-from config.web.permissions import ModelPermissions, WriteThrottle
+from config.web.permissions import ModelPermissions, WriteThrottle, get_member
 from config.web.queries import CheckedView
-from config.web.responses import get_member, problems
+from config.web.responses import problems
 
 
 class ReviewListView(CheckedView, GenericAPIView):

@@ -2,22 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from config.db.paging import CappedPaginator
-
-
-def get_member(request: HttpRequest) -> User:
-    """Return who is signed in; the admin has seen to it that somebody is."""
-    return cast(User, request.user)
 
 
 class LargeTableAdmin(admin.ModelAdmin):
