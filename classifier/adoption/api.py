@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,11 +17,10 @@ from classifier.adoption.services import (
 )
 from classifier.ml.artefacts import ArtefactError
 from classifier.models import ModelVersion
-from config.db.paging import NEWEST_FIRST
-from config.web.pagination import KeysetPagination
-from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle, get_member
+from config.web.model_views import ModelView, PagedListView
+from config.web.permissions import ChangePermissions, get_member
 from config.web.problems import ConflictError, PreconditionFailedError, PreconditionRequiredError
-from config.web.queries import CheckedView, PageQuery
+from config.web.queries import PageQuery
 from config.web.responses import PROBLEMS, problems
 
 VERSION_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
@@ -36,21 +33,11 @@ IF_MATCH = OpenApiParameter(
 
 
 @extend_schema(parameters=[PageQuery, ETAG], responses={200: ModelVersionSerializer(many=True), **PROBLEMS})
-class ModelVersionListView(CheckedView, ListAPIView):
+class ModelVersionListView(PagedListView):
     """Model versions with their metrics, newest first. The ETag says which one is active since when."""
 
     queryset = ModelVersion.objects.select_related("training_run")
-    permission_classes = [ModelPermissions]
-    query_class = PageQuery
     serializer_class = ModelVersionSerializer
-    pagination_class = KeysetPagination
-    filter_backends: list[Any] = []
-    ordering = NEWEST_FIRST
-
-    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
-        """Return the versions."""
-        self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
-        return queryset
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer with a page and the ETag, which is read first: what it stands for is never newer than the page."""
@@ -59,11 +46,10 @@ class ModelVersionListView(CheckedView, ListAPIView):
         return with_tag(response, tag=tag)
 
 
-class ModelVersionDetailView(CheckedView, GenericAPIView):
+class ModelVersionDetailView(ModelView):
     """One model version."""
 
     queryset = ModelVersion.objects.select_related("training_run")
-    permission_classes = [ModelPermissions]
     serializer_class = ModelVersionSerializer
 
     @extend_schema(parameters=[VERSION_ID, ETAG], responses={200: ModelVersionSerializer, **PROBLEMS})
@@ -74,13 +60,11 @@ class ModelVersionDetailView(CheckedView, GenericAPIView):
         return with_tag(Response(self.get_serializer(version).data), tag=tag)
 
 
-class ModelVersionActivationView(CheckedView, GenericAPIView):
+class ModelVersionActivationView(ModelView):
     """The choice of the active version."""
 
     queryset = ModelVersion.objects.select_related("training_run")
     permission_classes = [ChangePermissions]
-    throttle_classes = [WriteThrottle]
-    throttle_scope = "writes"
     serializer_class = ModelVersionSerializer
 
     @extend_schema(

@@ -44,6 +44,7 @@ class LabellingRunAdmin(CancellingAdmin):
     list_select_related = ("model_version", "requested_by")
     list_per_page = 25
     readonly_fields = ("tasks_by_state", "errors")
+    cancel_run = staticmethod(cancel_labelling_run)
     cancel_permission = "classifier.change_labellingrun"
     cancel_text = "What a run has labelled stays; the pictures that it still holds are free for other runs."
     left_title = "Pictures they hold"
@@ -77,10 +78,6 @@ class LabellingRunAdmin(CancellingAdmin):
     def count_left(self, running: Sequence[LabellingRun]) -> int:
         """Return how many pictures the runs hold."""
         return LabelTask.objects.open().filter(run__in=running).count()
-
-    def cancel_run(self, run: LabellingRun) -> bool:
-        """Cancel the run; return False if it had ended."""
-        return cancel_labelling_run(run)
 
 
 class ClassificationAdmin(ReadOnlyAdmin):

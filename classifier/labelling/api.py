@@ -7,7 +7,6 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
-from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,10 +19,10 @@ from classifier.labelling.steps import cancel_labelling_run
 from classifier.models import LabellingRun, LabelTask
 from classifier.registry.selectors import NoActiveModelVersionError
 from classifier.runs.api import RunCancelView, RunDetailView, RunView
-from config.web.pagination import KeysetPagination
-from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle, get_member
+from config.web.model_views import ModelView, PagedListView
+from config.web.permissions import ChangePermissions, get_member
 from config.web.problems import ConflictError, UnprocessableRequestError
-from config.web.queries import CheckedView, PageQuery
+from config.web.queries import PageQuery
 from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, problems
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -124,30 +123,24 @@ class ErrorListQuery(PageQuery):
 
 
 @extend_schema(parameters=[ErrorListQuery], responses={200: ErrorSerializer(many=True), **problems(400, 401, 403, 404)})
-class ErrorListView(CheckedView, ListAPIView):
+class ErrorListView(PagedListView):
     """Pictures that could not be labelled, the latest failure first. A list never says how many there are."""
 
     queryset = LabelTask.objects.none()
-    permission_classes = [ModelPermissions]
     query_class = ErrorListQuery
     serializer_class = ErrorSerializer
-    pagination_class = KeysetPagination
-    filter_backends: list[Any] = []
     ordering = LATEST_FAILURE_FIRST
 
     def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
         """Return the part of the error queue that the query asks for."""
-        self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
         return list_errors(self.query.get_criteria())
 
 
-class ErrorView(CheckedView, GenericAPIView):
+class ErrorView(ModelView):
     """One picture in the error queue."""
 
     queryset = LabelTask.objects.none()
     permission_classes = [ChangePermissions]
-    throttle_classes = [WriteThrottle]
-    throttle_scope = "writes"
     serializer_class = ErrorSerializer
 
     def find(self, pk: int) -> LabelTask:

@@ -107,6 +107,7 @@ class ReviewRunAdmin(CancellingAdmin):
     )
     readonly_fields = ("progress",)
     actions = (*CancellingAdmin.actions, "withdraw_selected")
+    cancel_run = staticmethod(cancel_review_run)
     cancel_permission = "classifier.add_review"
     cancel_text = "What a run has labelled stays; the pictures that are left keep the label that they have."
     left_title = "Pictures that are left"
@@ -160,10 +161,6 @@ class ReviewRunAdmin(CancellingAdmin):
     def count_left(self, running: Sequence[ReviewRun]) -> int:
         """Return how many pictures the runs have not looked at."""
         return sum(run.total - run.done - run.skipped for run in running)
-
-    def cancel_run(self, run: ReviewRun) -> bool:
-        """Cancel the run; return False if it had ended."""
-        return cancel_review_run(run)
 
 
 class MarkingMixin(LargeTableAdmin):

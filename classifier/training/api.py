@@ -54,7 +54,4 @@ class TrainingRunCancelView(RunCancelView):
 
     queryset = QUERYSET
     serializer_class = TrainingRunSerializer
-
-    def cancel_run(self, run: TrainingRun) -> bool:
-        """Cancel the run; return False if it had ended."""
-        return cancel_training_run(run)
+    cancel_run = staticmethod(cancel_training_run)
