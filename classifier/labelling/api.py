@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from classifier.labelling.errors import ignore_errors, retry_errors
 from classifier.labelling.reports import forget_run_report
-from classifier.labelling.selectors import LATEST_FAILURE_FIRST, ErrorCriteria, list_errors
+from classifier.labelling.selectors import LATEST_FAILURE_FIRST, list_errors
 from classifier.labelling.serializers import ErrorSerializer, LabellingRunRequestSerializer, LabellingRunSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
 from classifier.labelling.steps import cancel_labelling_run
@@ -103,7 +103,9 @@ ERROR_STATES = [
 class ErrorListQuery(PageQuery):
     """The filters and the page of the error queue."""
 
-    code = serializers.CharField(max_length=32, required=False, help_text="Why it failed, such as timeout.")
+    code = serializers.CharField(
+        source="error_code", max_length=32, required=False, help_text="Why it failed, such as timeout."
+    )
     state = serializers.ChoiceField(
         ERROR_STATES, required=False, help_text="retry: waits for its next try; failed: given up; ignored: by a person."
     )
@@ -115,9 +117,9 @@ class ErrorListQuery(PageQuery):
     )
     image = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The image.")
 
-    def get_criteria(self) -> ErrorCriteria:
-        """Return the criteria of a valid query."""
-        return ErrorCriteria(
+    def list_errors(self) -> QuerySet[LabelTask]:
+        """Return the part of the error queue that a valid query asks for."""
+        return list_errors(
             **{name: value for name, value in self.validated_data.items() if name not in PageQuery().fields}
         )
 
@@ -133,7 +135,7 @@ class ErrorListView(PagedListView):
 
     def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
         """Return the part of the error queue that the query asks for."""
-        return list_errors(self.query.get_criteria())
+        return self.query.list_errors()
 
 
 class ErrorView(ModelView):

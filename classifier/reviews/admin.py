@@ -19,7 +19,7 @@ from classifier.models import Review, ReviewRun
 from classifier.reviews.runs import cancel_review_run
 from classifier.reviews.services import record_review, withdraw_review_run, withdraw_reviews
 from classifier.reviews.starting import start_review_run
-from config.web.admin import CancellingAdmin, LargeTableAdmin, Question, ask, count_up_to
+from config.web.admin import CancellingAdmin, LargeTableAdmin, LastingAdmin, Question, ask, count_up_to
 from config.web.permissions import get_member
 
 
@@ -39,7 +39,7 @@ class ReviewForm(forms.ModelForm):
         return cleaned
 
 
-class ReviewAdmin(LargeTableAdmin):
+class ReviewAdmin(LastingAdmin):
     """People's labels: they are added and stay; a newer one wins."""
 
     form = ReviewForm
@@ -69,14 +69,6 @@ class ReviewAdmin(LargeTableAdmin):
     def has_withdraw_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may withdraw anybody's reviews."""
         return request.user.has_perm("classifier.change_review")
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Return False."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Return False."""
-        return False
 
     def save_model(self, request: HttpRequest, obj: Review, form: forms.ModelForm, change: bool) -> None:
         """Record the label in the user's name; products that show the image have it at once."""
@@ -262,8 +254,7 @@ def build_mark_action(group: str) -> Callable[[Any, HttpRequest, QuerySet[Any]],
 
     @admin.action(description=f"Mark as {group}", permissions=["review"])
     def mark_as_group(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        page: HttpResponse | None = model_admin.mark_selected(request, queryset, group=group)
-        return page
+        return model_admin.mark_selected(request, queryset, group=group)
 
     mark_as_group.__name__ = f"mark_as_{group.lower().replace(' ', '_')}"
     return mark_as_group

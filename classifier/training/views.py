@@ -101,8 +101,7 @@ def find_share(progress: Mapping[str, Any]) -> float | None:
     epochs, steps = progress.get("epochs"), progress.get("steps")
     if not epochs or not steps:
         return None
-    share: float = (progress["epoch"] - 1 + progress["step"] / steps) / epochs
-    return share
+    return (progress["epoch"] - 1 + progress["step"] / steps) / epochs
 
 
 def find_seconds_left(progress: Mapping[str, Any]) -> float | None:

@@ -109,16 +109,20 @@ def ask(
     return TemplateResponse(request, "admin/action_confirmation.html", context)
 
 
-class ReadOnlyAdmin(LargeTableAdmin):
-    """Rows that only the product itself writes."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+class LastingAdmin(LargeTableAdmin):
+    """Rows that stay as they are once they were added."""
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(LastingAdmin):
+    """Rows that only the product itself writes."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
 
