@@ -5,10 +5,10 @@ from typing import Any
 from django.shortcuts import get_object_or_404
 from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.adoption.serializers import ModelVersionSerializer
 from classifier.adoption.services import (
     StageTransitionError,
     StaleActivationError,
@@ -16,7 +16,7 @@ from classifier.adoption.services import (
     get_activation_tag,
 )
 from classifier.ml.artefacts import ArtefactError
-from classifier.models import ModelVersion
+from classifier.models import ModelVersion, TrainingRun
 from config.web.model_views import ModelView, PagedListView
 from config.web.permissions import ChangePermissions, get_member
 from config.web.problems import ConflictError, PreconditionFailedError, PreconditionRequiredError
@@ -30,6 +30,32 @@ ETAG = OpenApiParameter(
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag that the list was answered with."
 )
+
+
+class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
+    """A registered model version; its metrics are those of the test pictures."""
+
+    training_run = serializers.SerializerMethodField(help_text="The training run that made it, if one did.")
+
+    class Meta:
+        model = ModelVersion
+        fields = [
+            "id",
+            "name",
+            "stage",
+            "recipe",
+            "seed",
+            "manifest_sha256",
+            "metrics",
+            "created_at",
+            "activated_at",
+            "training_run",
+        ]
+
+    def get_training_run(self, version: ModelVersion) -> int | None:
+        """Return the run's id or None; the run has been loaded with the version."""
+        run: TrainingRun | None = getattr(version, "training_run", None)
+        return run.pk if run else None
 
 
 @extend_schema(parameters=[PageQuery, ETAG], responses={200: ModelVersionSerializer(many=True), **PROBLEMS})

@@ -2,17 +2,31 @@
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import status
+from rest_framework import serializers, status
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from catalog.models import Image
 from classifier.models import Review
-from classifier.reviews.serializers import ReviewSerializer
 from classifier.reviews.services import ReviewError, record_review, withdraw_reviews
 from config.web.model_views import ModelView
 from config.web.permissions import get_member
 from config.web.responses import problems
+
+
+class ReviewSerializer(serializers.ModelSerializer[Review]):
+    """A person's label for an image."""
+
+    # A number and nothing that could be made one: 1.5 is no image.
+    image = serializers.PrimaryKeyRelatedField(queryset=Image.objects.all(), pk_field=serializers.IntegerField())
+    reviewer = serializers.CharField(source="reviewer.username", read_only=True)
+
+    class Meta:
+        model = Review
+        fields = ["id", "image", "group", "garment", "note", "reviewer", "created_at", "withdrawn_at"]
+        read_only_fields = ["id", "created_at", "withdrawn_at"]
+        extra_kwargs = {"note": {"max_length": 2000}}
 
 
 class ReviewListView(ModelView):

@@ -1,6 +1,6 @@
 """Label the catalogue's pictures with the active model version."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +9,6 @@ from django.db import DatabaseError
 
 from classifier.labelling.reports import get_run_report
 from classifier.labelling.starting import start_labelling_run
-from classifier.management.arguments import positive_integer
 from classifier.management.progress import wait_for_run
 from classifier.registry.selectors import NoActiveModelVersionError
 from config.console import ReportingCommand
@@ -56,3 +55,10 @@ class Command(ReportingCommand):
             "\n".join([text, *(f"  {number:>8}  {code}" for code, number in errors.items())]),
             options,
         )
+
+
+def positive_integer(text: str) -> int:
+    """A whole number of at least 1. Raises `ArgumentTypeError`, which argparse reports as bad usage (exit 2)."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"expected a whole number of at least 1, received {text!r}")
+    return int(text)
