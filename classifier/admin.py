@@ -23,7 +23,7 @@ from classifier.models import (
 )
 from classifier.reviews.admin import MARK_ACTIONS, ImageMarkingMixin, ProductMarkingMixin, ReviewAdmin, ReviewRunAdmin
 from classifier.training.admin import TrainingRunAdmin
-from classifier.worker.admin import QueueCanaryAdmin
+from config.web.admin import ReadOnlyAdmin
 
 
 class LabelledProductAdmin(ProductMarkingMixin, LabellingMixin, ProductAdmin):
@@ -37,6 +37,14 @@ class LabelledImageAdmin(ImageMarkingMixin, ImageAdmin):
     """The catalogue's images, with actions that give them a person's label."""
 
     actions = (*MARK_ACTIONS, *ImageAdmin.actions)
+
+
+class QueueCanaryAdmin(ReadOnlyAdmin):
+    """When a message last came back through each queue."""
+
+    list_display = ("queue", "sent_at", "done_at")
+    ordering = ("queue",)
+    sortable_by = ()
 
 
 admin.site.unregister([Product, Image])

@@ -1,11 +1,16 @@
-"""What a person sees while a command works: a bar on a terminal, a plain line now and then elsewhere."""
+"""What commands say: while they work a bar on a terminal or a plain line now and then, then a text or a document."""
 
+import json
 import time
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Sequence
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self, cast
 
-from rich.console import Console
+from django.core.management.base import BaseCommand, CommandParser
+from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 PLAIN_LINE_SECONDS = 5.0
 
@@ -66,3 +71,50 @@ class ProgressReport:
         self.line_at = time.monotonic()
         count = f"{done}" if total is None else f"{done} of {total}"
         self.console.print(f"{self.title}: {count} {self.unit}{', ' + note if note else ''}", soft_wrap=True)
+
+
+class ReportingCommand(BaseCommand):
+    """A command that shows on standard error how far it is, and answers for people, or with --json for programs."""
+
+    # Whether there is something for --no-progress to leave out.
+    shows_progress = False
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Return the command line with the options that all have, after the command's own."""
+        parser = super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+        if self.shows_progress:
+            parser.add_argument("--no-progress", action="store_true", help="show no progress")
+        return parser
+
+    def show_progress(self, options: dict[str, Any], *, title: str, unit: str) -> ProgressReport:
+        """Return the report of one phase, which says nothing if the command line asks for that."""
+        enabled = options["verbosity"] > 0 and not options.get("no_progress")
+        return ProgressReport(cast(IO[str], self.stderr), title=title, unit=unit, enabled=enabled)
+
+    def answer(self, result: Any, text: RenderableType, options: dict[str, Any], *, width: int | None = 100) -> None:
+        """Print the result as JSON, or the text; the text is left out with `--verbosity 0`.
+
+        A table is `width` characters wide at most, None for as many as the terminal has.
+        """
+        if options["json"]:
+            self.stdout.write(json.dumps(result))
+        elif options["verbosity"] and isinstance(text, str):
+            self.stdout.write(text)
+        elif options["verbosity"]:
+            Console(file=cast(IO[str], self.stdout), highlight=False, markup=False, width=width).print(text)
+
+
+def build_table(
+    title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, below: str, words: int = 1
+) -> Group:
+    """Return a table, left out where it has no rows, and a few lines below it.
+
+    Columns after the first `words` hold numbers and are set to the right.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if index < words else "right")
+    for row in rows:
+        table.add_row(*row)
+    return Group(*([table] if rows else []), below)

@@ -29,7 +29,7 @@ from catalog.interchange.preview import (
 )
 from catalog.interchange.reading import SourceError
 from catalog.models import Product
-from config.web.admin import get_member
+from config.web.permissions import get_member
 from config.web.texts import remove_bidi_controls
 
 # What a form adds to the file that it carries.
@@ -66,7 +66,6 @@ class ImportPages:
     def __init__(self, model_admin: admin.ModelAdmin, *, has_permission: Callable[[HttpRequest], bool]) -> None:
         self.model_admin, self.has_permission = model_admin, has_permission
         self.upload = _bounded(self._upload)
-        self.preview = self._preview
 
     def _upload(self, request: HttpRequest) -> HttpResponse:
         """Answer with the form; by POST keep the file and answer with its preview."""
@@ -79,7 +78,7 @@ class ImportPages:
         status = 400 if request.method == "POST" else 200
         return self._render(request, "import_upload", status=status, title="Import products", form=form)
 
-    def _preview(self, request: HttpRequest) -> HttpResponse:
+    def preview(self, request: HttpRequest) -> HttpResponse:
         """Do what the preview showed, by POST, and answer with the list of products."""
         self._check(request)
         if request.method != "POST":

@@ -1,11 +1,9 @@
 """Products over HTTP; anyone may read them."""
 
 from dataclasses import replace
-from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
-from rest_framework.generics import ListAPIView
 from rest_framework.permissions import AllowAny
 
 from catalog.browse.listing import get_product_ordering, list_labelled_products
@@ -13,16 +11,15 @@ from catalog.browse.query import ProductListQuery
 from catalog.browse.serializers import ProductSerializer
 from catalog.models import Product
 from catalog.search.query import TextSearch
-from config.web.pagination import KeysetPagination
+from config.web.model_views import PagedListView
 from config.web.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer
-from config.web.queries import CheckedView
 
 BAD_REQUEST = {(400, PROBLEM_MEDIA_TYPE): ProblemSerializer}
 NOT_FOUND = {(404, PROBLEM_MEDIA_TYPE): ProblemSerializer}
 
 
 @extend_schema(parameters=[ProductListQuery], responses={200: ProductSerializer(many=True), **BAD_REQUEST, **NOT_FOUND})
-class ProductListView(CheckedView, ListAPIView):
+class ProductListView(PagedListView):
     """Products with their first picture, their description in one country and their current label.
 
     Follow `next` and `previous` for the pages beside this one. A list never says how many products there are. A
@@ -32,14 +29,10 @@ class ProductListView(CheckedView, ListAPIView):
     permission_classes = [AllowAny]
     query_class = ProductListQuery
     serializer_class = ProductSerializer
-    pagination_class = KeysetPagination
-    filter_backends: list[Any] = []
 
     def get_queryset(self) -> QuerySet[Product]:
         """Return the products that the query asks for."""
         criteria = self.query.get_criteria()
         self.ordering = get_product_ordering(criteria)
-        self.page_size = self.query.get_page_size()
-        self.cursor = self.query.get_cursor()
         self.search = TextSearch(criteria.search)
         return list_labelled_products(replace(criteria, search=""))

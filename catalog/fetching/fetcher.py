@@ -31,7 +31,6 @@ from catalog.fetching.policy import (
     FetchError,
     FetchPolicy,
     build_redirect_url,
-    is_fetchable_url,
     validate_url,
 )
 from catalog.fetching.responses import (
@@ -44,17 +43,6 @@ from catalog.fetching.responses import (
     read_body,
 )
 from catalog.fetching.shared_host_limits import SharedHostLimits
-
-__all__ = [
-    "FetchError",
-    "FetchPolicy",
-    "FetchRequest",
-    "FetchResult",
-    "Fetcher",
-    "fetch_pictures",
-    "is_fetchable_url",
-    "validate_url",
-]
 
 logger = logging.getLogger(__name__)
 

@@ -73,15 +73,6 @@ class FetchPolicy:
         )
 
 
-def is_fetchable_url(url: str) -> bool:
-    """Return whether the fetcher would try the URL; its host's name is not looked up."""
-    try:
-        validate_url(url)
-    except FetchError:
-        return False
-    return True
-
-
 def validate_url(url: str, *, policy: FetchPolicy | None = None) -> URL:
     """Return the URL ready for a request; raises FetchError `url_invalid`, or `url_blocked` for a forbidden address."""
     policy = policy or FetchPolicy.from_settings()

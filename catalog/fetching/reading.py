@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from catalog.fetching import fetcher
 from catalog.fetching.policy import FetchError
 from catalog.fetching.responses import FetchRequest, FetchResult
-from catalog.models import Image, StoredPicture
+from catalog.models import Image
 from catalog.pictures import storage
-from catalog.pictures.decoding import DecodedPicture, PictureError
+from catalog.pictures.decoding import PictureError
 
 # Pixels on the longer side down to which a larger picture is decoded: enough for the thumbnail, and two and a half
 # times what the canonical form looks at.
@@ -25,28 +25,7 @@ class PictureContent:
     last_modified: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadPicture:
-    """A picture that could not be read: a code of the contract, and whether trying again can help."""
-
-    code: str
-    retryable: bool = False
-    retry_after_seconds: float | None = None
-
-
-def build_stored_picture(image: Image, content: PictureContent, *, decoded: DecodedPicture) -> StoredPicture:
-    """Return the row of a picture that was read and decoded (unsaved); its file and thumbnail are in storage."""
-    return storage.build_stored_picture(
-        image,
-        content.data,
-        decoded=decoded,
-        storage_name=content.storage_name,
-        etag=content.etag,
-        last_modified=content.last_modified,
-    )
-
-
-def read_pictures(images: Sequence[Image], *, refetch: Sequence[bool]) -> list[PictureContent | UnreadPicture]:
+def read_pictures(images: Sequence[Image], *, refetch: Sequence[bool]) -> list[PictureContent | FetchError]:
     """Return each image's bytes, or why there are none, in order.
 
     A name without a scheme lies in media storage. A picture at a URL is fetched once and read from storage afterwards;
@@ -59,13 +38,13 @@ def read_pictures(images: Sequence[Image], *, refetch: Sequence[bool]) -> list[P
     return [next(fetched) if content is None else content for content in held]
 
 
-def _read_held(image: Image, *, refetch: bool) -> PictureContent | UnreadPicture | None:
+def _read_held(image: Image, *, refetch: bool) -> PictureContent | FetchError | None:
     """Return what needs no fetch: a picture in media storage, or one we hold and need not ask for; else None."""
     if storage.is_media_name(image.url):
         try:
             return PictureContent(storage.read_media_picture(image.url), storage_name=image.url)
         except PictureError as error:
-            return UnreadPicture(error.code)
+            return FetchError(error.code, error.message)
     return None if refetch else _read_stored(image)
 
 
@@ -85,9 +64,11 @@ def _build_request(image: Image) -> FetchRequest:
     return FetchRequest(image.url, etag=stored.etag, last_modified=stored.last_modified)
 
 
-def _read_answer(image: Image, answer: FetchResult | FetchError) -> PictureContent | UnreadPicture:
+def _read_answer(image: Image, answer: FetchResult | FetchError) -> PictureContent | FetchError:
     if isinstance(answer, FetchError):
-        return UnreadPicture(answer.code, retryable=answer.retryable, retry_after_seconds=answer.retry_after_seconds)
+        return answer
     if answer.data is None:  # not modified since we stored it
-        return _read_stored(image) or UnreadPicture("not_found", retryable=True)
+        return _read_stored(image) or FetchError(
+            "not_found", "the picture that has not changed is not held", retryable=True
+        )
     return PictureContent(answer.data, etag=answer.etag, last_modified=answer.last_modified)

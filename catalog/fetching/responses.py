@@ -27,13 +27,11 @@ class FetchRequest:
 
 @dataclass(frozen=True)
 class FetchResult:
-    """What came: the bytes, not yet looked at, or None where `not_modified`; tag and date fit for the next request."""
+    """What came: the bytes, not yet looked at, or None for those we hold; tag and date fit for the next request."""
 
-    url: str
     data: bytes | None
     etag: str
     last_modified: str
-    not_modified: bool = False
 
 
 async def read_body(response: aiohttp.ClientResponse, *, most_bytes: int) -> bytes:
@@ -86,12 +84,10 @@ def build_result(request: FetchRequest, response: aiohttp.ClientResponse, *, dat
     """Return the result of a good response; without data the picture is the one that we hold."""
     not_modified = data is None
     return FetchResult(
-        url=request.url,
         data=data,
         etag=_clean_header(response, "ETag", most=255) or (request.etag if not_modified else ""),
         last_modified=_clean_header(response, "Last-Modified", most=64)
         or (request.last_modified if not_modified else ""),
-        not_modified=not_modified,
     )
 
 

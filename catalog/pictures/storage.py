@@ -24,22 +24,6 @@ from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
 from config.db.bulk import insert_or_update_rows
 from config.files import write_file
 
-__all__ = [
-    "THUMBNAIL_SIZE",
-    "DecodedPicture",
-    "PictureError",
-    "build_stored_picture",
-    "decode_picture",
-    "find_picture_bytes",
-    "find_thumbnail",
-    "is_media_name",
-    "read_media_picture",
-    "record_stored_pictures",
-    "thumbnail_name",
-    "to_rgb",
-    "write_once",
-]
-
 # Pixels on the longer side; a smaller picture keeps its size.
 THUMBNAIL_SIZE = 320
 _THUMBNAIL_QUALITY = 85
@@ -136,12 +120,6 @@ def find_picture_bytes(image: Image) -> bytes | None:
 def thumbnail_name(sha256: str) -> str:
     """Return the name in the media storage of the thumbnail of the picture with this content hash."""
     return f"thumbnails/{sha256[:2]}/{sha256}.jpg"
-
-
-def find_thumbnail(sha256: str) -> str | None:
-    """Return the thumbnail's name when the storage has it, else None."""
-    name = thumbnail_name(sha256)
-    return name if default_storage.exists(name) else None
 
 
 def is_media_name(url: str) -> bool:

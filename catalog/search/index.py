@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from django.db import DatabaseError
 
-from config.db.trigger_tables import create_index, rewrite_product_rows
-
 logger = logging.getLogger(__name__)
 
 #: A part has 2 to the power of so many ids, 16,384. The functions of the database and the index have the number too.
 PART_BITS: Final = 14
+#: Products whose words are written in one transaction.
+BATCH_PRODUCTS: Final = 20_000
 
 _INDEXES: Final = {
     "catalog_searchdocument_parts": f"catalog_searchdocument USING gin (words, (ARRAY[product_id >> {PART_BITS}]))",
@@ -37,8 +37,23 @@ def build_search_index(connection: Any) -> int:
     found again. Each batch is a transaction; nobody has to wait but writers of the same products. Call it outside a
     transaction.
     """
+    products, after = 0, 0
     with connection.cursor() as cursor:
-        products = rewrite_product_rows(cursor, table="catalog_searchdocument", function="catalog_refresh_search")
+        while True:
+            cursor.execute(
+                "SELECT array_agg(id) FROM (SELECT id FROM product WHERE id > %s ORDER BY id LIMIT %s) AS batch",
+                [after, BATCH_PRODUCTS],
+            )
+            (ids,) = cursor.fetchone()
+            if not ids:
+                break
+            cursor.execute("SELECT catalog_refresh_search(%s)", [ids])
+            products += len(ids)
+            after = ids[-1]
+        # Rows of products that are gone.
+        cursor.execute(
+            "DELETE FROM catalog_searchdocument WHERE NOT EXISTS (SELECT FROM product WHERE id = product_id)"
+        )
     create_search_indexes(connection)
     return products
 
@@ -49,7 +64,7 @@ def create_search_indexes(connection: Any) -> None:
         has_trigrams = _create_trigram_extension(cursor)
         for name, definition in _INDEXES.items():
             if has_trigrams or "trgm" not in definition:
-                create_index(cursor, name=name, definition=definition)
+                _create_index(cursor, name=name, definition=definition)
         cursor.execute("ANALYZE catalog_searchdocument, catalog_searchword")
 
 
@@ -58,6 +73,17 @@ def remove_unused_words(connection: Any) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_UNUSED_WORDS)
         return int(cursor.rowcount)
+
+
+def _create_index(cursor: Any, *, name: str, definition: str) -> None:
+    """Create the index if it is missing, or unfinished because its creation was interrupted; outside a transaction."""
+    cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [name])
+    found = cursor.fetchone()
+    if found == (True,):
+        return
+    if found is not None:
+        cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
+    cursor.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
 
 
 def _create_trigram_extension(cursor: Any) -> bool:

@@ -18,7 +18,8 @@ from classifier.adoption.services import (
 from classifier.ml.artefacts import ArtefactError
 from classifier.models import AdoptionRun, ModelVersion
 from classifier.registry.selectors import find_active_model_version
-from config.web.admin import CancellingAdmin, ReadOnlyAdmin, get_member
+from config.web.admin import CancellingAdmin, ReadOnlyAdmin
+from config.web.permissions import get_member
 
 
 class ModelVersionAdmin(ReadOnlyAdmin):
@@ -81,13 +82,10 @@ class AdoptionRunAdmin(CancellingAdmin):
 
     list_display = ("id", "state", "model_version", "done", "changed", "requested_by", "created_at", "finished_at")
     list_select_related = ("model_version", "requested_by")
+    cancel_run = staticmethod(cancel_adoption_run)
     cancel_permission = "classifier.change_modelversion"
     cancel_text = "Labels that follow the version stay, and others follow as they are come across. Nothing is labelled."
 
     def view_on_site(self, run: AdoptionRun) -> str:
         """Return the address of the page of the run's version."""
         return reverse("model-version-detail", args=[run.model_version_id])
-
-    def cancel_run(self, run: AdoptionRun) -> bool:
-        """Cancel the run; return False if it had ended."""
-        return cancel_adoption_run(run)

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.generics import GenericAPIView, ListAPIView
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.adoption.serializers import ModelVersionSerializer
 from classifier.adoption.services import (
     StageTransitionError,
     StaleActivationError,
@@ -18,13 +16,12 @@ from classifier.adoption.services import (
     get_activation_tag,
 )
 from classifier.ml.artefacts import ArtefactError
-from classifier.models import ModelVersion
-from config.db.paging import NEWEST_FIRST
-from config.web.pagination import KeysetPagination
-from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
+from classifier.models import ModelVersion, TrainingRun
+from config.web.model_views import ModelView, PagedListView
+from config.web.permissions import ChangePermissions, get_member
 from config.web.problems import ConflictError, PreconditionFailedError, PreconditionRequiredError
-from config.web.queries import CheckedView, PageQuery
-from config.web.responses import PROBLEMS, get_member, problems
+from config.web.queries import PageQuery
+from config.web.responses import PROBLEMS, problems
 
 VERSION_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
 ETAG = OpenApiParameter(
@@ -35,22 +32,38 @@ IF_MATCH = OpenApiParameter(
 )
 
 
+class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
+    """A registered model version; its metrics are those of the test pictures."""
+
+    training_run = serializers.SerializerMethodField(help_text="The training run that made it, if one did.")
+
+    class Meta:
+        model = ModelVersion
+        fields = [
+            "id",
+            "name",
+            "stage",
+            "recipe",
+            "seed",
+            "manifest_sha256",
+            "metrics",
+            "created_at",
+            "activated_at",
+            "training_run",
+        ]
+
+    def get_training_run(self, version: ModelVersion) -> int | None:
+        """Return the run's id or None; the run has been loaded with the version."""
+        run: TrainingRun | None = getattr(version, "training_run", None)
+        return run.pk if run else None
+
+
 @extend_schema(parameters=[PageQuery, ETAG], responses={200: ModelVersionSerializer(many=True), **PROBLEMS})
-class ModelVersionListView(CheckedView, ListAPIView):
+class ModelVersionListView(PagedListView):
     """Model versions with their metrics, newest first. The ETag says which one is active since when."""
 
     queryset = ModelVersion.objects.select_related("training_run")
-    permission_classes = [ModelPermissions]
-    query_class = PageQuery
     serializer_class = ModelVersionSerializer
-    pagination_class = KeysetPagination
-    filter_backends: list[Any] = []
-    ordering = NEWEST_FIRST
-
-    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
-        """Return the versions."""
-        self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
-        return queryset
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer with a page and the ETag, which is read first: what it stands for is never newer than the page."""
@@ -59,11 +72,10 @@ class ModelVersionListView(CheckedView, ListAPIView):
         return with_tag(response, tag=tag)
 
 
-class ModelVersionDetailView(CheckedView, GenericAPIView):
+class ModelVersionDetailView(ModelView):
     """One model version."""
 
     queryset = ModelVersion.objects.select_related("training_run")
-    permission_classes = [ModelPermissions]
     serializer_class = ModelVersionSerializer
 
     @extend_schema(parameters=[VERSION_ID, ETAG], responses={200: ModelVersionSerializer, **PROBLEMS})
@@ -74,13 +86,11 @@ class ModelVersionDetailView(CheckedView, GenericAPIView):
         return with_tag(Response(self.get_serializer(version).data), tag=tag)
 
 
-class ModelVersionActivationView(CheckedView, GenericAPIView):
+class ModelVersionActivationView(ModelView):
     """The choice of the active version."""
 
     queryset = ModelVersion.objects.select_related("training_run")
     permission_classes = [ChangePermissions]
-    throttle_classes = [WriteThrottle]
-    throttle_scope = "writes"
     serializer_class = ModelVersionSerializer
 
     @extend_schema(

@@ -1,10 +1,9 @@
 """The pages of model versions, with the form that activates one."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth.decorators import login_required, permission_required
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -24,6 +23,7 @@ from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import find_manifest
 from classifier.runs.pages import describe_run
 from config.web.pages import find_page
+from config.web.permissions import get_member
 
 FIGURES = (
     ("accuracy", "Accuracy over groups"),
@@ -67,7 +67,7 @@ def model_version_activate(request: HttpRequest, pk: int) -> HttpResponse:
     """Make a version the active one, if the one that the user saw as active still is, and answer with its page."""
     version = get_object_or_404(ModelVersion, pk=pk)
     try:
-        activate_model_version(version, expected_tags=[request.POST.get("tag", "")], user=cast(User, request.user))
+        activate_model_version(version, expected_tags=[request.POST.get("tag", "")], user=get_member(request))
     except StaleActivationError:
         problem = (
             "Another version was activated meanwhile. Compare with that one, and activate again if it still holds."

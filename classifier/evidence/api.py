@@ -9,7 +9,6 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import conditional_page
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
-from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -30,10 +29,9 @@ from classifier.ml.artefacts import ArtefactError
 from classifier.models import Classification
 from classifier.registry.runtime import get_classifier
 from classifier.registry.selectors import NoActiveModelVersionError, get_active_model_version
-from config.db.paging import NEWEST_FIRST
-from config.web.pagination import KeysetPagination
+from config.web.model_views import ModelView, PagedListView
 from config.web.parsing import FormParser
-from config.web.permissions import ModelPermissions, QueryPermissions, WriteThrottle
+from config.web.permissions import QueryPermissions
 from config.web.problems import ConflictError, PayloadTooLargeError, ServiceUnavailableError
 from config.web.queries import CheckedView, PageQuery
 from config.web.responses import PROBLEMS, problems
@@ -67,30 +65,23 @@ FORM_BYTES = 16_384
     parameters=[PageQuery, OpenApiParameter("image_id", int, OpenApiParameter.PATH)],
     responses={200: ClassificationSerializer(many=True), **PROBLEMS},
 )
-class ImageClassificationListView(CheckedView, ListAPIView):
+class ImageClassificationListView(PagedListView):
     """What each model version said of an image, newest first."""
 
     queryset = Classification.objects.none()
-    permission_classes = [ModelPermissions]
-    query_class = PageQuery
     serializer_class = ClassificationSerializer
-    pagination_class = KeysetPagination
-    filter_backends: list[Any] = []
-    ordering = NEWEST_FIRST
 
     def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
         """Return the image's classifications; not found without such an image."""
-        self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
         image = get_object_or_404(Image, pk=self.kwargs["image_id"])
         return list_image_classifications(image.pk)
 
 
-class ClassifyView(CheckedView, GenericAPIView):
+class ClassifyView(ModelView):
     """Say which group and garment a picture shows. Nothing is kept of it."""
 
     queryset = Classification.objects.none()
     permission_classes = [QueryPermissions]
-    throttle_classes = [WriteThrottle]
     throttle_scope = "classify"
     parser_classes = [FormParser]
     serializer_class = PictureSerializer

@@ -5,7 +5,7 @@ import json
 import logging
 import posixpath
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -18,7 +18,7 @@ from catalog.fetching.reading import DECODED_SIZE
 from catalog.models import Image
 from catalog.pictures.decoding import PictureError, to_rgb
 from catalog.pictures.storage import find_picture_bytes, write_once
-from classifier.ml.occlusion import NOTABLE_CHANGE, OcclusionMap, build_occlusion_map
+from classifier.ml.occlusion import NOTABLE_CHANGE, CoveredPart, OcclusionMap, build_occlusion_map
 from classifier.ml.preprocessing import CanonicalView
 from classifier.models import Classification
 from classifier.registry.runtime import get_classifier
@@ -54,16 +54,6 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What covering one part does, as `classifier.ml.occlusion.CoveredPart` has it."""
-
-    place: str
-    decrease: float
-    probability: float
-    likeliest: str
-
-
-@dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a picture got its label. Lengths are pixels of the picture as it was decoded, `width` x `height`.
 
@@ -84,7 +74,7 @@ class Explanation:
     strongest: float
     largest: float
     strengths: list[list[int]]
-    parts: list[Part]
+    parts: list[CoveredPart]
     canonical_size: int
     canonical_png: str
 
@@ -126,7 +116,7 @@ class Explanation:
             f"{self.probability:.2f}."
         )
 
-    def _describe(self, part: Part) -> str:
+    def _describe(self, part: CoveredPart) -> str:
         return format_html(
             "Covering the <b>{}</b> {} {} by <b>{}</b>, to {}{}.",
             part.place,
@@ -219,7 +209,7 @@ def _build_explanation(found: OcclusionMap, *, view: CanonicalView, width: int, 
         largest=round(found.largest, 6),
         strengths=np.rint(100 * strengths).astype(int).tolist(),
         parts=[
-            Part(part.place, round(part.decrease, 6), round(part.probability, 6), part.likeliest)
+            replace(part, decrease=round(part.decrease, 6), probability=round(part.probability, 6))
             for part in found.parts
         ],
         canonical_size=size,
@@ -228,4 +218,4 @@ def _build_explanation(found: OcclusionMap, *, view: CanonicalView, width: int, 
 
 
 def _from_json(value: dict[str, Any]) -> Explanation:
-    return Explanation(**value | {"parts": [Part(**part) for part in value["parts"]]})
+    return Explanation(**value | {"parts": [CoveredPart(**part) for part in value["parts"]]})

@@ -10,8 +10,8 @@ from django.db.models.functions import Cast, Coalesce, NullIf, RowNumber
 from django.utils.text import Truncator
 
 from catalog.labels import LabelSummary
-from catalog.models import Product, ProductDescription, ProductLabel, StoredPicture
-from classifier.labels.reads import ImageLabel, ProductImageDetail, get_product_detail, list_label_changes
+from catalog.models import Product, ProductDescription, ProductLabel
+from classifier.labels.reads import ProductImageDetail, get_product_detail, list_label_changes
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.words import percent
 from classifier.models import Classification, LabelChange, ModelVersion, Review
@@ -56,24 +56,17 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class ImagePage:
+class ImagePage(ProductImageDetail):
     """An image at its place within a product.
 
-    `picture` is our own copy, if we have one. `threshold` is the confidence from which on the version keeps a label of
-    the group that it gave, `too_little_evidence` says that it abstained above that. `is_explainable` says that the
-    label's reasons can be asked for.
+    `threshold` is the confidence from which on the version keeps a label of
+    the group that it gave, `too_little_evidence` says that it abstained above that.
     """
 
-    id: int
-    url: str
-    image_index: int
-    picture: StoredPicture | None
-    label: ImageLabel
     history: list[HistoryEntry]
     classification: Classification | None
     threshold: float | None
     too_little_evidence: bool
-    is_explainable: bool
 
     @property
     def why_no_picture(self) -> str:
@@ -167,7 +160,6 @@ def _build_image_page(
         classification=said,
         threshold=threshold,
         too_little_evidence=bool(said and said.abstained and threshold is not None and said.confidence >= threshold),
-        is_explainable=said is not None,
     )
 
 

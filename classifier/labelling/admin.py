@@ -23,7 +23,8 @@ from classifier.labelling.reports import get_run_report
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.labels.reads import get_probabilities
 from classifier.models import Classification, LabellingRun, LabelTask
-from config.web.admin import CancellingAdmin, Question, ReadOnlyAdmin, ask, get_member
+from config.web.admin import CancellingAdmin, Question, ReadOnlyAdmin, ask
+from config.web.permissions import get_member
 from config.web.texts import remove_bidi_controls
 
 
@@ -43,6 +44,7 @@ class LabellingRunAdmin(CancellingAdmin):
     list_select_related = ("model_version", "requested_by")
     list_per_page = 25
     readonly_fields = ("tasks_by_state", "errors")
+    cancel_run = staticmethod(cancel_labelling_run)
     cancel_permission = "classifier.change_labellingrun"
     cancel_text = "What a run has labelled stays; the pictures that it still holds are free for other runs."
     left_title = "Pictures they hold"
@@ -76,10 +78,6 @@ class LabellingRunAdmin(CancellingAdmin):
     def count_left(self, running: Sequence[LabellingRun]) -> int:
         """Return how many pictures the runs hold."""
         return LabelTask.objects.open().filter(run__in=running).count()
-
-    def cancel_run(self, run: LabellingRun) -> bool:
-        """Cancel the run; return False if it had ended."""
-        return cancel_labelling_run(run)
 
 
 class ClassificationAdmin(ReadOnlyAdmin):
@@ -226,53 +224,47 @@ class LabelTaskAdmin(ReadOnlyAdmin):
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> HttpResponse | None:
         """Ask, then let the selected pictures be tried again, now."""
         text = "Each picture is tried at once, as often as a new one, by the run and with the version it failed in."
-        if self._is_refused(request, queryset, verb="try again"):
-            return None
-        if page := self._ask(request, queryset, title="Try these pictures again?", text=text, button="Try again"):
-            return page
-        changed = self._change(request, queryset, change=retry_errors, note="Tried again.")
-        self.message_user(request, f"{changed} pictures are tried again.", messages.SUCCESS)
-        return None
+        title = "Try these pictures again?"
+        return self._decide(
+            request, queryset, change=retry_errors, verb="try again", done="tried again", title=title, text=text
+        )
 
     @admin.action(description="Ignore selected pictures", permissions=["decide"])
     def ignore_selected(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> HttpResponse | None:
         """Ask, then leave the selected pictures alone until somebody tries them again."""
         text = "No run takes these pictures again, until somebody tries them again here."
-        if self._is_refused(request, queryset, verb="ignore"):
-            return None
-        if page := self._ask(request, queryset, title="Ignore these pictures?", text=text, button="Ignore"):
-            return page
-        changed = self._change(request, queryset, change=ignore_errors, note="Ignored.")
-        self.message_user(request, f"{changed} pictures are ignored.", messages.SUCCESS)
-        return None
+        title = "Ignore these pictures?"
+        return self._decide(
+            request, queryset, change=ignore_errors, verb="ignore", done="ignored", title=title, text=text
+        )
 
-    def _is_refused(self, request: HttpRequest, queryset: QuerySet[LabelTask], *, verb: str) -> bool:
-        return self.is_more_than(request, queryset, maximum=self.maximum_selected, verb=verb)
-
-    def _ask(
-        self, request: HttpRequest, queryset: QuerySet[LabelTask], *, title: str, text: str, button: str
-    ) -> HttpResponse | None:
-        """Return the page that asks, with the number of pictures by error code, or None after a yes."""
-        selected = LabelTask.objects.errors().filter(pk__in=queryset.order_by().values("pk"))
-        by_code = selected.values_list("error_code").annotate(number=Count("pk")).order_by("-number", "error_code")
-        counts = [(code or "no code", f"{number:,}") for code, number in by_code]
-        question = Question(title=title, text=text, button=button, counts=counts)
-        return ask(self, request, queryset, question=question)
-
-    def _change(
+    def _decide(
         self,
         request: HttpRequest,
         queryset: QuerySet[LabelTask],
         *,
         change: Callable[[Collection[int]], int],
-        note: str,
-    ) -> int:
-        """Apply the change to the tasks in bounded parts, each logged; return how many it applied to."""
+        verb: str,
+        done: str,
+        title: str,
+        text: str,
+    ) -> HttpResponse | None:
+        """Ask, with the number of pictures by error code, then apply the change in bounded parts, each logged."""
+        if self.is_more_than(request, queryset, maximum=self.maximum_selected, verb=verb):
+            return None
+        selected = LabelTask.objects.errors().filter(pk__in=queryset.order_by().values("pk"))
+        by_code = selected.values_list("error_code").annotate(number=Count("pk")).order_by("-number", "error_code")
+        counts = [(code or "no code", f"{number:,}") for code, number in by_code]
+        question = Question(title=title, text=text, button=verb.capitalize(), counts=counts)
+        if page := ask(self, request, queryset, question=question):
+            return page
         task_ids = iter(list(queryset.order_by("pk").values_list("pk", flat=True)))
         changed = 0
         while part := list(islice(task_ids, MAXIMUM_ERRORS)):
             with transaction.atomic():
                 changed += change(part)
                 tasks = LabelTask.objects.filter(pk__in=part)
+                note = f"{done.capitalize()}."
                 LogEntry.objects.log_actions(get_member(request).pk, tasks, CHANGE, change_message=note)
-        return changed
+        self.message_user(request, f"{changed} pictures are {done}.", messages.SUCCESS)
+        return None

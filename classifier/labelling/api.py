@@ -7,24 +7,23 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
-from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.labelling.errors import ignore_errors, retry_errors
 from classifier.labelling.reports import forget_run_report
-from classifier.labelling.selectors import LATEST_FAILURE_FIRST, ErrorCriteria, list_errors
+from classifier.labelling.selectors import LATEST_FAILURE_FIRST, list_errors
 from classifier.labelling.serializers import ErrorSerializer, LabellingRunRequestSerializer, LabellingRunSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.models import LabellingRun, LabelTask
 from classifier.registry.selectors import NoActiveModelVersionError
 from classifier.runs.api import RunCancelView, RunDetailView, RunView
-from config.web.pagination import KeysetPagination
-from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
+from config.web.model_views import ModelView, PagedListView
+from config.web.permissions import ChangePermissions, get_member
 from config.web.problems import ConflictError, UnprocessableRequestError
-from config.web.queries import CheckedView, PageQuery
-from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, get_member, problems
+from config.web.queries import PageQuery
+from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, problems
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -104,7 +103,9 @@ ERROR_STATES = [
 class ErrorListQuery(PageQuery):
     """The filters and the page of the error queue."""
 
-    code = serializers.CharField(max_length=32, required=False, help_text="Why it failed, such as timeout.")
+    code = serializers.CharField(
+        source="error_code", max_length=32, required=False, help_text="Why it failed, such as timeout."
+    )
     state = serializers.ChoiceField(
         ERROR_STATES, required=False, help_text="retry: waits for its next try; failed: given up; ignored: by a person."
     )
@@ -116,38 +117,32 @@ class ErrorListQuery(PageQuery):
     )
     image = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The image.")
 
-    def get_criteria(self) -> ErrorCriteria:
-        """Return the criteria of a valid query."""
-        return ErrorCriteria(
+    def list_errors(self) -> QuerySet[LabelTask]:
+        """Return the part of the error queue that a valid query asks for."""
+        return list_errors(
             **{name: value for name, value in self.validated_data.items() if name not in PageQuery().fields}
         )
 
 
 @extend_schema(parameters=[ErrorListQuery], responses={200: ErrorSerializer(many=True), **problems(400, 401, 403, 404)})
-class ErrorListView(CheckedView, ListAPIView):
+class ErrorListView(PagedListView):
     """Pictures that could not be labelled, the latest failure first. A list never says how many there are."""
 
     queryset = LabelTask.objects.none()
-    permission_classes = [ModelPermissions]
     query_class = ErrorListQuery
     serializer_class = ErrorSerializer
-    pagination_class = KeysetPagination
-    filter_backends: list[Any] = []
     ordering = LATEST_FAILURE_FIRST
 
     def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
         """Return the part of the error queue that the query asks for."""
-        self.page_size, self.cursor = self.query.get_page_size(), self.query.get_cursor()
-        return list_errors(self.query.get_criteria())
+        return self.query.list_errors()
 
 
-class ErrorView(CheckedView, GenericAPIView):
+class ErrorView(ModelView):
     """One picture in the error queue."""
 
     queryset = LabelTask.objects.none()
     permission_classes = [ChangePermissions]
-    throttle_classes = [WriteThrottle]
-    throttle_scope = "writes"
     serializer_class = ErrorSerializer
 
     def find(self, pk: int) -> LabelTask:

@@ -8,9 +8,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.fetching.reading import DECODED_SIZE, UnreadPicture, build_stored_picture, read_pictures
+from catalog.fetching.policy import FetchError
+from catalog.fetching.reading import DECODED_SIZE, read_pictures
 from catalog.models import StoredPicture
 from catalog.pictures.decoding import PictureError, decode_picture
+from catalog.pictures.storage import build_stored_picture
 from classifier.labelling.ledger import (
     ClaimedBatch,
     Failed,
@@ -76,11 +78,18 @@ def label_tasks(tasks: Sequence[LabelTask], *, get_classifier: GetClassifier) ->
     readable: dict[ModelVersion, list[tuple[LabelTask, StoredPicture, NDArray[np.uint8]]]] = {}
     for task, content in zip(tasks, contents, strict=True):
         try:
-            if isinstance(content, UnreadPicture):
+            if isinstance(content, FetchError):
                 outcomes[task.pk] = Failed(content.code, content.retryable, content.retry_after_seconds)
                 continue
             decoded = decode_picture(content.data, target_size=DECODED_SIZE)
-            picture = build_stored_picture(task.image, content, decoded=decoded)
+            picture = build_stored_picture(
+                task.image,
+                content.data,
+                decoded=decoded,
+                storage_name=content.storage_name,
+                etag=content.etag,
+                last_modified=content.last_modified,
+            )
         except PictureError as error:
             outcomes[task.pk] = Failed(error.code)
         else:

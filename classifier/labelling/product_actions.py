@@ -9,7 +9,8 @@ from django.utils.html import format_html
 from catalog.models import Image, Product
 from classifier.labelling.starting import start_labelling_run
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
-from config.web.admin import LargeTableAdmin, Question, ask, get_member
+from config.web.admin import LargeTableAdmin, Question, ask
+from config.web.permissions import get_member
 
 
 class LabellingMixin(LargeTableAdmin):

@@ -12,7 +12,6 @@ from django.utils import timezone
 
 from classifier.labelling.selectors import (
     LATEST_FAILURE_FIRST,
-    ErrorCriteria,
     RunProgress,
     count_unsure,
     get_run_progress,
@@ -107,7 +106,7 @@ def _count(run: LabellingRun, *, samples: list[list[float]]) -> dict[str, Any]:
     progress = get_run_progress(run)
     tasks = LabelTask.objects.filter(run=run)
     has_failed = progress.failed + progress.waiting > 0
-    latest = list_errors(ErrorCriteria(run=run.pk)).order_by(*LATEST_FAILURE_FIRST.order_by(reverse=False))
+    latest = list_errors(run=run.pk).order_by(*LATEST_FAILURE_FIRST.order_by(reverse=False))
     moves = run.state != LabellingRun.State.RUNNING or _has_moved(run)
     now = time()
     recent = [sample for sample in samples if sample[0] > now - 2 * RATE_SECONDS]

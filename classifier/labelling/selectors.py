@@ -1,6 +1,6 @@
 """Reads of model versions and runs."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 
@@ -66,23 +66,12 @@ def list_error_counts(run: LabellingRun) -> list[tuple[str, int]]:
     return list(errors.values_list("error_code").annotate(number=Count("pk")).order_by("-number", "error_code"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorCriteria:
-    """Which part of the error queue a list shows; empty strings and None do not narrow it."""
+def list_errors(**criteria: str | int) -> QuerySet[LabelTask]:
+    """Return the part of the error queue whose columns have these values, with image and version loaded; not ordered.
 
-    code: str = ""
-    state: str = ""
-    run: int | None = None
-    model_version: int | None = None
-    image: int | None = None
-
-
-def list_errors(criteria: ErrorCriteria) -> QuerySet[LabelTask]:
-    """Return the part of the error queue that meets the criteria, with image and version loaded; not yet ordered."""
-    errors: QuerySet[LabelTask] = LabelTask.objects.errors().filter(last_failed_at__isnull=False)
-    wanted = asdict(criteria)
-    exact = {"error_code": wanted.pop("code"), **wanted}
-    errors = errors.filter(**{field: value for field, value in exact.items() if value not in ("", None)})
+    The columns are `error_code`, `state`, `run`, `model_version` and `image`.
+    """
+    errors = LabelTask.objects.errors().filter(last_failed_at__isnull=False, **criteria)
     return errors.select_related("image", "model_version")
 
 

@@ -1,6 +1,5 @@
 """Start a labelling run: create its rows, and put them on the queue once they are committed."""
 
-import logging
 from functools import partial
 
 from django.contrib.auth.models import User
@@ -15,8 +14,6 @@ from classifier.models import LabellingRun, SelectedImage
 from classifier.registry.selectors import get_active_model_version
 from config.db.bulk import insert_selection
 from config.db.statements import allow_long_statements
-
-logger = logging.getLogger(__name__)
 
 MANY_BATCHES = 1000
 

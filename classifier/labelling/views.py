@@ -3,18 +3,17 @@
 import uuid
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from rest_framework.exceptions import ValidationError
 
-from classifier.labelling.api import ErrorListQuery
+from classifier.labelling.api import MAXIMUM_ID, MAXIMUM_KEY_LENGTH, ErrorListQuery
 from classifier.labelling.errors import (
     ERROR_WORDS,
     MAXIMUM_ERRORS,
@@ -24,7 +23,7 @@ from classifier.labelling.errors import (
     retry_run_errors,
 )
 from classifier.labelling.reports import RunReport, forget_run_report, get_run_report
-from classifier.labelling.selectors import LATEST_FAILURE_FIRST, list_errors, with_first_product
+from classifier.labelling.selectors import LATEST_FAILURE_FIRST, with_first_product
 from classifier.labelling.serializers import LabellingRunRequestSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
 from classifier.labelling.steps import cancel_labelling_run
@@ -33,12 +32,12 @@ from classifier.registry.selectors import NoActiveModelVersionError, find_active
 from classifier.runs.pages import cancel_run, describe_run, start_run
 from config.db.paging import InvalidCursorError, get_page
 from config.web.pages import find_page
+from config.web.permissions import get_member
 from config.web.queries import check_parameters, pick_parameters
 from config.web.texts import format_duration, remove_bidi_controls
 
 # Pictures that one press of the button tries again at most; a request then takes a few seconds, and says what is left.
 MAXIMUM_RETRIED = 20 * MAXIMUM_ERRORS
-MAXIMUM_KEY_LENGTH = 255
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -55,7 +54,7 @@ def labelling_run_list(request: HttpRequest) -> HttpResponse:
             request,
             LabellingRun,
             form=LabellingRunRequestSerializer(data=request.POST),
-            start=partial(start_labelling_run, user=cast(User, request.user), idempotency_key=key),
+            start=partial(start_labelling_run, user=get_member(request), idempotency_key=key),
             refusals=(NoActiveModelVersionError, IdempotencyKeyError),
             route="labelling-run",
         )
@@ -198,7 +197,6 @@ STATE_WORDS = {
     LabelTask.State.FAILED: "Given up",
     LabelTask.State.IGNORED: "Ignored",
 }
-MAXIMUM_TASK_ID = 2**63 - 1
 
 
 @require_safe
@@ -219,7 +217,7 @@ def error_list(request: HttpRequest) -> HttpResponse:
         return render(request, "classifier/error_list.html", context | {"errors": error.detail}, status=400)
     try:
         page = get_page(
-            with_first_product(list_errors(query.get_criteria())).select_related("image__stored_picture"),
+            with_first_product(query.list_errors()).select_related("image__stored_picture"),
             ordering=LATEST_FAILURE_FIRST,
             page_size=query.get_page_size(default=ERRORS_PER_PAGE),
             cursor=query.get_cursor(),
@@ -252,7 +250,7 @@ def change_chosen(request: HttpRequest, *, change: Callable[[Collection[int]], i
     """Apply the change to the pictures that the form names: the one whose button was pressed, or those with a mark."""
     chosen = request.POST.getlist("only") or request.POST.getlist("task")
     task_ids = [int(text) for text in chosen[:MAXIMUM_CHOSEN] if text.isascii() and text.isdecimal()]
-    task_ids = [pk for pk in task_ids if pk <= MAXIMUM_TASK_ID]
+    task_ids = [pk for pk in task_ids if pk <= MAXIMUM_ID]
     if task_ids:
         changed = change(task_ids)
         pictures = "1 picture is" if changed == 1 else f"{changed} pictures are"

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import IO
 
 from django.conf import settings
 
@@ -23,12 +22,11 @@ class WorkerEndedError(Exception):
 def wait_for_run(
     run: LabellingRun,
     *,
-    stream: IO[str],
-    enabled: bool = True,
+    report: ProgressReport,
     is_alive: Callable[[], bool] = lambda: True,
     poll_seconds: float = POLL_SECONDS,
 ) -> None:
-    """Return once the run has ended, showing its progress on `stream` meanwhile.
+    """Return once the run has ended, showing its progress meanwhile.
 
     Sweeps every LABELLING_SWEEP_SECONDS, so that lost messages are sent again even while no worker's timer does; and
     all the time while the run takes its pictures, which is a part of that. `is_alive` says meanwhile whether the
@@ -36,27 +34,26 @@ def wait_for_run(
     """
     swept_at = time.monotonic()
     moved_at, finished, warned = swept_at, -1, False
-    with ProgressReport(stream, title="Labelling", unit="pictures", enabled=enabled) as report:
-        while True:
-            run.refresh_from_db()
-            progress = get_run_report(run).progress
-            now = time.monotonic()
-            if progress.finished != finished:
-                moved_at, finished = now, progress.finished
-            rate = progress.finished / report.seconds if report.seconds else 0.0
-            note = f"{rate:.0f} a second, {progress.failed} failed{', takes more pictures' if run.is_taking else ''}"
-            report.update(progress.finished, progress.total, note=note)
-            if run.state != LabellingRun.State.RUNNING:
-                return
-            if not is_alive():
-                raise WorkerEndedError
-            if now - moved_at > PATIENCE_SECONDS and enabled and not warned:
-                warned = True
-                report.console.print(
-                    f"Nothing happened for {PATIENCE_SECONDS:.0f} seconds. Is a worker running? "
-                    "Start one: celery -A config worker -Q labelling"
-                )
-            if run.is_taking or now - swept_at >= settings.LABELLING_SWEEP_SECONDS:
-                swept_at = now
-                sweep()
-            time.sleep(poll_seconds)
+    while True:
+        run.refresh_from_db()
+        progress = get_run_report(run).progress
+        now = time.monotonic()
+        if progress.finished != finished:
+            moved_at, finished = now, progress.finished
+        rate = progress.finished / report.seconds if report.seconds else 0.0
+        note = f"{rate:.0f} a second, {progress.failed} failed{', takes more pictures' if run.is_taking else ''}"
+        report.update(progress.finished, progress.total, note=note)
+        if run.state != LabellingRun.State.RUNNING:
+            return
+        if not is_alive():
+            raise WorkerEndedError
+        if now - moved_at > PATIENCE_SECONDS and report.enabled and not warned:
+            warned = True
+            report.console.print(
+                f"Nothing happened for {PATIENCE_SECONDS:.0f} seconds. Is a worker running? "
+                "Start one: celery -A config worker -Q labelling"
+            )
+        if run.is_taking or now - swept_at >= settings.LABELLING_SWEEP_SECONDS:
+            swept_at = now
+            sweep()
+        time.sleep(poll_seconds)

@@ -5,8 +5,6 @@ The manifest holds the SHA-256 of every file. Its own is held by whoever registe
 MODEL_CARD.md is for people: it follows from the manifest, and no program reads it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import json

@@ -1,7 +1,5 @@
 """What a training is made of: the preprocessing's specification and the recipes, as validated frozen values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
@@ -85,7 +83,7 @@ class AugmentationSpec:
             value = getattr(self, name)
             _require(0 <= value <= 1, expected=f"{name} from 0 to 1", received=value)
 
-    def moved_to(self, other: AugmentationSpec, *, share: float) -> AugmentationSpec:
+    def moved_to(self, other: "AugmentationSpec", *, share: float) -> "AugmentationSpec":
         """This specification with its shares moved towards those of another, by ``share`` (0..1) of the way."""
         moved = {name: (1 - share) * getattr(self, name) + share * getattr(other, name) for name in _SHARES}
         return replace(self, **moved)

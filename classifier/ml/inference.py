@@ -1,7 +1,5 @@
 """Labelling pictures with an artefact's serving network, on LiteRT; TensorFlow is never imported here."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

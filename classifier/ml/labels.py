@@ -4,8 +4,6 @@ This is the only module that knows the order of either list. An integer label an
 index into ``GARMENTS`` or into ``GROUPS``.
 """
 
-from __future__ import annotations
-
 from types import MappingProxyType
 from typing import Final
 

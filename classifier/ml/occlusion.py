@@ -1,7 +1,5 @@
 """Why a label: which parts of a picture it hangs on, found by covering one part after the other."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final

@@ -3,8 +3,6 @@
 TensorFlow is imported inside ``train`` and nowhere else, so that evaluating does not need it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import logging
@@ -258,7 +256,7 @@ def _limited_split(data: FashionMnist, *, request: TrainingRequest) -> Split:
     return dataclasses.replace(split, train=split.train[kept])
 
 
-def _sample(part: LabelledPictures, *, like: LabelledPictures) -> LabelledPictures:
+def _sample(part: "LabelledPictures", *, like: "LabelledPictures") -> "LabelledPictures":
     """As many pictures as another part has, with every label's share kept."""
     kept = limit_stratified(part.labels, limit=len(like.labels), seed=0)
     return dataclasses.replace(part, pictures=part.pictures[kept], labels=part.labels[kept])
@@ -269,7 +267,7 @@ def _version(recipe_name: str, *, contents: Mapping[str, bytes]) -> str:
     return f"{recipe_name}-{datetime.now(UTC):%Y%m%d}-{digest[:8]}"
 
 
-def _backbone_record(weights: BackboneWeights | None) -> dict[str, Any] | None:
+def _backbone_record(weights: "BackboneWeights | None") -> dict[str, Any] | None:
     if weights is None:
         return None
     return {"file": weights.path.name, "sha256": weights.sha256, "content_sha256": weights.content_sha256}

@@ -4,8 +4,6 @@ The canonical form is that of Fashion-MNIST: one grey object, bright on black, t
 side and stands in the middle of the shorter one, its brightest pixel near 255.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache

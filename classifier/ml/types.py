@@ -1,7 +1,5 @@
 """The values that pass between the stages, and the protocol that everything outside this package relies on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from classifier.ml import artefacts
+from classifier.ml.artefacts import ArtefactError
 from classifier.models import ModelVersion
-from classifier.registry.services import artefact_key, get_artefact_folder
+from classifier.registry.services import verify_registered_artefact
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +64,7 @@ def _find_damaged() -> dict[int, str]:
     damaged = {}
     for version in ModelVersion.objects.order_by("pk"):
         try:
-            artefacts.verify_artefact(
-                get_artefact_folder(version), expected_sha256=version.manifest_sha256, key=artefact_key()
-            )
-        except artefacts.ArtefactError as error:
+            verify_registered_artefact(version)
+        except ArtefactError as error:
             damaged[version.pk] = str(error)
     return damaged

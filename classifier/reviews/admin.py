@@ -19,7 +19,8 @@ from classifier.models import Review, ReviewRun
 from classifier.reviews.runs import cancel_review_run
 from classifier.reviews.services import record_review, withdraw_review_run, withdraw_reviews
 from classifier.reviews.starting import start_review_run
-from config.web.admin import CancellingAdmin, LargeTableAdmin, Question, ask, count_up_to, get_member
+from config.web.admin import CancellingAdmin, LargeTableAdmin, LastingAdmin, Question, ask, count_up_to
+from config.web.permissions import get_member
 
 
 class ReviewForm(forms.ModelForm):
@@ -38,7 +39,7 @@ class ReviewForm(forms.ModelForm):
         return cleaned
 
 
-class ReviewAdmin(LargeTableAdmin):
+class ReviewAdmin(LastingAdmin):
     """People's labels: they are added and stay; a newer one wins."""
 
     form = ReviewForm
@@ -69,14 +70,6 @@ class ReviewAdmin(LargeTableAdmin):
         """Return whether the user may withdraw anybody's reviews."""
         return request.user.has_perm("classifier.change_review")
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Return False."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Return False."""
-        return False
-
     def save_model(self, request: HttpRequest, obj: Review, form: forms.ModelForm, change: bool) -> None:
         """Record the label in the user's name; products that show the image have it at once."""
         recorded = record_review(
@@ -106,6 +99,7 @@ class ReviewRunAdmin(CancellingAdmin):
     )
     readonly_fields = ("progress",)
     actions = (*CancellingAdmin.actions, "withdraw_selected")
+    cancel_run = staticmethod(cancel_review_run)
     cancel_permission = "classifier.add_review"
     cancel_text = "What a run has labelled stays; the pictures that are left keep the label that they have."
     left_title = "Pictures that are left"
@@ -159,10 +153,6 @@ class ReviewRunAdmin(CancellingAdmin):
     def count_left(self, running: Sequence[ReviewRun]) -> int:
         """Return how many pictures the runs have not looked at."""
         return sum(run.total - run.done - run.skipped for run in running)
-
-    def cancel_run(self, run: ReviewRun) -> bool:
-        """Cancel the run; return False if it had ended."""
-        return cancel_review_run(run)
 
 
 class MarkingMixin(LargeTableAdmin):
@@ -264,8 +254,7 @@ def build_mark_action(group: str) -> Callable[[Any, HttpRequest, QuerySet[Any]],
 
     @admin.action(description=f"Mark as {group}", permissions=["review"])
     def mark_as_group(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        page: HttpResponse | None = model_admin.mark_selected(request, queryset, group=group)
-        return page
+        return model_admin.mark_selected(request, queryset, group=group)
 
     mark_as_group.__name__ = f"mark_as_{group.lower().replace(' ', '_')}"
     return mark_as_group

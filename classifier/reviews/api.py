@@ -2,27 +2,37 @@
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import status
+from rest_framework import serializers, status
 from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from catalog.models import Image
 from classifier.models import Review
-from classifier.reviews.serializers import ReviewSerializer
 from classifier.reviews.services import ReviewError, record_review, withdraw_reviews
-from config.web.permissions import ModelPermissions, WriteThrottle
-from config.web.queries import CheckedView
-from config.web.responses import get_member, problems
+from config.web.model_views import ModelView
+from config.web.permissions import get_member
+from config.web.responses import problems
 
 
-class ReviewListView(CheckedView, GenericAPIView):
+class ReviewSerializer(serializers.ModelSerializer[Review]):
+    """A person's label for an image."""
+
+    # A number and nothing that could be made one: 1.5 is no image.
+    image = serializers.PrimaryKeyRelatedField(queryset=Image.objects.all(), pk_field=serializers.IntegerField())
+    reviewer = serializers.CharField(source="reviewer.username", read_only=True)
+
+    class Meta:
+        model = Review
+        fields = ["id", "image", "group", "garment", "note", "reviewer", "created_at", "withdrawn_at"]
+        read_only_fields = ["id", "created_at", "withdrawn_at"]
+        extra_kwargs = {"note": {"max_length": 2000}}
+
+
+class ReviewListView(ModelView):
     """People's labels."""
 
     queryset = Review.objects.none()
-    permission_classes = [ModelPermissions]
-    throttle_classes = [WriteThrottle]
-    throttle_scope = "writes"
     serializer_class = ReviewSerializer
 
     @extend_schema(responses={201: ReviewSerializer, **problems(400, 401, 403, 415, 429)})
@@ -38,13 +48,10 @@ class ReviewListView(CheckedView, GenericAPIView):
         return Response(ReviewSerializer(review).data, status=status.HTTP_201_CREATED)
 
 
-class ReviewWithdrawalView(CheckedView, GenericAPIView):
+class ReviewWithdrawalView(ModelView):
     """The end of a person's label."""
 
     queryset = Review.objects.select_related("reviewer")
-    permission_classes = [ModelPermissions]
-    throttle_classes = [WriteThrottle]
-    throttle_scope = "writes"
     serializer_class = ReviewSerializer
 
     @extend_schema(

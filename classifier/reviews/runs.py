@@ -4,36 +4,18 @@ A step is recorded in one transaction that removes its rows, so a process that i
 or to do. Whoever labels one of the pictures after the run was asked for has decided later, and keeps the last word.
 """
 
-from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from catalog.models import Image
 from classifier.labels.services import lock_images
 from classifier.models import ImageToReview, Review, ReviewRun
-from classifier.reviews.services import check_label, record_reviews
-from config.db.bulk import insert_selection
+from classifier.reviews.services import record_reviews
 
 State = ReviewRun.State
 # Pictures of one step; their products' labels are locked for about a fifth of a second.
 STEP_SIZE = 500
-
-
-def create_review_run(images: QuerySet[Image], *, group: str, reviewer: User, note: str = "") -> ReviewRun:
-    """Save a run that gives each of the images this person's label, and what it has to do, in one transaction.
-
-    A run over no images is done at once. Raises `ReviewError` for an unknown group; nothing is written.
-    """
-    check_label(group)
-    with transaction.atomic():
-        run = ReviewRun.objects.create(group=group, note=note, requested_by=reviewer)
-        run.total = insert_selection(ImageToReview, run_id=run.pk, images=images)
-        if not run.total:
-            run.state, run.finished_at = State.DONE, timezone.now()
-        run.save(update_fields=["total", "state", "finished_at"])
-    return run
 
 
 def record_next_step(run_id: int) -> bool:

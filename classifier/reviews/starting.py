@@ -3,11 +3,13 @@
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from catalog.models import Image
-from classifier.models import ReviewRun
-from classifier.reviews.runs import create_review_run
+from classifier.models import ImageToReview, ReviewRun
+from classifier.reviews.services import check_label
 from classifier.reviews.tasks import send_review_runs
+from config.db.bulk import insert_selection
 from config.db.statements import allow_long_statements
 
 
@@ -15,9 +17,15 @@ from config.db.statements import allow_long_statements
 def start_review_run(images: QuerySet[Image], *, group: str, reviewer: User, note: str = "") -> ReviewRun:
     """Start a run that gives each of the images this person's label; saved, and sent on commit.
 
-    A worker records it in the background. Raises `ReviewError` for an unknown group; nothing is written.
+    A worker records it in the background; a run over no images is done at once. Raises `ReviewError` for an unknown
+    group; nothing is written.
     """
+    check_label(group)
     with transaction.atomic():
-        run = create_review_run(images, group=group, reviewer=reviewer, note=note)
+        run = ReviewRun.objects.create(group=group, note=note, requested_by=reviewer)
+        run.total = insert_selection(ImageToReview, run_id=run.pk, images=images)
+        if not run.total:
+            run.state, run.finished_at = ReviewRun.State.DONE, timezone.now()
+        run.save(update_fields=["total", "state", "finished_at"])
         transaction.on_commit(send_review_runs)
     return run

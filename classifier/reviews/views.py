@@ -1,9 +1,6 @@
 """The form on a product's page that gives an image a person's label."""
 
-from typing import cast
-
 from django.contrib.auth.decorators import login_required, permission_required
-from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -12,6 +9,7 @@ from django.views.decorators.http import require_POST
 from catalog.models import ProductImages
 from classifier.ml.labels import GROUP_OF_GARMENT
 from classifier.reviews.services import ReviewError, record_review
+from config.web.permissions import get_member
 
 
 @require_POST
@@ -27,7 +25,7 @@ def product_image_review(request: HttpRequest, product_id: int, image_id: int) -
     garment = request.POST.get("garment", "")
     group = request.POST.get("group", "") or GROUP_OF_GARMENT.get(garment, "")
     try:
-        record_review(placement.image, group=group, garment=garment, reviewer=cast(User, request.user))
+        record_review(placement.image, group=group, garment=garment, reviewer=get_member(request))
     except ReviewError as error:
         context = {"status": 400, "title": "The label was not recorded", "detail": str(error)}
         return render(request, "error.html", context, status=400)

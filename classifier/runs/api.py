@@ -1,23 +1,21 @@
 """What the calls of all runs share: one is followed, and cancelled."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.shortcuts import get_object_or_404
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.models import RunState
-from config.web.permissions import ChangePermissions, ModelPermissions, WriteThrottle
+from config.web.model_views import ModelView
+from config.web.permissions import ChangePermissions
 from config.web.problems import ConflictError
-from config.web.queries import CheckedView
 
 
-class RunView(CheckedView, GenericAPIView):
+class RunView(ModelView):
     """Runs of one kind."""
 
-    permission_classes = [ModelPermissions]
-    throttle_classes = [WriteThrottle]
     throttle_scope = "runs"
 
 
@@ -34,9 +32,8 @@ class RunCancelView(RunView):
 
     permission_classes = [ChangePermissions]
 
-    def cancel_run(self, run: Any) -> bool:
-        """Cancel the run; return False if it had ended."""
-        raise TypeError(f"expected {type(self).__name__} to say how its runs are cancelled")
+    # Cancels the run; returns False if it had ended.
+    cancel_run: Callable[[Any], bool]
 
     def post(self, request: Request, pk: int) -> Response:
         """Cancel the run; what it has done stays. Cancelling twice is no error."""

@@ -13,6 +13,7 @@ class TrainingRunAdmin(CancellingAdmin):
 
     list_display = ("id", "recipe", "state", "phase", "model_version", "requested_by", "created_at", "finished_at")
     list_select_related = ("model_version", "requested_by")
+    cancel_run = staticmethod(cancel_training_run)
     cancel_permission = "classifier.change_trainingrun"
     cancel_text = "A training that is running stops at its next step. Nothing is registered."
 
@@ -27,7 +28,3 @@ class TrainingRunAdmin(CancellingAdmin):
     def view_on_site(self, run: TrainingRun) -> str:
         """Return the address of the run's page."""
         return reverse("training-run-detail", args=[run.pk])
-
-    def cancel_run(self, run: TrainingRun) -> bool:
-        """Cancel the run; return False if it had ended."""
-        return cancel_training_run(run)

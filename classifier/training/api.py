@@ -9,8 +9,9 @@ from classifier.runs.api import RunCancelView, RunDetailView, RunView
 from classifier.training.runs import cancel_training_run
 from classifier.training.serializers import TrainingRunRequestSerializer, TrainingRunSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
+from config.web.permissions import get_member
 from config.web.problems import ConflictError
-from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, get_member, problems
+from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, problems
 
 QUERYSET = TrainingRun.objects.all()
 
@@ -53,7 +54,4 @@ class TrainingRunCancelView(RunCancelView):
 
     queryset = QUERYSET
     serializer_class = TrainingRunSerializer
-
-    def cancel_run(self, run: TrainingRun) -> bool:
-        """Cancel the run; return False if it had ended."""
-        return cancel_training_run(run)
+    cancel_run = staticmethod(cancel_training_run)

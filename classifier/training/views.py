@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth.decorators import login_required, permission_required
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -21,6 +20,7 @@ from classifier.training.runs import cancel_training_run, has_stalled
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
 from config.web.pages import find_page
+from config.web.permissions import get_member
 from config.web.texts import format_duration
 
 
@@ -36,7 +36,7 @@ def training_run_list(request: HttpRequest) -> HttpResponse:
             request,
             TrainingRun,
             form=TrainingRunRequestSerializer(data=request.POST),
-            start=partial(start_training_run, requested_by=cast(User, request.user), exclusive=True),
+            start=partial(start_training_run, requested_by=get_member(request), exclusive=True),
             refusals=(TrainingOpenError,),
             route="training-run",
         )
@@ -101,8 +101,7 @@ def find_share(progress: Mapping[str, Any]) -> float | None:
     epochs, steps = progress.get("epochs"), progress.get("steps")
     if not epochs or not steps:
         return None
-    share: float = (progress["epoch"] - 1 + progress["step"] / steps) / epochs
-    return share
+    return (progress["epoch"] - 1 + progress["step"] / steps) / epochs
 
 
 def find_seconds_left(progress: Mapping[str, Any]) -> float | None:

@@ -4,6 +4,7 @@ Not a queued task: behind 200 labelling messages on the file broker such a task 
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from celery import bootsteps
@@ -12,20 +13,11 @@ from django.db import Error, connections
 logger = logging.getLogger(__name__)
 
 
-class SweepStep(bootsteps.StartStopStep):
-    """Runs `classifier.worker.sweep.sweep` every LABELLING_SWEEP_SECONDS for as long as the worker lives."""
+class TimerStep(bootsteps.StartStopStep):
+    """Calls something again and again for as long as the worker lives."""
 
     requires = ("celery.worker.components:Timer",)
-
-    def __init__(self, parent: Any, **options: Any) -> None:
-        super().__init__(parent, **options)
-        self.entry: Any = None
-
-    def start(self, parent: Any) -> None:
-        """Start the timer."""
-        from django.conf import settings
-
-        self.entry = parent.timer.call_repeatedly(settings.LABELLING_SWEEP_SECONDS, sweep_once)
+    entry: Any = None
 
     def stop(self, parent: Any) -> None:
         """Stop the timer."""
@@ -33,32 +25,21 @@ class SweepStep(bootsteps.StartStopStep):
             self.entry.cancel()
 
 
-def sweep_once() -> None:
-    """Sweep, and leave no connection open that a child forked later would share.
+class SweepStep(TimerStep):
+    """Runs `classifier.worker.sweep.sweep` every LABELLING_SWEEP_SECONDS."""
 
-    A database that is down is logged and met again at the next tick; the worker goes on.
-    """
-    from classifier.worker.sweep import sweep
+    def start(self, parent: Any) -> None:
+        """Start the timer."""
+        from django.conf import settings
 
-    try:
-        sweep()
-    except Error as error:
-        logger.warning("sweep skipped, database not reachable: %s", error)
-    finally:
-        connections.close_all()
+        self.entry = parent.timer.call_repeatedly(settings.LABELLING_SWEEP_SECONDS, sweep_once)
 
 
-class CanaryStep(bootsteps.StartStopStep):
-    """Sends canaries through the queues that this worker serves, for as long as it lives.
+class CanaryStep(TimerStep):
+    """Sends canaries through the queues that this worker serves.
 
     Only these: a queue that nobody serves is for whoever watches it to miss, and would fill with canaries.
     """
-
-    requires = ("celery.worker.components:Timer",)
-
-    def __init__(self, parent: Any, **options: Any) -> None:
-        super().__init__(parent, **options)
-        self.entry: Any = None
 
     def start(self, parent: Any) -> None:
         """Start the timer, and send the first ones."""
@@ -68,19 +49,29 @@ class CanaryStep(bootsteps.StartStopStep):
         send_canaries_once(queues)
         self.entry = parent.timer.call_repeatedly(settings.CANARY_SECONDS, send_canaries_once, (queues,))
 
-    def stop(self, parent: Any) -> None:
-        """Stop the timer."""
-        if self.entry is not None:
-            self.entry.cancel()
+
+def sweep_once() -> None:
+    """Sweep."""
+    from classifier.worker.sweep import sweep
+
+    call_once(sweep, missed="sweep skipped")
 
 
 def send_canaries_once(queues: list[str]) -> None:
-    """Send the canaries that are due; a database that is down is logged and met again at the next tick."""
+    """Send the canaries that are due."""
     from classifier.worker.tasks import send_canaries
 
+    call_once(send_canaries, queues, missed="no canary was sent")
+
+
+def call_once(work: Callable[..., object], *arguments: Any, missed: str) -> None:
+    """Do the work, and leave no connection open that a child forked later would share.
+
+    A database that is down is logged and met again at the next tick; the worker goes on.
+    """
     try:
-        send_canaries(queues)
+        work(*arguments)
     except Error as error:
-        logger.warning("no canary was sent, database not reachable: %s", error)
+        logger.warning("%s, database not reachable: %s", missed, error)
     finally:
         connections.close_all()

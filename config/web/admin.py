@@ -1,23 +1,17 @@
 """What the admin's lists share: they cost the same however many rows there are, and actions ask first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from config.db.paging import CappedPaginator
-
-
-def get_member(request: HttpRequest) -> User:
-    """Return who is signed in; the admin has seen to it that somebody is."""
-    return cast(User, request.user)
 
 
 class LargeTableAdmin(admin.ModelAdmin):
@@ -115,16 +109,20 @@ def ask(
     return TemplateResponse(request, "admin/action_confirmation.html", context)
 
 
-class ReadOnlyAdmin(LargeTableAdmin):
-    """Rows that only the product itself writes."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+class LastingAdmin(LargeTableAdmin):
+    """Rows that stay as they are once they were added."""
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(LastingAdmin):
+    """Rows that only the product itself writes."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
 
@@ -137,6 +135,8 @@ class CancellingAdmin(ReadOnlyAdmin):
 
     list_filter = ("state",)
     actions: tuple[str, ...] = ("cancel_selected",)
+    # Cancels the run; returns False if it had ended.
+    cancel_run: Callable[[Any], bool]
     cancel_permission = ""
     cancel_text = ""
     left_title = ""
@@ -144,10 +144,6 @@ class CancellingAdmin(ReadOnlyAdmin):
     def count_left(self, running: Sequence[Any]) -> int:
         """Return how much these runs have left."""
         return 0
-
-    def cancel_run(self, run: Any) -> bool:
-        """Cancel the run; return False if it had ended."""
-        raise TypeError(f"expected {type(self).__name__} to say how its runs are cancelled")
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may cancel runs."""

@@ -18,8 +18,7 @@ class ApiSchemaView(CheckedView, SpectacularAPIView):
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the schema."""
-        response: Response = super().get(request, *args, **kwargs)
-        return response
+        return super().get(request, *args, **kwargs)
 
 
 class ApiDocumentationQuery(serializers.Serializer[dict[str, Any]]):

@@ -15,5 +15,4 @@ class TextCompressionMiddleware(GZipMiddleware):
         content_type = response.headers.get("Content-Type", "")  # a 304 has none
         if not isinstance(response, HttpResponse) or not content_type.startswith(TEXT_TYPES):
             return response
-        compressed: HttpResponseBase = super().process_response(request, response)
-        return compressed
+        return super().process_response(request, response)

@@ -2,6 +2,8 @@
 
 from typing import cast
 
+from django.contrib.auth.models import User
+from django.http import HttpRequest
 from rest_framework.permissions import SAFE_METHODS, DjangoModelPermissions
 from rest_framework.request import Request
 from rest_framework.throttling import ScopedRateThrottle
@@ -9,6 +11,11 @@ from rest_framework.views import APIView
 
 VIEW = ["%(app_label)s.view_%(model_name)s"]
 CHANGE = ["%(app_label)s.change_%(model_name)s"]
+
+
+def get_member(request: HttpRequest | Request) -> User:
+    """Return who is signed in; the permissions of a call, or the admin, have seen to it that somebody is."""
+    return cast(User, request.user)
 
 
 class ModelPermissions(DjangoModelPermissions):

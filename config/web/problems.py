@@ -36,14 +36,12 @@ class ConflictError(exceptions.APIException):
     """What is asked for does not fit the present state; the same call may succeed later."""
 
     status_code = HTTPStatus.CONFLICT
-    default_detail = "Expected another state of what this is about."
 
 
 class PreconditionFailedError(exceptions.APIException):
     """What the caller saw, by its If-Match, is no longer so."""
 
     status_code = HTTPStatus.PRECONDITION_FAILED
-    default_detail = "Expected the ETag of the present state in If-Match; look again and decide anew."
 
 
 class PreconditionRequiredError(exceptions.APIException):
@@ -64,14 +62,12 @@ class UnprocessableRequestError(exceptions.APIException):
     """A request that is well formed and contradicts an earlier one."""
 
     status_code = HTTPStatus.UNPROCESSABLE_ENTITY
-    default_detail = "Expected a request that agrees with an earlier one."
 
 
 class ServiceUnavailableError(exceptions.APIException):
     """This machine cannot do what is asked for at the moment."""
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    default_detail = "Expected a working service; please try again later."
 
 
 def build_problem(status: int, *, detail: str, errors: Any = None) -> dict[str, Any]:

@@ -27,13 +27,11 @@ class PageQuery(serializers.Serializer[dict[str, Any]]):
 
     def get_page_size(self, *, default: int = DEFAULT_PAGE_SIZE) -> int:
         """Return the page size of a valid query."""
-        size: int = self.validated_data.get("page_size", default)
-        return size
+        return self.validated_data.get("page_size", default)
 
     def get_cursor(self) -> str:
         """Return the cursor of a valid query, empty for the first page."""
-        cursor: str = self.validated_data.get("cursor", "")
-        return cursor
+        return self.validated_data.get("cursor", "")
 
 
 def pick_parameters(

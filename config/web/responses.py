@@ -1,8 +1,7 @@
-"""What the calls of the classifier's API have in common: their problems, and who makes them."""
+"""What the calls of the classifier's API have in common: their problems, and the answer to the start of a run."""
 
-from typing import Any, cast
+from typing import Any
 
-from django.contrib.auth.models import User
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import status
 from rest_framework.request import Request
@@ -18,11 +17,6 @@ def problems(*statuses: int) -> dict[tuple[int, str], Any]:
 
 
 PROBLEMS = problems(400, 401, 403, 404)
-
-
-def get_member(request: Request) -> User:
-    """Return who is signed in; the permissions have seen to it that somebody is."""
-    return cast(User, request.user)
 
 
 RUN_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)

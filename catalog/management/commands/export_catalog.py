@@ -1,15 +1,14 @@
 """The command `export_catalog`."""
 
-import json
 import sys
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
@@ -17,7 +16,7 @@ from rest_framework.exceptions import ValidationError
 from catalog.interchange.exporting import ProductExportQuery, describe_refusals, encode_export, list_exported_pictures
 from catalog.interchange.picture_files import write_folder
 from catalog.interchange.writing import ExportReport
-from config.console import ProgressReport
+from config.console import ReportingCommand
 from config.files import new_file, new_folder
 from config.web.queries import check_parameters
 
@@ -25,7 +24,7 @@ FORMATS = ("jsonl", "csv", "pictures")
 STANDARD_OUTPUT = "-"
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """Exports the products that the filters choose: JSON Lines, CSV, or their pictures."""
 
     help = """\
@@ -41,10 +40,10 @@ archive instead. A file or folder appears when it is complete, or not at all.
   manage.py export_catalog --format pictures --min-confidence 0.9 --output pictures --json
 
 Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
+    shows_progress = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the format, the filters of the API, and where the export goes."""
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--format", choices=FORMATS, default="jsonl", help="what is written (default: jsonl)")
         filters = parser.add_argument_group("filters")
         for name, parameter in ProductExportQuery().fields.items():
@@ -56,8 +55,6 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
             default=STANDARD_OUTPUT,
             help="a file, a folder for pictures, or - for standard output (default)",
         )
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
-        parser.add_argument("--no-progress", action="store_true", help="print no progress")
 
     def handle(self, **options: Any) -> None:
         """Export and print what was done; raises `CommandError` where the exit status is not 0."""
@@ -68,12 +65,7 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
         _check_output(output, is_folder=is_folder, as_json=options["json"])
         report = ExportReport()
         started = time.monotonic()
-        with ProgressReport(
-            self.stderr,  # type: ignore[arg-type]  # Django's wrapper of a text stream
-            title="Export",
-            unit="products",
-            enabled=options["verbosity"] > 0 and not options["no_progress"],
-        ) as progress:
+        with self.show_progress(options, title="Export", unit="products") as progress:
             try:
                 total = query.find_products()[0].count() if progress.enabled else 0
                 with closing(_write(query, output=output, suffix=suffix, is_folder=is_folder, report=report)) as steps:
@@ -90,23 +82,20 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
                 raise CommandError(f"the database failed, nothing is left behind: {error}") from error
             except KeyboardInterrupt:
                 raise CommandError("interrupted; nothing is left behind") from None
-        self._print(report, output=output, suffix=suffix, seconds=time.monotonic() - started, as_json=options["json"])
-
-    def _print(self, report: ExportReport, *, output: str, suffix: str, seconds: float, as_json: bool) -> None:
-        if as_json:
-            document: dict[str, Any] = {"output": output, "products": report.products, "seconds": round(seconds, 3)}
-            if suffix == "zip":
-                document |= {"files": report.files, "missing": report.missing}
-            if suffix == "csv":
-                document |= {"images_left_out": report.images_left_out}
-            self.stdout.write(json.dumps(document))
-            return
+        seconds = time.monotonic() - started
+        document: dict[str, Any] = {"output": output, "products": report.products, "seconds": round(seconds, 3)}
         text = f"{report.products:,} products exported in {seconds:.1f} s"
         if suffix == "zip":
+            document |= {"files": report.files, "missing": report.missing}
             text += f": {report.files:,} pictures, {report.missing:,} products whose picture we do not hold"
+        if suffix == "csv":
+            document |= {"images_left_out": report.images_left_out}
         if report.images_left_out:
             text += f"; {report.images_left_out:,} without their images, whose names no CSV cell can hold"
-        (self.stderr if output == STANDARD_OUTPUT else self.stdout).write(text)
+        if output == STANDARD_OUTPUT:
+            self.stderr.write(text)
+        else:
+            self.answer(document, text, options)
 
 
 def _build_query(options: dict[str, Any]) -> ProductExportQuery:

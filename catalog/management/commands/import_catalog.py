@@ -1,21 +1,20 @@
 """The command `import_catalog`."""
 
 import io
-import json
 import sys
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from typing import Any, cast
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from catalog.interchange.importing import ImportReport, import_catalog
 from catalog.interchange.reading import FORMATS, SourceError, detect_format, read_records
-from config.console import ProgressReport
+from config.console import ReportingCommand
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """Imports a catalogue file, JSON Lines or CSV."""
 
     help = """\
@@ -29,23 +28,24 @@ nothing, so an import that was interrupted is simply started again.
   zcat catalogue.jsonl.gz | manage.py import_catalog - --format jsonl --json
 
 Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 2 bad usage."""
+    shows_progress = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the file and how to read it."""
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("file", metavar="FILE", help="the catalogue file; - reads standard input")
         parser.add_argument(
             "--format", choices=FORMATS, help="how FILE is written; by default its suffix says so, else its first byte"
         )
         parser.add_argument("--dry-run", action="store_true", help="report what would be done and write nothing")
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
-        parser.add_argument("--no-progress", action="store_true", help="print no progress")
 
     def handle(self, **options: Any) -> None:
         """Import the file and print the report; raises `CommandError` where the exit status is 1."""
         started = time.monotonic()
         try:
-            with self._open(options["file"]) as stream, self._show_progress(options) as progress:
+            with (
+                _open(options["file"]) as stream,
+                self.show_progress(options, title="Import", unit="products") as progress,
+            ):
 
                 def show(report: ImportReport) -> None:
                     rate = report.products / max(progress.seconds, 0.001)
@@ -64,39 +64,33 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
             ) from error
         except KeyboardInterrupt:
             raise CommandError("interrupted; whole batches are imported, run the command again for the rest") from None
-        self._print(report, seconds=time.monotonic() - started, as_json=options["json"])
-        if report.refused:
-            raise CommandError(f"{report.refused:,} rows were refused, the others imported")
-
-    def _show_progress(self, options: dict[str, Any]) -> ProgressReport:
-        enabled = options["verbosity"] > 0 and not options["no_progress"]
-        return ProgressReport(self.stderr, title="Import", unit="products", enabled=enabled)  # type: ignore[arg-type]
-
-    def _open(self, name: str) -> io.BufferedReader:
-        # Both are buffered readers; their declared types say less.
-        return cast(io.BufferedReader, sys.stdin.buffer if name == "-" else open(name, "rb"))
-
-    def _print(self, report: ImportReport, *, seconds: float, as_json: bool) -> None:
+        seconds = time.monotonic() - started
         left_out = report.refused - len(report.errors)
-        if as_json:
-            document = {
-                "dry_run": report.dry_run,
-                "created": report.created,
-                "changed": report.changed,
-                "unchanged": report.unchanged,
-                "refused": report.refused,
-                "errors": [{"line": error.line, "message": error.message} for error in report.errors],
-                "errors_left_out": left_out,
-                "seconds": round(seconds, 3),
-            }
-            self.stdout.write(json.dumps(document))
-            return
-        for error in report.errors:
-            self.stderr.write(f"line {error.line}: {error.message}")
-        if left_out:
-            self.stderr.write(f"... and {left_out:,} more")
-        self.stdout.write(
+        document = {
+            "dry_run": report.dry_run,
+            "created": report.created,
+            "changed": report.changed,
+            "unchanged": report.unchanged,
+            "refused": report.refused,
+            "errors": [{"line": error.line, "message": error.message} for error in report.errors],
+            "errors_left_out": left_out,
+            "seconds": round(seconds, 3),
+        }
+        text = (
             f"{report.created:,} created, {report.changed:,} changed, {report.unchanged:,} unchanged, "
             f"{report.refused:,} rows refused in {seconds:.1f} s"
             + (" (dry run: nothing was written)" if report.dry_run else "")
         )
+        if not options["json"]:
+            for row in report.errors:
+                self.stderr.write(f"line {row.line}: {row.message}")
+            if left_out:
+                self.stderr.write(f"... and {left_out:,} more")
+        self.answer(document, text, options)
+        if report.refused:
+            raise CommandError(f"{report.refused:,} rows were refused, the others imported")
+
+
+def _open(name: str) -> io.BufferedReader:
+    # Both are buffered readers; their declared types say less.
+    return cast(io.BufferedReader, sys.stdin.buffer if name == "-" else open(name, "rb"))

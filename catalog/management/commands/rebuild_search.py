@@ -1,16 +1,14 @@
 """The command `rebuild_search`."""
 
-import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.db import connection
 
 from catalog.search.index import build_search_index, remove_unused_words
+from config.console import ReportingCommand
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """Writes the word index anew, which PostgreSQL's triggers keep."""
 
     help = """\
@@ -23,23 +21,15 @@ meanwhile.
 
 SQLite has no such index: there is nothing to do. Exit status: 0 done, 1 failed, 2 bad usage."""
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the form of the answer."""
-        parser.formatter_class = RawDescriptionHelpFormatter
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
-
     def handle(self, *args: Any, **options: Any) -> None:
         """Build the index and say what was done."""
         result = {"products": 0, "words_removed": 0}
+        text = "This database is searched without an index; there is nothing to rebuild."
         if connection.vendor == "postgresql":
             result["products"] = build_search_index(connection)
             result["words_removed"] = remove_unused_words(connection)
-        if options["json"]:
-            self.stdout.write(json.dumps(result))
-        elif connection.vendor != "postgresql":
-            self.stdout.write("This database is searched without an index; there is nothing to rebuild.")
-        else:
-            self.stdout.write(
+            text = (
                 f"Indexed the words of {result['products']:,} products; removed {result['words_removed']:,} words "
                 "that none of them has."
             )
+        self.answer(result, text, options)

@@ -1,18 +1,18 @@
 """The command `build_demo_sample`."""
 
-import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from catalog.demo.sample import SAMPLE_FOLDER, build_sample, write_sample
 from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 from classifier.ml.labels import GARMENTS
+from config.console import ReportingCommand
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """Makes the sample that the demo catalogue is shipped with."""
 
     help = """\
@@ -27,11 +27,9 @@ sample.
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add where the data set is and where the sample goes."""
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--data-dir", type=Path, help="folder with the four Fashion-MNIST files, .gz or raw")
         parser.add_argument("--output", type=Path, default=SAMPLE_FOLDER, help="folder of the sample")
         parser.add_argument("--seed", type=int, default=2017)
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
 
     def handle(self, **options: Any) -> None:
         """Build and write the sample; raises `CommandError` when the data set cannot be had."""
@@ -44,11 +42,9 @@ sample.
         )
         write_sample(sample, folder=options["output"])
         size = sum(path.stat().st_size for path in options["output"].iterdir())
-        if options["json"]:
-            result = {"products": len(sample.products), "pictures": len(sample.pictures), "bytes": size}
-            self.stdout.write(json.dumps({**result, "folder": str(options["output"])}))
-        else:
-            self.stdout.write(
-                f"{len(sample.products)} products and {len(sample.pictures)} pictures "
-                f"in {options['output']}, {size:,} bytes"
-            )
+        products, pictures, folder = len(sample.products), len(sample.pictures), str(options["output"])
+        self.answer(
+            {"products": products, "pictures": pictures, "bytes": size, "folder": folder},
+            f"{products} products and {pictures} pictures in {folder}, {size:,} bytes",
+            options,
+        )

@@ -1,13 +1,11 @@
 """Label pictures from disk."""
 
-import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
+from django.core.management.base import CommandError
 from rich.table import Table
 
 from catalog.pictures.formats import MAX_FILE_BYTES
@@ -16,9 +14,10 @@ from classifier.management.artefact_choice import choose_artefact
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.inference import BATCH_SIZE, Classifier
 from classifier.ml.types import ImageClassifier, Picture
+from config.console import ReportingCommand
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """`classify FILE... [--json]`."""
 
     help = (
@@ -32,9 +31,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("files", nargs="+", metavar="FILE", help="a picture, 16 pixels to 40 megapixels")
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
 
     def handle(self, *args: Any, files: list[str], **options: Any) -> None:
         """Classify the files and print one row for each, in the order given."""
@@ -44,28 +41,26 @@ class Command(BaseCommand):
         except ArtefactError as error:
             raise CommandError(str(error)) from error
         rows = list(classify_files(files, classifier=classifier))
-        if options["json"]:
-            self.stdout.write(json.dumps([row.to_json() for row in rows]))
-        elif options["verbosity"]:
-            self._print_table(rows)
+        self.answer([row.to_json() for row in rows], build_answer_table(rows), options, width=None)
         if all(row.prediction is None for row in rows):
             raise CommandError(f"none of the {len(rows)} files could be read")
 
-    def _print_table(self, rows: Sequence[PictureAnswer]) -> None:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for title in ("File", "Group", "Garment"):
-            table.add_column(title, overflow="fold")
-        table.add_column("Confidence", justify="right")
-        table.add_column("Remark", overflow="fold")
-        for row in rows:
-            if row.prediction is None:
-                table.add_row(row.path, "", "", "", f"{row.error}: {row.message}")
-            else:
-                said = row.prediction
-                remark = "not sure: a person should look" if said.abstained else ""
-                table.add_row(row.path, said.group, said.garment, f"{said.confidence:.3f}", remark)
-        console = Console(file=cast(IO[str], self.stdout), highlight=False, markup=False)
-        console.print(table)
+
+def build_answer_table(rows: Sequence[PictureAnswer]) -> Table:
+    """A row for each file, as wide as the terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("File", "Group", "Garment"):
+        table.add_column(title, overflow="fold")
+    table.add_column("Confidence", justify="right")
+    table.add_column("Remark", overflow="fold")
+    for row in rows:
+        if row.prediction is None:
+            table.add_row(row.path, "", "", "", f"{row.error}: {row.message}")
+        else:
+            said = row.prediction
+            remark = "not sure: a person should look" if said.abstained else ""
+            table.add_row(row.path, said.group, said.garment, f"{said.confidence:.3f}", remark)
+    return table
 
 
 def classify_files(paths: Sequence[str], *, classifier: ImageClassifier) -> Iterator[PictureAnswer]:

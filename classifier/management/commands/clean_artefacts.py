@@ -1,16 +1,16 @@
 """Remove what killed trainings left in ARTEFACTS_DIR, and check the artefacts of all model versions."""
 
-import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from classifier.registry.cleaning import SAFE_AGE_SECONDS, clean_artefacts
+from config.console import ReportingCommand
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """`clean_artefacts [--older-than HOURS] [--dry-run] [--json]`."""
 
     help = (
@@ -21,7 +21,6 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument(
             "--older-than",
             type=float,
@@ -30,18 +29,13 @@ class Command(BaseCommand):
             help="leave alone what changed within the last HOURS (%(default).0f)",
         )
         parser.add_argument("--dry-run", action="store_true", help="say what would be removed and remove nothing")
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
 
     def handle(self, *args: Any, older_than: float, dry_run: bool, **options: Any) -> None:
         """Clean, and report."""
         report = clean_artefacts(older_than_seconds=older_than * 3600, dry_run=dry_run)
-        if options["json"]:
-            self.stdout.write(json.dumps(asdict(report)))
-        elif options["verbosity"]:
-            verb = "would be removed" if dry_run else "removed"
-            self.stdout.write(f"{len(report.removed)} folders {verb}, {len(report.damaged)} artefacts damaged.")
-            for name in report.removed:
-                self.stdout.write(f"  {name}")
+        verb = "would be removed" if dry_run else "removed"
+        head = f"{len(report.removed)} folders {verb}, {len(report.damaged)} artefacts damaged."
+        self.answer(asdict(report), "\n  ".join([head, *report.removed]), options)
         if report.damaged:
             lines = [f"model version {pk}: {message}" for pk, message in report.damaged.items()]
             raise CommandError("Expected every artefact as it was registered.\n" + "\n".join(lines))

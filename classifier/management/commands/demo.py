@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
-from catalog.demo.catalogue import load_demo_catalogue
+from catalog.demo.rendering import load_demo_catalogue
 from classifier.adoption.services import activate_model_version
 from classifier.labelling.starting import start_labelling_run
 from classifier.management.demo_summary import build_demo_summary, build_summary_table, list_summary_lines
@@ -23,6 +22,7 @@ from classifier.management.progress import WorkerEndedError, wait_for_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactError
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import register_model_version
+from config.console import ProgressReport
 from config.processes import running
 
 LABELLING_WORKER = ("celery", "-A", "config", "worker", "-Q", "labelling", "-n", "labelling@%h", "--loglevel=INFO")
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         log = settings.VAR_DIR / "log" / "labelling.log"
         with running(*LABELLING_WORKER, log=log) as worker:
             try:
-                self.label(stream=options.get("stderr") or sys.stderr, is_alive=lambda: worker.poll() is None)
+                self.label(is_alive=lambda: worker.poll() is None)
             except WorkerEndedError:
                 raise CommandError(f"The worker ended with code {worker.poll()}. See {log}") from None
             except KeyboardInterrupt:
@@ -110,13 +110,14 @@ class Command(BaseCommand):
                 raise CommandError(f"The shipped artefact cannot be used: {error}") from error
         self.stdout.write(f"  model version {version.pk}: {version.name}")
 
-    def label(self, *, stream: Any, is_alive: Callable[[], bool]) -> None:
+    def label(self, *, is_alive: Callable[[], bool]) -> None:
         """Label what is not labelled yet and print the summary table."""
         self.say("Labelling")
         started_at = time.monotonic()
         run = start_labelling_run()
         if run.total or run.is_taking:
-            wait_for_run(run, stream=stream, is_alive=is_alive)
+            with ProgressReport(cast(IO[str], self.stderr), title="Labelling", unit="pictures") as report:
+                wait_for_run(run, report=report, is_alive=is_alive)
         run.refresh_from_db()
         summary = build_demo_summary(run, seconds=time.monotonic() - started_at)
         Console(file=cast(IO[str], self.stdout), highlight=False).print(build_summary_table(summary))

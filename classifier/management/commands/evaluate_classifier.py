@@ -1,28 +1,27 @@
 """Measure a classifier on the test pictures of Fashion-MNIST, or on labelled pictures from disk."""
 
 import csv
-import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from rich.console import RenderableType
 
 from classifier.management.artefact_choice import choose_artefact
 from classifier.management.commands.classify import decode_file
-from classifier.management.tables import print_table
 from classifier.ml import pipeline
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.data.dataset import DatasetError
 from classifier.ml.judging.evaluation import EvaluationReport
 from classifier.ml.labels import GROUPS
 from classifier.ml.types import Picture
-from config.console import ProgressReport
+from config.console import ReportingCommand, build_table
 
 LABELS_FILE = "labels.csv"
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """`evaluate_classifier [--model-version ID] [--data-dir DIR] [--pictures DIR] [--split NAME] [--json]`."""
 
     help = (
@@ -37,14 +36,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--model-version", type=int, metavar="ID", help="the model version to measure")
         parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the folder with the four Fashion-MNIST files")
         parser.add_argument(
             "--pictures", type=Path, metavar="DIR", help=f"measure on these pictures; {LABELS_FILE} has path,group"
         )
         parser.add_argument("--split", help=f"only the rows of {LABELS_FILE} with this value in the column split")
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Measure and print the report."""
@@ -72,16 +69,12 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             raise CommandError("interrupted") from None
-        if options["json"]:
-            self.stdout.write(json.dumps(report.to_json()))
-        elif options["verbosity"]:
-            self._print(report)
+        self.answer(report.to_json(), build_report_table(report), options)
 
     def _read_pictures(self, options: dict[str, Any]) -> tuple[list[Picture], list[int]]:
         rows = read_labels(options["pictures"], split=options["split"])
         pictures, groups = [], []
-        stream = cast(IO[str], self.stderr)
-        with ProgressReport(stream, title="Reading", unit="pictures", enabled=options["verbosity"] > 0) as shown:
+        with self.show_progress(options, title="Reading", unit="pictures") as shown:
             for index, (path, group) in enumerate(rows):
                 row, picture = decode_file(str(path))
                 if picture is None:
@@ -94,34 +87,35 @@ class Command(BaseCommand):
             raise CommandError(f"none of the {len(rows)} pictures in {options['pictures']} could be read")
         return pictures, groups
 
-    def _print(self, report: EvaluationReport) -> None:
-        metrics = report.metrics
-        title = f"{report.model_version}, recall / precision / negative predictive value"
-        rows = [
-            (
-                name,
-                *(
-                    f"{scores.recall:.3f} / {scores.precision:.3f} / {scores.negative_predictive_value:.3f}"
-                    for scores in (metrics.argmax[name], metrics.balanced[name])
-                ),
-            )
-            for name in GROUPS
-        ]
-        garments = "" if metrics.garment_accuracy is None else f", over garments {metrics.garment_accuracy:.4f}"
-        rate = metrics.images / report.seconds
-        print_table(
-            self.stdout,
-            title,
-            ("Group", "argmax", "balanced"),
-            rows,
-            words=3,
-            below=f"{metrics.images} pictures: accuracy over groups {metrics.accuracy:.4f}{garments}, "
-            f"balanced {metrics.balanced_accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}\n"
-            f"Calibration error {metrics.expected_calibration_error:.4f}; "
-            f"answers {metrics.answered:.1%} of the pictures, {metrics.accuracy_of_answered:.2%} of the answers right\n"
-            f"{report.parameters:,} parameters, {report.artefact_bytes / 1e6:.1f} MB, "
-            f"{report.seconds:.2f} s ({rate:,.0f} pictures a second)",
+
+def build_report_table(report: EvaluationReport) -> RenderableType:
+    """The figures of the report for people."""
+    metrics = report.metrics
+    title = f"{report.model_version}, recall / precision / negative predictive value"
+    rows = [
+        (
+            name,
+            *(
+                f"{scores.recall:.3f} / {scores.precision:.3f} / {scores.negative_predictive_value:.3f}"
+                for scores in (metrics.argmax[name], metrics.balanced[name])
+            ),
         )
+        for name in GROUPS
+    ]
+    garments = "" if metrics.garment_accuracy is None else f", over garments {metrics.garment_accuracy:.4f}"
+    rate = metrics.images / report.seconds
+    return build_table(
+        title,
+        ("Group", "argmax", "balanced"),
+        rows,
+        words=3,
+        below=f"{metrics.images} pictures: accuracy over groups {metrics.accuracy:.4f}{garments}, "
+        f"balanced {metrics.balanced_accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}\n"
+        f"Calibration error {metrics.expected_calibration_error:.4f}; "
+        f"answers {metrics.answered:.1%} of the pictures, {metrics.accuracy_of_answered:.2%} of the answers right\n"
+        f"{report.parameters:,} parameters, {report.artefact_bytes / 1e6:.1f} MB, "
+        f"{report.seconds:.2f} s ({rate:,.0f} pictures a second)",
+    )
 
 
 def read_labels(folder: Path, *, split: str | None) -> list[tuple[Path, int]]:

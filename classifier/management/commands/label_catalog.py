@@ -1,22 +1,20 @@
 """Label the catalogue's pictures with the active model version."""
 
-import json
-import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from classifier.labelling.reports import get_run_report
 from classifier.labelling.starting import start_labelling_run
-from classifier.management.arguments import positive_integer
 from classifier.management.progress import wait_for_run
 from classifier.registry.selectors import NoActiveModelVersionError
+from config.console import ReportingCommand
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """`label_catalog [--wait] [--relabel] [--limit N] [--json]`."""
 
     help = (
@@ -27,11 +25,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--wait", action="store_true", help="show the progress and return when the run has ended")
         parser.add_argument("--relabel", action="store_true", help="label again what this version has labelled")
         parser.add_argument("--limit", type=positive_integer, metavar="N", help="take at most N pictures")
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
 
     def handle(self, *args: Any, wait: bool, relabel: bool, limit: int | None, **options: Any) -> None:
         """Start the run, and see it to its end with --wait."""
@@ -43,21 +39,26 @@ class Command(BaseCommand):
             raise CommandError(f"{error}. Is the database set up? Run: manage.py migrate") from error
         if wait:
             try:
-                wait_for_run(run, stream=options.get("stderr") or sys.stderr, enabled=bool(options["verbosity"]))
+                with self.show_progress(options, title="Labelling", unit="pictures") as shown:
+                    wait_for_run(run, report=shown)
             except KeyboardInterrupt:
                 raise CommandError(f"No longer waiting; labelling run {run.pk} goes on in the workers.") from None
         run.refresh_from_db()
         report = get_run_report(run)
         progress, errors = report.progress, dict(report.codes)
-        if options["json"]:
-            result = {"id": run.pk, "state": run.state, **asdict(progress), "errors": errors}
-            self.stdout.write(json.dumps(result))
-            return
-        if not options["verbosity"]:
-            return
-        self.stdout.write(
+        text = (
             f"Labelling run {run.pk} is {run.state}: {progress.total} pictures{' so far' if run.is_taking else ''}, "
             f"{progress.done} labelled, {progress.failed} failed, {progress.waiting} waiting for another try."
         )
-        for code, number in errors.items():
-            self.stdout.write(f"  {number:>8}  {code}")
+        self.answer(
+            {"id": run.pk, "state": run.state, **asdict(progress), "errors": errors},
+            "\n".join([text, *(f"  {number:>8}  {code}" for code, number in errors.items())]),
+            options,
+        )
+
+
+def positive_integer(text: str) -> int:
+    """A whole number of at least 1. Raises `ArgumentTypeError`, which argparse reports as bad usage (exit 2)."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"expected a whole number of at least 1, received {text!r}")
+    return int(text)

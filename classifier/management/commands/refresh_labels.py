@@ -1,18 +1,17 @@
 """Bring the label of every product up to date at once."""
 
-import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from typing import IO, Any, cast
+from argparse import ArgumentParser
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from catalog.models import Product
 from classifier.labels.walk import refresh_all_labels
-from config.console import ProgressReport
+from config.console import ReportingCommand
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """`refresh_labels [--dry-run] [--json]`."""
 
     help = (
@@ -25,21 +24,17 @@ class Command(BaseCommand):
         "  manage.py refresh_labels --dry-run --json\n\n"
         "Exit status: 0 done; 1 the database refused a step, or interrupted; 2 bad usage."
     )
+    shows_progress = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--dry-run", action="store_true", help="count the labels to change and write nothing")
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
-        parser.add_argument("--no-progress", action="store_true", help="show no progress")
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
         """Refresh, and say how many labels changed."""
-        shown = options["verbosity"] > 0 and not options["no_progress"]
         try:
             total = Product.objects.count()
-            stream = cast(IO[str], self.stderr)
-            with ProgressReport(stream, title="Refreshing", unit="products", enabled=shown) as report:
+            with self.show_progress(options, title="Refreshing", unit="products") as report:
                 products, changed = refresh_all_labels(
                     dry_run=dry_run,
                     progress=lambda done, found: report.update(done, total, note=f"{found:,} changed"),
@@ -48,8 +43,5 @@ class Command(BaseCommand):
             raise CommandError(f"{error}. Labels up to there are written; run the command again") from error
         except KeyboardInterrupt:
             raise CommandError("interrupted; run the command again for the rest") from None
-        if options["json"]:
-            self.stdout.write(json.dumps({"dry_run": dry_run, "products": products, "changed": changed}))
-        elif options["verbosity"]:
-            verb = "would change" if dry_run else "changed"
-            self.stdout.write(f"Looked at {products:,} products; {changed:,} labels {verb}.")
+        text = f"Looked at {products:,} products; {changed:,} labels {'would change' if dry_run else 'changed'}."
+        self.answer({"dry_run": dry_run, "products": products, "changed": changed}, text, options)

@@ -1,19 +1,19 @@
 """Make a model version of an artefact folder."""
 
-import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from classifier.adoption.services import StageTransitionError, activate_model_version
 from classifier.ml.artefacts import ArtefactError
 from classifier.registry.services import register_model_version
+from config.console import ReportingCommand
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """`register_model_version DIR [--activate] [--json]`."""
 
     help = (
@@ -23,10 +23,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("folder", type=Path, metavar="DIR", help="the artefact: manifest.json and its files")
         parser.add_argument("--activate", action="store_true", help="use it for the next labelling runs")
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
 
     def handle(self, *args: Any, folder: Path, activate: bool, **options: Any) -> None:
         """Register the folder and say what it became."""
@@ -38,8 +36,5 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"{error}. Is the database set up? Run: manage.py migrate") from error
-        if options["json"]:
-            result = {"id": version.pk, "name": version.name, "stage": version.stage, "recipe": version.recipe}
-            self.stdout.write(json.dumps(result))
-        elif options["verbosity"]:
-            self.stdout.write(f"Model version {version.pk}: {version.name} ({version.stage})")
+        result = {"id": version.pk, "name": version.name, "stage": version.stage, "recipe": version.recipe}
+        self.answer(result, f"Model version {version.pk}: {version.name} ({version.stage})", options)

@@ -1,15 +1,14 @@
 """Measure artefacts on the test pictures, and write the report on all that were measured."""
 
-import json
 import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from rich.console import RenderableType
 
-from classifier.management.tables import print_table
 from classifier.ml.artefacts import ArtefactError, load_manifest, write_model_card
 from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 from classifier.ml.judging.published import CELLS
@@ -24,7 +23,7 @@ from classifier.ml.reports.documents import (
 from classifier.ml.reports.experiments import Experiment, measure_experiment
 from classifier.ml.reports.experiments_report import build_sections
 from classifier.ml.reports.sections import write_markdown
-from config.console import ProgressReport
+from config.console import ReportingCommand, build_table
 from config.files import write_file
 
 REPORT_NAME = "experiments.md"
@@ -36,7 +35,7 @@ Written by `manage.py report_experiments` from the records in `{folder}/`; the s
 EMPTY = "There is no record yet: `manage.py report_experiments ARTEFACT_DIR` measures an artefact."
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """`report_experiments [ARTEFACT_DIR...] [--output DIR] [--data-dir DIR] [--model-card] [--json]`."""
 
     help = (
@@ -48,10 +47,10 @@ class Command(BaseCommand):
         "  manage.py report_experiments classifier/artefacts/default var/artefacts/frozen\n"
         "  manage.py report_experiments classifier/artefacts/default --output report --json"
     )
+    shows_progress = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("folders", nargs="*", type=Path, metavar="ARTEFACT_DIR", help="an artefact to measure")
         parser.add_argument(
             "--output",
@@ -64,8 +63,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--model-card", action="store_true", help="also write MODEL_CARD.md of each ARTEFACT_DIR anew"
         )
-        parser.add_argument("--json", action="store_true", help="print all records as one JSON document")
-        parser.add_argument("--no-progress", action="store_true", help="show no progress")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Measure, store, and write the report."""
@@ -94,11 +91,11 @@ class Command(BaseCommand):
             raise CommandError(f"{error}. No report was written") from error
         except KeyboardInterrupt:
             raise CommandError("interrupted; no report was written") from None
-        if options["json"]:
-            answer = {"report": str(report), "measured": list(measured), "experiments": records}
-            self.stdout.write(json.dumps(answer))
-        elif options["verbosity"]:
-            self._print(records, ending=f"{len(measured)} measured, {len(records)} in the report: {report}")
+        self.answer(
+            {"report": str(report), "measured": list(measured), "experiments": records},
+            build_records_table(records, ending=f"{len(measured)} measured, {len(records)} in the report: {report}"),
+            options,
+        )
 
     def _check_folders(self, options: dict[str, Any]) -> None:
         """Refuse what would be noticed only after minutes of measuring."""
@@ -128,27 +125,28 @@ class Command(BaseCommand):
         if not options["folders"]:
             return measured
         dataset = load_fashion_mnist(options["data_dir"])
-        stream, shown = cast(IO[str], self.stderr), options["verbosity"] > 0 and not options["no_progress"]
         for folder in options["folders"]:
-            with ProgressReport(stream, title=f"Measuring {folder.name}", unit="steps", enabled=shown) as report:
+            with self.show_progress(options, title=f"Measuring {folder.name}", unit="steps") as report:
                 experiment = measure_experiment(folder, dataset=dataset, progress=report.update)
             measured[experiment.record["recipe"]["name"]] = experiment
         return measured
 
-    def _print(self, records: list[dict[str, Any]], *, ending: str) -> None:
-        headings = ("Recipe", "Groups", "Garments", "Calibration", "argmax", "balanced", "MB", "Seconds")
-        rows = [
-            (
-                record["recipe"]["name"],
-                f"{record['metrics']['accuracy']:.4f}",
-                f"{record['metrics']['garment_accuracy']:.4f}",
-                f"{record['metrics']['expected_calibration_error']:.4f}",
-                str(record["higher_cells"]["argmax"]["all"]),
-                str(record["higher_cells"]["balanced"]["all"]),
-                f"{record['costs']['artefact_bytes'] / 1e6:.1f}",
-                f"{record['costs']['seconds']:.2f}",
-            )
-            for record in records
-        ]
-        title, below = f"Published cells above ours: of {CELLS}", f"{ending}; see the page Experiments"
-        print_table(self.stdout, title, headings, rows, below=below)
+
+def build_records_table(records: list[dict[str, Any]], *, ending: str) -> RenderableType:
+    """A row of figures for each record."""
+    headings = ("Recipe", "Groups", "Garments", "Calibration", "argmax", "balanced", "MB", "Seconds")
+    rows = [
+        (
+            record["recipe"]["name"],
+            f"{record['metrics']['accuracy']:.4f}",
+            f"{record['metrics']['garment_accuracy']:.4f}",
+            f"{record['metrics']['expected_calibration_error']:.4f}",
+            str(record["higher_cells"]["argmax"]["all"]),
+            str(record["higher_cells"]["balanced"]["all"]),
+            f"{record['costs']['artefact_bytes'] / 1e6:.1f}",
+            f"{record['costs']['seconds']:.2f}",
+        )
+        for record in records
+    ]
+    title, below = f"Published cells above ours: of {CELLS}", f"{ending}; see the page Experiments"
+    return build_table(title, headings, rows, below=below)

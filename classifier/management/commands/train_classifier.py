@@ -1,14 +1,13 @@
 """Train a classifier and make a model version of it."""
 
-import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from functools import partial
 from os.path import abspath
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from classifier.ml.artefacts import MANIFEST_FILE, load_manifest
@@ -19,10 +18,10 @@ from classifier.registry.services import get_artefact_folder
 from classifier.training.runs import carry_out_training
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
-from config.console import ProgressReport
+from config.console import ProgressReport, ReportingCommand
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """`train_classifier [--recipe NAME] [--epochs N] [--seed N] [--limit N] ... [--activate] [--enqueue]`."""
 
     help = (
@@ -34,10 +33,10 @@ class Command(BaseCommand):
         "  manage.py train_classifier --epochs 1 --limit 5000 --backbone-weights none\n"
         "  manage.py train_classifier --seed 1 --output classifier/artefacts/default"
     )
+    shows_progress = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--recipe", choices=list(RECIPES), default=DEFAULT_RECIPE, help="what to train")
         parser.add_argument("--epochs", type=int, help="instead of the recipe's number of epochs")
         parser.add_argument("--seed", type=int, default=1, help="of every random choice (default: 1)")
@@ -55,8 +54,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--output", type=abspath, metavar="DIR", help="write the artefact there and register nothing"
         )
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
-        parser.add_argument("--no-progress", action="store_true", help="show no progress")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Carry a training run out here, or put it on the queue."""
@@ -87,16 +84,13 @@ class Command(BaseCommand):
             result = {"training_run": run.pk, "state": str(run.state)}
             text = f"Training run {run.pk} is queued. A worker does it: celery -A config worker -Q training"
         else:
-            result, text = self._train(run, shown=options["verbosity"] > 0 and not options["no_progress"])
-        if options["json"]:
-            self.stdout.write(json.dumps(result))
-        elif options["verbosity"]:
-            self.stdout.write(text)
+            result, text = self._train(run, options)
+        self.answer(result, text, options)
 
-    def _train(self, run: TrainingRun, *, shown: bool) -> tuple[dict[str, Any], str]:
+    def _train(self, run: TrainingRun, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """Carry the run out; return what became of it as a document and as a sentence."""
         title = f"Training run {run.pk}"
-        with ProgressReport(cast(IO[str], self.stderr), title=title, unit="steps", enabled=shown) as report:
+        with self.show_progress(options, title=title, unit="steps") as report:
             try:
                 carry_out_training(run, watch=partial(_show, report))
             except Exception as error:

@@ -1,7 +1,5 @@
 """What happens to training pictures before the network sees them, in the canonical form, with NumPy and a seed."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -3,8 +3,6 @@
 The hash is that of the decompressed bytes, because the places that offer the files compress them differently.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import logging

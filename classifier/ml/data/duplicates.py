@@ -6,8 +6,6 @@ same garment under more light is still the same. Their distance is the length of
 is another picture by this measure.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -43,7 +41,7 @@ class PicturePairs:
     indices: NDArray[np.int64]
     distances: NDArray[np.float32]
 
-    def within(self, distance: float) -> PicturePairs:
+    def within(self, distance: float) -> "PicturePairs":
         """The pairs of at most that distance."""
         count = int(np.searchsorted(self.distances, distance, side="right"))
         return PicturePairs(indices=self.indices[:count], distances=self.distances[:count])

@@ -5,8 +5,6 @@ pictures is judged by weights fitted on the other four, so that no picture has a
 else is fitted but one temperature, which turns scores into probabilities and does not change their order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -43,7 +41,7 @@ class LabelSuspects:
     given_probability: NDArray[np.float32]
     predicted_probability: NDArray[np.float32]
 
-    def across_groups(self) -> LabelSuspects:
+    def across_groups(self) -> "LabelSuspects":
         """Those whose predicted garment belongs to another group than the given one."""
         chosen = group_labels(self.given) != group_labels(self.predicted)
         return LabelSuspects(
@@ -85,14 +83,17 @@ def predict_out_of_fold(
             f"expected a label for each of at least {folds} pictures, received {len(labels)} for {len(images)}"
         )
     descriptors = np.concatenate([_descriptors(images[part]) for part in _chunks(np.arange(len(images)))])
-    projection = _Projection.draw(features, inputs=descriptors.shape[1], seed=seed)
+    # Random cosine features, whose products approach a Gaussian kernel (Rahimi and Recht 2007).
+    generator = np.random.default_rng(seed)
+    directions = generator.normal(0.0, _BANDWIDTH, size=(descriptors.shape[1], features)).astype(np.float32)
+    phases = generator.uniform(0, 2 * np.pi, size=features).astype(np.float32)
     targets = np.eye(len(GARMENTS), dtype=np.float32)[np.asarray(labels, dtype=np.int64)]
     fold_of_picture = assign_folds(labels, folds=folds, seed=seed)
     gram = np.zeros((folds, features, features), dtype=np.float32)
     moment = np.zeros((folds, features, len(GARMENTS)), dtype=np.float32)
     for fold in range(folds):
         for part in _chunks(np.flatnonzero(fold_of_picture == fold)):
-            block = projection.apply(descriptors[part])
+            block = np.cos(descriptors[part] @ directions + phases)
             gram[fold] += block.T @ block
             moment[fold] += block.T @ targets[part]
         progress(fold + 1, 2 * folds)
@@ -104,7 +105,7 @@ def predict_out_of_fold(
         others[np.diag_indices(features)] += _RIDGE
         weights = linalg.solve(others, whole_moment - moment[fold], assume_a="pos", overwrite_a=True)
         for part in _chunks(np.flatnonzero(fold_of_picture == fold)):
-            scores[part] = projection.apply(descriptors[part]) @ weights
+            scores[part] = np.cos(descriptors[part] @ directions + phases) @ weights
         progress(folds + fold + 1, 2 * folds)
     return _to_probabilities(scores, labels=np.asarray(labels, dtype=np.int64))
 
@@ -144,24 +145,6 @@ def predicted_groups(probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
     """The group with the largest sum of its garments' probabilities, int64[N] for float32[N, 10]."""
     groups: NDArray[np.int64] = group_probabilities(probabilities).argmax(axis=1)
     return groups
-
-
-@dataclass(frozen=True, slots=True)
-class _Projection:
-    """Random cosine features, whose products approach a Gaussian kernel (Rahimi and Recht 2007)."""
-
-    directions: NDArray[np.float32]
-    phases: NDArray[np.float32]
-
-    @classmethod
-    def draw(cls, features: int, *, inputs: int, seed: int) -> _Projection:
-        generator = np.random.default_rng(seed)
-        directions = generator.normal(0.0, _BANDWIDTH, size=(inputs, features)).astype(np.float32)
-        return cls(directions=directions, phases=generator.uniform(0, 2 * np.pi, size=features).astype(np.float32))
-
-    def apply(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
-        features: NDArray[np.float32] = np.cos(descriptors @ self.directions + self.phases)
-        return features
 
 
 def _descriptors(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -4,8 +4,6 @@ Shops show garments on people, in pairs, with another garment in view, cut by th
 other light. Each alteration keeps the garment of the label the largest thing in the picture.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final

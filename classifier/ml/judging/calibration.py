@@ -1,7 +1,5 @@
 """Everything that is chosen on the calibration part: temperature, abstention thresholds, balanced operating point."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self

@@ -4,8 +4,6 @@ This is the only module that holds a published figure. Published figures have tw
 rounds to it, halves upwards.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Scaling, standardisation and enlargement are inside the network, so that whoever
 imported here and in ``training`` only.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

@@ -4,8 +4,6 @@ They begin with other random numbers and so err differently, and every second on
 of what they say is right more often than any of them (deep ensembles: Lakshminarayanan et al. 2017, arXiv:1612.01474).
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final

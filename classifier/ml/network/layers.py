@@ -5,8 +5,6 @@ these. Keras' normalisation makes a dozen passes over its input and its gradient
 makes half of them. A 1 x 1 convolution is a matrix product, whose gradients are faster as such.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """Fitting a network: augmentation, AdamW with a one-cycle rate, early stopping, and the best weights kept."""
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable, Iterator

@@ -10,8 +10,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from PIL import Image as Picture
 
-from catalog.demo.catalogue import load_demo_catalogue
-from catalog.demo.rendering import CANVAS, render_demo_pictures, render_picture
+from catalog.demo.rendering import CANVAS, load_demo_catalogue, render_demo_pictures, render_picture
 from catalog.demo.sample import (
     CATALOGUE_FILE,
     SAMPLE_FOLDER,

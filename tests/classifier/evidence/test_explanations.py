@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from classifier.evidence.explanations import Explanation, Part
+from classifier.evidence.explanations import Explanation
+from classifier.ml.occlusion import CoveredPart
 
 EXPLANATION = Explanation(
     group="Footwear",
@@ -18,7 +19,7 @@ EXPLANATION = Explanation(
     strongest=0.5,
     largest=0.5,
     strengths=[[100, 0], [2, 0]],
-    parts=[Part("upper left", 0.5, 0.48, "Footwear")],
+    parts=[CoveredPart("upper left", 0.5, 0.48, "Footwear")],
     canonical_size=28,
     canonical_png="",
 )
@@ -39,19 +40,25 @@ def test_the_caption_names_the_colours_that_are_to_be_seen(strengths: list[list[
 @pytest.mark.parametrize(
     "part, sentence",
     [
-        (Part("top", 0.25, 0.73, "Footwear"), "Covering the <b>top</b> lowers Footwear by <b>0.25</b>, to 0.73."),
-        (Part("top", -0.01, 0.99, "Footwear"), "Covering the <b>top</b> raises Footwear by <b>0.01</b>, to 0.99."),
         (
-            Part("left side", 0.9, 0.08, "Bags"),
+            CoveredPart("top", 0.25, 0.73, "Footwear"),
+            "Covering the <b>top</b> lowers Footwear by <b>0.25</b>, to 0.73.",
+        ),
+        (
+            CoveredPart("top", -0.01, 0.99, "Footwear"),
+            "Covering the <b>top</b> raises Footwear by <b>0.01</b>, to 0.99.",
+        ),
+        (
+            CoveredPart("left side", 0.9, 0.08, "Bags"),
             "Covering the <b>left side</b> lowers Footwear by <b>0.90</b>, to 0.08; Bags is likelier then.",
         ),
         (
-            Part("<top>", 0.1, 0.8, "Footwear"),
+            CoveredPart("<top>", 0.1, 0.8, "Footwear"),
             "Covering the <b>&lt;top&gt;</b> lowers Footwear by <b>0.10</b>, to 0.80.",
         ),
     ],
 )
-def test_each_part_is_a_sentence(part: Part, sentence: str) -> None:
+def test_each_part_is_a_sentence(part: CoveredPart, sentence: str) -> None:
     assert replace(EXPLANATION, parts=[part]).reasons == [sentence]
 
 

@@ -91,7 +91,7 @@ def test_reasons_are_computed_once_for_a_picture_and_a_version(client: Client, n
     assert network.calls == 1
     found = find_explanation(classification)
     assert found is not None
-    assert found.parts == [explanations.Part("upper left", 1.0, 0.0, "Bags")]
+    assert found.parts == [explanations.CoveredPart("upper left", 1.0, 0.0, "Bags")]
     classification.model_version.manifest_sha256 = "f" * 64
     assert find_explanation(classification) is None
 

@@ -30,7 +30,6 @@ PAGE = ImagePage(
     classification=None,
     threshold=0.75,
     too_little_evidence=False,
-    is_explainable=False,
 )
 ENTRY = HistoryEntry(
     at=datetime(2026, 11, 25, tzinfo=UTC), group="Footwear", garment="Sandal", confidence=0.9, run_id=7

@@ -20,6 +20,7 @@ from classifier.labelling.starting import start_labelling_run
 from classifier.management.progress import WorkerEndedError, wait_for_run
 from classifier.models import Classification, LabellingRun, LabelTask
 from config import cached_counts
+from config.console import ProgressReport
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image, create_stored_image
 from tests.support.members import sign_in
 
@@ -224,8 +225,9 @@ def ask_api(client: Client, run: LabellingRun) -> None:
 
 def wait_with_command(_client: Client, run: LabellingRun) -> None:
     polls = iter([True] * 9 + [False])
+    quiet = ProgressReport(io.StringIO(), title="Labelling", unit="pictures", enabled=False)
     with pytest.raises(WorkerEndedError):
-        wait_for_run(run, stream=io.StringIO(), enabled=False, is_alive=lambda: next(polls), poll_seconds=0)
+        wait_for_run(run, report=quiet, is_alive=lambda: next(polls), poll_seconds=0)
 
 
 @pytest.mark.parametrize("watch", [look_at_page, ask_api, wait_with_command], ids=lambda watch: watch.__name__)

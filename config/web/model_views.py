@@ -1,32 +1,33 @@
-"""The envelope of the API's lists."""
+"""What the API's views of rows share: who may call them and how often, and the pages of lists."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from rest_framework import serializers
 from rest_framework.exceptions import NotFound
+from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from config.db.paging import InvalidCursorError, KeysetOrdering, Page, get_page
+from config.db.paging import NEWEST_FIRST, InvalidCursorError, KeysetOrdering, Page, get_page
+from config.web.permissions import ModelPermissions, WriteThrottle
+from config.web.queries import CheckedView, PageQuery
 
 
 class KeysetPagination(BasePagination):
-    """Pages of a view that has `ordering`, `page_size` and `cursor` for the request at hand; one query each.
-
-    A view may have a `search` as well, which finds the rows of the page.
-    """
+    """Pages of a `PagedListView`; one query each."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Return the rows of the page; a cursor that is not ours is not found."""
-        ordering: KeysetOrdering = view.ordering
         try:
             self.page: Page = get_page(
                 queryset,
-                ordering=ordering,
-                page_size=view.page_size,
-                cursor=view.cursor,
-                search=getattr(view, "search", None),
+                ordering=view.ordering,
+                page_size=view.query.get_page_size(),
+                cursor=view.query.get_cursor(),
+                search=view.search,
             )
         except InvalidCursorError as error:
             raise NotFound(str(error)) from error
@@ -54,3 +55,26 @@ class KeysetPagination(BasePagination):
 
     def _link(self, cursor: str | None) -> str | None:
         return replace_query_param(self.address, "cursor", cursor) if cursor else None
+
+
+class ModelView(CheckedView, GenericAPIView):
+    """A view of a model's rows, for those who have Django's permissions of them."""
+
+    permission_classes: Sequence[Any] = [ModelPermissions]
+    throttle_classes = [WriteThrottle]
+    throttle_scope = "writes"
+
+
+class PagedListView(CheckedView, ListAPIView):
+    """A list of rows, newest first unless it has another `ordering`; `search`, if any, finds the rows of a page.
+
+    A subclass whose rows depend on the query says so in `filter_queryset`: `get_queryset` is asked before the query
+    is read.
+    """
+
+    permission_classes: Sequence[Any] = [ModelPermissions]
+    query_class: type[serializers.Serializer[dict[str, Any]]] = PageQuery
+    pagination_class = KeysetPagination
+    filter_backends: list[Any] = []
+    ordering: KeysetOrdering = NEWEST_FIRST
+    search: Any = None
