@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 SOCKET_NAME = ".s.PGSQL.5432"
-BATCH = b'INSERT INTO "classifier_classification"'
+BATCH = b'COPY "classifier_classification"'
 
 
 class DatabaseProxy:
