@@ -58,12 +58,16 @@ class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
         return run.pk if run else None
 
 
-@extend_schema(parameters=[PageQuery, ETAG], responses={200: ModelVersionSerializer(many=True), **PROBLEMS})
-class ModelVersionListView(PagedListView):
-    """Model versions with their metrics, newest first. The ETag says which one is active since when."""
+class ModelVersionView(ModelView):
+    """Model versions."""
 
     queryset = ModelVersion.objects.select_related("training_run")
     serializer_class = ModelVersionSerializer
+
+
+@extend_schema(parameters=[PageQuery, ETAG], responses={200: ModelVersionSerializer(many=True), **PROBLEMS})
+class ModelVersionListView(ModelVersionView, PagedListView):
+    """Model versions with their metrics, newest first. The ETag says which one is active since when."""
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer with a page and the ETag, which is read first: what it stands for is never newer than the page."""
@@ -72,11 +76,8 @@ class ModelVersionListView(PagedListView):
         return with_tag(response, tag=tag)
 
 
-class ModelVersionDetailView(ModelView):
+class ModelVersionDetailView(ModelVersionView):
     """One model version."""
-
-    queryset = ModelVersion.objects.select_related("training_run")
-    serializer_class = ModelVersionSerializer
 
     @extend_schema(parameters=[VERSION_ID, ETAG], responses={200: ModelVersionSerializer, **PROBLEMS})
     def get(self, request: Request, pk: int) -> Response:
@@ -86,12 +87,10 @@ class ModelVersionDetailView(ModelView):
         return with_tag(Response(self.get_serializer(version).data), tag=tag)
 
 
-class ModelVersionActivationView(ModelView):
+class ModelVersionActivationView(ModelVersionView):
     """The choice of the active version."""
 
-    queryset = ModelVersion.objects.select_related("training_run")
     permission_classes = [ChangePermissions]
-    serializer_class = ModelVersionSerializer
 
     @extend_schema(
         parameters=[VERSION_ID, IF_MATCH, ETAG],

@@ -7,7 +7,6 @@ import posixpath
 import random
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 from django.core.files.storage import default_storage
@@ -138,7 +137,8 @@ def find_explanation(classification: Classification) -> Explanation | None:
     """Return the explanation that is stored for the picture and the version, or None; a damaged one counts as none."""
     try:
         with default_storage.open(explanation_name(classification)) as file:
-            return _from_json(json.loads(file.read()))
+            value = json.loads(file.read())
+        return Explanation(**value | {"parts": [CoveredPart(**part) for part in value["parts"]]})
     except FileNotFoundError:
         return None
     except (KeyError, TypeError, ValueError) as error:
@@ -215,7 +215,3 @@ def _build_explanation(found: OcclusionMap, *, view: CanonicalView, width: int, 
         canonical_size=size,
         canonical_png=base64.b64encode(encoded.getvalue()).decode(),
     )
-
-
-def _from_json(value: dict[str, Any]) -> Explanation:
-    return Explanation(**value | {"parts": [CoveredPart(**part) for part in value["parts"]]})

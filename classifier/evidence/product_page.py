@@ -9,15 +9,14 @@ from django.db.models.expressions import BaseExpression
 from django.db.models.functions import Cast, Coalesce, NullIf, RowNumber
 from django.utils.text import Truncator
 
-from catalog.labels import LabelSummary
-from catalog.models import Product, ProductDescription, ProductLabel
-from classifier.labels.reads import ProductImageDetail, get_product_detail, list_label_changes
+from catalog.models import ProductLabel
+from classifier.labels.reads import ProductDetail, ProductImageDetail, get_product_detail
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.words import percent
 from classifier.models import Classification, LabelChange, ModelVersion, Review
 from classifier.registry.services import find_manifest
 
-#: What one picture's history shows at most of each: what versions said, and what people said.
+#: What one picture's history shows at most of each: what versions said, and what people said; and a label's changes.
 HISTORY_LENGTH = 20
 #: Characters of a reviewer's note that the history shows.
 NOTE_LENGTH = 200
@@ -100,13 +99,10 @@ class ImagePage(ProductImageDetail):
 
 
 @dataclass(frozen=True, slots=True)
-class ProductPage:
-    """A product in full: images by index, descriptions by country and id, and the last changes of its label."""
+class ProductPage(ProductDetail):
+    """A product in full, with what its page shows of each image, and the last changes of its label."""
 
-    product: Product
-    label: LabelSummary
-    images: list[ImagePage]
-    descriptions: list[ProductDescription]
+    images: Sequence[ImagePage]
     changes: Sequence[LabelChange]
 
 
@@ -132,7 +128,7 @@ def get_product_page(product_id: int) -> ProductPage:
             for image in detail.images
         ],
         descriptions=detail.descriptions,
-        changes=list_label_changes(product_id),
+        changes=list(LabelChange.objects.filter(product_id=product_id)[:HISTORY_LENGTH]),
     )
 
 
@@ -144,9 +140,13 @@ def _build_image_page(
     calibrations: dict[ModelVersion, Calibration | None],
 ) -> ImagePage:
     said = image.label.classification
+    appearance = image.picture.appearance if image.picture else None
     if said and said.model_version not in calibrations:
-        calibrations[said.model_version] = find_calibration(said.model_version)
-    threshold = find_threshold(said, calibrations)
+        # How the version's logits become labels; none when this machine has not its files.
+        manifest = find_manifest(said.model_version)
+        calibrations[said.model_version] = manifest.calibration_values() if manifest else None
+    calibration = calibrations[said.model_version] if said else None
+    threshold = calibration.thresholds[said.group] if said and calibration else None
     return ImagePage(
         id=image.id,
         url=image.url,
@@ -155,7 +155,7 @@ def _build_image_page(
         label=image.label,
         history=build_history(
             [row for row in classifications if row.image_id == image.id],
-            [row for row in reviews if row.image_id == image.id or _is_of_look(row, image)],
+            [row for row in reviews if row.image_id == image.id or row.appearance == appearance],
         ),
         classification=said,
         threshold=threshold,
@@ -163,30 +163,10 @@ def _build_image_page(
     )
 
 
-def _is_of_look(review: Review, image: ProductImageDetail) -> bool:
-    return image.picture is not None and review.appearance == image.picture.appearance
-
-
 def list_newest_of_each(rows: QuerySet, *, order: str, of: F | BaseExpression = F("image_id")) -> list:  # noqa: B008
     """Return the newest `HISTORY_LENGTH` rows of each image, or of what else, newest first, by one query."""
     rank = Window(RowNumber(), partition_by=of, order_by=F(order).desc())
     return list(rows.annotate(rank=rank).filter(rank__lte=HISTORY_LENGTH).order_by(F(order).desc()))
-
-
-def find_calibration(version: ModelVersion) -> Calibration | None:
-    """Return how the version's logits become labels, or None when this machine has not its files."""
-    manifest = find_manifest(version)
-    return manifest.calibration_values() if manifest else None
-
-
-def find_threshold(
-    classification: Classification | None, calibrations: dict[ModelVersion, Calibration | None]
-) -> float | None:
-    """Return the confidence from which on the version keeps a label of the classification's group, or None."""
-    if classification is None:
-        return None
-    calibration = calibrations[classification.model_version]
-    return calibration.thresholds[classification.group] if calibration else None
 
 
 def build_history(classifications: list[Classification], reviews: list[Review]) -> list[HistoryEntry]:

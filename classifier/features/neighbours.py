@@ -46,7 +46,6 @@ def find_similar_products(product_id: int, *, limit: int, country: str = "us") -
         return []
     version, vector = found
     embeddings = get_embeddings(version)
-    similarities: dict[int, float] = {}
     factor = _FIRST_FACTOR
     while True:
         count = factor * (limit + 1)

@@ -223,19 +223,27 @@ class LabelTaskAdmin(ReadOnlyAdmin):
     @admin.action(description="Try selected pictures again", permissions=["decide"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> HttpResponse | None:
         """Ask, then let the selected pictures be tried again, now."""
-        text = "Each picture is tried at once, as often as a new one, by the run and with the version it failed in."
-        title = "Try these pictures again?"
         return self._decide(
-            request, queryset, change=retry_errors, verb="try again", done="tried again", title=title, text=text
+            request,
+            queryset,
+            change=retry_errors,
+            verb="try again",
+            done="tried again",
+            title="Try these pictures again?",
+            text="Each picture is tried at once, as often as a new one, by the run and with the version it failed in.",
         )
 
     @admin.action(description="Ignore selected pictures", permissions=["decide"])
     def ignore_selected(self, request: HttpRequest, queryset: QuerySet[LabelTask]) -> HttpResponse | None:
         """Ask, then leave the selected pictures alone until somebody tries them again."""
-        text = "No run takes these pictures again, until somebody tries them again here."
-        title = "Ignore these pictures?"
         return self._decide(
-            request, queryset, change=ignore_errors, verb="ignore", done="ignored", title=title, text=text
+            request,
+            queryset,
+            change=ignore_errors,
+            verb="ignore",
+            done="ignored",
+            title="Ignore these pictures?",
+            text="No run takes these pictures again, until somebody tries them again here.",
         )
 
     def _decide(
@@ -264,7 +272,8 @@ class LabelTaskAdmin(ReadOnlyAdmin):
             with transaction.atomic():
                 changed += change(part)
                 tasks = LabelTask.objects.filter(pk__in=part)
-                note = f"{done.capitalize()}."
-                LogEntry.objects.log_actions(get_member(request).pk, tasks, CHANGE, change_message=note)
+                LogEntry.objects.log_actions(
+                    get_member(request).pk, tasks, CHANGE, change_message=f"{done.capitalize()}."
+                )
         self.message_user(request, f"{changed} pictures are {done}.", messages.SUCCESS)
         return None

@@ -32,14 +32,17 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="1 to 255 characters. The same key with the same body starts one run, however often it is sent.",
 )
 MAXIMUM_KEY_LENGTH = 255
-QUERYSET = LabellingRun.objects.select_related("model_version")
 
 
-class LabellingRunListView(RunView):
-    """Start labelling runs."""
+class LabellingRunView(RunView):
+    """Labelling runs."""
 
-    queryset = QUERYSET
+    queryset = LabellingRun.objects.select_related("model_version")
     serializer_class = LabellingRunSerializer
+
+
+class LabellingRunListView(LabellingRunView):
+    """Start labelling runs."""
 
     @extend_schema(
         parameters=[IDEMPOTENCY_KEY, LOCATION],
@@ -60,26 +63,23 @@ class LabellingRunListView(RunView):
             raise ConflictError(str(error)) from error
         except IdempotencyKeyError as error:
             raise UnprocessableRequestError(str(error)) from error
-        run = QUERYSET.get(pk=run.pk)
-        return build_accepted(self.get_serializer(run).data, request=request, name="api-labelling-run-detail")
+        return build_accepted(
+            self.get_serializer(self.get_queryset().get(pk=run.pk)).data,
+            request=request,
+            name="api-labelling-run-detail",
+        )
 
 
 @extend_schema(parameters=[RUN_ID], responses={200: LabellingRunSerializer, **PROBLEMS})
-class LabellingRunDetailView(RunDetailView):
+class LabellingRunDetailView(LabellingRunView, RunDetailView):
     """One labelling run."""
-
-    queryset = QUERYSET
-    serializer_class = LabellingRunSerializer
 
 
 @extend_schema(
     parameters=[RUN_ID], request=None, responses={200: LabellingRunSerializer, **problems(401, 403, 404, 409, 429)}
 )
-class LabellingRunCancelView(RunCancelView):
+class LabellingRunCancelView(LabellingRunView, RunCancelView):
     """The end of one labelling run before its time."""
-
-    queryset = QUERYSET
-    serializer_class = LabellingRunSerializer
 
     def cancel_run(self, run: LabellingRun) -> bool:
         """Cancel the run; return False if it had ended."""

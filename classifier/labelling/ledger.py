@@ -177,12 +177,9 @@ def _retry_delay(task: LabelTask, outcome: Failed) -> float | None:
     """
     if not outcome.retryable or task.attempts >= MAXIMUM_ATTEMPTS:
         return None
-    delay = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 4 ** (task.attempts - 1)) * _spread()
-    return max(delay, outcome.retry_after_seconds or 0.0)
-
-
-def _spread() -> float:
-    return random.uniform(0.8, 1.2)  # noqa: S311 (no secret depends on it)
+    delay = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 4 ** (task.attempts - 1))
+    spread = random.uniform(0.8, 1.2)  # noqa: S311 (no secret depends on it)
+    return max(delay * spread, outcome.retry_after_seconds or 0.0)
 
 
 def release_tasks(batch: ClaimedBatch, *, crashed: bool) -> int:

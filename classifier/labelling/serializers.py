@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from classifier.labelling.reports import get_run_report
 from classifier.models import LabellingRun, LabelTask
-from classifier.runs.serializers import RUN_FIELDS, RunSerializer
+from classifier.runs.api import RUN_FIELDS, RunSerializer
 
 
 class ErrorSerializer(serializers.ModelSerializer[LabelTask]):

@@ -29,9 +29,8 @@ from classifier.labelling.starting import IdempotencyKeyError, start_labelling_r
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.models import LabellingRun, LabelTask
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
-from classifier.runs.pages import cancel_run, describe_run, start_run
+from classifier.runs.pages import answer_run_list, cancel_run, describe_run
 from config.db.paging import InvalidCursorError, get_page
-from config.web.pages import find_page
 from config.web.permissions import get_member
 from config.web.queries import check_parameters, pick_parameters
 from config.web.texts import format_duration, remove_bidi_controls
@@ -45,30 +44,18 @@ MAXIMUM_RETRIED = 20 * MAXIMUM_ERRORS
 @permission_required("classifier.view_labellingrun", raise_exception=True)
 def labelling_run_list(request: HttpRequest) -> HttpResponse:
     """Answer with the labelling runs, newest first; by POST start another one and answer with its page."""
-    # The form's key: sent twice, it starts one run.
-    context: dict[str, Any] = {"chosen": {}, "key": uuid.uuid4().hex}
-    status = 200
-    if request.method == "POST":
-        key = request.POST.get("key", "")[:MAXIMUM_KEY_LENGTH] or None
-        answer = start_run(
-            request,
-            LabellingRun,
-            form=LabellingRunRequestSerializer(data=request.POST),
-            start=partial(start_labelling_run, user=get_member(request), idempotency_key=key),
-            refusals=(NoActiveModelVersionError, IdempotencyKeyError),
-            route="labelling-run",
-        )
-        if isinstance(answer, HttpResponse):
-            return answer
-        said, status = answer
-        context |= said
-    context["page"] = find_page(request, LabellingRun.objects.select_related("model_version", "requested_by"))
-    context["runs"] = [
-        (run, describe_pictures(run, again="Label again", missing="Only missing")) for run in context["page"].rows
-    ]
-    if not context["runs"]:
-        context["active"] = find_active_model_version()
-    return render(request, "classifier/labelling_run_list.html", context, status=status)
+    key = request.POST.get("key", "")[:MAXIMUM_KEY_LENGTH] or None
+    return answer_run_list(
+        request,
+        LabellingRun.objects.select_related("model_version", "requested_by"),
+        form_class=LabellingRunRequestSerializer,
+        start=partial(start_labelling_run, user=get_member(request), idempotency_key=key),
+        refusals=(NoActiveModelVersionError, IdempotencyKeyError),
+        describe=partial(describe_pictures, again="Label again", missing="Only missing"),
+        route="labelling-run",
+        # The form's key: sent twice, it starts one run. The version is asked for where there are no runs.
+        context={"chosen": {}, "key": uuid.uuid4().hex, "active": find_active_model_version},
+    )
 
 
 @require_safe

@@ -1,7 +1,7 @@
 """Reads of what decides labels: reviews, classifications and failures of pictures, for any number of images at once."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import F, Q
@@ -30,9 +30,13 @@ def find_picture_facts(image_ids: Collection[int], *, every_failure: bool = Fals
 
     Failures are looked for where they decide, or of every image: the last try may have failed after one that did not.
     """
+    rows = Image.objects.filter(pk__in=image_ids).values_list(
+        "pk", "url", "stored_picture__url", "stored_picture__sha256", "stored_picture__former_appearance"
+    )
+    # Address, hash and appearance; a picture that came from another address is not the image's own.
     pictures = {
-        pk: (url, sha256 or "", (appearance or sha256 or ""))
-        for pk, url, sha256, appearance in _list_pictures(image_ids)
+        pk: (url, sha256, former_appearance or sha256) if stored_url == url else (url, "", "")
+        for pk, url, stored_url, sha256, former_appearance in rows
     }
     reviews = _find_reviews(pictures)
     held = {pk: sha256 for pk, (_, sha256, _) in pictures.items() if sha256}
@@ -56,15 +60,6 @@ def find_images_with_appearance(appearances: Collection[str]) -> list[int]:
     look = Q(stored_picture__sha256__in=appearances, stored_picture__former_appearance="")
     look |= Q(stored_picture__former_appearance__in=appearances)
     return list(Image.objects.filter(look, stored_picture__url=F("url")).order_by("pk").values_list("pk", flat=True))
-
-
-def _list_pictures(image_ids: Collection[int]) -> Iterable[tuple[int, str, str | None, str | None]]:
-    """Yield (image, address, hash and appearance of the picture held of that address) of each of the images."""
-    rows = Image.objects.filter(pk__in=image_ids).values_list(
-        "pk", "url", "stored_picture__url", "stored_picture__sha256", "stored_picture__former_appearance"
-    )
-    for pk, url, stored_url, sha256, appearance in rows:
-        yield (pk, url, sha256, appearance) if stored_url == url else (pk, url, None, None)
 
 
 def _find_reviews(pictures: dict[int, tuple[str, str, str]]) -> dict[int, Reviewed]:

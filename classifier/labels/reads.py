@@ -13,10 +13,7 @@ from catalog.models import Product, ProductDescription, ProductImages, StoredPic
 from classifier.labels.decision import PictureFacts, decide
 from classifier.labels.facts import find_picture_facts
 from classifier.ml.labels import GARMENTS, GROUPS, group_probabilities
-from classifier.models import Classification, LabelChange
-
-#: Changes of a label that a product's page shows.
-HISTORY_LENGTH = 20
+from classifier.models import Classification
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class ProductDetail:
 
     product: Product
     label: LabelSummary
-    images: list[ProductImageDetail]
+    images: Sequence[ProductImageDetail]
     descriptions: list[ProductDescription]
 
 
@@ -152,8 +149,3 @@ def get_probabilities(classification: Classification) -> tuple[dict[str, float],
 def list_image_classifications(image_id: int) -> QuerySet[Classification]:
     """Return what model versions said of an image, with the version and without the embedding; not yet ordered."""
     return Classification.objects.filter(image=image_id).defer("embedding").select_related("model_version")
-
-
-def list_label_changes(product_id: int) -> Sequence[LabelChange]:
-    """Return the last changes of a product's label, the newest first."""
-    return list(LabelChange.objects.filter(product_id=product_id)[:HISTORY_LENGTH])

@@ -119,12 +119,8 @@ def _find_stale(
     firsts: dict[int, int | None], *, facts: dict[int, PictureFacts], former: dict[int, Decision]
 ) -> list[tuple[int, Decision]]:
     """Return the products, in one order, whose label is not what is decided, with what is."""
-    stale = []
-    for product_id, image_id in sorted(firsts.items()):
-        decision = decide(facts.get(image_id) if image_id is not None else None)
-        if former.get(product_id) != decision:
-            stale.append((product_id, decision))
-    return stale
+    decided = [(pk, decide(facts.get(image_id) if image_id else None)) for pk, image_id in sorted(firsts.items())]
+    return [(pk, decision) for pk, decision in decided if former.get(pk) != decision]
 
 
 def _bind_reviews(image_ids: Sequence[int]) -> None:

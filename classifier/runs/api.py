@@ -1,9 +1,10 @@
-"""What the calls of all runs share: one is followed, and cancelled."""
+"""What the calls of all runs share: their JSON, and that one is followed and cancelled."""
 
 from collections.abc import Callable
 from typing import Any
 
 from django.shortcuts import get_object_or_404
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -11,6 +12,16 @@ from classifier.models import RunState
 from config.web.model_views import ModelView
 from config.web.permissions import ChangePermissions
 from config.web.problems import ConflictError
+
+#: Fields of every run; `progress` and what was asked for are each kind's own.
+RUN_FIELDS = ["id", "state", "cancel_requested", "error", "created_at", "started_at", "finished_at"]
+
+
+class RunSerializer(serializers.ModelSerializer[Any]):
+    """A run: its state, when it was asked for, begun and ended, and what went wrong."""
+
+    class Meta:
+        fields = RUN_FIELDS
 
 
 class RunView(ModelView):

@@ -4,39 +4,51 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
 from classifier.models import Run
-from config.web.pages import build_refusal
+from config.web.pages import find_page
 from config.web.texts import format_duration
 
 
-def start_run(
+def answer_run_list(
     request: HttpRequest,
-    model: type[Run],
+    runs: QuerySet[Any],
     *,
-    form: Any,
+    form_class: Any,
     start: Callable[..., Run],
     refusals: tuple[type[Exception], ...],
+    describe: Callable[[Any], str],
     route: str,
-) -> HttpResponse | tuple[dict[str, Any], int]:
-    """Start a run as the form of its list asks; return the way to its page, or what the list says and with what status.
+    context: dict[str, Any],
+) -> HttpResponse:
+    """Answer with the runs, newest first, each with what `describe` says; by POST start one, with the way to its page.
 
-    `start` takes the form's data by name, and may raise one of `refusals`. The names of addresses begin with `route`.
+    `start` takes the form's data by name, and may raise one of `refusals`, which the list then says. The names of
+    addresses begin with `route`; `context` is what the list's form shows besides.
     """
-    if not request.user.has_perm(f"classifier.add_{model._meta.model_name}"):
-        return render(request, "error.html", build_refusal(f"start a {model._meta.verbose_name}"), status=403)
-    said = {"chosen": request.POST}
-    if not form.is_valid():
-        return {**said, "errors": form.errors}, 400
-    try:
-        run = start(**form.validated_data)
-    except refusals as error:
-        return {**said, "problem": str(error)}, 409
-    return redirect(f"{route}-detail", run.pk)
+    status = 200
+    if request.method == "POST":
+        if not request.user.has_perm(f"classifier.add_{runs.model._meta.model_name}"):
+            detail = f"You do not have permission to start a {runs.model._meta.verbose_name}."
+            refusal = {"status": 403, "title": "Forbidden", "detail": detail}
+            return render(request, "error.html", refusal, status=403)
+        form = form_class(data=request.POST)
+        context = {**context, "chosen": request.POST}
+        if form.is_valid():
+            try:
+                return redirect(f"{route}-detail", start(**form.validated_data).pk)
+            except refusals as error:
+                context["problem"], status = str(error), 409
+        else:
+            context["errors"], status = form.errors, 400
+    page = find_page(request, runs)
+    context = {**context, "page": page, "runs": [(run, describe(run)) for run in page.rows]}
+    return render(request, f"classifier/{route.replace('-', '_')}_list.html", context, status=status)
 
 
 def describe_run(request: HttpRequest, run: Run, *, route: str = "") -> dict[str, Any]:

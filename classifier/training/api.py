@@ -13,14 +13,16 @@ from config.web.permissions import get_member
 from config.web.problems import ConflictError
 from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, problems
 
-QUERYSET = TrainingRun.objects.all()
 
+class TrainingRunView(RunView):
+    """Training runs."""
 
-class TrainingRunListView(RunView):
-    """Start training runs."""
-
-    queryset = QUERYSET
+    queryset = TrainingRun.objects.all()
     serializer_class = TrainingRunSerializer
+
+
+class TrainingRunListView(TrainingRunView):
+    """Start training runs."""
 
     @extend_schema(
         parameters=[LOCATION],
@@ -39,19 +41,14 @@ class TrainingRunListView(RunView):
 
 
 @extend_schema(parameters=[RUN_ID], responses={200: TrainingRunSerializer, **PROBLEMS})
-class TrainingRunDetailView(RunDetailView):
+class TrainingRunDetailView(TrainingRunView, RunDetailView):
     """One training run."""
-
-    queryset = QUERYSET
-    serializer_class = TrainingRunSerializer
 
 
 @extend_schema(
     parameters=[RUN_ID], request=None, responses={200: TrainingRunSerializer, **problems(401, 403, 404, 409, 429)}
 )
-class TrainingRunCancelView(RunCancelView):
+class TrainingRunCancelView(TrainingRunView, RunCancelView):
     """The end of one training run before its time."""
 
-    queryset = QUERYSET
-    serializer_class = TrainingRunSerializer
     cancel_run = staticmethod(cancel_training_run)

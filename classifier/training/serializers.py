@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
 from classifier.models import TrainingRun
-from classifier.runs.serializers import RUN_FIELDS, RunSerializer
+from classifier.runs.api import RUN_FIELDS, RunSerializer
 
 
 class TrainingRunRequestSerializer(serializers.Serializer[Any]):

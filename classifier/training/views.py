@@ -15,11 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
 from classifier.ml.reports.curves import build_history
 from classifier.models import TrainingRun
-from classifier.runs.pages import cancel_run, describe_run, start_run
+from classifier.runs.pages import answer_run_list, cancel_run, describe_run
 from classifier.training.runs import cancel_training_run, has_stalled
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
-from config.web.pages import find_page
 from config.web.permissions import get_member
 from config.web.texts import format_duration
 
@@ -29,25 +28,16 @@ from config.web.texts import format_duration
 @permission_required("classifier.view_trainingrun", raise_exception=True)
 def training_run_list(request: HttpRequest) -> HttpResponse:
     """Answer with the trainings, newest first; by POST queue another one and answer with its page."""
-    context: dict[str, Any] = {"recipes": RECIPES.values(), "chosen": {"recipe": DEFAULT_RECIPE, "seed": 1}}
-    status = 200
-    if request.method == "POST":
-        answer = start_run(
-            request,
-            TrainingRun,
-            form=TrainingRunRequestSerializer(data=request.POST),
-            start=partial(start_training_run, requested_by=get_member(request), exclusive=True),
-            refusals=(TrainingOpenError,),
-            route="training-run",
-        )
-        if isinstance(answer, HttpResponse):
-            return answer
-        said, status = answer
-        context |= said
-    runs = TrainingRun.objects.select_related("model_version", "requested_by")
-    context["page"] = find_page(request, runs)
-    context["runs"] = [(run, "") for run in context["page"].rows]
-    return render(request, "classifier/training_run_list.html", context, status=status)
+    return answer_run_list(
+        request,
+        TrainingRun.objects.select_related("model_version", "requested_by"),
+        form_class=TrainingRunRequestSerializer,
+        start=partial(start_training_run, requested_by=get_member(request), exclusive=True),
+        refusals=(TrainingOpenError,),
+        describe=lambda run: "",
+        route="training-run",
+        context={"recipes": RECIPES.values(), "chosen": {"recipe": DEFAULT_RECIPE, "seed": 1}},
+    )
 
 
 @require_safe

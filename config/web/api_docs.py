@@ -13,12 +13,7 @@ from config.web.security import API_DOCUMENTATION_POLICY
 
 
 class ApiSchemaView(CheckedView, SpectacularAPIView):
-    """This API as OpenAPI 3, in YAML or JSON by the header Accept."""
-
-    @extend_schema(exclude=True)
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Return the schema."""
-        return super().get(request, *args, **kwargs)
+    """This API as OpenAPI 3, in YAML or JSON by the header Accept. SERVE_INCLUDE_SCHEMA keeps it out of itself."""
 
 
 class ApiDocumentationQuery(serializers.Serializer[dict[str, Any]]):

@@ -1,4 +1,4 @@
-"""What the pages of runs and versions share: their lists, and the refusal of those who may only look."""
+"""What the pages of runs and versions share: their lists."""
 
 from typing import Any
 
@@ -7,11 +7,6 @@ from django.http import Http404, HttpRequest
 from config.db.paging import NEWEST_FIRST, InvalidCursorError, get_page
 
 ROWS_PER_PAGE = 50
-
-
-def build_refusal(what: str) -> dict[str, Any]:
-    """Return the context of the error page for somebody who may look but not act."""
-    return {"status": 403, "title": "Forbidden", "detail": f"You do not have permission to {what}."}
 
 
 def find_page(request: HttpRequest, queryset: Any) -> Any:

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from rest_framework import exceptions, serializers
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
+from rest_framework.views import exception_handler
 
 from config.db.reconnecting import is_unreachable
 from config.db.statements import is_statement_timeout
@@ -70,6 +70,15 @@ class ServiceUnavailableError(exceptions.APIException):
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+#: What Django's errors, and those of requests that it refuses, are in the API; the first that fits.
+MEANT_ERRORS: dict[type[Exception], type[exceptions.APIException]] = {
+    Http404: exceptions.NotFound,
+    PermissionDenied: exceptions.PermissionDenied,
+    RequestDataTooBig: PayloadTooLargeError,
+    SuspiciousOperation: exceptions.ParseError,
+}
+
+
 def build_problem(status: int, *, detail: str, errors: Any = None) -> dict[str, Any]:
     """Return the problem document for a status; `errors` is left out when there are none."""
     problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
@@ -81,43 +90,31 @@ def problem_exception_handler(error: Exception, context: dict[str, Any]) -> Resp
 
     None lets the error through to Django, which logs it and answers with `server_error` below.
     """
-    if isinstance(error, Http404):
-        error = exceptions.NotFound()
-    elif isinstance(error, PermissionDenied):
-        error = exceptions.PermissionDenied()
-    elif isinstance(error, RequestDataTooBig):
-        error = PayloadTooLargeError()
-    elif isinstance(error, SuspiciousOperation):
-        error = exceptions.ParseError()
-    if not isinstance(error, exceptions.APIException):
+    error = next((meant() for kind, meant in MEANT_ERRORS.items() if isinstance(error, kind)), error)
+    # Its headers are those of the answer, and it rolls the transaction back.
+    response = exception_handler(error, context)
+    if response is None or not isinstance(error, exceptions.APIException):
         return None
-    headers = {}
-    if challenge := getattr(error, "auth_header", None):
-        headers["WWW-Authenticate"] = challenge
-    if wait := getattr(error, "wait", None):
-        headers["Retry-After"] = str(wait)
-    if isinstance(error, exceptions.MethodNotAllowed):
-        headers["Allow"] = ", ".join(context["view"].allowed_methods)
     if isinstance(error, exceptions.ValidationError):
         errors = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
         detail = "Some of what was sent is not accepted; see errors."
     else:
         errors, detail = None, str(error.detail)
-    set_rollback()
     # Whatever the view answers in, YAML for one, its problems are JSON.
     context["request"].accepted_renderer = JSONRenderer()
     context["request"].accepted_media_type = JSONRenderer.media_type
-    problem = build_problem(error.status_code, detail=detail, errors=errors)
-    return Response(problem, status=error.status_code, headers=headers, content_type=PROBLEM_MEDIA_TYPE)
+    response.data = build_problem(error.status_code, detail=detail, errors=errors)
+    response.content_type = PROBLEM_MEDIA_TYPE
+    return response
 
 
-def _answer(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+def _answer(request: HttpRequest, status: int, detail: str, *, retry_after: int | None = None) -> HttpResponse:
+    problem = build_problem(status, detail=detail)
+    headers = {"Retry-After": str(retry_after)} if retry_after else {}
     if request.path.startswith("/api/"):
-        problem = build_problem(status, detail=detail)
-        return JsonResponse(problem, status=status, content_type=PROBLEM_MEDIA_TYPE)
+        return JsonResponse(problem, status=status, content_type=PROBLEM_MEDIA_TYPE, headers=headers)
     # No request context: it would ask who is signed in, and the database may be what failed.
-    context = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
-    return render(None, "error.html", context, status=status)
+    return HttpResponse(render_to_string("error.html", problem), status=status, headers=headers)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -141,11 +138,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Answer after an uncaught error; Django has logged it by now. A database away or slow is 503, and passes."""
     error = sys.exception()
     if is_statement_timeout(error):
-        response = _answer(request, 503, "This takes longer than the site allows. Ask for less, or try again later.")
-        response["Retry-After"] = "30"
-        return response
+        return _answer(
+            request, 503, "This takes longer than the site allows. Ask for less, or try again later.", retry_after=30
+        )
     if is_unreachable(error):
-        response = _answer(request, 503, "The database cannot be reached at the moment; please try again.")
-        response["Retry-After"] = "5"
-        return response
+        return _answer(request, 503, "The database cannot be reached at the moment; please try again.", retry_after=5)
     return _answer(request, 500, "Something went wrong on our side. It has been logged; please try again later.")

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from config.web.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer, build_problem
+from config.web.problems import PROBLEM_MEDIA_TYPE, build_problem
 
 #: What any call may be answered with.
 COMMON_PROBLEMS = {
@@ -38,18 +38,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 def complete_schema(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """Return the schema with the common problems in every operation and an example in what people send and read."""
+    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for operations in result["paths"].values():
         for operation in operations.values():
             problems = COMMON_PROBLEMS | (BODY_PROBLEMS if "requestBody" in operation else {})
             for status, description in problems.items():
-                response = operation["responses"].setdefault(str(status.value), _build_response())
+                response = operation["responses"].setdefault(str(status.value), {"content": content, "description": ""})
                 response["description"] = response["description"] or description
             operation["responses"] = dict(sorted(operation["responses"].items()))
     for name, example in EXAMPLES.items():
         result["components"]["schemas"][name]["example"] = example
     return result
-
-
-def _build_response() -> dict[str, Any]:
-    name = ProblemSerializer.__name__.removesuffix("Serializer")
-    return {"content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{name}"}}}, "description": ""}
