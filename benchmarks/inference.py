@@ -24,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
@@ -31,7 +32,7 @@ from rich.table import Table
 
 from benchmarks.machine import count_cores, describe_machine, machine_lines
 from classifier.ml import pipeline
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, WEIGHTS_FILE, verify_artefact, weights_from_bytes
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, WEIGHTS_FILE, verify_artefact
 from classifier.ml.data.dataset import DatasetError, FashionMnist, load_fashion_mnist
 from classifier.ml.inference import Classifier
 from classifier.ml.network import architecture as networks
@@ -107,8 +108,8 @@ def measure_predictions(pictures: NDArray[np.uint8]) -> Rate:
 def measure_keras(pictures: NDArray[np.uint8]) -> Rate:
     """Keras `predict` of the artefact's network, rebuilt from its weights; its input is in canonical form already."""
     artefact = verify_artefact(DEFAULT_ARTEFACT)
-    spec = networks.NetworkSpec.from_json(artefact.manifest.network)
-    weights = weights_from_bytes(artefact.contents[WEIGHTS_FILE])
+    spec = networks.NetworkSpec(**artefact.manifest.network)
+    weights = safetensors.numpy.load(artefact.contents[WEIGHTS_FILE])
     network = ensemble.as_served(ensemble.build_trained_members(spec, weights=weights))
     canonical = canonical_pictures(pictures, spec=artefact.manifest.preprocessing_spec())
     batch_size = _choose_batch_size(network, canonical[:_TRIAL_PICTURES])

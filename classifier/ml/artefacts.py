@@ -16,9 +16,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
-import safetensors.numpy
-from numpy.typing import NDArray
-
 from classifier.ml.config import PreprocessingSpec
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.labels import GARMENTS, GROUPS
@@ -118,7 +115,7 @@ class Manifest:
     def calibration_values(self) -> Calibration:
         """How this network's logits become labels. Raises ``ArtefactFormatError`` when the manifest does not say."""
         try:
-            return Calibration.from_json(self.calibration)
+            return Calibration(**self.calibration)
         except (TypeError, ValueError) as error:
             raise ArtefactFormatError(f"{MANIFEST_FILE}: {error}") from error
 
@@ -211,16 +208,6 @@ def verify_artefact(folder: Path, *, expected_sha256: str | None = None, key: by
 def artefact_bytes(folder: Path) -> int:
     """The size of the whole folder in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def weights_to_bytes(weights: Mapping[str, NDArray[Any]]) -> bytes:
-    """Named arrays as a safetensors file."""
-    return safetensors.numpy.save(dict(weights))
-
-
-def weights_from_bytes(content: bytes) -> dict[str, NDArray[Any]]:
-    """The named arrays of a safetensors file whose hash has been checked."""
-    return safetensors.numpy.load(content)
 
 
 def _validate_files(files: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """What a training is made of: the preprocessing's specification and the recipes, as validated frozen values."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self
 
@@ -48,13 +48,9 @@ class PreprocessingSpec:
         _require(0 < self.distance_floor < 256, expected="distance_floor from 1 to 255", received=self.distance_floor)
         _require(0 <= self.object_share < 1, expected="object_share from 0 to 1", received=self.object_share)
 
-    def to_json(self) -> dict[str, Any]:
-        """The specification as the manifest keeps it."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The specification that ``to_json`` wrote. Raises ``ConfigurationError`` for missing or unknown fields."""
+        """The specification that the manifest keeps. Raises ``ConfigurationError`` for missing or unknown fields."""
         return cls(**_known_fields(cls, value))
 
 
@@ -183,13 +179,9 @@ class Recipe:
             return self.augmentation
         return self.augmentation.moved_to(self.final_augmentation, share=(epoch - 1) / (self.epochs - 1))
 
-    def to_json(self) -> dict[str, Any]:
-        """The recipe as the manifest keeps it."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The recipe that ``to_json`` wrote. Raises ``ConfigurationError`` for missing or unknown fields."""
+        """The recipe that the manifest keeps. Raises ``ConfigurationError`` for missing or unknown fields."""
         values = _known_fields(cls, value)
         values["augmentation"] = AugmentationSpec(**_known_fields(AugmentationSpec, values["augmentation"]))
         if values["final_augmentation"] is not None:

@@ -10,12 +10,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-UPPER_PART: Final = "Upper part"
-BOTTOM_PART: Final = "Bottom part"
-ONE_PIECE: Final = "One piece"
-FOOTWEAR: Final = "Footwear"
-BAGS: Final = "Bags"
-
 #: The garments in the order of the data set's labels 0 to 9.
 GARMENTS: Final[tuple[str, ...]] = (
     "T-shirt/top",
@@ -31,7 +25,8 @@ GARMENTS: Final[tuple[str, ...]] = (
 )
 
 #: The groups in the order in which every table and every probability vector lists them.
-GROUPS: Final[tuple[str, ...]] = (UPPER_PART, BOTTOM_PART, ONE_PIECE, FOOTWEAR, BAGS)
+GROUPS: Final[tuple[str, ...]] = ("Upper part", "Bottom part", "One piece", "Footwear", "Bags")
+UPPER_PART, BOTTOM_PART, ONE_PIECE, FOOTWEAR, BAGS = GROUPS
 
 GROUP_OF_GARMENT: Final[MappingProxyType[str, str]] = MappingProxyType(
     {
@@ -68,8 +63,7 @@ def group_probabilities(garment_probabilities: NDArray[np.floating]) -> NDArray[
         raise ValueError(
             f"expected garment probabilities of shape (N, {len(GARMENTS)}), received {garment_probabilities.shape}"
         )
-    result: NDArray[np.floating] = garment_probabilities @ GARMENT_TO_GROUP.astype(garment_probabilities.dtype)
-    return result
+    return np.asarray(garment_probabilities @ GARMENT_TO_GROUP.astype(garment_probabilities.dtype))
 
 
 def group_labels(garment_labels: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -86,8 +80,7 @@ def garments_within_groups(
     belongs to the group, even where another group's garment is more probable.
     """
     outside = GROUP_INDEX_OF_GARMENT[None, :] != np.asarray(groups)[:, None]
-    within: NDArray[np.int64] = np.where(outside, -1.0, garment_probabilities).argmax(axis=1)
-    return within
+    return np.asarray(np.where(outside, -1.0, garment_probabilities).argmax(axis=1))
 
 
 # For choices: each group with its garments.

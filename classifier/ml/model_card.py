@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from classifier.ml.judging.published import MEASURES
-from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
+from classifier.ml.labels import GARMENTS_OF_GROUPS, GROUPS
 from classifier.ml.words import percent, write_known, write_table
 
 #: How far accuracies of a repeated training may lie from the recorded ones: with another processor or number of cores,
@@ -44,7 +44,7 @@ def build_model_card(manifest: Mapping[str, Any]) -> str:
         _PURPOSE,
         write_table(
             ("Group", "Garments"),
-            [(group, ", ".join(name for name in GARMENTS if GROUP_OF_GARMENT[name] == group)) for group in GROUPS],
+            [(group, ", ".join(garments)) for group, garments in GARMENTS_OF_GROUPS],
         ),
         "## What it is not for",
         _LIMITS,

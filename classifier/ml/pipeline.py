@@ -4,18 +4,18 @@ TensorFlow is imported inside ``train`` and nowhere else, so that evaluating doe
 """
 
 import dataclasses
-import hashlib
 import logging
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as library_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
 
 from classifier.ml.artefacts import (
@@ -25,7 +25,6 @@ from classifier.ml.artefacts import (
     artefact_bytes,
     build_file_hashes,
     save_artefact,
-    weights_to_bytes,
 )
 from classifier.ml.config import Recipe
 from classifier.ml.data.dataset import (
@@ -41,10 +40,6 @@ from classifier.ml.judging.evaluation import EvaluationReport, Metrics, measure
 from classifier.ml.labels import group_labels
 from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Picture, ProgressCallback, TrainingProgress
-
-if TYPE_CHECKING:
-    from classifier.ml.network.architecture import BackboneWeights
-    from classifier.ml.network.training import LabelledPictures
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +95,7 @@ def train(
     from classifier.ml.network import architecture as networks
     from classifier.ml.network import ensemble, training
 
-    started, cpu_started = time.monotonic(), _cpu_seconds()
+    started, cpu_started = time.monotonic(), time.process_time()
     recipe = request.recipe if request.epochs is None else dataclasses.replace(request.recipe, epochs=request.epochs)
     progress(TrainingProgress("load"))
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
@@ -131,33 +126,39 @@ def train(
         training.predict_logits(served, pictures=parts["calibration"].pictures), labels=parts["calibration"].labels
     )
     contents = {
-        WEIGHTS_FILE: weights_to_bytes(ensemble.name_members_weights(trained.members)),
+        WEIGHTS_FILE: safetensors.numpy.save(ensemble.name_members_weights(trained.members)),
         NETWORK_FILE: networks.to_serving_network(served),
     }
+    files = build_file_hashes(contents)
+    created_at = datetime.now(UTC)
     manifest = Manifest(
-        version=_version(recipe.name, contents=contents),
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=f"{recipe.name}-{created_at:%Y%m%d}-{files[WEIGHTS_FILE][:8]}",
+        created_at=created_at.isoformat(timespec="seconds"),
         command=request.command,
         seed=request.seed,
-        recipe=recipe.to_json(),
-        network=spec.to_json(),
-        preprocessing=recipe.preprocessing.to_json(),
-        calibration=calibration.to_json(),
+        recipe=dataclasses.asdict(recipe),
+        network=dataclasses.asdict(spec),
+        preprocessing=dataclasses.asdict(recipe.preprocessing),
+        calibration=dataclasses.asdict(calibration),
         training={},
         dataset={
             "name": "Fashion-MNIST",
             "sha256": dict(data.sha256),
             "pictures": {name: len(part.labels) for name, part in parts.items()},
         },
-        backbone=_backbone_record(weights),
+        backbone=None
+        if weights is None
+        else {"file": weights.path.name, "sha256": weights.sha256, "content_sha256": weights.content_sha256},
         parameters=networks.count_parameters(served),
         libraries={name: library_version(name) for name in _RECORDED_LIBRARIES},
-        files=build_file_hashes(contents),
+        files=files,
     )
     progress(TrainingProgress("evaluate"))
     metrics, _ = _evaluate_pictures(
         Classifier(network=contents[NETWORK_FILE], manifest=manifest), data.test_images, garments=data.test_labels
     )
+    # As many pictures as stopped the training, with every label's share kept.
+    sample = limit_stratified(parts["train"].labels, limit=len(parts["validation"].labels), seed=0)
     manifest = dataclasses.replace(
         manifest,
         metrics=metrics.to_json(),
@@ -166,10 +167,13 @@ def train(
             "best_epochs": list(trained.best_epochs),
             "fit_seconds": trained.seconds,
             "seconds": time.monotonic() - started,
-            "cpu_seconds": _cpu_seconds() - cpu_started,
+            "cpu_seconds": time.process_time() - cpu_started,
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "parts": {
-                "train": training.score(served, part=_sample(parts["train"], like=parts["validation"])),
+                "train": training.score(
+                    served,
+                    part=training.LabelledPictures(parts["train"].pictures[sample], parts["train"].labels[sample]),
+                ),
                 "validation": training.score(served, part=parts["validation"]),
             },
         },
@@ -254,25 +258,3 @@ def _limited_split(data: FashionMnist, *, request: TrainingRequest) -> Split:
         return split
     kept = limit_stratified(data.train_labels[split.train], limit=request.limit, seed=request.seed)
     return dataclasses.replace(split, train=split.train[kept])
-
-
-def _sample(part: "LabelledPictures", *, like: "LabelledPictures") -> "LabelledPictures":
-    """As many pictures as another part has, with every label's share kept."""
-    kept = limit_stratified(part.labels, limit=len(like.labels), seed=0)
-    return dataclasses.replace(part, pictures=part.pictures[kept], labels=part.labels[kept])
-
-
-def _version(recipe_name: str, *, contents: Mapping[str, bytes]) -> str:
-    digest = hashlib.sha256(contents[WEIGHTS_FILE]).hexdigest()
-    return f"{recipe_name}-{datetime.now(UTC):%Y%m%d}-{digest[:8]}"
-
-
-def _backbone_record(weights: "BackboneWeights | None") -> dict[str, Any] | None:
-    if weights is None:
-        return None
-    return {"file": weights.path.name, "sha256": weights.sha256, "content_sha256": weights.content_sha256}
-
-
-def _cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime

@@ -60,7 +60,7 @@ def canonical_pictures(
         canonical = set(kept.tolist())
     for index, picture in enumerate(pictures):
         if index not in canonical:
-            result[index, :, :, 0] = _canonical_form(picture, spec=spec)
+            result[index, :, :, 0] = canonical_view(picture, spec=spec).pixels
     return result
 
 
@@ -128,14 +128,6 @@ def canonical_view(picture: Picture, *, spec: PreprocessingSpec) -> CanonicalVie
         top=found.top + (top + bottom - side) / 2,
         side=side,
     )
-
-
-def _canonical_form(picture: Picture, *, spec: PreprocessingSpec) -> NDArray[np.uint8]:
-    """The canonical form of one picture, uint8[size, size]; black where nothing stands out."""
-    found = _find_framed_object(picture, spec=spec)
-    if found is None:
-        return np.zeros((spec.size, spec.size), dtype=np.uint8)
-    return _framed(found.value, box=found.box, size=spec.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +245,7 @@ def _estimate_background(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float3
     coefficients[:, 0] = _median(near_border)
     if near_border.shape[1] >= 16 and 2 * near_border.shape[1] >= border.shape[1]:
         # A plane needs pixels on more than one side; below half of the border it would be led by a corner.
-        fitted = np.linalg.lstsq(design[:, near].T, near_border.T, rcond=None)[0]
-        coefficients = fitted.T.astype(np.float32)
+        coefficients = np.linalg.lstsq(design[:, near].T, near_border.T, rcond=None)[0].T.astype(np.float32)
         residual = np.abs(border - coefficients @ design).max(axis=0)
         near = residual <= _BACKGROUND_TOLERANCE
     else:
@@ -293,8 +284,7 @@ def _object_mask(distance: NDArray[np.float32], *, threshold: float) -> NDArray[
         return np.asarray(components > 0)
     areas = np.bincount(components.ravel())
     areas[0] = 0
-    kept: NDArray[np.bool_] = np.asarray(areas >= 0.1 * areas.max())[components]
-    return kept
+    return np.asarray((areas >= 0.1 * areas.max())[components])
 
 
 def _framed(value: NDArray[np.float32], *, box: tuple[int, int, int, int], size: int) -> NDArray[np.uint8]:

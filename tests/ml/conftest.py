@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import safetensors.numpy
 
-from classifier.ml.artefacts import WEIGHTS_FILE, verify_artefact, weights_from_bytes
+from classifier.ml.artefacts import WEIGHTS_FILE, verify_artefact
 from classifier.ml.config import NO_AUGMENTATION, Recipe
 from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, train
@@ -76,5 +77,5 @@ def tiny_members(tiny_artefact: TrainedArtefact) -> "tuple[keras.Model, ...]":
     from classifier.ml.network.ensemble import build_trained_members
 
     content = verify_artefact(tiny_artefact.folder).contents[WEIGHTS_FILE]
-    spec = NetworkSpec.from_json(tiny_artefact.manifest.network)
-    return build_trained_members(spec, weights=weights_from_bytes(content))
+    spec = NetworkSpec(**tiny_artefact.manifest.network)
+    return build_trained_members(spec, weights=safetensors.numpy.load(content))

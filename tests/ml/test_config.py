@@ -22,7 +22,7 @@ from classifier.ml.judging.published import PUBLISHED
 def test_a_recipe_survives_the_manifest(name: str) -> None:
     recipe = get_recipe(name)
     assert recipe.name == name
-    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert Recipe.from_json(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
 
 
 def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
@@ -80,7 +80,7 @@ def test_fields_that_are_missing_or_unknown_are_named() -> None:
     with pytest.raises(ConfigurationError, match="received size"):
         PreprocessingSpec.from_json({"size": 28})
     with pytest.raises(ConfigurationError, match="colour"):
-        Recipe.from_json({**get_recipe(DEFAULT_RECIPE).to_json(), "colour": True})
+        Recipe.from_json({**dataclasses.asdict(get_recipe(DEFAULT_RECIPE)), "colour": True})
 
 
 def test_every_published_column_is_answered_by_a_recipe() -> None:

@@ -70,16 +70,11 @@ def draw_outlier(picture: NDArray[np.uint8], *, generator: np.random.Generator) 
         value = _draw_shapes(size, generator=generator)
     else:
         tile = size // 4
-        blocks = [
-            picture[row : row + tile, column : column + tile]
-            for row in range(0, 4 * tile, tile)
-            for column in range(0, 4 * tile, tile)
-        ]
-        order = generator.permutation(16)
+        side = 4 * tile
+        scraps = picture[:side, :side].reshape(4, tile, 4, tile).swapaxes(1, 2).reshape(16, tile, tile)
+        mixed = scraps[generator.permutation(16)].reshape(4, 4, tile, tile)
         value = np.zeros((size, size))
-        for position, source in enumerate(order):
-            row, column = divmod(position, 4)
-            value[row * tile : (row + 1) * tile, column * tile : (column + 1) * tile] = blocks[source]
+        value[:side, :side] = mixed.swapaxes(1, 2).reshape(side, side)
     return np.asarray(np.clip(value, 0, 255), dtype=np.uint8)
 
 
@@ -100,8 +95,7 @@ def _shift(pictures: NDArray[np.uint8], *, largest: int, generator: np.random.Ge
     padded = np.pad(pictures, ((0, 0), (largest, largest), (largest, largest), (0, 0)))
     rows = generator.integers(0, 2 * largest + 1, (count, 1)) + np.arange(height)
     columns = generator.integers(0, 2 * largest + 1, (count, 1)) + np.arange(width)
-    shifted: NDArray[np.uint8] = padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return shifted
+    return np.asarray(padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]])
 
 
 def _erase(picture: NDArray[np.uint8], *, generator: np.random.Generator) -> None:

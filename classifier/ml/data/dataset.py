@@ -98,8 +98,7 @@ def load_fashion_mnist(
 
 def keras_cache_folder() -> Path:
     """Where Keras keeps the data set: below ``KERAS_HOME``, by default ``~/.keras``."""
-    home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "datasets" / "fashion-mnist"
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "fashion-mnist"
 
 
 def parse_idx_images(content: bytes) -> NDArray[np.uint8]:
@@ -142,15 +141,13 @@ def split_training_pictures(
             f"received {validation_share} for validation and {calibration_share} for calibration"
         )
     generator = np.random.default_rng(seed)
-    parts: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
+    pieces = []
     for label in np.unique(labels):
         indices = generator.permutation(np.flatnonzero(labels == label)).astype(np.int64)
         validation_end = round(len(indices) * validation_share)
         calibration_end = validation_end + round(len(indices) * calibration_share)
-        parts[0].append(indices[calibration_end:])
-        parts[1].append(indices[:validation_end])
-        parts[2].append(indices[validation_end:calibration_end])
-    train, validation, calibration = (np.sort(np.concatenate(part)) for part in parts)
+        pieces.append(np.split(indices, [validation_end, calibration_end]))
+    validation, calibration, train = (np.sort(np.concatenate(part)) for part in zip(*pieces, strict=True))
     return Split(train=train, validation=validation, calibration=calibration)
 
 
@@ -208,11 +205,8 @@ def _read_verified(folder: Path, name: str, *, expected_sha256: Mapping[str, str
 
 def _read_bounded(path: Path) -> bytes:
     try:
-        if path.suffix != ".gz":
-            with path.open("rb") as raw:
-                return raw.read(MAX_FILE_BYTES)
-        with gzip.open(path, "rb") as compressed:
-            return compressed.read(MAX_FILE_BYTES)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"{path} cannot be read: {error}. Delete it and run the command again") from error
 

@@ -83,7 +83,8 @@ def find_near_duplicates(
             close = left[start : start + _BLOCK] @ right[other : other + _BLOCK].T >= limit
             rows, columns = np.divmod(np.flatnonzero(close), close.shape[1])
             pairs = np.stack([rows + start, columns + other], axis=1).astype(np.int64)
-            found.append(_measured(pairs[pairs[:, 0] < pairs[:, 1]], pixels=pixels, distance=distance))
+            pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+            found.append(pairs[_distances(pairs, pixels=pixels) <= distance])
         progress(number + 1, len(starts))
     indices = np.concatenate(found)
     distances = _distances(indices, pixels=pixels)
@@ -117,10 +118,6 @@ def _factors(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
     half = (projected**2).sum(axis=1, keepdims=True) / 2
     ones = np.ones_like(half)
     return np.hstack([projected, -half, ones]), np.hstack([projected, ones, -half])
-
-
-def _measured(pairs: NDArray[np.int64], *, pixels: NDArray[np.float32], distance: float) -> NDArray[np.int64]:
-    return pairs[_distances(pairs, pixels=pixels) <= distance]
 
 
 def _distances(pairs: NDArray[np.int64], *, pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -130,8 +130,7 @@ def _turn(picture: _Picture, *, generator: _Generator) -> _Picture:
     height, width = picture.shape
     side = int(1.5 * max(height, width))
     centre = np.array([(height - 1) / 2, (width - 1) / 2]) - matrix @ np.full(2, (side - 1) / 2)
-    turned: _Picture = ndimage.affine_transform(picture, matrix, offset=centre, output_shape=(side, side), order=1)
-    return turned
+    return np.asarray(ndimage.affine_transform(picture, matrix, offset=centre, output_shape=(side, side), order=1))
 
 
 def _cut_by_frame(picture: _Picture, *, generator: _Generator) -> _Picture:

@@ -1,8 +1,8 @@
 """Everything that is chosen on the calibration part: temperature, abstention thresholds, balanced operating point."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Self
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,15 +47,6 @@ class Calibration:
             if set(getattr(self, name)) != set(GROUPS):
                 raise ValueError(f"expected {name} for {', '.join(GROUPS)}, received {getattr(self, name)}")
 
-    def to_json(self) -> dict[str, Any]:
-        """The calibration as the manifest keeps it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The calibration that ``to_json`` wrote. Raises ``ValueError`` or ``TypeError`` for anything else."""
-        return cls(**value)
-
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities of the garments, float64[N, 10]."""
         return softmax(logits.astype(np.float64) / self.temperature)
@@ -65,21 +56,18 @@ class Calibration:
         groups = group_probabilities(self.probabilities(logits))
         predicted = groups.argmax(axis=1)
         threshold = np.array([self.thresholds[name] for name in GROUPS])[predicted]
-        abstained: NDArray[np.bool_] = groups.max(axis=1) < threshold
-        return abstained | (evidence(logits) < self.evidence_threshold)
+        return np.asarray((groups.max(axis=1) < threshold) | (evidence(logits) < self.evidence_threshold))
 
     def balanced_groups(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
         """The groups at the balanced operating point, int64[N], for garment probabilities float[N, 10]."""
         weights = np.array([self.balanced_weights[name] for name in GROUPS])
-        chosen: NDArray[np.int64] = (group_probabilities(probabilities) * weights).argmax(axis=1)
-        return chosen
+        return np.asarray((group_probabilities(probabilities) * weights).argmax(axis=1))
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities along the last axis, float64 of the same shape."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    result: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return result
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 
 def evidence(logits: NDArray[np.float32]) -> NDArray[np.float64]:

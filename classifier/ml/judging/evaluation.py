@@ -111,16 +111,15 @@ def measure(
     right = predicted == groups
     scores = group_scores(predicted, truth=groups)
     present = [scores[name] for index, name in enumerate(GROUPS) if np.any(groups == index)]
-    garment_accuracy = None
-    if garments is not None:
-        within = garments_within_groups(probabilities, groups=predicted)
-        garment_accuracy = float((within == garments).mean())
+    within = garments_within_groups(probabilities, groups=predicted)
     return Metrics(
         images=len(groups),
         accuracy=float(right.mean()),
         balanced_accuracy=float(np.mean([row.recall for row in present])),
-        macro_f1=float(np.mean([_f1(row) for row in present])),
-        garment_accuracy=garment_accuracy,
+        macro_f1=float(
+            np.mean([_ratio(2 * row.precision * row.recall, row.precision + row.recall) for row in present])
+        ),
+        garment_accuracy=None if garments is None else float((within == garments).mean()),
         expected_calibration_error=expected_calibration_error(confidence, right=right),
         argmax=scores,
         balanced=group_scores(balanced_groups, truth=groups),
@@ -238,10 +237,5 @@ def judge_embedding(
     }
 
 
-def _f1(scores: GroupScores) -> float:
-    total = scores.precision + scores.recall
-    return 2 * scores.precision * scores.recall / total if total else 0.0
-
-
-def _ratio(part: int, whole: int) -> float:
+def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0

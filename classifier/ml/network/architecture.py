@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -65,15 +65,6 @@ class NetworkSpec:
     def embedding_size(self) -> int:
         """The numbers of one member's embedding; those of all members are ``EMBEDDING_SIZE``."""
         return EMBEDDING_SIZE // self.members
-
-    def to_json(self) -> dict[str, Any]:
-        """The specification as the manifest keeps it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The specification that ``to_json`` wrote; a missing or unknown field is a ``TypeError``."""
-        return cls(**value)
 
     @classmethod
     def for_recipe(cls, recipe: Recipe, *, mean: float, standard_deviation: float) -> Self:
@@ -214,8 +205,7 @@ def to_serving_network(network: keras.Model) -> bytes:
     tracked = tf.Module()
     tracked.values = [variable.value for variable in network.variables]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], tracked)
-    content: bytes = converter.convert()
-    return content
+    return bytes(converter.convert())
 
 
 def find_backbone_weights(source: str, *, alpha: float) -> BackboneWeights | None:

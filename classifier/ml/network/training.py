@@ -114,10 +114,6 @@ def train_network(
             seed=seed,
             progress=progress,
         )
-
-    def network_at(size: int) -> keras.Model:
-        return build_network(replace(spec, network_size=size), trained=network)
-
     return fit(
         network,
         recipe=recipe,
@@ -125,7 +121,7 @@ def train_network(
         validation=validation,
         seed=seed,
         progress=progress,
-        network_at=network_at,
+        network_at=lambda size: build_network(replace(spec, network_size=size), trained=network),
     )
 
 
@@ -153,15 +149,13 @@ def fit(
     history: list[dict[str, float]] = []
     best_loss, best_epoch, best_weights = np.inf, 0, named_weights(network)
     average = None if recipe.ema_decay is None else WeightAverage(network, decay=recipe.ema_decay)
-    size = recipe.size_in_epoch(1)
-    trained_network = _at_size(network, size=size, recipe=recipe, network_at=network_at)
-    train_step = _build_train_step(trained_network, optimizer=optimizer, recipe=recipe)
+    size = 0
 
     for epoch in range(1, recipe.epochs + 1):
         epoch_started = time.monotonic()
         if size != recipe.size_in_epoch(epoch):
             size = recipe.size_in_epoch(epoch)
-            trained_network = _at_size(network, size=size, recipe=recipe, network_at=network_at)
+            trained_network = network if network_at is None or size == recipe.network_size else network_at(size)
             train_step = _build_train_step(trained_network, optimizer=optimizer, recipe=recipe)
         losses = []
         batches = _batches(train, recipe=recipe, epoch=epoch, generator=generator)
@@ -210,8 +204,7 @@ def predict_logits(network: keras.Model, *, pictures: NDArray[np.uint8]) -> NDAr
     if not len(pictures):
         return np.zeros((0, len(GARMENTS)), dtype=np.float32)
     # Keras keeps the traced function with the network; tracing it anew would take seconds in every epoch.
-    logits: NDArray[np.float32] = network.predict(pictures, batch_size=_PREDICTION_BATCH, verbose=0)[0]
-    return logits
+    return np.asarray(network.predict(pictures, batch_size=_PREDICTION_BATCH, verbose=0)[0])
 
 
 def score(network: keras.Model, *, part: LabelledPictures) -> dict[str, float]:
@@ -277,12 +270,6 @@ def _batches(
             if spec == NO_AUGMENTATION
             else augment(pictures, targets=targets, spec=spec, generator=generator)
         )
-
-
-def _at_size(
-    network: keras.Model, *, size: int, recipe: Recipe, network_at: Callable[[int], keras.Model] | None
-) -> keras.Model:
-    return network if network_at is None or size == recipe.network_size else network_at(size)
 
 
 def _build_train_step(network: keras.Model, *, optimizer: Any, recipe: Recipe) -> Callable[..., Any]:

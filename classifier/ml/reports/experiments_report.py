@@ -182,8 +182,9 @@ def _compare_with_published(record: Record) -> Block:
 
 
 def _describe_confusion(record: Record, *, kind: str, names: Sequence[str]) -> Block:
-    counts = zip(names, record["confusion"][kind], strict=True)
-    rows = [(name, *(f"{count:,}" for count in row)) for name, row in counts]
+    rows = [
+        (name, *(f"{count:,}" for count in row)) for name, row in zip(names, record["confusion"][kind], strict=True)
+    ]
     return {
         "title": f"Confusion over {kind}",
         "plot": record["plots"][f"confusion-{kind}"],

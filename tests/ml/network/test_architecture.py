@@ -143,7 +143,7 @@ def test_a_cut_backbone_ends_after_the_named_layer(backbone: keras.Model) -> Non
 
 
 def test_the_two_halves_of_a_network_make_the_whole(network: keras.Model, tiny_artefact: TrainedArtefact) -> None:
-    spec = NetworkSpec.from_json(tiny_artefact.manifest.network)
+    spec = NetworkSpec(**tiny_artefact.manifest.network)
     pictures = np.random.default_rng(4).integers(0, 256, (5, 28, 28, 1), dtype=np.uint8)
     features, head = split_network(network, spec=spec)
     halves = head(features(pictures, training=False), training=False)
@@ -152,7 +152,7 @@ def test_the_two_halves_of_a_network_make_the_whole(network: keras.Model, tiny_a
 
 
 def test_a_network_at_another_size_shares_all_that_learns(network: keras.Model, tiny_artefact: TrainedArtefact) -> None:
-    spec = dataclasses.replace(NetworkSpec.from_json(tiny_artefact.manifest.network), network_size=48)
+    spec = dataclasses.replace(NetworkSpec(**tiny_artefact.manifest.network), network_size=48)
     larger = build_network(spec, trained=network)
     assert [id(variable) for variable in larger.trainable_variables] == [
         id(variable) for variable in network.trainable_variables
