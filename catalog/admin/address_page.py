@@ -54,8 +54,9 @@ def answer_address_page(model_admin: LargeTableAdmin, request: HttpRequest, pk: 
         "number": number,
         "more": number > model_admin.maximum_selected,
     }
-    status = 400 if request.method == "POST" else 200
-    return TemplateResponse(request, "admin/catalog/replace_address.html", context, status=status)
+    return TemplateResponse(
+        request, "admin/catalog/replace_address.html", context, status=400 if request.method == "POST" else 200
+    )
 
 
 @allow_long_statements()

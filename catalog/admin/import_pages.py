@@ -75,8 +75,13 @@ class ImportPages:
             file = form.cleaned_data["file"]
             ticket = keep_upload(file.read(), file_name=file.name, user_id=get_member(request).pk)
             return self._show(request, ticket=ticket)
-        status = 400 if request.method == "POST" else 200
-        return self._render(request, "import_upload", status=status, title="Import products", form=form)
+        return self._render(
+            request,
+            "import_upload",
+            status=400 if request.method == "POST" else 200,
+            title="Import products",
+            form=form,
+        )
 
     def preview(self, request: HttpRequest) -> HttpResponse:
         """Do what the preview showed, by POST, and answer with the list of products."""
@@ -114,9 +119,8 @@ class ImportPages:
             messages.error(request, GONE)
             return redirect("admin:catalog_product_import")
         except SourceError as error:
-            form = UploadForm()
             messages.error(request, f"This file cannot be read: {error}.")
-            return self._render(request, "import_upload", status=400, title="Import products", form=form)
+            return self._render(request, "import_upload", status=400, title="Import products", form=UploadForm())
         changes = [
             replace(
                 change,
@@ -145,9 +149,8 @@ class ImportPages:
             raise PermissionDenied
 
     def _render(self, request: HttpRequest, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
-        site = self.model_admin.admin_site.each_context(request)
-        names = {"opts": self.model_admin.opts, **context}
-        return TemplateResponse(request, f"admin/catalog/{template}.html", {**site, **names}, status=status)
+        context = {**self.model_admin.admin_site.each_context(request), "opts": self.model_admin.opts, **context}
+        return TemplateResponse(request, f"admin/catalog/{template}.html", context, status=status)
 
 
 def _describe(preview: ImportPreview) -> str:

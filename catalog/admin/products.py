@@ -88,8 +88,7 @@ class ExportingMixin(LargeTableAdmin):
     def _export(self, request: HttpRequest, queryset: QuerySet[Product], *, suffix: str) -> HttpResponseBase | None:
         if self.is_more_than(request, queryset, maximum=self.maximum_selected, verb="export"):
             return None
-        ordering = PRODUCT_ORDERINGS["id"]
-        parts = encode_products(queryset, ordering=ordering, suffix=suffix, report=ExportReport())
+        parts = encode_products(queryset, ordering=PRODUCT_ORDERINGS["id"], suffix=suffix, report=ExportReport())
         try:
             return build_export_response(parts, suffix=suffix, name="selected-products")
         except BusyError:
@@ -260,17 +259,14 @@ class ImageAdmin(WithLabelsMixin):
     @admin.display
     def size(self, image: Image) -> str | None:
         """Show width and height in pixels."""
-        picture = image.picture
-        return f"{picture.width} x {picture.height}" if picture else None
+        return f"{image.picture.width} x {image.picture.height}" if image.picture else None
 
     @admin.display(description="SHA-256")
     def sha256(self, image: Image) -> str | None:
         """Show the hash of the picture's bytes."""
-        picture = image.picture
-        return picture.sha256 if picture else None
+        return image.picture.sha256 if image.picture else None
 
     @admin.display
     def fetched_at(self, image: Image) -> Any:
         """Show when we read it."""
-        picture = image.picture
-        return picture.fetched_at if picture else None
+        return image.picture.fetched_at if image.picture else None

@@ -58,13 +58,9 @@ def list_labelled_products(criteria: ProductCriteria) -> QuerySet[Product]:
     None, and its label and model version loaded; all of it in one query, after two at once for a search on PostgreSQL.
     For the first of them in an order `find_product_page` is faster.
     """
+    wanted = {"label__status": criteria.status, "label__group": criteria.group, "label__garment": criteria.garment}
     products = with_thumbnails(Product.objects.with_listing_fields(criteria.country))
-    if criteria.status:
-        products = products.filter(label__status=criteria.status)
-    if criteria.group:
-        products = products.filter(label__group=criteria.group)
-    if criteria.garment:
-        products = products.filter(label__garment=criteria.garment)
+    products = products.filter(**{column: value for column, value in wanted.items() if value})
     if criteria.min_confidence is not None:
         products = products.filter(label__confidence__gte=criteria.min_confidence)
     elif "confidence" in criteria.ordering:

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import random
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from django.core.files.base import ContentFile
@@ -37,6 +37,11 @@ _DYES: Final = (
     (128, 128, 128),
 )
 _STRENGTH: Final = (0.55, 0.95)
+_ENCODINGS: Final[dict[str, dict[str, Any]]] = {
+    "png": {"format": "PNG", "compress_level": 1},
+    "webp": {"format": "WEBP", "quality": 90, "method": 0},
+    "jpg": {"format": "JPEG", "quality": 90},
+}
 # ITU-R BT.601, by which a picture is made grey again: a tint that sums to nothing under them keeps every lightness.
 _LIGHTNESS: Final = np.array([0.299, 0.587, 0.114])
 
@@ -85,12 +90,7 @@ def render_picture(picture: NDArray[np.uint8], *, name: str) -> bytes:
     canvas.paste(_enlarge(Image.fromarray(np.pad(255 - picture, _RIM, constant_values=255)), side=side), (left, top))
     image = _tint(canvas, stream=random.Random(product))  # noqa: S311 - nothing secret
     output = io.BytesIO()
-    if name.endswith(".png"):
-        image.save(output, "PNG", compress_level=1)
-    elif name.endswith(".webp"):
-        image.save(output, "WEBP", quality=90, method=0)
-    else:
-        image.save(output, "JPEG", quality=90)
+    image.save(output, **_ENCODINGS[name.rpartition(".")[2]])
     return output.getvalue()
 
 

@@ -55,12 +55,11 @@ def build_sample(pictures: NDArray[np.uint8], *, garments: Sequence[str], seed: 
     for number, (garment, texts) in enumerate(zip(shown, write_texts(_PRODUCTS, seed=seed), strict=True), start=1):
         count = stream.choices([1, 2, 3], weights=[50, 33, 17])[0]
         suffixes = stream.choices(_SUFFIXES, k=count)
-        names = [f"demo/{number:04d}-{index}.{suffix}" for index, suffix in enumerate(suffixes, start=1)]
-        if garment is None:
-            names = []
-        else:
+        names = []
+        if garment is not None:
+            names = [f"demo/{number:04d}-{index}.{suffix}" for index, suffix in enumerate(suffixes, start=1)]
             chosen += _take_alike(unused[garment], pictures=pictures, count=count, stream=stream)
-        true_garments.update((name, garment) for name in names if garment is not None)
+            true_garments.update(dict.fromkeys(names, garment))
         products.append({"title": texts["title"], "images": names, "descriptions": texts["descriptions"]})
     return DemoSample(products=products, pictures=pictures[chosen], true_garments=true_garments)
 

@@ -111,25 +111,25 @@ def write_texts(count: int, *, seed: int) -> Iterator[dict[str, Any]]:
 def _write_descriptions(stream: random.Random) -> list[dict[str, str | None]]:
     own_language = stream.choice(sorted(_SENTENCES))
     sentences = stream.sample(range(len(_SENTENCES[own_language])), stream.choice([1, 1, 2]))
-    countries = [
-        country
-        for country in _LANGUAGE_OF_COUNTRY
+    languages = {
+        country: language
+        for country, language in _LANGUAGE_OF_COUNTRY.items()
         if stream.random() < (_US_SHARE if country == "us" else _OTHER_COUNTRY_SHARE)
-    ]
+    }
     if stream.random() < _SILENT_SHARE:
-        countries = []
-    descriptions: list[dict[str, str | None]] = []
-    for country in countries:
-        language = _LANGUAGE_OF_COUNTRY[country]
-        needs_no_translation = language == own_language or stream.random() < _UNTRANSLATED_SHARE
-        descriptions.append(
-            {
-                "country_code": country,
-                "original_text": _join(sentences, language=own_language),
-                "translated_text": None if needs_no_translation else _join(sentences, language=language),
-            }
-        )
-    return descriptions
+        return []
+    return [
+        {
+            "country_code": country,
+            "original_text": _join(sentences, language=own_language),
+            "translated_text": (
+                None
+                if language == own_language or stream.random() < _UNTRANSLATED_SHARE
+                else _join(sentences, language=language)
+            ),
+        }
+        for country, language in languages.items()
+    ]
 
 
 def _join(sentences: list[int], *, language: str) -> str:

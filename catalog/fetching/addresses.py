@@ -65,17 +65,11 @@ def is_address_allowed(address: Address, *, allowed_networks: tuple[Network, ...
     return not any(address in network for network in _NEVER_PUBLIC)
 
 
-class GuardedSocketFactory:
-    """Makes the socket of one connection, after a look at the address that it is going to."""
-
-    def __init__(self, *, allowed_networks: tuple[Network, ...]) -> None:
-        self._allowed_networks = allowed_networks
-
-    def __call__(self, address_info: tuple[Any, ...]) -> socket.socket:
-        """Return a new socket for a `getaddrinfo` entry, or raise BlockedAddressError."""
-        family, kind, protocol, _canonical_name, peer = address_info
-        check_address(peer[0], allowed_networks=self._allowed_networks)
-        return socket.socket(family=family, type=kind, proto=protocol)
+def make_guarded_socket(address_info: tuple[Any, ...], *, allowed_networks: tuple[Network, ...]) -> socket.socket:
+    """Return a new socket for a `getaddrinfo` entry, or raise BlockedAddressError for the address it is going to."""
+    family, kind, protocol, _canonical_name, peer = address_info
+    check_address(peer[0], allowed_networks=allowed_networks)
+    return socket.socket(family=family, type=kind, proto=protocol)
 
 
 class GuardedResolver(AbstractResolver):

@@ -24,7 +24,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
-from catalog.fetching.addresses import GuardedResolver, GuardedSocketFactory
+from catalog.fetching.addresses import GuardedResolver, make_guarded_socket
 from catalog.fetching.host_limits import HostLimits, Rest, normalise_host
 from catalog.fetching.policy import (
     MAX_REDIRECTS,
@@ -107,10 +107,9 @@ class Fetcher:
         self._runner = self._session = self._resolver = None
         if runner is None:
             return
-        if session is not None:
-            runner.run(session.close())
-        if resolver is not None:
-            runner.run(resolver.close())
+        for resource in (session, resolver):
+            if resource is not None:
+                runner.run(resource.close())
         self._limits.close()
         runner.close()
 
@@ -162,7 +161,9 @@ class _Batch:
             async with self._places_by_host[host]:
                 await self._wait_for_turn(host)
                 async with self._places:
-                    self._check_rest(host)
+                    rest = self._limits.find_rest(host)
+                    if rest is not None:
+                        raise _build_rest_error(rest)
                     started = asyncio.get_running_loop().time()
                     outcome = await self._ask(request, url, host=host, seconds=seconds_left)
                     seconds_left -= asyncio.get_running_loop().time() - started
@@ -192,11 +193,6 @@ class _Batch:
         if turn > 0:
             await asyncio.sleep(turn)
 
-    def _check_rest(self, host: str) -> None:
-        rest = self._limits.find_rest(host)
-        if rest is not None:
-            raise _build_rest_error(rest)
-
     async def _ask(self, request: FetchRequest, url: URL, *, host: str, seconds: float) -> FetchResult | URL:
         """Return the result, or the URL of a redirect; the outcome is counted for the host."""
         try:
@@ -211,11 +207,8 @@ class _Batch:
         return outcome
 
     async def _send(self, request: FetchRequest, url: URL, *, seconds: float) -> FetchResult | URL:
-        headers = {}
-        if request.etag:
-            headers["If-None-Match"] = request.etag
-        if request.last_modified:
-            headers["If-Modified-Since"] = request.last_modified
+        conditions = {"If-None-Match": request.etag, "If-Modified-Since": request.last_modified}
+        headers = {name: value for name, value in conditions.items() if value}
         timeout = aiohttp.ClientTimeout(
             total=seconds, sock_connect=self._policy.connect_seconds, sock_read=self._policy.read_seconds
         )
@@ -272,7 +265,7 @@ class _Connector(aiohttp.TCPConnector):
 def _build_session(policy: FetchPolicy, *, resolver: GuardedResolver) -> aiohttp.ClientSession:
     connector = _Connector(
         resolver=resolver,
-        socket_factory=GuardedSocketFactory(allowed_networks=policy.allowed_networks),
+        socket_factory=functools.partial(make_guarded_socket, allowed_networks=policy.allowed_networks),
         use_dns_cache=False,
         limit=policy.connections,
         limit_per_host=policy.connections_per_host,
@@ -293,18 +286,17 @@ _fetchers = threading.local()
 def _get_fetcher(policy: FetchPolicy) -> Fetcher:
     """Return this thread's fetcher for the policy; a forked child gets its own and leaves its parent's alone."""
     fetcher: Fetcher | None = getattr(_fetchers, "fetcher", None)
-    if fetcher is not None and _fetchers.process_id != os.getpid():
-        # Closing it would also unregister the parent's sockets from the event queue that both processes share.
+    if fetcher is not None:
+        is_own = _fetchers.process_id == os.getpid()
+        if is_own and fetcher.policy == policy:
+            return fetcher
         atexit.unregister(fetcher.close)
-        _fetchers.inherited = fetcher
-        fetcher = None
-    if fetcher is not None and fetcher.policy != policy:
-        atexit.unregister(fetcher.close)
-        fetcher.close()
-        fetcher = None
-    if fetcher is None:
-        fetcher = Fetcher(policy)
-        atexit.register(fetcher.close)
-        _fetchers.fetcher = fetcher
-        _fetchers.process_id = os.getpid()
+        if is_own:
+            fetcher.close()
+        else:
+            # Closing it would also unregister the parent's sockets from the event queue that both processes share.
+            _fetchers.inherited = fetcher
+    fetcher = _fetchers.fetcher = Fetcher(policy)
+    _fetchers.process_id = os.getpid()
+    atexit.register(fetcher.close)
     return fetcher

@@ -59,9 +59,9 @@ def _read_stored(image: Image) -> PictureContent | None:
 def _build_request(image: Image) -> FetchRequest:
     """Return the request for an image; conditional only if we still hold what an unchanged picture would be."""
     stored = _read_stored(image)
-    if stored is None:
-        return FetchRequest(image.url)
-    return FetchRequest(image.url, etag=stored.etag, last_modified=stored.last_modified)
+    return FetchRequest(
+        image.url, etag=stored.etag if stored else "", last_modified=stored.last_modified if stored else ""
+    )
 
 
 def _read_answer(image: Image, answer: FetchResult | FetchError) -> PictureContent | FetchError:

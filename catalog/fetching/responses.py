@@ -12,6 +12,13 @@ from catalog.fetching.policy import FetchError
 EXPECTED_ERRORS = (aiohttp.ClientError, BlockedAddressError, OSError, ValueError)
 # Statuses below 500 that say "not now".
 _RETRYABLE_STATUSES = (408, 425)
+# What a later attempt may not meet: the first that fits gives the code and the message.
+_FAILURES: dict[type[Exception], tuple[str, str]] = {
+    TimeoutError: ("timeout", "the host did not answer in time"),
+    aiohttp.ClientConnectorDNSError: ("dns_error", "the host's name has no address"),
+    aiohttp.ClientSSLError: ("tls_error", "no trusted connection to the host"),
+    aiohttp.ClientPayloadError: ("truncated", "the connection ended before the picture did"),
+}
 # A host may ask for a pause, but not for ever.
 _MOST_RETRY_AFTER_SECONDS = 86_400.0
 
@@ -56,10 +63,9 @@ def check_status(response: aiohttp.ClientResponse) -> None:
     message = f"expected status 200, got {status}"
     if status == 200:
         return
-    if status == 429:
-        raise FetchError("rate_limited", message, retryable=True, retry_after_seconds=_find_retry_after(response))
-    if status >= 500:
-        raise FetchError("http_5xx", message, retryable=True, retry_after_seconds=_find_retry_after(response))
+    if status == 429 or status >= 500:
+        code = "rate_limited" if status == 429 else "http_5xx"
+        raise FetchError(code, message, retryable=True, retry_after_seconds=_find_retry_after(response))
     if status >= 400:
         raise FetchError("http_4xx", message, retryable=status in _RETRYABLE_STATUSES)
     # 206 that nobody asked for, 204, a redirect to nowhere: an answer, but no picture.
@@ -101,14 +107,10 @@ def build_fetch_error(error: Exception) -> FetchError:
     """Return the error that a failure of the connection amounts to, in words that name no address."""
     if isinstance(error, BlockedAddressError):
         return FetchError("url_blocked", str(error))
-    if isinstance(error, TimeoutError):
-        return FetchError("timeout", "the host did not answer in time", retryable=True)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return FetchError("dns_error", "the host's name has no address", retryable=True)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return FetchError("tls_error", "no trusted connection to the host", retryable=True)
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return FetchError("truncated", "the connection ended before the picture did", retryable=True)
     if isinstance(error, aiohttp.InvalidURL):
         return FetchError("url_invalid", "expected a URL with a host name")
-    return FetchError("connect_error", "no usable answer from the host", retryable=True)
+    code, message = next(
+        (failure for kind, failure in _FAILURES.items() if isinstance(error, kind)),
+        ("connect_error", "no usable answer from the host"),
+    )
+    return FetchError(code, message, retryable=True)

@@ -86,17 +86,16 @@ def list_exported_products(
     for ids in _list_ids(products, ordering=ordering):
         stored = find_stored_products(ids)
         labels = _find_labels(ids)
-        batch = []
-        for product_id in ids:
-            product = stored.get(product_id)
-            if product is None or product_id not in labels:  # deleted since the ids were read
-                continue
-            if country:
-                texts = product.descriptions
-                product.descriptions = {code: texts[code] for code in [country.lower()] if code in texts}
-            label = labels[product_id]
-            batch.append(ExportedProduct(product=product, label=label))
-        yield batch
+        if country:
+            for product in stored.values():
+                texts = product.descriptions.items()
+                product.descriptions = {code: text for code, text in texts if code == country.lower()}
+        # What was deleted since the ids were read is left out.
+        yield [
+            ExportedProduct(product=stored[product_id], label=labels[product_id])
+            for product_id in ids
+            if product_id in stored and product_id in labels
+        ]
 
 
 def list_exported_pictures(
@@ -108,11 +107,7 @@ def list_exported_pictures(
         images = {place.product_id: place.image for place in places}
         labels = _find_labels(ids)
         yield [
-            ExportedPicture(
-                product_id=product_id,
-                image=images[product_id],
-                label=labels[product_id],
-            )
+            ExportedPicture(product_id=product_id, image=images[product_id], label=labels[product_id])
             for product_id in ids
             if product_id in images and product_id in labels
         ]

@@ -149,8 +149,7 @@ def _leave_out_repeats(
             first = digests.get(id_key, REFUSED if without_id_key in digests else None)
             own_keys = [id_key, with_id_key]
         if first is None:
-            for key in own_keys:
-                added.append((key, digests.setdefault(key, digest)))
+            added += [(key, digests.setdefault(key, digest)) for key in own_keys]
             fresh.append(record)
         elif first == digest:
             report.unchanged += 1
@@ -158,8 +157,9 @@ def _leave_out_repeats(
             if record.id is not None:
                 # No later row gets this id either: which one did must not depend on what is stored today.
                 added.append((id_key, digests.setdefault(id_key, REFUSED)))
-            message = "expected each product once, received an earlier one with other values"
-            report.refuse(RowError(record.line, message))
+            report.refuse(
+                RowError(record.line, "expected each product once, received an earlier one with other values")
+            )
     seen.add(added)
     return fresh
 

@@ -59,20 +59,15 @@ def build_record(
         raise RecordError("expected a title, received none")
     if images is not None and len(images) > MAX_IMAGES:
         raise RecordError(f"expected at most {MAX_IMAGES:,} images, received {len(images):,}")
+    if id is not None and not 1 <= id <= MAX_ID:
+        raise RecordError(f"expected an id from 1 to {MAX_ID}, received {shorten(id)}")
     return ProductRecord(
         line=line,
-        id=None if id is None else clean_id(id),
+        id=id,
         title=clean_title,
         images=None if images is None else tuple(clean_image_url(url) for url in images),
         descriptions=descriptions,
     )
-
-
-def clean_id(value: int) -> int:
-    """Return the id if it lies in 1..`MAX_ID`. Raises `RecordError`."""
-    if not 1 <= value <= MAX_ID:
-        raise RecordError(f"expected an id from 1 to {MAX_ID}, received {shorten(value)}")
-    return value
 
 
 def clean_text(value: Any, *, field: str, maximum: int = MAX_TEXT_CHARACTERS) -> str | None:

@@ -61,14 +61,16 @@ class _HeldParts:
 
 def build_export_response(parts: Generator[bytes], *, suffix: str, name: str = "products") -> StreamingHttpResponse:
     """Return the file as a download, made while it is sent. Raises `BusyError`."""
-    response = StreamingHttpResponse(_HeldParts(parts), content_type=MEDIA_TYPES[suffix])
-    response["Content-Disposition"] = f'attachment; filename="{name}.{suffix}"'
-    response["Content-Security-Policy"] = FILE_POLICY
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cache-Control"] = "no-store"
-    # Proxies that buffer what they pass on would keep the reader waiting, and the whole file on their disk.
-    response["X-Accel-Buffering"] = "no"
-    return response
+    headers = {
+        "Content-Type": MEDIA_TYPES[suffix],
+        "Content-Disposition": f'attachment; filename="{name}.{suffix}"',
+        "Content-Security-Policy": FILE_POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+        # Proxies that buffer what they pass on would keep the reader waiting, and the whole file on their disk.
+        "X-Accel-Buffering": "no",
+    }
+    return StreamingHttpResponse(_HeldParts(parts), headers=headers)
 
 
 def build_query_response(query: ProductExportQuery, *, suffix: str) -> StreamingHttpResponse:

@@ -80,12 +80,14 @@ def to_rgb(data: bytes, *, target_size: int | None = None) -> np.ndarray:
 def decode_picture(data: bytes, *, target_size: int | None = None) -> DecodedPicture:
     """Return the picture with its format and size; arguments and errors are those of `to_rgb`."""
     picture_format = get_picture_format(data)
-    _check_structure(data, picture_format)
+    if picture_format == formats.PNG:
+        _check_png_structure(data)
     try:
         with Image.open(BytesIO(data), formats=(picture_format,)) as image:
             width, height = image.size
             _check_size(width, height, frames=_count_frames(image, data, picture_format))
-            _check_scans(width, height, data=data, picture_format=picture_format)
+            if picture_format == formats.JPEG:
+                _check_jpeg_scans(width, height, data=data)
             if target_size is not None:
                 longer = max(width, height)
                 image.draft(None, (max(1, width * target_size // longer), max(1, height * target_size // longer)))
@@ -115,9 +117,7 @@ def get_picture_format(data: bytes) -> str:
     )
 
 
-def _check_structure(data: bytes, picture_format: str) -> None:
-    if picture_format != formats.PNG:
-        return
+def _check_png_structure(data: bytes) -> None:
     header = formats.get_png_header(data)
     if header is not None:
         # Pillow does not open a picture of 0 x 0, and would not say why.
@@ -141,9 +141,7 @@ def _check_size(width: int, height: int, *, frames: int) -> None:
         raise PictureError("too_small", f"expected sides of at most {MAX_ASPECT_RATIO} to 1, got {size}")
 
 
-def _check_scans(width: int, height: int, *, data: bytes, picture_format: str) -> None:
-    if picture_format != formats.JPEG:
-        return
+def _check_jpeg_scans(width: int, height: int, *, data: bytes) -> None:
     scans = formats.count_jpeg_scans(data)
     if width * height * scans > MAX_SCANNED_PIXELS:
         raise PictureError(

@@ -79,12 +79,11 @@ def _find_look(image: Image, *, sha256: str, decoded: DecodedPicture) -> tuple[s
     own = build_look_hash(decoded.pixels), decoded.pixels.shape[1] / decoded.pixels.shape[0]
     if former is None:
         return "", own
+    hash, shape = former.look_hash, former.look_shape
+    look = (hash, shape) if hash is not None and shape is not None else None
     if former.sha256 == sha256:
-        known = former.look_hash is not None and former.look_shape is not None
-        return former.former_appearance, (former.look_hash, former.look_shape) if known else own  # type: ignore[return-value]
-    if former.look_hash is not None and former.look_shape is not None:
-        look = former.look_hash, former.look_shape
-    else:
+        return former.former_appearance, look or own
+    if look is None:
         try:
             pixels = to_rgb(find_picture_bytes(image) or b"", target_size=THUMBNAIL_SIZE)
         except PictureError:
@@ -146,12 +145,11 @@ def read_media_picture(name: str) -> bytes:
 
 
 def _is_safe_name(name: str) -> bool:
-    parts = name.split("/")
     return (
         is_media_name(name)
         and name.isprintable()
         and "\\" not in name
-        and not any(part in ("", ".", "..") for part in parts)
+        and not any(part in ("", ".", "..") for part in name.split("/"))
         and str(PurePosixPath(name)) == name
     )
 

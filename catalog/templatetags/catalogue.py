@@ -45,10 +45,7 @@ def thousands(number: int) -> str:
     return f"{number:,}"
 
 
-@register.filter
-def thumbnail_path(sha256: str) -> str:
-    """Return the path of our copy of the picture with this content hash."""
-    return get_thumbnail_path(sha256)
+register.filter("thumbnail_path", get_thumbnail_path)
 
 
 @register.simple_tag

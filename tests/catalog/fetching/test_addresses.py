@@ -7,10 +7,10 @@ import pytest
 
 from catalog.fetching.addresses import (
     BlockedAddressError,
-    GuardedSocketFactory,
     build_networks,
     find_literal_address,
     is_address_allowed,
+    make_guarded_socket,
 )
 from catalog.fetching.policy import FetchError, FetchPolicy, build_redirect_url, validate_url
 
@@ -73,10 +73,9 @@ def test_address_is_read_in_every_spelling(host, address):
 def test_no_socket_is_made_for_a_forbidden_address(address, monkeypatch):
     made = []
     monkeypatch.setattr(socket, "socket", lambda **options: made.append(options))
-    factory = GuardedSocketFactory(allowed_networks=())
 
     with pytest.raises(BlockedAddressError):
-        factory((socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80)))
+        make_guarded_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80)), allowed_networks=())
 
     assert made == []
 
