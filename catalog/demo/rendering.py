@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from catalog.demo.sample import CATALOGUE_FILE, PICTURES_FILE, SAMPLE_FOLDER, read_pictures
-from catalog.interchange.importing import ImportReport, import_catalog
-from catalog.interchange.reading import read_records
 
 #: Width and height of a shop's picture in pixels.
 CANVAS: Final = (320, 400)
@@ -44,13 +42,6 @@ _ENCODINGS: Final[dict[str, dict[str, Any]]] = {
 }
 # ITU-R BT.601, by which a picture is made grey again: a tint that sums to nothing under them keeps every lightness.
 _LIGHTNESS: Final = np.array([0.299, 0.587, 0.114])
-
-
-def load_demo_catalogue() -> ImportReport:
-    """Render the demo's pictures into the media storage and import its products; again, nothing changes."""
-    render_demo_pictures()
-    with (SAMPLE_FOLDER / CATALOGUE_FILE).open("rb") as stream:
-        return import_catalog(read_records(stream, format="jsonl"))
 
 
 def render_demo_pictures(storage: Storage | None = None) -> int:

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
-from catalog.demo.rendering import load_demo_catalogue
+from catalog.demo.catalogue import load_demo_catalogue
 from classifier.adoption.services import activate_model_version
 from classifier.labelling.starting import start_labelling_run
 from classifier.management.demo_summary import build_demo_summary, build_summary_table, list_summary_lines

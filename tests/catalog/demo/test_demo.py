@@ -10,7 +10,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from PIL import Image as Picture
 
-from catalog.demo.rendering import CANVAS, load_demo_catalogue, render_demo_pictures, render_picture
+from catalog.demo.catalogue import load_demo_catalogue
+from catalog.demo.rendering import CANVAS, render_demo_pictures, render_picture
 from catalog.demo.sample import (
     CATALOGUE_FILE,
     SAMPLE_FOLDER,
@@ -168,7 +169,7 @@ def test_rendering_again_writes_nothing_and_mends_what_an_interrupted_run_left(m
 
 @pytest.mark.django_db
 def test_demo_catalogue_is_loaded_once(monkeypatch):
-    monkeypatch.setattr("catalog.demo.rendering.render_demo_pictures", lambda: 0)
+    monkeypatch.setattr("catalog.demo.catalogue.render_demo_pictures", lambda: 0)
 
     first = load_demo_catalogue()
     second = load_demo_catalogue()
