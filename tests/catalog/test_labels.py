@@ -196,11 +196,12 @@ def go_round() -> int:
 
 def test_products_that_another_program_adds_are_found_at_once(labelled: Catalogue) -> None:
     walk_labels()
-    for id, title in ((9001, "Bare"), (9002, "Known")):
+    bare, known = labelled.second.pk + 1, labelled.second.pk + 2
+    for id, title in ((bare, "Bare"), (known, "Known")):
         execute("INSERT INTO product (id, title) VALUES (%s, %s)", id, title)
-    execute("INSERT INTO productimages (productid, imageid, imageindex) VALUES (9002, %s, 0)", labelled.coat.pk)
+    execute("INSERT INTO productimages (productid, imageid, imageindex) VALUES (%s, %s, 0)", known, labelled.coat.pk)
     # Until then they read as pending.
-    assert get_label_summary(Product.objects.get(pk=9002)).status == Status.PENDING
+    assert get_label_summary(Product.objects.get(pk=known)).status == Status.PENDING
     # The walk itself rests after its first step.
     walk_labels()
     assert read_labels() == {"First": "Bag", "Second": "Bag", "Bare": "no_image", "Known": "Coat"}
