@@ -1,4 +1,7 @@
-"""The demo catalogue: some hundred products with pictures that need no download."""
+"""The demo catalogue: some hundred products with pictures that need no download.
+
+Apart from `rendering`, which other programs use without Django's models.
+"""
 
 from catalog.demo.rendering import render_demo_pictures
 from catalog.demo.sample import CATALOGUE_FILE, SAMPLE_FOLDER
