@@ -2,8 +2,8 @@
 
 Nothing about a URL, a name server's answer, a redirect or a response is believed. Every connection goes to an address
 that `catalog.fetching.addresses` permits; redirects are followed by hand; a fetch has one deadline and one byte budget;
-nothing is decompressed; no cookies, proxies or credentials are used. An error says its code, never an address or a
-response.
+nothing is decompressed; no cookies, proxies or credentials are used but the headers that an operator gives for a host.
+An error says its code, never an address or a response.
 
 Rates and circuit breakers are those of all processes together where there is a Redis (see
 `catalog.fetching.shared_host_limits`), and of each process elsewhere (`catalog.fetching.host_limits`).
