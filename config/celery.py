@@ -18,4 +18,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.imports = [
     f"classifier.{package}.tasks" for package in ("adoption", "labelling", "reviews", "training", "worker")
 ]
-app.steps["worker"] |= {"classifier.worker.timers:SweepStep", "classifier.worker.timers:CanaryStep"}
+app.steps["worker"] |= {
+    "classifier.worker.timers:SweepStep",
+    "classifier.worker.timers:CanaryStep",
+    "classifier.worker.stopping:StopStep",
+}

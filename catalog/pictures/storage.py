@@ -14,7 +14,6 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.urls import reverse
-from django.utils import timezone
 from PIL import Image as PillowImage
 
 from catalog.models import Image, StoredPicture
@@ -22,6 +21,7 @@ from catalog.pictures.appearance import build_look_hash, is_same_look
 from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, to_rgb
 from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
 from config.db.bulk import insert_or_update_rows
+from config.db.clock import get_database_time
 from config.files import write_file
 
 # Pixels on the longer side; a smaller picture keeps its size.
@@ -65,7 +65,6 @@ def build_stored_picture(
         last_modified=last_modified,
         width=decoded.width,
         height=decoded.height,
-        fetched_at=timezone.now(),
     )
 
 
@@ -96,6 +95,9 @@ def record_stored_pictures(rows: Iterable[StoredPicture]) -> None:
     """Insert the rows, or replace what their images had, in one statement; the last row of an image wins."""
     # In the order of the images, so that two workers with the same images wait for each other instead of dead-locking.
     by_image = {row.image_id: row for row in sorted(rows, key=lambda row: row.image_id)}
+    now = get_database_time()
+    for row in by_image.values():
+        row.fetched_at = now
     fields = [field for field in StoredPicture._meta.concrete_fields if not field.primary_key]
     insert_or_update_rows(
         StoredPicture,

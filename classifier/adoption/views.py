@@ -74,7 +74,7 @@ def model_version_activate(request: HttpRequest, pk: int) -> HttpResponse:
         )
         return render_version(request, pk, problem=problem, status=412)
     except (ArtefactError, StageTransitionError) as error:
-        reason = "its files are missing or changed" if isinstance(error, ArtefactError) else str(error)
+        reason = error.reason if isinstance(error, ArtefactError) else str(error)
         return render_version(request, pk, problem=f"The version was not activated: {reason}.", status=409)
     return redirect("model-version-detail", version.pk)
 

@@ -63,9 +63,9 @@ def image_explanation(request: HttpRequest, image_id: int) -> HttpResponse:
             explanation = create_explanation(image, classification=classification)
         except NotExplainableError as error:
             return render_problem(request, 404, str(error))
-        except ArtefactError:
+        except ArtefactError as error:
             return render_problem(
-                request, 503, "This machine has not the files of the model version that gave the label."
+                request, 503, f"The model version that gave the label cannot be used here: {error.reason}."
             )
     return render_explanation(request, image, classification=classification, explanation=explanation)
 

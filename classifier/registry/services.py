@@ -33,6 +33,12 @@ def register_model_version(folder: Path) -> ModelVersion:
     missing or is not what the manifest says; nothing is written then.
     """
     manifest = artefacts.verify_artefact(folder).manifest
+    longest = ModelVersion._meta.get_field("name").max_length
+    if len(manifest.version) > longest:
+        raise artefacts.ArtefactFormatError(
+            f"expected a version of at most {longest} characters in {artefacts.MANIFEST_FILE}, received "
+            f"{len(manifest.version)}"
+        )
     digest = artefacts.manifest_sha256(folder)
     _copy_artefact(folder, name=digest)
     with transaction.atomic():

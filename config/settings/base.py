@@ -12,6 +12,7 @@ import environ
 from django.core.management.utils import get_random_secret_key
 
 from config.embedded import file_broker_options, read_or_create_secret_key
+from config.redis_urls import parse_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = environ.Env()
@@ -168,8 +169,9 @@ TRAINING_SILENCE_SECONDS = env.int("TRAINING_SILENCE_SECONDS", default=3600)
 CANARY_SECONDS = env.float("CANARY_SECONDS", default=30.0)
 CANARY_STALE_SECONDS = env.float("CANARY_STALE_SECONDS", default=120.0)
 
-REDIS_URL = env.str("REDIS_URL", default="")
-CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost"
+REDIS_URL, CELERY_BROKER_URL = "", "filesystem://localhost"
+if env.str("REDIS_URL", default=""):
+    REDIS_URL, CELERY_BROKER_URL = parse_redis_url(env.str("REDIS_URL"))
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     {
         "visibility_timeout": env.int("BROKER_VISIBILITY_SECONDS", default=240),
@@ -188,6 +190,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     else file_broker_options(VAR_DIR / "broker")
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A Redis that refuses to write (a replica after a fail-over, a full one) is waited for like one that is away.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_WORKER_CONSUMER = "classifier.worker.consuming:PatientConsumer"
 CELERY_TASK_DEFAULT_QUEUE = "labelling"
 CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {"labelling": {}, "training": {}}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -212,7 +217,8 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 1_000_000
 # Seconds that a dead child's result is waited for before its batch goes back.
 CELERY_WORKER_LOST_WAIT = env.float("WORKER_LOST_WAIT_SECONDS", default=2.0)
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=30.0)
+# How long a worker that is stopped by SIGQUIT may go on with what it has in hand (`classifier.worker.stopping`).
+WORKER_SOFT_SHUTDOWN_SECONDS = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=30.0)
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 

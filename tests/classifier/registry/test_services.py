@@ -10,6 +10,7 @@ from classifier.ml.artefacts import DEFAULT_ARTEFACT, MODEL_CARD_FILE, NETWORK_F
 from classifier.models import ModelVersion
 from classifier.registry.runtime import get_classifier
 from classifier.registry.services import get_artefact_folder, register_model_version
+from tests.support.artefacts import create_artefact_twin, create_broken_artefact
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 Stage = ModelVersion.Stage
@@ -49,6 +50,20 @@ def test_a_damaged_artefact_is_refused_and_leaves_nothing(artefact: Path, artefa
         register_model_version(artefact)
     assert not ModelVersion.objects.exists()
     assert not artefacts_folder.exists()
+
+
+def test_a_name_longer_than_the_table_takes_is_refused_in_words(tmp_path: Path) -> None:
+    artefact = create_artefact_twin(tmp_path / "long", version="v" * 101)
+    with pytest.raises(CommandError, match=r"^expected a version of at most 100 characters in .*, received 101$"):
+        call_command("register_model_version", str(artefact))
+    assert not ModelVersion.objects.exists()
+
+
+def test_a_version_whose_network_labels_nothing_is_not_activated(tmp_path: Path) -> None:
+    artefact = create_broken_artefact(tmp_path / "broken")
+    with pytest.raises(CommandError, match=r"^network\.tflite of broken-1 is not a serving network"):
+        call_command("register_model_version", str(artefact), "--activate")
+    assert ModelVersion.objects.get().stage == Stage.CANDIDATE
 
 
 def test_a_registered_copy_that_changes_later_is_not_loaded(artefact: Path) -> None:

@@ -196,7 +196,7 @@ def test_a_version_with_damaged_files_is_shown_and_not_activated(
     (folder / NETWORK_FILE).write_bytes(b"damaged")
     sign_in(client, "view_modelversion", "change_modelversion")
     response = client.post(f"{VERSIONS}{candidate.pk}/activate/", {"tag": get_activation_tag()})
-    assert (response.status_code, "its files are missing or changed" in response.text) == (409, True)
+    assert (response.status_code, "not activated: files missing or changed" in response.text) == (409, True)
     assert ModelVersion.objects.get(stage="active") == active
     (folder / "manifest.json").unlink()
     page = client.get(f"{VERSIONS}{candidate.pk}/").text
