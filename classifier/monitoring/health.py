@@ -11,7 +11,7 @@ from kombu import Connection
 from classifier.ml.artefacts import ArtefactError
 from classifier.registry.selectors import NoActiveModelVersionError, get_active_model_version
 from classifier.registry.services import check_registered_manifest
-from classifier.worker.canaries import list_queue_health
+from classifier.runs.workers import list_queue_health
 
 logger = logging.getLogger(__name__)
 
