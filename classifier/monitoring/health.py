@@ -15,7 +15,7 @@ from classifier.ml.artefacts import ArtefactError
 from classifier.registry.runtime import get_classifier
 from classifier.registry.selectors import NoActiveModelVersionError, get_active_model_version
 from classifier.registry.services import check_registered_manifest
-from classifier.worker.canaries import list_queue_health
+from classifier.runs.workers import list_queue_health
 from config.db.troubles import AWAY, find_trouble
 
 logger = logging.getLogger(__name__)
