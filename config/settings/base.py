@@ -139,6 +139,8 @@ BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")
 
 FETCH_ALLOWED_NETWORKS = env.list("FETCH_ALLOWED_NETWORKS", default=[])
 FETCH_ALLOWED_PORTS = [int(port) for port in env.list("FETCH_ALLOWED_PORTS", default=["80", "443"])]
+# JSON, as `catalog.fetching.host_headers` reads it.
+FETCH_HOST_HEADERS = env.str("FETCH_HOST_HEADERS", default="")
 FETCH_REQUESTS_PER_SECOND_PER_HOST = env.float("FETCH_REQUESTS_PER_SECOND_PER_HOST", default=10.0)
 
 # --- labelling ledger -----------------------------------------------------------------------------------------------
