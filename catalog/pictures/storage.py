@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 
 from catalog.models import Image, StoredPicture
 from catalog.pictures.appearance import build_look_hash, is_same_look
-from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, to_rgb
+from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, lay_on_ground, to_rgb
 from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
 from config.db.bulk import insert_or_update_rows
 from config.db.clock import get_database_time
@@ -51,8 +51,9 @@ def build_stored_picture(
     name = storage_name or f"pictures/{sha256[:2]}/{sha256}.{EXTENSIONS[decoded.picture_format]}"
     if not storage_name:
         write_once(name, data)
-    write_once(thumbnail_name(sha256), _encode_thumbnail(decoded.pixels))
-    former_appearance, (look_hash, look_shape) = _find_look(image, sha256=sha256, decoded=decoded)
+    shown = lay_on_ground(decoded.pixels)
+    write_once(thumbnail_name(sha256), _encode_thumbnail(shown))
+    former_appearance, (look_hash, look_shape) = _find_look(image, sha256=sha256, shown=shown)
     return StoredPicture(
         image=image,
         url=image.url,
@@ -68,14 +69,14 @@ def build_stored_picture(
     )
 
 
-def _find_look(image: Image, *, sha256: str, decoded: DecodedPicture) -> tuple[str, tuple[int, float]]:
+def _find_look(image: Image, *, sha256: str, shown: np.ndarray) -> tuple[str, tuple[int, float]]:
     """Return the appearance that a picture keeps, empty for its own, and the hash and shape of that look's first bytes.
 
     What was held of the image's address from before there were hashes is looked at now, if its bytes are still there: a
     file of the media storage may have been replaced in its place.
     """
     former = image.picture
-    own = build_look_hash(decoded.pixels), decoded.pixels.shape[1] / decoded.pixels.shape[0]
+    own = build_look_hash(shown), shown.shape[1] / shown.shape[0]
     if former is None:
         return "", own
     hash, shape = former.look_hash, former.look_shape
