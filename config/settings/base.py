@@ -91,8 +91,12 @@ else:
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     options = DATABASES["default"].setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 3)
-    # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
-    options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
+    if env.bool("DATABASE_POOLER", default=False):
+        # Between two transactions a connection is somebody else's, and what it starts with is the pooler's to say.
+        DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
+    else:
+        # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
+        options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
 # After which PostgreSQL ends a statement of the site (`config.db.statements`); workers and commands have no limit.
 WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=2.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
