@@ -29,6 +29,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
+    "accounts.apps.AccountsConfig",
     "catalog.apps.CatalogConfig",
     "classifier.apps.ClassifierConfig",
     "django.contrib.admin",
@@ -39,7 +40,6 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
 ]
@@ -92,20 +92,27 @@ else:
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     options = DATABASES["default"].setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 3)
-    # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
-    options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
+    if env.bool("DATABASE_POOLER", default=False):
+        # Between two transactions a connection is somebody else's, and what it starts with is the pooler's to say.
+        DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
+    else:
+        # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
+        options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
 # After which PostgreSQL ends a statement of the site (`config.db.statements`); workers and commands have no limit.
 WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=2.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    *(
+        {"NAME": f"django.contrib.auth.password_validation.{name}"}
+        for name in (
+            "UserAttributeSimilarityValidator",
+            "MinimumLengthValidator",
+            "CommonPasswordValidator",
+            "NumericPasswordValidator",
+        )
+    ),
+    {"NAME": "accounts.authentication.TokensEndWithPassword"},
 ]
 LOGIN_URL = "admin:login"
 
@@ -234,7 +241,7 @@ if REDIS_URL:
 REST_FRAMEWORK = {
     # The first one decides what a refusal looks like: a token's is a 401 with its challenge.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "accounts.authentication.HashedTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
