@@ -97,8 +97,8 @@ def label_end_to_end(image_ids: Sequence[int], *, progress: Callable[[int, int],
 def label_in_bare_loop(image_ids: Sequence[int], *, version: ModelVersion) -> Labelled:
     """Label these images in this process and nothing else: no ledger, no Celery, no copies, no product labels.
 
-    For each batch of the size that a message has: the product's fetcher, `decode_picture` at the worker's size, `classify`,
-    and one INSERT of the classifications.
+    For each batch of the size that a message has: the product's fetcher, `decode_picture` at the worker's size,
+    `classify`, and one INSERT of the classifications.
     """
     run = LabellingRun.objects.create(model_version=version, state=LabellingRun.State.DONE)
     classifier = get_classifier(version)

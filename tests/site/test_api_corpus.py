@@ -17,10 +17,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.services import revoke_tokens
 from classifier.adoption.services import activate_model_version, get_activation_tag
 from classifier.models import LabellingRun, LabelTask, ModelVersion
 from classifier.registry.services import register_model_version
+from config.accounts.services import revoke_tokens
 from tests.site.test_authorisation import TABLE
 from tests.support.artefacts import create_artefact_twin
 from tests.support.factories import create_product

@@ -211,8 +211,8 @@ def test_thumbnail_is_small_and_holds_pixels_only(media_root):
 
 @pytest.mark.parametrize(
     "colour,ground",
-    [((255, 255, 255), 128), ((250, 250, 248), 128), ((228, 235, 255), 128), ((210, 210, 210), 255), ((30, 60, 140), 255),
-     ((0, 0, 0), 255)],
+    [((255, 255, 255), 128), ((250, 250, 248), 128), ((228, 235, 255), 128), ((210, 210, 210), 255),
+     ((30, 60, 140), 255), ((0, 0, 0), 255)],
 )  # fmt: skip
 @pytest.mark.parametrize("picture_format", ["PNG", "WEBP", "GIF"])
 def test_cut_out_garment_is_seen_on_its_thumbnail(media_root, colour, ground, picture_format):

@@ -13,7 +13,7 @@ from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, MODEL_CARD_
 from classifier.models import ModelVersion
 from classifier.registry.runtime import get_classifier
 from classifier.registry.services import get_artefact_folder, register_model_version
-from tests.support.artefacts import create_artefact_twin, create_broken_artefact
+from tests.support.artefacts import create_broken_artefact
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 Stage = ModelVersion.Stage

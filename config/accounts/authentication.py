@@ -4,8 +4,8 @@ from django.contrib.auth.models import AbstractBaseUser, User
 from rest_framework.authentication import TokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
-from accounts.models import Token
-from accounts.services import find_token, note_use, revoke_tokens
+from config.accounts.models import Token
+from config.accounts.services import find_token, note_use, revoke_tokens
 
 
 class HashedTokenAuthentication(TokenAuthentication):

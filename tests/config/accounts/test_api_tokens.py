@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from accounts.models import Token
+from config.accounts.models import Token
 from tests.support.members import create_member
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]

@@ -13,8 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Token
-from accounts.services import TokenNameError, create_token
+from config.accounts.models import Token
+from config.accounts.services import TokenNameError, create_token
 from tests.support.hostile import read_tables
 from tests.support.members import create_member
 

@@ -9,7 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Token
+from config.accounts.models import Token
 from tests.site.test_migrations import FORMER_TOKENS
 from tests.support.members import create_member
 

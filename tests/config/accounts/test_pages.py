@@ -5,8 +5,8 @@ import re
 import pytest
 from django.test import Client
 
-from accounts.models import Token
-from accounts.services import create_token
+from config.accounts.models import Token
+from config.accounts.services import create_token
 from tests.support.members import create_member, sign_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]

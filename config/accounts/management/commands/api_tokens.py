@@ -7,9 +7,9 @@ from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
-from accounts.forms import TokenForm
-from accounts.models import Token
-from accounts.services import USUAL_DAYS, TokenNameError, create_token
+from config.accounts.forms import TokenForm
+from config.accounts.models import Token
+from config.accounts.services import USUAL_DAYS, TokenNameError, create_token
 from config.console import ReportingCommand, build_table
 
 

@@ -8,9 +8,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.forms import TokenForm
-from accounts.models import Token
-from accounts.services import LONGEST_DAYS, TokenNameError, create_token
+from config.accounts.forms import TokenForm
+from config.accounts.models import Token
+from config.accounts.services import LONGEST_DAYS, TokenNameError, create_token
 from config.web.permissions import get_member
 
 

@@ -6,4 +6,5 @@ from django.apps import AppConfig
 class AccountsConfig(AppConfig):
     """Tokens, and what ends them."""
 
-    name = "accounts"
+    name = "config.accounts"
+    label = "accounts"

@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser, User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.models import Token
+from config.accounts.models import Token
 
 LONGEST_DAYS = 366
 USUAL_DAYS = 90

@@ -2,7 +2,7 @@
 
 from django import forms
 
-from accounts.services import LONGEST_DAYS, USUAL_DAYS
+from config.accounts.services import LONGEST_DAYS, USUAL_DAYS
 
 
 class TokenForm(forms.Form):

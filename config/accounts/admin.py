@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.db.models import Model
 from django.http import HttpRequest
 
-from accounts.models import Token
-from accounts.services import revoke_tokens
+from config.accounts.models import Token
+from config.accounts.services import revoke_tokens
 from config.web.admin import ReadOnlyAdmin
 
 

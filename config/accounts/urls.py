@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import token_list, token_revoke
+from config.accounts.views import token_list, token_revoke
 
 urlpatterns = [
     path("tokens/", token_list, name="token-list"),
