@@ -124,6 +124,8 @@ def describe_pictures(run: LabellingRun, *, again: str, missing: str) -> str:
 
 def describe_waiting(report: RunReport, *, is_untouched: bool) -> str:
     """Return the words before the command of a worker, where the run seems to have none; else none."""
+    if report.waits:
+        return ""
     if is_untouched:
         return "Waits for a worker of the labelling queue:"
     return "Is a worker of the labelling queue running?" if report.stalled and not report.ahead else ""

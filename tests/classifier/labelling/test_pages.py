@@ -1,6 +1,7 @@
 """The pages of labelling runs."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -348,6 +349,9 @@ def test_a_run_that_nobody_works_on_asks_for_a_worker() -> None:
     assert describe(build_report(stalled=True), is_untouched=False) == stalled
     # Its pictures come after those of the run ahead.
     assert describe(build_report(stalled=True, ahead=1), is_untouched=False) == ""
+    # There is one, and what it lacks is said in its place.
+    waits = [("storage_error", 3, timezone.now())]
+    assert describe(replace(build_report(stalled=True), waits=waits), is_untouched=True) == ""
 
 
 def test_a_run_says_how_many_pictures_are_finished() -> None:
