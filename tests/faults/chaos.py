@@ -133,11 +133,13 @@ class ChaosRun:
         events = sorted(self.plan_events(workers), key=lambda event: event[0])
         started = time.monotonic()
         while time.monotonic() - started < self.plan.patience_seconds:
+            # Asked first: what ends while harm is done is looked at once more, so that no event is left out.
+            is_over = self.is_over(run)
             done = self.plan.labels - self.count_open(run)
             while events and events[0][0] <= done:
                 events.pop(0)[1]()
             self._watch_recovery()
-            if not self.open_kills and self.is_over(run):
+            if is_over and not self.open_kills:
                 self.report.finished = True
                 break
             time.sleep(POLL_SECONDS)
@@ -232,6 +234,8 @@ class ChaosRun:
 
     def _break_store(self, fault: str) -> None:
         self.report.faults.append(f"store: {fault}")
+        # What the store holds up does not say how long a kill does.
+        self.open_kills.clear()
         self.faults.set(fault)
         time.sleep(self.plan.store_away_seconds)
         self.faults.clear()
