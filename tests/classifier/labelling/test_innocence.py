@@ -1,5 +1,6 @@
 """Who is to blame: pictures for their own bytes, decoding and inference, and for nothing else that goes wrong."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -115,6 +116,24 @@ def test_a_store_that_fails_makes_pictures_wait_and_they_come_back(store: Faults
     assert get_run_report(run).waits == []
     run.refresh_from_db()
     assert run.state == LabellingRun.State.DONE
+
+
+@pytest.mark.skipif("CASES_DIR" not in os.environ, reason="needs the folder of cases that CASES_DIR names")
+@pytest.mark.parametrize("mode", ["boto", "eio", "eacces"])
+def test_the_store_of_the_cases_makes_pictures_wait(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    settings.MEDIA_ROOT = tmp_path / "media"
+    monkeypatch.syspath_prepend(os.path.join(os.environ["CASES_DIR"], "pictures"))
+    monkeypatch.setenv("FAKESTORE_MODE", str(tmp_path / "mode"))
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "fakestore.Bucket"}}
+    run = start_run(3)
+    (tmp_path / "mode").write_text(mode)
+    assert work() == 0
+    assert_all_wait_for("storage_error", run)
+    (tmp_path / "mode").write_text("")
+    wait_for_the_next_try()
+    assert work() == 3
 
 
 def test_a_file_that_alone_cannot_be_read_holds_up_neither_its_neighbours_nor_the_run(store: Faults) -> None:
