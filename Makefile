@@ -24,8 +24,8 @@ help:
 demo: $(VENV)/installed
 	@$(RUN) manage.py demo
 
-# A process for each core, and four at most, since each needs a gigabyte; see tests/support/side_by_side.py.
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadscope
+# A process for each core and one more, since some wait for others; four at most, since each needs a gigabyte; see tests/support/side_by_side.py.
+SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadscope
 
 # What depends on the kind of database runs on SQLite first, as in the embedded product; then everything on real servers.
 test: $(VENV)/installed-dev
