@@ -12,6 +12,20 @@ pytestmark = pytest.mark.django_db
 MEBIBYTE = 1_048_576
 
 
+class Body:
+    """A body of so many bytes, of which is known what is not read yet."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def read(self, size: int) -> bytes:
+        size = min(size, self.left)
+        self.left -= size
+        return b"a" * size
+
+    readline = read
+
+
 class Untouchable:
     """A body that must not be read."""
 
@@ -48,11 +62,17 @@ def test_a_body_without_a_length_is_none(client: Client) -> None:
         assert "Content-Length" in text
 
 
+@pytest.mark.parametrize("address, status", [("/api/v1/classify/", 401), ("/api/v1/products/", 405), ("/", 405)])
+def test_nothing_is_left_of_a_body_that_is_taken(client: Client, address: str, status: int) -> None:
+    environ = {"wsgi.input": (body := Body(1_000_000)), "CONTENT_LENGTH": "1000000", "CONTENT_TYPE": "text/plain"}
+    assert client.request(PATH_INFO=address, REQUEST_METHOD="POST", **environ).status_code == status
+    assert body.left == 0
+
+
 def test_views_that_take_more_say_so(client: Client) -> None:
     address, limit = reverse("api-classify"), MAX_FILE_BYTES + 16_384
     status, text = send(client, address, length=limit + 1)
     assert (status, "Expected a picture of at most 10,485,760 bytes." in text) == (413, True)
-    assert send(client, address, length=limit)[0] == 401
     sign_in(client, "add_product", "change_product", "view_product", staff=True)
     status, text = send(client, reverse("admin:catalog_product_import"), length=MAX_UPLOAD_BYTES + FORM_BYTES + 1)
     assert (status, "import a larger one by import_catalog" in text) == (413, True)
