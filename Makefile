@@ -50,8 +50,8 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
 
-# The long proofs: a program a line, with its counts and seed as options, and a JSON document as its output.
-# A failure says its seed; the same seed makes the same choices.
+# The long proofs: a program a line, each with its counts as options and a JSON document as its output, and a seed where it
+# chooses. A failure says its seed; the same seed makes the same choices.
 SEED := $(or $(SEED),$(shell date +%s))
 proof: $(VENV)/installed-dev
 	$(RUN) -m tests.faults --json --seed $(SEED)
@@ -59,6 +59,7 @@ proof: $(VENV)/installed-dev
 	$(RUN) -m tests.catalog.fetching.published_urls --json --seed $(SEED)
 	$(RUN) -m tests.config.messages --json --seed $(SEED)
 	$(RUN) -m tests.classifier.management.lasting_demo --json
+	$(RUN) -m benchmarks.doors --json
 
 # Shorter: make chaos CHAOS="--labels 20000 --kills 80"
 chaos: $(VENV)/installed-dev

@@ -82,12 +82,12 @@ class RefusingChannel:
         return isinstance(error, errors) and not isinstance(error, KeyError)
 
 
-class RedisChannel(RefusingChannel, redis.Channel):
+class RedisChannel(RefusingChannel, redis.Channel):  # type: ignore[misc]
     """Redis' channel."""
 
     def _brpop_read(self, **options: Any) -> bool:
         with self.refusing(", ".join(self.active_queues)):
-            super()._brpop_read(**options)
+            super()._brpop_read(**options)  # type: ignore[misc]
         return True
 
 
@@ -97,22 +97,22 @@ class RedisTransport(redis.Transport):
     Channel = RedisChannel
 
 
-class FileChannel(RefusingChannel, filesystem.Channel):
+class FileChannel(RefusingChannel, filesystem.Channel):  # type: ignore[misc]
     """A queue of files, each of which is there as a whole or not at all.
 
     kombu's own writes a file in place and reads it unlocked, so that a reader meets half a message and ends
     (https://github.com/celery/kombu/issues/1551), and it keeps the bindings of an exchange in one file likewise.
     """
 
-    def _put(self, queue: str, payload: Any, **options: Any) -> None:
+    def _put(self, queue: str, message: Any, **options: Any) -> None:
         # The names' order is that of sending, after a restart of the machine too.
         path = Path(self.data_folder_out, f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg")
         try:
-            write_file(path, dumps(payload).encode())
+            write_file(path, dumps(message).encode())
         except OSError as error:
             raise ChannelError(f"cannot write the message {path}: {error}") from error
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         for name in sorted(os.listdir(self.data_folder_in)):
             if name.partition(".")[2] != f"{queue}.msg":
                 continue

@@ -55,8 +55,8 @@ def open_container(data: bytes, picture_format: str) -> Container:
 
 
 def _open_jpeg(data: bytes) -> Container:
-    kept, exif, profile_parts = [data[:2]], b"", []
-    position = 2
+    kept, exif, position = [data[:2]], b"", 2
+    profile_parts: list[bytes] = []
     while marker := JPEG_MARKER.search(data, position):
         start, kind = marker.start(), data[marker.end() - 1]
         if kind in (0xD9, 0xDA):
@@ -91,7 +91,8 @@ def _join_profile(parts: list[bytes]) -> bytes:
 
 
 def _open_png(data: bytes) -> Container:
-    kept, exif, profile, unpacked, position = [PNG_SIGNATURE], b"", b"", 0, len(PNG_SIGNATURE)
+    kept: list[bytes | memoryview] = [PNG_SIGNATURE]
+    exif, profile, unpacked, position = b"", b"", 0, len(PNG_SIGNATURE)
     for kind, chunk, is_whole in iterate_png_chunks(data):
         position += len(chunk)
         body = chunk[8:-4]

@@ -32,6 +32,7 @@ from classifier.ml.artefacts import ArtefactError
 from classifier.ml.types import ImageClassifier
 from classifier.models import LabelTask, ModelVersion
 from config.db.reconnecting import is_unreachable, retry_while_unreachable
+from config.logs import log_fields
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def label_batch(task_ids: Sequence[int], *, get_classifier: GetClassifier) -> in
         batch = retry_while_unreachable(partial(claim_tasks, task_ids, token=batch.token))
         if not batch.tasks:
             return 0
+        log_fields.set({**log_fields.get(), "run_ids": sorted({task.run_id for task in batch.tasks})})
         return _finish(batch, label_tasks(batch.tasks, get_classifier=get_classifier))
     except BaseException as error:
         is_stop = not isinstance(error, Exception) or is_unreachable(error)

@@ -11,7 +11,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from classifier.ml.labels import GARMENTS
 from classifier.ml.types import Prediction
 from classifier.models import Classification, LabellingRun, LabelTask, LabelTaskQuerySet
 from config.db.bulk import insert_rows
+from config.db.clock import get_database_time
 
 State = LabelTask.State
 
@@ -214,15 +215,19 @@ def release_tasks(batch: ClaimedBatch, *, code: str = "") -> int:
 
     At once after a graceful stop; for a little later where `code` says what they wait for.
     """
-    delay = max((_wait_seconds(task, code) for task in batch.tasks), default=0.0)
+    now = get_database_time()
+    delay = max((_wait_seconds(task, code, now=now) for task in batch.tasks), default=0.0)
     return _give_back(_list_held(batch), code=code, delay=delay)
 
 
 def _record_put_off(finished: list[tuple[LabelTask, PutOff]]) -> None:
     """Give back tasks that are put off; one update for each code and delay."""
+    if not finished:
+        return
     together: dict[tuple[str, float], list[int]] = defaultdict(list)
+    now = get_database_time()
     for task, outcome in finished:
-        together[outcome.code, _wait_seconds(task, outcome.code)].append(task.pk)
+        together[outcome.code, _wait_seconds(task, outcome.code, now=now)].append(task.pk)
     for (code, delay), task_ids in together.items():
         _give_back(LabelTask.objects.filter(pk__in=task_ids), code=code, delay=delay)
 
@@ -245,11 +250,11 @@ def _give_back(tasks: LabelTaskQuerySet, *, code: str, delay: float) -> int:
     )
 
 
-def _wait_seconds(task: LabelTask, code: str) -> float:
+def _wait_seconds(task: LabelTask, code: str, *, now: datetime) -> float:
     """Seconds until the next try of a task that is put off; at once where it waits for nothing."""
     if not code:
         return 0.0
-    waited = timezone.now() - task.waits_since if task.waits_since and task.waits_for == code else timedelta()
+    waited = now - task.waits_since if task.waits_since and task.waits_for == code else timedelta()
     return min(max(waited.total_seconds(), SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
 
 

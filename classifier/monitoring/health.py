@@ -74,7 +74,7 @@ def check_broker() -> str:
 def check_storage() -> str:
     """Return `ok` when the media storage takes a file; one that is not of this machine's files has to answer only."""
     if isinstance(default_storage, FileSystemStorage):
-        return _check_folder(default_storage.location)
+        return _check_folder(str(default_storage.location))
     default_storage.exists("health")
     return OK
 

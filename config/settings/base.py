@@ -5,6 +5,7 @@ off, a secret key generated once, loopback hosts only. ``DATABASE_URL`` and ``RE
 Redis.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import environ
 from django.core.management.utils import get_random_secret_key
 
 from config.embedded import file_broker_options, read_or_create_secret_key
+from config.logs import build_logging
 from config.redis_urls import parse_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -42,19 +44,24 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
 ]
 
 MIDDLEWARE = [
+    "config.web.access_log.AccessLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.web.security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.web.compression.TextCompressionMiddleware",
+    "config.web.bodies.BodyLimitMiddleware",
+    "config.web.guesses.GuessLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -115,6 +122,23 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "config.accounts.authentication.TokensEndWithPassword"},
 ]
 LOGIN_URL = "admin:login"
+# The first asks whether the name is locked for this address, and signs nobody in.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+# Who goes on guessing while the name is locked writes nothing.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_CLIENT_IP_CALLABLE = "config.web.access_log.find_address"
+AXES_LOCKOUT_CALLABLE = "config.web.guesses.answer_locked_out"
+# Of one address, right or wrong; and how many a process of the site looks at together, half of Gunicorn's threads.
+PASSWORDS_PER_MINUTE = env.int("PASSWORDS_PER_MINUTE", default=30)
+PASSWORD_CHECKS_AT_ONCE = 2
+WRONG_TOKENS_PER_MINUTE = env.int("WRONG_TOKENS_PER_MINUTE", default=60)
 
 TIME_ZONE = "UTC"
 
@@ -199,7 +223,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A Redis that refuses to write (a replica after a fail-over, a full one) is waited for like one that is away.
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
-CELERY_WORKER_CONSUMER = "classifier.worker.consuming:PatientConsumer"
+CELERY_WORKER_CONSUMER = "config.consumer:SteadyConsumer"
 CELERY_TASK_DEFAULT_QUEUE = "labelling"
 CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {"labelling": {}, "training": {}}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -228,7 +252,6 @@ CELERY_WORKER_LOST_WAIT = env.float("WORKER_LOST_WAIT_SECONDS", default=2.0)
 WORKER_SOFT_SHUTDOWN_SECONDS = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=30.0)
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_WORKER_CONSUMER = "config.consumer:RefusingConsumer"
 
 # Counts of calls and of a run's tasks. Beside the broker in one Redis, under keys of its own; in memory without one.
 if REDIS_URL:
@@ -303,10 +326,4 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
-}
+LOGGING = build_logging(form=env.str("LOG_FORMAT", default="line"), level=env.str("LOG_LEVEL", default="INFO"))
