@@ -104,11 +104,11 @@ class FileChannel(RefusingChannel, filesystem.Channel):  # type: ignore[misc]
     (https://github.com/celery/kombu/issues/1551), and it keeps the bindings of an exchange in one file likewise.
     """
 
-    def _put(self, queue: str, message: Any, **options: Any) -> None:
+    def _put(self, queue: str, payload: Any, **options: Any) -> None:  # type: ignore[override]
         # The names' order is that of sending, after a restart of the machine too.
         path = Path(self.data_folder_out, f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg")
         try:
-            write_file(path, dumps(message).encode())
+            write_file(path, dumps(payload).encode())
         except OSError as error:
             raise ChannelError(f"cannot write the message {path}: {error}") from error
 
