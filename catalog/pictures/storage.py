@@ -19,14 +19,14 @@ from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.urls import reverse
-from django.utils import timezone
 from PIL import Image as PillowImage
 
 from catalog.models import Image, StoredPicture
 from catalog.pictures.appearance import build_look_hash, is_same_look
-from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, to_rgb
+from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, lay_on_ground, to_rgb
 from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
 from config.db.bulk import insert_or_update_rows
+from config.db.clock import get_database_time
 from config.files import write_file
 
 # Pixels on the longer side; a smaller picture keeps its size.
@@ -99,8 +99,9 @@ def build_stored_picture(
     name = storage_name or f"pictures/{sha256[:2]}/{sha256}.{EXTENSIONS[decoded.picture_format]}"
     if not storage_name:
         write_once(name, data)
-    write_once(thumbnail_name(sha256), _encode_thumbnail(decoded.pixels))
-    former_appearance, (look_hash, look_shape) = _find_look(image, sha256=sha256, decoded=decoded)
+    shown = lay_on_ground(decoded.pixels)
+    write_once(thumbnail_name(sha256), _encode_thumbnail(shown))
+    former_appearance, (look_hash, look_shape) = _find_look(image, sha256=sha256, shown=shown)
     return StoredPicture(
         image=image,
         url=image.url,
@@ -113,18 +114,17 @@ def build_stored_picture(
         last_modified=last_modified,
         width=decoded.width,
         height=decoded.height,
-        fetched_at=timezone.now(),
     )
 
 
-def _find_look(image: Image, *, sha256: str, decoded: DecodedPicture) -> tuple[str, tuple[int, float]]:
+def _find_look(image: Image, *, sha256: str, shown: np.ndarray) -> tuple[str, tuple[int, float]]:
     """Return the appearance that a picture keeps, empty for its own, and the hash and shape of that look's first bytes.
 
     What was held of the image's address from before there were hashes is looked at now, if its bytes are still there: a
     file of the media storage may have been replaced in its place.
     """
     former = image.picture
-    own = build_look_hash(decoded.pixels), decoded.pixels.shape[1] / decoded.pixels.shape[0]
+    own = build_look_hash(shown), shown.shape[1] / shown.shape[0]
     if former is None:
         return "", own
     hash, shape = former.look_hash, former.look_shape
@@ -144,6 +144,9 @@ def record_stored_pictures(rows: Iterable[StoredPicture]) -> None:
     """Insert the rows, or replace what their images had, in one statement; the last row of an image wins."""
     # In the order of the images, so that two workers with the same images wait for each other instead of dead-locking.
     by_image = {row.image_id: row for row in sorted(rows, key=lambda row: row.image_id)}
+    now = get_database_time()
+    for row in by_image.values():
+        row.fetched_at = now
     fields = [field for field in StoredPicture._meta.concrete_fields if not field.primary_key]
     insert_or_update_rows(
         StoredPicture,

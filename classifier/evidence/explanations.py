@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 
 from catalog.fetching.reading import DECODED_SIZE
 from catalog.models import Image
-from catalog.pictures.decoding import PictureError, to_rgb
+from catalog.pictures.decoding import PictureError, decode_picture
 from catalog.pictures.storage import find_picture_bytes, reaching_storage, read_media_picture, write_once
 from classifier.ml.occlusion import NOTABLE_CHANGE, CoveredPart, OcclusionMap, build_occlusion_map
 from classifier.ml.preprocessing import CanonicalView
@@ -159,7 +159,7 @@ def create_explanation(image: Image, *, classification: Classification) -> Expla
         raise NotExplainableError("The picture that got this label is not held any more.")
     classifier = get_classifier(classification.model_version)
     try:
-        pixels = to_rgb(data, target_size=DECODED_SIZE)
+        pixels = decode_picture(data, target_size=DECODED_SIZE).pixels
     except PictureError as error:
         raise NotExplainableError("The picture cannot be read any more.") from error
     view = classifier.view(pixels)

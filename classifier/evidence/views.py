@@ -64,8 +64,10 @@ def image_explanation(request: HttpRequest, image_id: int) -> HttpResponse:
             explanation = create_explanation(image, classification=classification)
     except NotExplainableError as error:
         return render_problem(request, 404, str(error))
-    except ArtefactError:
-        return render_problem(request, 503, "This machine has not the files of the model version that gave the label.")
+    except ArtefactError as error:
+        return render_problem(
+            request, 503, f"The model version that gave the label cannot be used here: {error.reason}."
+        )
     except StorageError:
         return render_problem(request, 503, "The storage of pictures does not answer at the moment.")
     return render_explanation(request, image, classification=classification, explanation=explanation)

@@ -20,7 +20,6 @@ from django.db import transaction
 from django.db.models import BigIntegerField, Case, DateTimeField, Exists, F, IntegerField, OuterRef, Q, Value, When
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Now
-from django.utils import timezone
 
 from catalog.models import StoredPicture
 from catalog.pictures.storage import record_stored_pictures
@@ -140,10 +139,14 @@ def _list_held(batch: ClaimedBatch) -> LabelTaskQuerySet:
 
 def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
     record_stored_pictures([outcome.picture for _, outcome in finished])
-    now = timezone.now()
     insert_rows(
         Classification,
-        fields=[field.name for field in Classification._meta.concrete_fields if not field.primary_key],
+        # The others are the database's own: the id, and its time.
+        fields=[
+            field.name
+            for field in Classification._meta.concrete_fields
+            if not (field.primary_key or field.has_db_default())
+        ],
         rows=[
             (
                 task.image_id,
@@ -156,7 +159,6 @@ def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
                 outcome.prediction.abstained,
                 [round(outcome.prediction.garment_probabilities[name], 6) for name in GARMENTS],
                 np.asarray(outcome.prediction.embedding, dtype="<f4").tobytes(),
-                now,
             )
             for task, outcome in finished
         ],

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from classifier.labelling.errors import get_error_words
 from classifier.labelling.selectors import (
@@ -22,6 +21,7 @@ from classifier.labelling.selectors import (
 )
 from classifier.models import Classification, LabellingRun, LabelTask
 from config.cached_counts import forget_cached_count, get_cached_count
+from config.db.clock import get_database_time
 
 State = LabelTask.State
 
@@ -170,7 +170,7 @@ def _build_report(run: LabellingRun, counted: dict[str, Any]) -> RunReport:
 
 def get_elapsed_seconds(run: LabellingRun) -> float:
     """Return the seconds since the run was started, until its end if it has ended."""
-    return ((run.finished_at or timezone.now()) - run.created_at).total_seconds()
+    return ((run.finished_at or get_database_time()) - run.created_at).total_seconds()
 
 
 def _has_moved(run: LabellingRun) -> bool:

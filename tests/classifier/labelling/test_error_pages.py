@@ -212,7 +212,7 @@ def test_the_queue_costs_the_same_for_any_number_of_errors(
     for _ in range(3):
         create_product(images=[create_error(run).image])
         # Session, user, permissions twice, the page.
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(6):
             client.get(ERRORS)
 
 

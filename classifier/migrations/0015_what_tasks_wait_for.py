@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0013_training_options'),
+        ('classifier', '0014_times_by_the_databases_clock'),
     ]
 
     operations = [
