@@ -69,8 +69,8 @@ class RunReport:
         """A sentence and a code for each thing that pictures wait for."""
         return [
             (
-                f"{number:,} {'picture waits' if number == 1 else 'pictures wait'} since {at:%-d %b %Y, %H:%M} UTC: "
-                f"{get_error_words(code)}. What waits is tried again by itself.",
+                f"{number:,} {'picture has' if number == 1 else 'pictures have'} waited since "
+                f"{at:%-d %b %Y, %H:%M} UTC: {get_error_words(code)}. What waits is tried again by itself.",
                 code,
             )
             for code, number, at in self.waits

@@ -448,7 +448,7 @@ def test_the_page_and_the_call_say_why_and_since_when_a_run_waits(client: Client
     sign_in(client, "view_labellingrun")
     page = client.get(f"/labelling-runs/{run.pk}/").text
     assert (
-        f"2 pictures wait since {since:%-d %b %Y, %H:%M} UTC: Our storage cannot be read, or takes no more. "
+        f"2 pictures have waited since {since:%-d %b %Y, %H:%M} UTC: Our storage cannot be read, or takes no more. "
         "What waits is tried again by itself. <code>storage_error</code>"
     ) in page
     assert "Waits for a worker" not in page
