@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -83,8 +84,8 @@ class Site:
         """Return the queues that workers served and do not serve."""
         try:
             checks = json.loads(self.ask("/healthz/workers"))["checks"]
-        except URLError as error:  # 503 has the same document
-            checks = json.loads(error.read())["checks"] if hasattr(error, "read") else {"site": str(error)}
+        except HTTPError as error:  # 503 has the same document
+            checks = json.loads(error.read())["checks"]
         return [queue for queue, state in checks.items() if state != "ok"]
 
 
@@ -104,9 +105,12 @@ def be_busy() -> None:
         sum(range(100_000))
 
 
-def watch(folder: Path, *, minutes: float, every: float, busy: int, port: int) -> Outcome:
+def watch(folder: Path, *, minutes: float, every: float, busy: int) -> Outcome:
     """Run the demo in the folder for so many minutes, and return what became of it."""
     outcome, output = Outcome(minutes=minutes, busy=busy), folder / "output"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     site = Site(f"http://127.0.0.1:{port}")
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     environment = {
@@ -159,14 +163,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="how long (%(default)s)")
     parser.add_argument("--every", type=float, default=5.0, metavar="MINUTES", help="between two runs (%(default)s)")
     parser.add_argument("--busy", type=int, default=os.cpu_count(), help="processes at work beside it (%(default)s)")
-    parser.add_argument("--port", type=int, default=8765, help="of the site (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print the outcome as one JSON document")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the demo is ended with it
     folder = Path(tempfile.mkdtemp(prefix="demo-"))
     try:
-        outcome = watch(
-            folder, minutes=arguments.minutes, every=arguments.every, busy=arguments.busy, port=arguments.port
-        )
+        outcome = watch(folder, minutes=arguments.minutes, every=arguments.every, busy=arguments.busy)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.write(json.dumps(asdict(outcome)) if arguments.json else f"{outcome}")
