@@ -14,7 +14,7 @@ api_urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
-    path("", include("accounts.urls")),
+    path("", include("config.accounts.urls")),
     path("", include("catalog.urls")),
     path("", include("classifier.urls")),
     path("api/v1/", include(api_urlpatterns)),

@@ -136,6 +136,7 @@ def _repeat(tasks: LabelTaskQuerySet, run: LabellingRun) -> None:
         lease_until=None,
         next_try_at=Now(),
         sent_at=None,
+        waits_for="",
     )
 
 

@@ -36,7 +36,12 @@ _MAX_DEPTH: Final = 20
 
 
 class ArtefactError(Exception):
-    """An artefact cannot be used; the message says which file, what was expected and what was found."""
+    """An artefact cannot be used; the message says which file, what was expected and what was found.
+
+    `reason` says it to whoever may not know of files, in a few words.
+    """
+
+    reason = "files missing or changed"
 
 
 class ArtefactMissingError(ArtefactError):
@@ -48,7 +53,9 @@ class ArtefactTamperedError(ArtefactError):
 
 
 class ArtefactFormatError(ArtefactError):
-    """The manifest is not one that this version of the product reads."""
+    """The manifest is not one that this version of the product reads, or the network is none."""
+
+    reason = "network cannot be loaded"
 
 
 @dataclass(frozen=True, slots=True)

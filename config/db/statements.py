@@ -13,8 +13,8 @@ QUERY_CANCELED = "57014"
 def limit_web_statements() -> None:
     """Let PostgreSQL end every statement of this process's new connections after WEB_STATEMENT_SECONDS.
 
-    Called by `config.wsgi` and `config.asgi` alone: workers and commands may take their time. Does nothing on SQLite,
-    when the setting is 0, and behind a pooler, which says itself what a connection starts with.
+    Called by `config.wsgi` alone: workers and commands may take their time. Does nothing on SQLite, when the setting is
+    0, and behind a pooler, which says itself what a connection starts with.
     """
     database = connections.settings["default"]
     options = database["OPTIONS"].get("options", "")

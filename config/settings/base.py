@@ -5,6 +5,7 @@ off, a secret key generated once, loopback hosts only. ``DATABASE_URL`` and ``RE
 Redis.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import environ
 from django.core.management.utils import get_random_secret_key
 
 from config.embedded import file_broker_options, read_or_create_secret_key
+from config.logs import build_logging
+from config.redis_urls import parse_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = environ.Env()
@@ -28,7 +31,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
-    "accounts.apps.AccountsConfig",
+    "config.accounts.apps.AccountsConfig",
     "catalog.apps.CatalogConfig",
     "classifier.apps.ClassifierConfig",
     "django.contrib.admin",
@@ -41,19 +44,24 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
 ]
 
 MIDDLEWARE = [
+    "config.web.access_log.AccessLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.web.security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.web.compression.TextCompressionMiddleware",
+    "config.web.bodies.BodyLimitMiddleware",
+    "config.web.guesses.GuessLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -111,9 +119,26 @@ AUTH_PASSWORD_VALIDATORS = [
             "NumericPasswordValidator",
         )
     ),
-    {"NAME": "accounts.authentication.TokensEndWithPassword"},
+    {"NAME": "config.accounts.authentication.TokensEndWithPassword"},
 ]
 LOGIN_URL = "admin:login"
+# The first asks whether the name is locked for this address, and signs nobody in.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+# Who goes on guessing while the name is locked writes nothing.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_CLIENT_IP_CALLABLE = "config.web.access_log.find_address"
+AXES_LOCKOUT_CALLABLE = "config.web.guesses.answer_locked_out"
+# Of one address, right or wrong; and how many a process of the site looks at together, half of Gunicorn's threads.
+PASSWORDS_PER_MINUTE = env.int("PASSWORDS_PER_MINUTE", default=30)
+PASSWORD_CHECKS_AT_ONCE = 2
+WRONG_TOKENS_PER_MINUTE = env.int("WRONG_TOKENS_PER_MINUTE", default=60)
 
 TIME_ZONE = "UTC"
 
@@ -146,6 +171,8 @@ BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")
 
 FETCH_ALLOWED_NETWORKS = env.list("FETCH_ALLOWED_NETWORKS", default=[])
 FETCH_ALLOWED_PORTS = [int(port) for port in env.list("FETCH_ALLOWED_PORTS", default=["80", "443"])]
+# JSON, as `catalog.fetching.host_headers` reads it.
+FETCH_HOST_HEADERS = env.str("FETCH_HOST_HEADERS", default="")
 FETCH_REQUESTS_PER_SECOND_PER_HOST = env.float("FETCH_REQUESTS_PER_SECOND_PER_HOST", default=10.0)
 
 # --- labelling ledger -----------------------------------------------------------------------------------------------
@@ -173,8 +200,9 @@ TRAINING_SILENCE_SECONDS = env.int("TRAINING_SILENCE_SECONDS", default=3600)
 CANARY_SECONDS = env.float("CANARY_SECONDS", default=30.0)
 CANARY_STALE_SECONDS = env.float("CANARY_STALE_SECONDS", default=120.0)
 
-REDIS_URL = env.str("REDIS_URL", default="")
-CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost"
+REDIS_URL, CELERY_BROKER_URL = "", "filesystem://localhost"
+if env.str("REDIS_URL", default=""):
+    REDIS_URL, CELERY_BROKER_URL = parse_redis_url(env.str("REDIS_URL"))
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     {
         "visibility_timeout": env.int("BROKER_VISIBILITY_SECONDS", default=240),
@@ -193,6 +221,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     else file_broker_options(VAR_DIR / "broker")
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A Redis that refuses to write (a replica after a fail-over, a full one) is waited for like one that is away.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_WORKER_CONSUMER = "config.consumer:SteadyConsumer"
 CELERY_TASK_DEFAULT_QUEUE = "labelling"
 CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {"labelling": {}, "training": {}}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -217,7 +248,8 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 1_000_000
 # Seconds that a dead child's result is waited for before its batch goes back.
 CELERY_WORKER_LOST_WAIT = env.float("WORKER_LOST_WAIT_SECONDS", default=2.0)
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=30.0)
+# How long a worker that is stopped by SIGQUIT may go on with what it has in hand (`classifier.worker.stopping`).
+WORKER_SOFT_SHUTDOWN_SECONDS = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=30.0)
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
@@ -232,7 +264,7 @@ if REDIS_URL:
 REST_FRAMEWORK = {
     # The first one decides what a refusal looks like: a token's is a 401 with its challenge.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "accounts.authentication.HashedTokenAuthentication",
+        "config.accounts.authentication.HashedTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
@@ -294,10 +326,4 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
-}
+LOGGING = build_logging(form=env.str("LOG_FORMAT", default="line"), level=env.str("LOG_LEVEL", default="INFO"))

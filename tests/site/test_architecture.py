@@ -13,7 +13,7 @@ import pytest
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PRODUCT = ("accounts", "catalog", "classifier", "config")
+PRODUCT = ("catalog", "classifier", "config")
 OWN_FILES = (*PRODUCT, "tests", "benchmarks", "templates")
 
 HTTP_CLIENTS = {"aiohttp", "aiohttp.abc", "http.client", "httpx", "requests", "urllib.request", "urllib3"}

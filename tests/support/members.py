@@ -3,7 +3,7 @@
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from accounts.services import create_token
+from config.accounts.services import create_token
 
 
 def create_member(*permissions: str, staff: bool = False) -> User:

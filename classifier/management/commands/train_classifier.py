@@ -8,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
-from django.db import DatabaseError
 
 from classifier.ml.artefacts import MANIFEST_FILE, ArtefactError, load_manifest
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
@@ -79,8 +78,6 @@ class Command(ReportingCommand):
                 f"after {settings.TRAINING_HEARTBEAT_SECONDS} s), cancel it on the page Trainings, or let a worker do "
                 "yours after it: --enqueue"
             ) from error
-        except DatabaseError as error:
-            raise CommandError(f"{error}. Is the database set up? Run: manage.py migrate") from error
         if options["enqueue"]:
             result = {"training_run": run.pk, "state": str(run.state)}
             text = f"Training run {run.pk} is queued. A worker does it: celery -A config worker -Q training"

@@ -13,6 +13,7 @@ from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, MODEL_CARD_
 from classifier.models import ModelVersion
 from classifier.registry.runtime import get_classifier
 from classifier.registry.services import get_artefact_folder, register_model_version
+from tests.support.artefacts import create_broken_artefact
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 Stage = ModelVersion.Stage
@@ -52,6 +53,13 @@ def test_a_damaged_artefact_is_refused_and_leaves_nothing(artefact: Path, artefa
         register_model_version(artefact)
     assert not ModelVersion.objects.exists()
     assert not artefacts_folder.exists()
+
+
+def test_a_version_whose_network_labels_nothing_is_not_activated(tmp_path: Path) -> None:
+    artefact = create_broken_artefact(tmp_path / "broken")
+    with pytest.raises(CommandError, match=r"^network\.tflite of broken-1 is not a serving network"):
+        call_command("register_model_version", str(artefact), "--activate")
+    assert ModelVersion.objects.get().stage == Stage.CANDIDATE
 
 
 def test_nothing_is_copied_but_the_named_files(artefact: Path, tmp_path: Path) -> None:

@@ -1,1 +1,0 @@
-"""Commands; their rules live in `accounts.services`."""
