@@ -17,7 +17,7 @@ help:
 	@echo "make test   set up and run the whole test suite (TEST_DATABASE_URL and TEST_REDIS_URL use your servers)"
 	@echo "make lint   formatting, lint, import contracts, Django's checks, types"
 	@echo "make bench  the benchmarks; half an hour on two cores, best with nothing else at work"
-	@echo "make proof  the long proofs one after the other, as JSON, from a seed of their own (SEED=...): chaos, fuzz, doors"
+	@echo "make proof  the long proofs one after the other, as JSON, from a seed of their own (SEED=...); two hours"
 	@echo "make fuzz   10,000 generated requests to the API, from a seed of their own (CASES=..., SEED=...)"
 	@echo "make chaos  100,000 labels while workers, broker and database are killed; ten minutes on two cores"
 
@@ -50,12 +50,15 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
 
-# The long proofs: a program a line, each with its counts as options and a JSON document as its output, and a seed where it
-# chooses. A failure says its seed; the same seed makes the same choices.
+# The long proofs: a program a line, with its counts as options, a seed where it chooses, and a JSON document as its output.
+# A failure says its seed; the same seed makes the same choices.
 SEED := $(or $(SEED),$(shell date +%s))
 proof: $(VENV)/installed-dev
 	$(RUN) -m tests.faults --json --seed $(SEED)
 	$(RUN) -m tests.site.generated_requests --json --seed $(SEED)
+	$(RUN) -m tests.catalog.fetching.published_urls --json --seed $(SEED)
+	$(RUN) -m tests.config.messages --json --seed $(SEED)
+	$(RUN) -m tests.classifier.management.lasting_demo --json
 	$(RUN) -m benchmarks.doors --json
 
 # Shorter: make chaos CHAOS="--labels 20000 --kills 80"

@@ -83,7 +83,7 @@ def measure(products: int, *, report: Any) -> dict[str, Any]:
             cursor.execute(statement, {"products": products} if "%(" in statement else None)
     report("going back to the first version")
     started, cpu = time.perf_counter(), time.process_time()
-    with mock.patch.object(services, "verify_registered_artefact"), mock.patch.object(services, "send_adoption_runs"):
+    with mock.patch.object(services, "verify_version"), mock.patch.object(services, "send_adoption_runs"):
         services.activate_model_version(ModelVersion.objects.get(pk=1))
     run = AdoptionRun.objects.get()
     while adopt_next_step(run.pk):

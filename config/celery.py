@@ -11,18 +11,25 @@ from inspect import signature
 from typing import Any
 
 from celery import Celery, Task, signals
+from kombu.transport import TRANSPORT_ALIASES
 
+from config.broker import TRANSPORTS
 from config.logs import log_fields
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
 
+TRANSPORT_ALIASES |= TRANSPORTS
 app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # The modules of tasks, whose names on the queue are given in their decorators: a module may move, a message stays.
 app.conf.imports = [
     f"classifier.{package}.tasks" for package in ("adoption", "labelling", "reviews", "training", "worker")
 ]
-app.steps["worker"] |= {"classifier.worker.timers:SweepStep", "classifier.worker.timers:CanaryStep"}
+app.steps["worker"] |= {
+    "classifier.worker.timers:SweepStep",
+    "classifier.worker.timers:CanaryStep",
+    "classifier.worker.stopping:StopStep",
+}
 
 
 @signals.task_prerun.connect

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from config.db.troubles import explain
 
 PLAIN_LINE_SECONDS = 5.0
 
@@ -78,6 +81,13 @@ class ReportingCommand(BaseCommand):
 
     # Whether there is something for --no-progress to leave out.
     shows_progress = False
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Do the command; an error of the database that it does not see to itself is said in words."""
+        try:
+            return super().execute(*args, **options)
+        except Error as error:
+            raise CommandError(explain(error)) from error
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Return the command line with the options that all have, after the command's own."""

@@ -101,7 +101,7 @@ class ModelVersionActivationView(ModelVersionView):
         """Make this version the active one; the next labelling runs use it, running ones keep theirs.
 
         If-Match is the ETag of the list: 412 when another version was activated since, 428 without it. 409 when the
-        version's files are not those that were registered.
+        version's files are not those that were registered, or their network cannot be loaded.
         """
         version = get_object_or_404(self.get_queryset(), pk=pk)
         if "If-Match" not in request.headers:
@@ -114,7 +114,7 @@ class ModelVersionActivationView(ModelVersionView):
         except StaleActivationError as error:
             raise PreconditionFailedError(str(error)) from error
         except ArtefactError as error:
-            raise ConflictError("Expected the version's registered files; they are missing or changed.") from error
+            raise ConflictError(f"Expected a version that can be loaded: {error.reason}.") from error
         except StageTransitionError as error:
             raise ConflictError(str(error)) from error
         version.refresh_from_db()

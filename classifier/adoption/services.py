@@ -5,13 +5,14 @@ from functools import partial
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from catalog.models import Product
 from classifier.adoption.tasks import send_adoption_runs
 from classifier.labelling.steps import request_cancel
 from classifier.models import STAGE_TRANSITIONS, AdoptionRun, LabellingRun, ModelVersion
-from classifier.registry.services import verify_registered_artefact
+from classifier.registry.runtime import verify_version
+from config.db.clock import get_database_time
 
 Stage = ModelVersion.Stage
 
@@ -45,10 +46,10 @@ def activate_model_version(
     to: those that came after it decide no labels until they are activated again.
 
     With `expected_tags` it happens only while `get_activation_tag` is one of them: raises `StaleActivationError`
-    otherwise. Raises `ArtefactError` if the files on this machine are not those that were registered, and
-    `StageTransitionError` if its stage does not allow it.
+    otherwise. Raises `ArtefactError` if the files on this machine are not those that were registered, or their
+    network labels nothing, and `StageTransitionError` if its stage does not allow it.
     """
-    verify_registered_artefact(version)
+    verify_version(version)
     with transaction.atomic():
         # All rows in one order: two activations at once wait for each other instead of meeting in the unique index.
         rows = {row.pk: row for row in ModelVersion.objects.select_for_update().order_by("pk")}
@@ -63,7 +64,7 @@ def activate_model_version(
             return chosen
         if active is not None:
             _change_stage(active, Stage.RETIRED)
-        chosen.activated_at = timezone.now()
+        chosen.activated_at = get_database_time()
         if chosen.first_activated_at is None:
             chosen.first_activated_at = chosen.activated_at
         else:
@@ -88,7 +89,7 @@ def _change_stage(version: ModelVersion, stage: Stage) -> None:
 def _start_adoption(version: ModelVersion, *, user: User | None) -> AdoptionRun:
     """Save the run that brings labels to the version, and end what was about another; sent on commit."""
     others = AdoptionRun.objects.filter(state=AdoptionRun.State.RUNNING)
-    others.update(state=AdoptionRun.State.CANCELLED, cancel_requested=True, finished_at=timezone.now())
+    others.update(state=AdoptionRun.State.CANCELLED, cancel_requested=True, finished_at=Now())
     last = Product.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     run = AdoptionRun.objects.create(
         model_version=version,

@@ -16,10 +16,10 @@ import numpy as np
 from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Length
-from django.utils import timezone
 from numpy.typing import NDArray
 
 from classifier.models import Classification, ModelVersion
+from config.db.clock import get_database_time
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def read_embeddings(version: ModelVersion) -> Embeddings:
     fresh = np.empty(len(chunk), RECORD)
     fresh["id"] = [id for id, _, _ in chunk]
     fresh["vector"] = _normalise(b"".join(bytes(embedding) for _, embedding, _ in chunk))
-    limit = timezone.now() - SETTLED_AFTER
+    limit = get_database_time() - SETTLED_AFTER
     settled = next((place for place, (_, _, at) in enumerate(chunk) if at >= limit), len(chunk))
     if settled:
         _append(path, fresh[:settled], after=after)

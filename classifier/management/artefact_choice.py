@@ -11,6 +11,7 @@ from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.models import ModelVersion
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import artefact_key, get_artefact_folder
+from config.db.troubles import explain
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +38,8 @@ def choose_artefact(model_version_id: int | None = None) -> ChosenArtefact:
         )
     except DatabaseError as error:
         if model_version_id is not None:
-            raise CommandError(f"the database cannot be asked for model version {model_version_id}: {error}") from error
-        logger.info("no database yet, using the artefact that comes with the product")
+            raise CommandError(f"model version {model_version_id} was not found: {explain(error)}") from error
+        logger.info("using the artefact that comes with the product: %s", explain(error))
         version = None
     if version is not None:
         return ChosenArtefact(

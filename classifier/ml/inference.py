@@ -89,6 +89,24 @@ class Classifier:
         artefact = verify_artefact(folder, expected_sha256=manifest_sha256, key=key)
         return cls(network=artefact.contents[NETWORK_FILE], manifest=artefact.manifest, threads=threads)
 
+    def check(self) -> None:
+        """Try the network on a batch of noise.
+
+        Raises ``ArtefactFormatError`` unless each picture gets a finite embedding and probabilities with the sum 1.
+        """
+        size = self._preprocessing.size
+        noise = np.random.default_rng(0).integers(0, 256, (BATCH_SIZE, size, size, 1), dtype=np.uint8)
+        try:
+            output = self._run_canonical(noise)
+        except (RuntimeError, ValueError) as error:
+            raise ArtefactFormatError(f"{NETWORK_FILE} of {self.version} does not run: {error}") from error
+        sums = self._calibration.probabilities(output.logits).sum(axis=1)
+        if not (np.isfinite(output.embedding).all() and np.allclose(sums, 1, atol=1e-3)):
+            raise ArtefactFormatError(
+                f"{NETWORK_FILE} of {self.version}: expected finite embeddings and probabilities with the sum 1, "
+                f"received sums from {sums.min()} to {sums.max()}"
+            )
+
     @property
     def version(self) -> str:
         """The artefact's version."""
@@ -97,8 +115,8 @@ class Classifier:
     def classify(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """One prediction for each picture, in the same order.
 
-        A picture is uint8, H x W x 3 (RGB) or H x W (grey). Raises ``ValueError`` for anything else; pictures in which
-        nothing is to be seen get a label all the same, and abstain.
+        Pictures and errors are those of ``canonical_pictures``. Those in which nothing is to be seen get a label all
+        the same, and abstain.
         """
         output = self.run(pictures)
         garments = self._calibration.probabilities(output.logits)

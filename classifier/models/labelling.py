@@ -5,7 +5,6 @@ from datetime import timedelta
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from catalog.models import CONFIDENCE_VALIDATORS, GARMENT_CHOICES, GROUP_CHOICES, Image
 from classifier.models.runs import Run
@@ -121,11 +120,19 @@ class LabelTask(models.Model):
     crashes = models.PositiveIntegerField(default=0)
     lease_token = models.UUIDField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
-    next_try_at = models.DateTimeField(default=timezone.now)
+    next_try_at = models.DateTimeField(db_default=Now())
     sent_at = models.DateTimeField(null=True, blank=True, help_text="When it was last put on the queue.")
     error_code = models.CharField(max_length=32, blank=True, default="")
     first_failed_at = models.DateTimeField(null=True, blank=True)
     last_failed_at = models.DateTimeField(null=True, blank=True)
+    waits_for = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What keeps it waiting, through no fault of its own.",
+    )
+    waits_since = models.DateTimeField(null=True, blank=True)
     former = models.JSONField(
         null=True, blank=True, help_text="What it was in an earlier run, until it has a new result in this one."
     )
@@ -175,7 +182,7 @@ class Classification(models.Model):
     # Ten numbers in the order of GARMENTS; a group's probability is the sum of its garments'.
     garment_probabilities = models.JSONField()
     embedding = models.BinaryField(help_text="64 little-endian float32 numbers.")
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         ordering = ["-id"]

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from catalog.models import GARMENT_CHOICES, GROUP_CHOICES, Image
 from classifier.models.runs import Run
@@ -26,7 +26,7 @@ class Review(models.Model):
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     note = models.TextField(blank=True, default="")
     run = models.ForeignKey("ReviewRun", on_delete=models.SET_NULL, null=True, blank=True, related_name="reviews")
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(db_default=Now())
     withdrawn_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

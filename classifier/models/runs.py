@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
+from django.db.models.functions import Now
 
 
 class RunState(models.TextChoices):
@@ -27,10 +27,12 @@ class Run(models.Model):
     """
 
     State = RunState
+    # Whose workers do it.
+    queue = "labelling"
 
     state = models.CharField(max_length=16, choices=RunState, default=RunState.RUNNING)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     total = models.PositiveIntegerField(default=0, db_default=0)

@@ -2,7 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 
 class ModelVersion(models.Model):
@@ -21,7 +21,7 @@ class ModelVersion(models.Model):
     seed = models.BigIntegerField()
     metrics = models.JSONField(default=dict)
     stage = models.CharField(max_length=16, choices=Stage, default=Stage.CANDIDATE)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(db_default=Now())
     activated_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is active, or was last.")
     # The order in which versions came into production, which going back and forth does not change.
     first_activated_at = models.DateTimeField(null=True, blank=True)

@@ -6,7 +6,6 @@ or to do. Whoever labels one of the pictures after the run was asked for has dec
 
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from catalog.models import Image
 from classifier.labels.services import lock_images
@@ -36,7 +35,7 @@ def record_next_step(run_id: int) -> bool:
         run.skipped += len(image_ids) - recorded
         has_more = run.selection.exists()
         if not has_more:
-            run.state, run.finished_at = State.DONE, timezone.now()
+            run.state, run.finished_at = State.DONE, Now()
         run.sent_at = Now()
         run.save(update_fields=["done", "skipped", "state", "finished_at", "sent_at"])
     return has_more

@@ -3,13 +3,13 @@
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from catalog.models import Image
 from classifier.models import ImageToReview, ReviewRun
 from classifier.reviews.services import check_label
 from classifier.reviews.tasks import send_review_runs
 from config.db.bulk import insert_selection
+from config.db.clock import get_database_time
 from config.db.statements import allow_long_statements
 
 
@@ -25,7 +25,7 @@ def start_review_run(images: QuerySet[Image], *, group: str, reviewer: User, not
         run = ReviewRun.objects.create(group=group, note=note, requested_by=reviewer)
         run.total = insert_selection(ImageToReview, run_id=run.pk, images=images)
         if not run.total:
-            run.state, run.finished_at = ReviewRun.State.DONE, timezone.now()
+            run.state, run.finished_at = ReviewRun.State.DONE, get_database_time()
         run.save(update_fields=["total", "state", "finished_at"])
         transaction.on_commit(send_review_runs)
     return run

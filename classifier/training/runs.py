@@ -4,14 +4,13 @@ import logging
 import shlex
 import tempfile
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from classifier.adoption.services import activate_model_version
 from classifier.ml.config import get_recipe
@@ -19,6 +18,7 @@ from classifier.ml.types import ProgressCallback, TrainingProgress
 from classifier.models import TrainingRun
 from classifier.registry.services import register_model_version
 from classifier.training.heartbeat import TrainingHeartbeat
+from config.db.clock import get_database_time
 from config.db.reconnecting import retry_while_unreachable
 
 logger = logging.getLogger(__name__)
@@ -52,11 +52,11 @@ def abandon_dead_training_runs() -> int:
     )
 
 
-def has_stalled(run: TrainingRun) -> bool:
+def has_stalled(run: TrainingRun, *, now: datetime) -> bool:
     """Return whether a run that should be running gave no sign of life for half its heartbeat time."""
     if run.state != State.RUNNING or run.heartbeat_at is None:
         return False
-    return timezone.now() - run.heartbeat_at > timedelta(seconds=settings.TRAINING_HEARTBEAT_SECONDS / 2)
+    return now - run.heartbeat_at > timedelta(seconds=settings.TRAINING_HEARTBEAT_SECONDS / 2)
 
 
 def cancel_training_run(run: TrainingRun) -> bool:
@@ -179,7 +179,7 @@ class _RowReporter:
                 "step": progress.step,
                 "steps": progress.steps,
                 "history": self.history,
-                "reported_at": timezone.now().isoformat(),
+                "reported_at": retry_while_unreachable(get_database_time).isoformat(),
             }
         )
 

@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils import timezone
 from django.utils.text import capfirst
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -19,6 +18,7 @@ from classifier.runs.pages import answer_run_list, cancel_run, describe_run
 from classifier.training.runs import cancel_training_run, has_stalled
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
+from config.db.clock import get_database_time
 from config.web.permissions import get_member
 from config.web.texts import format_duration
 
@@ -47,13 +47,13 @@ def training_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer with one training: its phase, its epochs and how it ended. The page asks again while the run is open."""
     run = get_object_or_404(TrainingRun.objects.select_related("model_version", "requested_by"), pk=pk)
     history = run.progress.get("history", [])
-    now = timezone.now()
+    now = get_database_time()
     silent, left = find_silent_seconds(run, now=now), find_seconds_left(run.progress)
     is_running = run.state == TrainingRun.State.RUNNING
     context = {
         **describe_run(request, run, route="training-run"),
         "live": run.is_open,
-        "stalled": has_stalled(run),
+        "stalled": has_stalled(run, now=now),
         "silent": format_duration(silent) if silent is not None and silent > SILENT_SECONDS else "",
         "phase": (phase := describe_phase(run.progress)),
         "announced": phase if is_running else "",

@@ -10,6 +10,8 @@ from typing import Any
 from celery import bootsteps
 from django.db import Error, connections
 
+from config.db.troubles import explain
+
 logger = logging.getLogger(__name__)
 
 
@@ -72,6 +74,6 @@ def call_once(work: Callable[..., object], *arguments: Any, missed: str) -> None
     try:
         work(*arguments)
     except Error as error:
-        logger.warning("%s, database not reachable: %s", missed, error)
+        logger.warning("%s: %s", missed, explain(error))
     finally:
         connections.close_all()

@@ -15,6 +15,7 @@ from django.core.management.utils import get_random_secret_key
 
 from config.embedded import file_broker_options, read_or_create_secret_key
 from config.logs import build_logging
+from config.redis_urls import parse_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = environ.Env()
@@ -31,6 +32,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
+    "config.accounts.apps.AccountsConfig",
     "catalog.apps.CatalogConfig",
     "classifier.apps.ClassifierConfig",
     "django.contrib.admin",
@@ -41,7 +43,6 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
@@ -99,20 +100,27 @@ else:
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     options = DATABASES["default"].setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 3)
-    # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
-    options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
+    if env.bool("DATABASE_POOLER", default=False):
+        # Between two transactions a connection is somebody else's, and what it starts with is the pooler's to say.
+        DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
+    else:
+        # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
+        options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
 # After which PostgreSQL ends a statement of the site (`config.db.statements`); workers and commands have no limit.
 WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=2.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    *(
+        {"NAME": f"django.contrib.auth.password_validation.{name}"}
+        for name in (
+            "UserAttributeSimilarityValidator",
+            "MinimumLengthValidator",
+            "CommonPasswordValidator",
+            "NumericPasswordValidator",
+        )
+    ),
+    {"NAME": "config.accounts.authentication.TokensEndWithPassword"},
 ]
 PASSWORD_HASHERS = ["config.hashers.PatientHasher", *global_settings.PASSWORD_HASHERS[1:]]
 LOGIN_URL = "admin:login"
@@ -165,6 +173,8 @@ BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")
 
 FETCH_ALLOWED_NETWORKS = env.list("FETCH_ALLOWED_NETWORKS", default=[])
 FETCH_ALLOWED_PORTS = [int(port) for port in env.list("FETCH_ALLOWED_PORTS", default=["80", "443"])]
+# JSON, as `catalog.fetching.host_headers` reads it.
+FETCH_HOST_HEADERS = env.str("FETCH_HOST_HEADERS", default="")
 FETCH_REQUESTS_PER_SECOND_PER_HOST = env.float("FETCH_REQUESTS_PER_SECOND_PER_HOST", default=10.0)
 
 # --- labelling ledger -----------------------------------------------------------------------------------------------
@@ -192,8 +202,9 @@ TRAINING_SILENCE_SECONDS = env.int("TRAINING_SILENCE_SECONDS", default=3600)
 CANARY_SECONDS = env.float("CANARY_SECONDS", default=30.0)
 CANARY_STALE_SECONDS = env.float("CANARY_STALE_SECONDS", default=120.0)
 
-REDIS_URL = env.str("REDIS_URL", default="")
-CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost"
+REDIS_URL, CELERY_BROKER_URL = "", "filesystem://localhost"
+if env.str("REDIS_URL", default=""):
+    REDIS_URL, CELERY_BROKER_URL = parse_redis_url(env.str("REDIS_URL"))
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     {
         "visibility_timeout": env.int("BROKER_VISIBILITY_SECONDS", default=240),
@@ -212,6 +223,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     else file_broker_options(VAR_DIR / "broker")
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A Redis that refuses to write (a replica after a fail-over, a full one) is waited for like one that is away.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_WORKER_CONSUMER = "classifier.worker.consuming:PatientConsumer"
 CELERY_TASK_DEFAULT_QUEUE = "labelling"
 CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {"labelling": {}, "training": {}}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -236,9 +250,11 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 1_000_000
 # Seconds that a dead child's result is waited for before its batch goes back.
 CELERY_WORKER_LOST_WAIT = env.float("WORKER_LOST_WAIT_SECONDS", default=2.0)
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=30.0)
+# How long a worker that is stopped by SIGQUIT may go on with what it has in hand (`classifier.worker.stopping`).
+WORKER_SOFT_SHUTDOWN_SECONDS = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=30.0)
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CONSUMER = "config.consumer:RefusingConsumer"
 
 # Counts of calls and of a run's tasks. Beside the broker in one Redis, under keys of its own; in memory without one.
 if REDIS_URL:
@@ -251,7 +267,7 @@ if REDIS_URL:
 REST_FRAMEWORK = {
     # The first one decides what a refusal looks like: a token's is a 401 with its challenge.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "config.accounts.authentication.HashedTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],

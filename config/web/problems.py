@@ -12,8 +12,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from config.db.reconnecting import is_unreachable
 from config.db.statements import is_statement_timeout
+from config.db.troubles import TOO_LARGE, find_trouble
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
@@ -142,8 +142,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return answer_problem(
             request, 503, "This takes longer than the site allows. Ask for less, or try again later.", retry_after=30
         )
-    if is_unreachable(error):
+    trouble = find_trouble(error)
+    if trouble is TOO_LARGE:
+        return answer_problem(request, 500, f"The database {trouble.words}; please ask for less.")
+    if trouble is not None:
         return answer_problem(
-            request, 503, "The database cannot be reached at the moment; please try again.", retry_after=5
+            request, 503, f"The database {trouble.words} at the moment; please try again.", retry_after=5
         )
     return answer_problem(request, 500, "Something went wrong on our side. It has been logged; please try again later.")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import redis
@@ -25,10 +26,12 @@ from tests.faults.scenes import (
     start_run,
     wait_until_done,
     wait_until_held,
+    wait_until_in_the_middle,
 )
-from tests.faults.workers import REPOSITORY, Crew, Nursery, wait_until
+from tests.faults.workers import REPOSITORY, Crew, Nursery, Worker, wait_until
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
+from tests.support.refusing_redis import Harm, fill_up_and_empty, turn_into_replica
 from tests.support.servers import Server, get_test_database_url
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.processes]
@@ -49,12 +52,6 @@ started = time.monotonic()
 run = start_labelling_run()
 json.dump({"status": status, "run": run.pk, "seconds": time.monotonic() - started}, sys.stdout)
 """
-
-
-def wait_until_in_the_middle(run: LabellingRun) -> None:
-    """Wait until some of the run's pictures are labelled and some are not sent or claimed yet."""
-    wait_until(lambda: run.tasks.filter(state=State.DONE).exists(), what="the first label")
-    assert run.tasks.filter(state=State.NEW).exists()
 
 
 def test_k05_a_broker_that_is_killed_and_comes_back_costs_no_label(crew: Crew, broker: Server) -> None:
@@ -81,6 +78,29 @@ def test_k06_a_broker_that_loses_everything_costs_no_label(crew: Crew, nursery: 
     wait_until_done(run)
     assert_each_labelled_once(run, number=72)
     assert set(run.tasks.values_list("attempts", "crashes")) == {(1, 0)}
+
+
+@pytest.mark.parametrize("harm", [turn_into_replica, fill_up_and_empty], ids=["replica", "full-and-emptied"])
+def test_k05_k06_a_broker_that_writes_nothing_for_a_while_costs_no_label(
+    crew: Crew, nursery: Nursery, harm: Harm
+) -> None:
+    run = start_run(48)
+    workers = [crew.start_ready(**SMALL_BATCHES)]
+    wait_until_in_the_middle(run)
+    with harm(nursery.redis_url):
+        workers.append(crew.start(**SMALL_BATCHES))  # one that starts meanwhile waits as well
+        for worker in workers:
+            wait_until(partial(is_refused, worker), what="the worker to be refused")
+    wait_until_done(run)
+    assert_each_labelled_once(run, number=48)
+    assert all(worker.is_alive() for worker in workers)
+    assert set(run.tasks.values_list("crashes", flat=True)) == {0}
+
+
+def is_refused(worker: Worker) -> bool:
+    """Return whether the worker has met a broker that writes nothing."""
+    log = worker.log.read_text()
+    return "read only replica" in log or "used memory > 'maxmemory'" in log
 
 
 def test_k07_a_database_that_stops_and_comes_back_leaves_no_half_batch(

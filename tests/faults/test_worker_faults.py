@@ -64,12 +64,17 @@ def test_k02_a_killed_workers_batch_is_done_by_another(crew: Crew) -> None:
     assert set(run.tasks.values_list("attempts", "crashes")) == {(2, 1)}
 
 
-def test_k03_a_stop_finishes_the_batch_in_hand(crew: Crew) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=["sigterm", "sigquit"])
+def test_k03_a_stop_finishes_the_batch_in_hand_and_waits_for_nothing_else(crew: Crew, number: int) -> None:
     run = start_run(40)
-    worker = crew.start_ready(environ=SLOW)
+    # Longer than this test may take: who waits for all of it, with a batch in hand or without, fails the test.
+    patient = {"WORKER_SOFT_SHUTDOWN_SECONDS": 600}
+    idle = crew.start_ready("training", settings=patient)
+    worker = crew.start_ready(environ=SLOW, settings=patient)
     held = wait_until_held(worker)
-    worker.signal(signal.SIGTERM)
-    wait_until(lambda: not worker.is_alive(), what="the worker to end")
+    for stopped in (worker, idle):
+        stopped.signal(number)
+    wait_until(lambda: not (worker.is_alive() or idle.is_alive()), what="the workers to end")
     assert set(LabelTask.objects.filter(pk__in=held).values_list("state", flat=True)) == {State.DONE}
     assert not run.tasks.filter(state=State.RUNNING).exists()
     assert not run.tasks.filter(crashes__gt=0).exists()

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,27 @@ def test_another_manifest_than_the_registered_one_is_not_loaded(artefact_folder:
 def test_bytes_that_are_no_network_are_refused(tiny_artefact: TrainedArtefact) -> None:
     with pytest.raises(ArtefactFormatError, match=f"{NETWORK_FILE} of tiny-.* is not a serving network"):
         Classifier(network=b"TFL3 but nothing else", manifest=tiny_artefact.manifest)
+
+
+def say_nothing(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.full((len(batch), 10), np.nan), np.zeros((len(batch), 64))
+
+
+def stumble(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    raise RuntimeError("tensor 3 has no data")
+
+
+@pytest.mark.parametrize(
+    "run, expected", [(say_nothing, "probabilities with the sum 1"), (stumble, "does not run: tensor 3 has no data")]
+)
+def test_a_network_that_labels_nothing_is_found_out(
+    artefact_folder: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., object], expected: str
+) -> None:
+    classifier = Classifier.load(artefact_folder)
+    classifier.check()
+    monkeypatch.setattr(classifier._engines[0], "run", run)
+    with pytest.raises(ArtefactFormatError, match=expected):
+        classifier.check()
 
 
 def test_labelling_does_not_import_tensorflow_or_django(artefact_folder: Path) -> None:

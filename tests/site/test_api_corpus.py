@@ -15,11 +15,12 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
-from rest_framework.authtoken.models import Token
+from django.utils import timezone
 
 from classifier.adoption.services import activate_model_version, get_activation_tag
 from classifier.models import LabellingRun, LabelTask, ModelVersion
 from classifier.registry.services import register_model_version
+from config.accounts.services import revoke_tokens
 from tests.site.test_authorisation import TABLE
 from tests.support.artefacts import create_artefact_twin
 from tests.support.factories import create_product
@@ -282,7 +283,10 @@ def list_bad_tokens() -> Iterator[str]:
     yield from ("Token 0123456789", "Token", "Token a b", "Token \xff", "Token " + "x" * 5000, "Token %00")
     deleted = create_member("view_labeltask")
     yield build_token_header(deleted)["Authorization"]
-    Token.objects.filter(user=deleted).delete()
+    revoke_tokens(deleted)
+    expired = create_member("view_labeltask")
+    yield build_token_header(expired)["Authorization"]
+    expired.tokens.update(expires_at=timezone.now())
     inactive = create_almighty_member()
     User.objects.filter(pk=inactive.pk).update(is_active=False)
     yield build_token_header(inactive)["Authorization"]

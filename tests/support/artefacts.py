@@ -1,5 +1,6 @@
 """Artefacts and model versions for tests: the shipped one in production, a twin of it, versions without files."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from classifier.adoption.services import activate_model_version
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, NETWORK_FILE
 from classifier.models import ModelVersion
 from classifier.registry.services import register_model_version
 
@@ -20,6 +21,16 @@ def create_artefact_twin(folder: Path, *, version: str = "twin-1") -> Path:
     return folder
 
 
+def create_broken_artefact(folder: Path, *, network: bytes = b"no network") -> Path:
+    """Copy the shipped artefact with another serving network, whose hash is right; return the folder."""
+    create_artefact_twin(folder, version="broken-1")
+    (folder / NETWORK_FILE).write_bytes(network)
+    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    manifest["files"][NETWORK_FILE] = hashlib.sha256(network).hexdigest()
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    return folder
+
+
 def register_active_version(folder: Path = DEFAULT_ARTEFACT) -> ModelVersion:
     """Register an artefact, the shipped one unless given, and bring it into production."""
     return activate_model_version(register_model_version(folder))
@@ -27,4 +38,4 @@ def register_active_version(folder: Path = DEFAULT_ARTEFACT) -> ModelVersion:
 
 def vouch_for_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let versions be activated whose files nobody has; others are not verified either."""
-    monkeypatch.setattr("classifier.adoption.services.verify_registered_artefact", lambda version: None)
+    monkeypatch.setattr("classifier.adoption.services.verify_version", lambda version: None)

@@ -17,6 +17,7 @@ from catalog.interchange.exporting import ProductExportQuery, describe_refusals,
 from catalog.interchange.picture_files import write_folder
 from catalog.interchange.writing import ExportReport
 from config.console import ReportingCommand
+from config.db.troubles import explain
 from config.files import new_file, new_folder
 from config.web.queries import check_parameters
 
@@ -79,7 +80,7 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
             except OSError as error:
                 raise CommandError(f"{output} cannot be written, nothing is left behind: {error}") from error
             except DatabaseError as error:
-                raise CommandError(f"the database failed, nothing is left behind: {error}") from error
+                raise CommandError(f"the database failed, nothing is left behind: {explain(error)}") from error
             except KeyboardInterrupt:
                 raise CommandError("interrupted; nothing is left behind") from None
         seconds = time.monotonic() - started

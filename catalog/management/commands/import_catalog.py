@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from catalog.interchange.importing import ImportReport, import_catalog
 from catalog.interchange.reading import FORMATS, SourceError, detect_format, read_records
 from config.console import ReportingCommand
+from config.db.troubles import explain
 
 
 class Command(ReportingCommand):
@@ -60,7 +61,7 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
             raise CommandError(f"{options['file']}: {error}") from error
         except DatabaseError as error:
             raise CommandError(
-                f"the database refused a batch, the ones before it are imported; run the command again: {error}"
+                f"the database refused a batch, the ones before it are imported: {explain(error)}"
             ) from error
         except KeyboardInterrupt:
             raise CommandError("interrupted; whole batches are imported, run the command again for the rest") from None

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import DatabaseError
 
 from classifier.labelling.reports import get_run_report
 from classifier.labelling.starting import start_labelling_run
@@ -35,8 +34,6 @@ class Command(ReportingCommand):
             run = start_labelling_run(relabel=relabel, limit=limit)
         except NoActiveModelVersionError as error:
             raise CommandError(str(error)) from error
-        except DatabaseError as error:
-            raise CommandError(f"{error}. Is the database set up? Run: manage.py migrate") from error
         if wait:
             try:
                 with self.show_progress(options, title="Labelling", unit="pictures") as shown:

@@ -9,6 +9,7 @@ from django.db import DatabaseError
 from catalog.models import Product
 from classifier.labels.walk import refresh_all_labels
 from config.console import ReportingCommand
+from config.db.troubles import explain
 
 
 class Command(ReportingCommand):
@@ -40,7 +41,7 @@ class Command(ReportingCommand):
                     progress=lambda done, found: report.update(done, total, note=f"{found:,} changed"),
                 )
         except DatabaseError as error:
-            raise CommandError(f"{error}. Labels up to there are written; run the command again") from error
+            raise CommandError(f"{explain(error)} Labels up to there are written") from error
         except KeyboardInterrupt:
             raise CommandError("interrupted; run the command again for the rest") from None
         text = f"Looked at {products:,} products; {changed:,} labels {'would change' if dry_run else 'changed'}."

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import DatabaseError
 
 from classifier.adoption.services import StageTransitionError, activate_model_version
 from classifier.ml.artefacts import ArtefactError
@@ -34,7 +33,5 @@ class Command(ReportingCommand):
                 version = activate_model_version(version)
         except (ArtefactError, StageTransitionError, OSError) as error:
             raise CommandError(str(error)) from error
-        except DatabaseError as error:
-            raise CommandError(f"{error}. Is the database set up? Run: manage.py migrate") from error
         result = {"id": version.pk, "name": version.name, "stage": version.stage, "recipe": version.recipe}
         self.answer(result, f"Model version {version.pk}: {version.name} ({version.stage})", options)

@@ -5,10 +5,7 @@ are in test_fetching_answers.py.
 """
 
 import asyncio
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 import time
 
@@ -20,6 +17,7 @@ from catalog.fetching.policy import FetchError
 from catalog.fetching.responses import FetchRequest
 from tests.support import make_images as make
 from tests.support.fetching import code_of, fetch_one, make_fetcher, name_server, origin, shared_origin
+from tests.support.fronts import make_certificate
 from tests.support.image_origin import (
     FORBIDDEN_ADDRESSES,
     ORIGIN_ADDRESS,
@@ -317,17 +315,7 @@ def test_proxies_and_netrc_of_the_environment_are_not_used(make_fetcher, origin,
 @pytest.fixture(scope="module")
 def tls_port(tmp_path_factory):
     """The port of a TLS host whose certificate nobody we trust has signed."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs the openssl program to make a certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=shop.example",
-         "-addext", f"subjectAltName=IP:{ORIGIN_ADDRESS}", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    _, context = make_certificate(tmp_path_factory.mktemp("tls"), address=ORIGIN_ADDRESS)
     with running_origin(tls=context) as origin:
         yield origin.port
 

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 @pytest.fixture(autouse=True)
 def _no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let versions without files be activated; leave the steps to the tests."""
-    monkeypatch.setattr("classifier.adoption.services.verify_registered_artefact", lambda _version: None)
+    monkeypatch.setattr("classifier.adoption.services.verify_version", lambda _version: None)
     monkeypatch.setattr("classifier.adoption.services.send_adoption_runs", lambda: 0)
 
 

@@ -81,7 +81,7 @@ def test_however_many_watch_it_is_counted_once_in_two_seconds(
     create_model_version()
     create_painted_image()
     run = start_labelling_run()
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         first = get_run_report(run)
     LabelTask.objects.update(state=LabelTask.State.FAILED)
     with django_assert_num_queries(0):
@@ -245,5 +245,5 @@ def test_who_watches_does_not_count_the_ledger_more_often_than_a_report_is_kept(
         for _ in range(3):
             watch(client, run)
     reads = [query["sql"] for query in captured if 'FROM "classifier_labeltask"' in query["sql"]]
-    # Tasks by state, errors by code, the latest ones and how many: each once.
-    assert len(reads) == 4
+    # Tasks by state, errors by code, the latest ones and how many, what is waited for: each once.
+    assert len(reads) == 5

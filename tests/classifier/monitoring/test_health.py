@@ -5,22 +5,24 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 from kombu.exceptions import OperationalError as OperationalBrokerError
 
 from classifier.ml.artefacts import NETWORK_FILE
-from classifier.models import QueueCanary, TrainingRun
+from classifier.models import ModelVersion, QueueCanary, TrainingRun
 from classifier.monitoring import health
-from classifier.registry.services import get_artefact_folder
-from classifier.worker import canaries
+from classifier.registry.services import get_artefact_folder, register_model_version
+from classifier.runs.workers import list_queue_health
 from classifier.worker.tasks import canary_task, send_canaries
-from tests.support.artefacts import register_active_version
+from tests.support.artefacts import create_broken_artefact, register_active_version
+from tests.support.refusing_redis import fill_up, turn_into_replica
+from tests.support.servers import start_redis
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
-WELL = {"database": "ok", "broker": "ok", "model_version": "ok"}
+WELL = {"database": "ok", "broker": "ok", "storage": "ok", "model_version": "ok"}
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +32,9 @@ def artefacts_folder(settings, tmp_path: Path) -> None:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The queues that canaries were sent through; the canaries themselves go nowhere."""
+    """The queues that canaries were sent through; the canaries themselves go nowhere, and bear no time of expiry."""
     queues: list[str] = []
-    monkeypatch.setattr(canary_task, "apply_async", lambda arguments, *, queue, **_: queues.append(queue))
+    monkeypatch.setattr(canary_task, "apply_async", lambda arguments, *, queue, retry: queues.append(queue))
     return queues
 
 
@@ -67,6 +69,43 @@ def test_a_site_without_the_active_versions_files_is_not_ready(client: Client, d
     response = client.get("/healthz/ready")
     assert (response.status_code, response.json()["checks"]["model_version"]) == (503, "files missing or changed")
     assert str(folder) not in response.text
+
+
+def test_a_site_whose_active_version_labels_nothing_is_not_ready(client: Client, tmp_path: Path) -> None:
+    register_model_version(create_broken_artefact(tmp_path / "broken"))
+    ModelVersion.objects.update(stage=ModelVersion.Stage.ACTIVE)
+    response = client.get("/healthz/ready")
+    assert (response.status_code, response.json()["checks"]["model_version"]) == (503, "network cannot be loaded")
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("harm", [turn_into_replica, fill_up], ids=["replica", "full"])
+def test_a_site_whose_broker_takes_no_writes_is_not_ready(client: Client, settings, harm) -> None:
+    register_active_version()
+    server = start_redis()
+    settings.REDIS_URL = settings.CELERY_BROKER_URL = server.url
+    assert client.get("/healthz/ready").json()["checks"] == WELL
+    with harm(server.url):
+        response = client.get("/healthz/ready")
+    assert (response.status_code, response.json()["checks"]) == (503, WELL | {"broker": "cannot be written to"})
+    assert client.get("/healthz/ready").json()["checks"] == WELL
+    server.stop()
+
+
+def test_a_site_without_room_for_files_is_not_ready(client: Client, settings, tmp_path: Path) -> None:
+    register_active_version()
+    (tmp_path / "file").write_text("a folder cannot be made here")
+    settings.MEDIA_ROOT = tmp_path / "file" / "media"
+    response = client.get("/healthz/ready")
+    assert (response.status_code, response.json()["checks"]) == (503, WELL | {"storage": "cannot be written to"})
+    assert str(tmp_path) not in response.text
+
+
+@pytest.mark.postgresql
+def test_a_site_whose_database_takes_no_writes_is_not_ready() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET transaction_read_only = on")
+    assert health.check_database() == "cannot be written to"
 
 
 @pytest.mark.redis
@@ -151,6 +190,6 @@ def test_a_training_that_lives_keeps_its_queue_well(settings) -> None:
     now, long_ago = timezone.now(), timezone.now() - timedelta(seconds=settings.CANARY_STALE_SECONDS + 1)
     QueueCanary.objects.create(queue="training", sent_at=now, created_at=long_ago)
     run = TrainingRun.objects.create(recipe="default", seed=1, state="running", heartbeat_at=now)
-    assert not canaries.list_queue_health()[0].stale
+    assert not list_queue_health()[0].stale
     TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=now - timedelta(hours=1))
-    assert canaries.list_queue_health()[0].stale
+    assert list_queue_health()[0].stale

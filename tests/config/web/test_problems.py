@@ -24,6 +24,9 @@ ERRORS = {
     "invalid": exceptions.ValidationError(["Expected a label."]),
     "database-away": OperationalError("connection to server failed"),
     "database-gone": DatabaseError("server closed the connection unexpectedly"),
+    "database-crowded": OperationalError("FATAL: sorry, too many clients already"),
+    "database-locked": OperationalError("database is locked"),
+    "too-large": OperationalError("too many SQL variables"),
     "fields": exceptions.ValidationError({"group": ["Expected a group."]}),
 }
 
@@ -59,6 +62,8 @@ def patient_client() -> Client:
         ("broken-rule", 500, "Internal Server Error"),
         ("database-away", 503, "Service Unavailable"),
         ("database-gone", 503, "Service Unavailable"),
+        ("database-crowded", 503, "Service Unavailable"),
+        ("too-large", 500, "Internal Server Error"),
         ("missing", 404, "Not Found"),
         ("denied", 403, "Forbidden"),
         ("suspicious", 400, "Bad Request"),
@@ -73,6 +78,19 @@ def test_an_error_of_the_api_is_a_problem_document(patient_client: Client, name:
     assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", title, status)
     assert problem["detail"]
     assert b"secret" not in response.content
+
+
+@pytest.mark.parametrize(
+    "name, detail",
+    [
+        ("database-away", "The database cannot be reached at the moment; please try again."),
+        ("database-crowded", "The database has no connection left at the moment; please try again."),
+        ("database-locked", "The database is held by another program at the moment; please try again."),
+        ("too-large", "The database takes no statement as large as this one; please ask for less."),
+    ],
+)
+def test_an_error_of_the_database_is_called_what_it_is(patient_client: Client, name: str, detail: str) -> None:
+    assert patient_client.get(f"/api/v1/fail/{name}/").json()["detail"] == detail
 
 
 def test_a_refused_field_is_named(patient_client: Client) -> None:
