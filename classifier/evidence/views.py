@@ -19,7 +19,7 @@ from classifier.models import Classification
 
 @require_safe
 def product_detail(request: HttpRequest, product_id: int) -> HttpResponse:
-    """Answer with a product: every picture with its label, its reasons and its history, every description."""
+    """Answer with a product: every picture with its label, its reasons and what was said of it, every description."""
     try:
         page = get_product_page(product_id)
     except Product.DoesNotExist as error:

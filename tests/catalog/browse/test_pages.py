@@ -10,7 +10,7 @@ from django.test import Client
 
 from catalog.models import StoredPicture
 from catalog.pictures.storage import thumbnail_name
-from classifier.evidence.product_page import HISTORY_LENGTH
+from classifier.evidence.product_page import SHOWN_LENGTH
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.models import LabellingRun
 from classifier.reviews.services import record_review
@@ -205,7 +205,7 @@ def test_a_product_says_why_a_confident_label_was_not_kept(client: Client) -> No
     assert "the picture shows too little of what the network knows as clothes" in page
 
 
-def test_an_image_has_its_history_newest_first(client: Client) -> None:
+def test_an_image_has_what_was_said_of_it_newest_first(client: Client) -> None:
     version = create_model_version()
     image = create_painted_image("Sandal")
     product = create_product(images=[image])
@@ -222,7 +222,7 @@ def test_an_image_has_its_history_newest_first(client: Client) -> None:
     assert f'<a href="/labelling-runs/{run}/">run {run}</a>' in page
 
 
-def test_a_history_has_what_was_said_of_the_same_picture_elsewhere(client: Client) -> None:
+def test_what_was_said_of_the_same_picture_elsewhere_is_shown(client: Client) -> None:
     image = create_painted_image("Sandal")
     with default_storage.open(image.url) as file:
         twin = create_stored_image(file.read(), url="tests/twin.png")
@@ -231,19 +231,19 @@ def test_a_history_has_what_was_said_of_the_same_picture_elsewhere(client: Clien
     label_everything()
     review = record_review(twin, group="Bags", reviewer=create_member())
     page = client.get(f"/products/{product.pk}/").context["page"]
-    assert [entry.review for entry in page.images[0].history] == [review, None]
+    assert [entry.review for entry in page.images[0].opinions] == [review, None]
     assert (page.label.status, page.label.group) == ("reviewed", "Bags")
 
 
-def test_a_history_is_bounded_and_the_newest_label_counts(client: Client) -> None:
+def test_what_was_said_is_bounded_and_the_newest_label_counts(client: Client) -> None:
     create_model_version()
     image = create_painted_image("Sandal")
     product = create_product(images=[image])
     reviewer = create_member()
-    for number in range(HISTORY_LENGTH + 5):
+    for number in range(SHOWN_LENGTH + 5):
         record_review(image, group="Bags" if number % 2 else "Footwear", reviewer=reviewer)
     page = client.get(f"/products/{product.pk}/").text
-    assert page.count("A person</td>") == HISTORY_LENGTH
+    assert page.count("A person</td>") == SHOWN_LENGTH
     assert "<h3>Footwear</h3>" in page
 
 

@@ -170,6 +170,9 @@ def test_versions_show_their_figures_beside_the_active_one(
     assert client.get(f"{VERSIONS}999999/").status_code == 404
 
 
+    sign_in(client, "view_modelversion", "change_modelversion")
+    page = client.get(f"{VERSIONS}{candidate.pk}/").text
+    assert f"<p>Labels follow this version instead of {active.name}: what it said before counts again" in page
 def test_a_version_is_activated_from_its_page_by_who_may(
     client: Client, versions: tuple[ModelVersion, ModelVersion]
 ) -> None:
