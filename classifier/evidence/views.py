@@ -5,7 +5,6 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
-from rest_framework.throttling import SimpleRateThrottle
 
 from catalog.models import Image, Product, ProductImages
 from classifier.evidence.explanations import Explanation, NotExplainableError, create_explanation, find_explanation
@@ -15,6 +14,7 @@ from classifier.labels.reads import find_deciding_classifications
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GARMENTS_OF_GROUPS
 from classifier.models import Classification
+from config.web.problems import find_refusal
 
 
 @require_safe
@@ -26,17 +26,6 @@ def product_detail(request: HttpRequest, product_id: int) -> HttpResponse:
         raise Http404 from error
     context = {"page": page, "product": page.product, "choices": GARMENTS_OF_GROUPS}
     return render(request, "classifier/product_detail.html", context)
-
-
-class ExplanationThrottle(SimpleRateThrottle):
-    """How many explanations one reader may have computed; those that are stored cost nothing and are not counted."""
-
-    scope = "explanations"
-
-    def get_cache_key(self, request: HttpRequest, view: object) -> str:
-        """Return whose calls are counted together: a user's, or an address's."""
-        who = f"user-{request.user.pk}" if request.user.is_authenticated else self.get_ident(request)  # type: ignore[arg-type]
-        return self.cache_format % {"scope": self.scope, "ident": who}
 
 
 @require_safe
@@ -52,13 +41,8 @@ def image_explanation(request: HttpRequest, image_id: int) -> HttpResponse:
         raise Http404
     explanation = find_explanation(classification)
     if explanation is None:
-        throttle = ExplanationThrottle()
-        if not throttle.allow_request(request, None):  # type: ignore[arg-type]
-            response = render_problem(
-                request, 429, "Too many explanations were asked for; please try again in a minute."
-            )
-            response["Retry-After"] = str(round(throttle.wait() or 60))
-            return response
+        if refusal := find_refusal(request, scope="explanations"):
+            return refusal
         try:
             explanation = create_explanation(image, classification=classification)
         except NotExplainableError as error:

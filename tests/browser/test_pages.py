@@ -3,10 +3,12 @@
 Each leaves its screenshots in var/screenshots/. That nothing goes wrong on the console is asserted by the fixtures.
 """
 
+from io import BytesIO
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image as PillowImage
 from playwright.sync_api import Page
 
 from tests.browser.conftest import DESKTOP, PHONE, SCREENSHOTS, WATCHED
@@ -100,3 +102,87 @@ def test_a_page_for_everybody_is_sound(stranger: Page, name: str) -> None:
 def test_a_page_behind_the_sign_in_is_sound(member: Page, name: str) -> None:
     visit(member, SIGNED_IN[name])
     assert look_at(member, name=name) == []
+
+
+#: Width and height in pixels of pictures of every shape; thumbnails are as large.
+SHAPES = ((240, 320), (320, 240), (320, 320), (64, 320), (320, 64))
+WITH_PICTURES = {
+    "start": "/",
+    "products": "/products/",
+    "product": "/products/1/",
+    "similar": "/products/1/similar/",
+    "errors": "/errors/",
+    "why": "/images/1/explanation/",
+    "admin-products": "/admin/catalog/product/",
+    "admin-product": "/admin/catalog/product/1/change/",
+    "admin-images": "/admin/catalog/image/",
+    "admin-image": "/admin/catalog/image/1/change/",
+    "admin-classifications": "/admin/classifier/classification/",
+}
+FAILURE = """<ul class="failures"><li><div class="picture">
+  <img src="/thumbnails/320-320.jpg" alt="" width="64" height="64">
+</div></li></ul>"""
+#: Puts pictures of a shape in place of the page's own. Returns how many are drawn, and what is wrong with how: cut by
+#: what they lie in, of another ratio than their own, or hardly to be seen.
+DRAW = """async (shape) => {
+  const images = [...document.querySelectorAll("main img[src*='/thumbnails/']")];
+  const drawings = [...document.querySelectorAll("main image[href*='/thumbnails/']")];
+  images.forEach((image) => (image.loading = "eager"));
+  await Promise.all(images.map((image) => image.decode()));
+  images.forEach((image) => (image.src = `/thumbnails/${shape}.jpg`));
+  await Promise.all(images.map((image) => image.decode()));
+  await Promise.all(drawings.map((drawing) => new Promise((resolve) => {
+    drawing.addEventListener("load", resolve, {once: true});
+    drawing.setAttribute("href", `/thumbnails/${shape}.jpg`);
+  })));
+  const pictures = [...images, ...drawings];
+  const wrong = pictures.flatMap((picture) => {
+    const box = picture.getBoundingClientRect();
+    const frame = picture.closest(".picture, svg, td, .readonly").getBoundingClientRect();
+    const isWhole = box.left >= frame.left - 0.5 && box.right <= frame.right + 0.5
+      && box.top >= frame.top - 0.5 && box.bottom <= frame.bottom + 0.5;
+    const keepsRatio = picture.tagName !== "IMG" || getComputedStyle(picture).objectFit === "contain"
+      || Math.abs(box.width / box.height - picture.naturalWidth / picture.naturalHeight) < 0.02;
+    return isWhole && keepsRatio && Math.min(box.width, box.height) >= 24
+      ? [] : [`${box.width} x ${box.height} in ${frame.width} x ${frame.height}`];
+  });
+  return [pictures.length, wrong];
+}"""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", WITH_PICTURES)
+def test_pictures_are_shown_whole_whatever_their_shape(member: Page, name: str) -> None:
+    pictures = {f"{width}-{height}.jpg": draw_picture(width, height) for width, height in SHAPES}
+    member.route("**/thumbnails/*-*.jpg", lambda route: route.fulfill(body=pictures[route.request.url.split("/")[-1]]))
+    visit(member, WITH_PICTURES[name])
+    if name == "errors":  # the demo's pictures can all be read
+        member.locator("main").evaluate("(main, failures) => (main.innerHTML = failures)", FAILURE)
+    for place in member.locator(".why, .similar").all():
+        place.scroll_into_view_if_needed()
+    member.wait_for_load_state("networkidle")
+    for screen in (DESKTOP, PHONE):
+        member.set_viewport_size({"width": screen, "height": 900})
+        for width, height in SHAPES:
+            drawn, wrong = member.evaluate(DRAW, f"{width}-{height}")
+            assert drawn > 0
+            assert wrong == [], (screen, width, height)
+
+
+def draw_picture(width: int, height: int) -> bytes:
+    """Return a JPEG of this size in pixels."""
+    picture = BytesIO()
+    PillowImage.new("RGB", (width, height), "teal").save(picture, "JPEG")
+    return picture.getvalue()
+
+
+def test_pictures_of_the_data_are_drawn_whole(stranger: Page) -> None:
+    visit(stranger, "/data/")
+    boxes = stranger.locator(".tile").evaluate_all(
+        """tiles => tiles.map((tile) => {
+          const box = tile.getBoundingClientRect();
+          return [box.width, box.height, tile.viewBox.baseVal.width, tile.viewBox.baseVal.height];
+        })"""
+    )
+    assert boxes
+    assert [box for box in boxes if abs(box[0] / box[1] - box[2] / box[3]) > 0.02] == []

@@ -2,11 +2,15 @@
 
 import json
 import re
+from io import BytesIO
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.test import Client
+from PIL import ExifTags
+from PIL import Image as PillowImage
 
 from catalog.models import StoredPicture
 from catalog.pictures.storage import thumbnail_name
@@ -304,3 +308,62 @@ def test_what_is_no_thumbnail_is_not_found_and_not_kept(client: Client, name: st
     response = client.get(f"/thumbnails/{name}")
     assert response.status_code == 404
     assert "Cache-Control" not in response.headers
+
+
+def test_a_picture_in_full_size_is_its_pixels_and_nothing_that_came_with_them(client: Client) -> None:
+    data = BytesIO()
+    exif = PillowImage.Exif()
+    exif[ExifTags.Base.Artist] = "somebody's name"
+    PillowImage.new("RGB", (700, 900), "teal").save(data, "JPEG", exif=exif)
+    product = create_product(images=[create_stored_image(data.getvalue(), url="tests/large.jpg")])
+    create_model_version()
+    label_everything()
+    sha256 = StoredPicture.objects.get().sha256
+    address = f"/pictures/{sha256}.jpg"
+    assert f'<a class="picture" href="{address}">' in client.get(f"/products/{product.pk}/").text
+    response = client.get(address)
+    content = response.getvalue()
+    with PillowImage.open(BytesIO(content)) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (700, 900))
+    assert b"somebody's name" not in content
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Content-Security-Policy"] == "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response.headers["Content-Disposition"] == f'inline; filename="{sha256}.jpg"'
+
+
+def test_a_picture_that_is_larger_than_a_screen_is_shown_smaller(client: Client) -> None:
+    data = BytesIO()
+    PillowImage.new("L", (5000, 1000)).save(data, "PNG")
+    create_product(images=[create_stored_image(data.getvalue())])
+    create_model_version()
+    label_everything()
+    response = client.get(f"/pictures/{StoredPicture.objects.get().sha256}.jpg")
+    with PillowImage.open(BytesIO(response.getvalue())) as picture:
+        assert picture.size == (2048, 410)
+
+
+def test_a_picture_of_another_address_or_bytes_that_changed_are_not_found_in_full_size(client: Client) -> None:
+    create_product(images=[image := create_painted_image("Bag")])
+    create_model_version()
+    label_everything()
+    address = f"/pictures/{StoredPicture.objects.get().sha256}.jpg"
+    assert client.get(address).status_code == 200
+    Path(default_storage.path(image.url)).write_bytes(b"other bytes")
+    assert client.get(address).status_code == 404
+    StoredPicture.objects.update(url="https://shop.example/before.jpg")
+    assert client.get(address).status_code == 404
+    assert client.get(f"/pictures/{'0' * 64}.jpg").status_code == 404
+
+
+def test_who_asks_for_many_pictures_in_full_size_has_to_wait(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.web.permissions.ReaderThrottle.THROTTLE_RATES", {"pictures": "1/min"})
+    create_product(images=[create_painted_image("Bag")])
+    create_model_version()
+    label_everything()
+    address = f"/pictures/{StoredPicture.objects.get().sha256}.jpg"
+    assert client.get(address).status_code == 200
+    response = client.get(address)
+    assert (response.status_code, "Too many pictures" in response.text) == (429, True)
+    assert 0 < int(response.headers["Retry-After"]) <= 60
