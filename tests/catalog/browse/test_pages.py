@@ -367,3 +367,12 @@ def test_who_asks_for_many_pictures_in_full_size_has_to_wait(client: Client, mon
     response = client.get(address)
     assert (response.status_code, "Too many pictures" in response.text) == (429, True)
     assert 0 < int(response.headers["Retry-After"]) <= 60
+
+
+def test_who_may_start_labelling_is_led_there(client: Client) -> None:
+    product = create_product(images=["demo/1.png"])
+    sign_in(client, "add_labellingrun", "view_labellingrun")
+    for address in ("/products/", f"/products/{product.pk}/"):
+        page = client.get(address).text
+        assert '<a href="/labelling-runs/">Start labelling</a>' in page
+        assert "label_catalog" not in page
