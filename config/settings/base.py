@@ -278,6 +278,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_RATES": {
         "classify": "120/min",
         "explanations": "60/min",
+        "pictures": "120/min",
         "runs": "120/min",
         "writes": "600/min",
     },
