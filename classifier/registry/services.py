@@ -33,7 +33,7 @@ def register_model_version(folder: Path) -> ModelVersion:
     missing or is not what the manifest says; nothing is written then.
     """
     manifest = artefacts.verify_artefact(folder).manifest
-    longest = ModelVersion._meta.get_field("name").max_length
+    longest = ModelVersion._meta.get_field("name").max_length or 0
     if len(manifest.version) > longest:
         raise artefacts.ArtefactFormatError(
             f"expected a version of at most {longest} characters in {artefacts.MANIFEST_FILE}, received "
