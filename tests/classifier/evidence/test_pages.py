@@ -194,7 +194,7 @@ def test_a_machine_without_the_versions_files_says_so(client: Client, monkeypatc
     classification = create_sandal()
     response = client.get(f"/images/{classification.image_id}/explanation/")
     assert response.status_code == 503
-    assert "has not the files of the model version" in response.text
+    assert "cannot be used here: files missing or changed." in response.text
 
 
 def test_many_new_reasons_have_to_wait_and_stored_ones_do_not(
