@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from classifier.labelling.errors import get_error_words
 from classifier.labelling.selectors import (
@@ -21,7 +22,6 @@ from classifier.labelling.selectors import (
 )
 from classifier.models import Classification, LabellingRun, LabelTask
 from config.cached_counts import forget_cached_count, get_cached_count
-from config.db.clock import get_database_time
 
 State = LabelTask.State
 
@@ -170,18 +170,18 @@ def _build_report(run: LabellingRun, counted: dict[str, Any]) -> RunReport:
 
 def get_elapsed_seconds(run: LabellingRun) -> float:
     """Return the seconds since the run was started, until its end if it has ended."""
-    return ((run.finished_at or get_database_time()) - run.created_at).total_seconds()
+    return ((run.finished_at or timezone.now()) - run.created_at).total_seconds()
 
 
 def _has_moved(run: LabellingRun) -> bool:
-    """Whether something of the run was begun or finished lately, in at most four cheap queries.
+    """Whether something of the run was begun or finished lately, in at most five cheap queries.
 
     There is no index of the times at which pictures were labelled. The newest labels are looked at instead: when none
     of them is of this run, the workers are busy elsewhere.
     """
-    if get_elapsed_seconds(run) < STALLED_SECONDS:
-        return True
     recently = Now() - timedelta(seconds=STALLED_SECONDS)
+    if LabellingRun.objects.filter(pk=run.pk, created_at__gt=recently).exists():
+        return True
     claimed = Now() - timedelta(seconds=STALLED_SECONDS - settings.LABELLING_LEASE_SECONDS)
     if LabelTask.objects.filter(run=run, state=LabelTask.State.RUNNING, lease_until__gt=claimed).exists():
         return True

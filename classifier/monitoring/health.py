@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -79,7 +80,7 @@ def check_storage() -> str:
     return OK
 
 
-def _check_folder(folder: str) -> str:
+def _check_folder(folder: str | PathLike[str]) -> str:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder, buffering=0) as file:

@@ -8,10 +8,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 
 from classifier.models import Run
 from classifier.runs.workers import find_queue_health
-from config.db.clock import get_database_time
 from config.web.pages import find_page
 from config.web.texts import format_duration
 
@@ -64,7 +64,7 @@ def describe_run(request: HttpRequest, run: Run, *, route: str = "", is_due: boo
     return {
         "run": run,
         "worker": find_queue_health(run.queue) if run.is_open or is_due else None,
-        "elapsed": format_duration(((run.finished_at or get_database_time()) - since).total_seconds()),
+        "elapsed": format_duration(((run.finished_at or timezone.now()) - since).total_seconds()),
         "cancel_address": reverse(f"{route}-cancel", args=[run.pk]) if route and is_stoppable and may_cancel else "",
     }
 

@@ -6,10 +6,7 @@ import threading
 from typing import Any
 
 from celery import bootsteps, platforms
-from celery.apps.worker import (  # type: ignore[attr-defined]
-    REMAP_SIGTERM,
-    install_worker_term_hard_handler,
-)
+from celery.apps.worker import REMAP_SIGTERM, install_worker_term_hard_handler  # type: ignore[attr-defined]
 from celery.worker import state
 
 
@@ -32,7 +29,7 @@ class StopStep(bootsteps.StartStopStep):
             timer = threading.Timer(settings.WORKER_SOFT_SHUTDOWN_SECONDS, os.kill, (main, signal.SIGQUIT))
             timer.daemon = True
             timer.start()
-            state.should_stop = 0  # type: ignore[assignment]
+            state.should_stop = 0  # type: ignore[assignment]  # the exit status
 
         main = os.getpid()
         names = ["SIGQUIT", *(["SIGTERM"] if REMAP_SIGTERM == "SIGQUIT" else [])]

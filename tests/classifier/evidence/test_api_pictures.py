@@ -17,6 +17,7 @@ from PIL import Image as PillowImage
 from catalog.models import Image, ProductLabel
 from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import Classification, Review
+from classifier.registry.runtime import get_classifier
 from classifier.registry.services import get_artefact_folder
 from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product
@@ -99,6 +100,7 @@ def test_a_machine_that_cannot_classify_says_so(client: Client) -> None:
     assert (response.status_code, "register_model_version" in response.json()["detail"]) == (409, True)
     version = register_active_version()
     (get_artefact_folder(version) / NETWORK_FILE).write_bytes(b"damaged")
+    get_classifier.__globals__["_load"].cache_clear()  # as another process, which has not loaded it yet
     response = classify(client, draw_png())
     assert (response.status_code, str(get_artefact_folder(version)) in response.text) == (503, False)
 
