@@ -17,15 +17,15 @@ help:
 	@echo "make test   set up and run the whole test suite (TEST_DATABASE_URL and TEST_REDIS_URL use your servers)"
 	@echo "make lint   formatting, lint, import contracts, Django's checks, types"
 	@echo "make bench  the benchmarks; half an hour on two cores, best with nothing else at work"
-	@echo "make proof  the long proofs one after the other, as JSON, from a seed of their own (SEED=...): chaos and fuzz"
+	@echo "make proof  the long proofs one after the other, as JSON, from a seed of their own (SEED=...); two hours"
 	@echo "make fuzz   10,000 generated requests to the API, from a seed of their own (CASES=..., SEED=...)"
 	@echo "make chaos  100,000 labels while workers, broker and database are killed; ten minutes on two cores"
 
 demo: $(VENV)/installed
 	@$(RUN) manage.py demo
 
-# A process for each core, and four at most, since each needs a gigabyte; see tests/support/side_by_side.py.
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadscope
+# A process for each core and one more, since some wait for others; four at most, since each needs a gigabyte; see tests/support/side_by_side.py.
+SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadscope
 
 # What depends on the kind of database runs on SQLite first, as in the embedded product; then everything on real servers.
 test: $(VENV)/installed-dev
@@ -50,12 +50,16 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
 
-# The long proofs: a program a line, each with a seed, its counts as options, and a JSON document as its output.
-# A failure says its seed; the same seed makes the same choices.
+# The long proofs: a program a line, each with its counts as options and a JSON document as its output, and a seed where it
+# chooses. A failure says its seed; the same seed makes the same choices.
 SEED := $(or $(SEED),$(shell date +%s))
 proof: $(VENV)/installed-dev
 	$(RUN) -m tests.faults --json --seed $(SEED)
 	$(RUN) -m tests.site.generated_requests --json --seed $(SEED)
+	$(RUN) -m tests.catalog.fetching.published_urls --json --seed $(SEED)
+	$(RUN) -m tests.config.messages --json --seed $(SEED)
+	$(RUN) -m tests.classifier.management.lasting_demo --json
+	$(RUN) -m benchmarks.doors --json
 
 # Shorter: make chaos CHAOS="--labels 20000 --kills 80"
 chaos: $(VENV)/installed-dev

@@ -1,6 +1,6 @@
 """The catalogue at a million products: import, the brief's query, pages, filters and searches, on real servers.
 
-    python -m benchmarks.catalogue [--products N] [--load-seconds N] [--json]
+    python -m benchmarks.catalogue [--products N] [--load-seconds N] [--most-requests N] [--json]
 
 Starts PostgreSQL and the site, both private to the run and both on this machine, with a catalogue that the benchmark
 makes up: two images and three descriptions for each product, nineteen of twenty products labelled.
@@ -53,7 +53,9 @@ class Figure:
         return "missed"
 
 
-def measure(folder: Path, *, products: int, load_seconds: float, report: Callable[[str], None]) -> Iterator[Figure]:
+def measure(
+    folder: Path, *, products: int, load_seconds: float, most_requests: int, report: Callable[[str], None]
+) -> Iterator[Figure]:
     """Yield one figure after the other, on a database with tables and no rows."""
     path = folder / "catalogue.jsonl"
     report("writing the catalogue's file")
@@ -84,7 +86,9 @@ def measure(folder: Path, *, products: int, load_seconds: float, report: Callabl
         detail=f"{query.orm_seconds:.2f} s against {query.sql_seconds:.2f} s, {query.rows:,} rows",
     )
     with running_site(folder) as address:
-        yield from _measure_site(address, products=products, load_seconds=load_seconds, report=report)
+        yield from _measure_site(
+            address, products=products, load_seconds=load_seconds, most_requests=most_requests, report=report
+        )
     report("counting queries")
     for page, path_of_page in (("an API page", reads.LIST), ("a grid page", "/products/")):
         counts = reads.count_queries([path_of_page, f"{path_of_page}?group=Footwear&min_confidence=0.9"])
@@ -92,7 +96,7 @@ def measure(folder: Path, *, products: int, load_seconds: float, report: Callabl
 
 
 def _measure_site(
-    address: str, *, products: int, load_seconds: float, report: Callable[[str], None]
+    address: str, *, products: int, load_seconds: float, most_requests: int, report: Callable[[str], None]
 ) -> Iterator[Figure]:
     report("pages at a steady rate")
     load = reads.measure_load(
@@ -110,7 +114,7 @@ def _measure_site(
         detail=f"median {1000 * percentile(load.seconds, 0.5):.1f} ms, {len(load.seconds):,} requests, "
         f"sent {1000 * load.late:.1f} ms late at most",
     )
-    number, first, far = reads.measure_far_page(address, products=products, rounds=100)
+    number, first, far = reads.measure_far_page(address, products=products, rounds=min(100, most_requests))
     yield Figure(
         f"page {number:,} against page 1",
         far / first,
@@ -126,9 +130,9 @@ def _measure_site(
         ("find similar, 95th percentile", reads.list_similar_products(products=products, count=50)),
     ):
         report(name.partition(",")[0])
-        yield _show_cases(name, reads.measure_cases(address, paths), floor=500, goal=150)
+        yield _show_cases(name, reads.measure_cases(address, paths[:most_requests]), floor=500, goal=150)
     report("the product grid")
-    grid = reads.measure_grid(address, products=products, count=100)
+    grid = reads.measure_grid(address, products=products, count=min(100, most_requests))
     yield _show_cases("a page of the product grid, 95th percentile", grid, floor=200, goal=80)
 
 
@@ -174,6 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--load-seconds", type=float, default=60.0, metavar="N", help="seconds of the steady load (%(default)s)"
     )
+    parser.add_argument(
+        "--most-requests", type=int, default=1_000, metavar="N", help="requests of each kind at most (%(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     options = parser.parse_args(arguments)
     if options.products < _LEAST_PRODUCTS:
@@ -188,7 +195,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     figures = []
     with running_database() as folder:
-        for figure in measure(folder, products=options.products, load_seconds=options.load_seconds, report=report):
+        measured = measure(
+            folder,
+            products=options.products,
+            load_seconds=options.load_seconds,
+            most_requests=options.most_requests,
+            report=report,
+        )
+        for figure in measured:
             report(f"{figure.name}: {figure.measured:,.2f} {figure.unit}")
             figures.append(figure)
     report("done")

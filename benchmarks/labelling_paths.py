@@ -19,7 +19,7 @@ from catalog.fetching.policy import FetchError
 from catalog.fetching.reading import DECODED_SIZE
 from catalog.fetching.responses import FetchRequest, FetchResult
 from catalog.models import Image, Product, ProductImages
-from catalog.pictures.decoding import to_rgb
+from catalog.pictures.decoding import decode_picture
 from classifier.adoption.services import activate_model_version
 from classifier.labelling.selectors import get_run_progress, list_error_counts
 from classifier.labelling.starting import start_labelling_run
@@ -97,8 +97,8 @@ def label_end_to_end(image_ids: Sequence[int], *, progress: Callable[[int, int],
 def label_in_bare_loop(image_ids: Sequence[int], *, version: ModelVersion) -> Labelled:
     """Label these images in this process and nothing else: no ledger, no Celery, no copies, no product labels.
 
-    For each batch of the size that a message has: the product's fetcher, `to_rgb` at the worker's size, `classify`,
-    and one INSERT of the classifications.
+    For each batch of the size that a message has: the product's fetcher, `decode_picture` at the worker's size,
+    `classify`, and one INSERT of the classifications.
     """
     run = LabellingRun.objects.create(model_version=version, state=LabellingRun.State.DONE)
     classifier = get_classifier(version)
@@ -107,7 +107,7 @@ def label_in_bare_loop(image_ids: Sequence[int], *, version: ModelVersion) -> La
         urls = dict(Image.objects.filter(pk__in=ids).values_list("pk", "url"))
         answers = fetching.fetch_pictures([FetchRequest(urls[pk]) for pk in ids])
         bodies = [_body(answer) for answer in answers]
-        predictions = classifier.classify([to_rgb(body, target_size=DECODED_SIZE) for body in bodies])
+        predictions = classifier.classify([decode_picture(body, target_size=DECODED_SIZE).pixels for body in bodies])
         Classification.objects.bulk_create(
             Classification(
                 image_id=pk,

@@ -11,3 +11,4 @@ class CatalogConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks."""
         from catalog import checks  # noqa: F401  (the import registers them)
+        from config import checks as site_checks  # noqa: F401

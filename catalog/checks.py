@@ -1,9 +1,24 @@
-"""Deploy checks of the fetcher's settings."""
+"""Checks of the fetcher's settings."""
 
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import Tags, Warning, register
+from django.core.checks import Error, Tags, Warning, register
+
+from catalog.fetching.addresses import build_networks
+from catalog.fetching.host_headers import parse_host_headers
+
+
+@register()
+def check_fetch_settings(**_kwargs: Any) -> list[Error]:
+    """Check that what is written as text can be read; no message holds a header's value."""
+    errors = []
+    for name, read in (("FETCH_ALLOWED_NETWORKS", build_networks), ("FETCH_HOST_HEADERS", parse_host_headers)):
+        try:
+            read(getattr(settings, name))
+        except ValueError as error:
+            errors.append(Error(f"{name}: {error}.", id="catalog.E001"))
+    return errors
 
 
 @register(Tags.security, deploy=True)

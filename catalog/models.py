@@ -130,7 +130,8 @@ class StoredPicture(models.Model):
     # Of the first bytes of the look; empty for rows that are older than these columns, until their bytes change.
     look_hash = models.BigIntegerField(null=True, blank=True)
     look_shape = models.FloatField(null=True, blank=True, help_text="Width by height.")
-    storage_name = models.CharField(max_length=255)
+    # As long as an image's address, which it is for a picture that came into the media storage from elsewhere.
+    storage_name = models.CharField(max_length=2048)
     etag = models.CharField(max_length=255, blank=True, default="")
     last_modified = models.CharField(max_length=64, blank=True, default="")
     width = models.PositiveIntegerField()

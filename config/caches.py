@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from django.core.cache import cache as default_cache
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis import Redis
@@ -24,6 +25,18 @@ IMPATIENT: Mapping[str, Any] = {
     "socket_timeout": TIMEOUT_SECONDS,
     "retry": Retry(NoBackoff(), 0),
 }
+
+
+def count_up(key: str, *, seconds: int, cache: BaseCache = default_cache) -> int:
+    """Return how often this was called with the key in the `seconds` that its first call began, this one included.
+
+    In one step, so that calls at the same time cannot pass each other; 0 while the cache is away.
+    """
+    cache.add(key, 0, timeout=seconds)
+    try:
+        return cache.incr(key)
+    except ValueError:  # away, or full
+        return 0
 
 
 class JSONSerializer:

@@ -14,6 +14,7 @@ api_urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
+    path("", include("config.accounts.urls")),
     path("", include("catalog.urls")),
     path("", include("classifier.urls")),
     path("api/v1/", include(api_urlpatterns)),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 from typing import Any
 
 from django import forms
@@ -16,7 +15,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.text import Truncator
-from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from catalog.interchange.preview import (
     MAX_UPLOAD_BYTES,
@@ -29,6 +27,7 @@ from catalog.interchange.preview import (
 )
 from catalog.interchange.reading import SourceError
 from catalog.models import Product
+from config.web.bodies import takes_body
 from config.web.permissions import get_member
 from config.web.texts import remove_bidi_controls
 
@@ -65,9 +64,9 @@ class ImportPages:
 
     def __init__(self, model_admin: admin.ModelAdmin, *, has_permission: Callable[[HttpRequest], bool]) -> None:
         self.model_admin, self.has_permission = model_admin, has_permission
-        self.upload = _bounded(self._upload)
 
-    def _upload(self, request: HttpRequest) -> HttpResponse:
+    @takes_body(MAX_UPLOAD_BYTES + FORM_BYTES, expected=TOO_LARGE)
+    def upload(self, request: HttpRequest) -> HttpResponse:
         """Answer with the form; by POST keep the file and answer with its preview."""
         self._check(request)
         form = UploadForm(request.POST or None, request.FILES or None)
@@ -157,22 +156,3 @@ def _describe(preview: ImportPreview) -> str:
     report = preview.report
     counts = (("created", report.created), ("changed", report.changed), ("unchanged", report.unchanged))
     return ", ".join(f"{number:,} {name}" for name, number in counts) + f", {report.refused:,} rows refused"
-
-
-def _bounded(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Return the view, which refuses a body that is too large before anything reads it.
-
-    Django's protection against forged requests reads the whole body, so it comes after this.
-    """
-    protected = csrf_protect(view)
-
-    @csrf_exempt
-    @wraps(view)
-    def check_length(request: HttpRequest) -> HttpResponse:
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        if length.isascii() and length.isdigit() and int(length) > MAX_UPLOAD_BYTES + FORM_BYTES:
-            messages.error(request, TOO_LARGE)
-            return redirect("admin:catalog_product_import")
-        return protected(request)
-
-    return check_length

@@ -2,8 +2,8 @@
 
 Nothing about a URL, a name server's answer, a redirect or a response is believed. Every connection goes to an address
 that `catalog.fetching.addresses` permits; redirects are followed by hand; a fetch has one deadline and one byte budget;
-nothing is decompressed; no cookies, proxies or credentials are used. An error says its code, never an address or a
-response.
+nothing is decompressed; no cookies, proxies or credentials are used but the headers that an operator gives for a host.
+An error says its code, never an address or a response.
 
 Rates and circuit breakers are those of all processes together where there is a Redis (see
 `catalog.fetching.shared_host_limits`), and of each process elsewhere (`catalog.fetching.host_limits`).
@@ -14,6 +14,7 @@ import atexit
 import functools
 import logging
 import os
+import random
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,10 +23,13 @@ from typing import Any, cast
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError, RawResponseMessage
+from aiohttp.streams import StreamReader
 from yarl import URL
 
 from catalog.fetching.addresses import GuardedResolver, make_guarded_socket
-from catalog.fetching.host_limits import HostLimits, Rest, normalise_host
+from catalog.fetching.host_headers import find_headers
+from catalog.fetching.host_limits import Blame, HostLimits, Rest, normalise_host
 from catalog.fetching.policy import (
     MAX_REDIRECTS,
     FetchError,
@@ -56,8 +60,8 @@ _HEADERS = {
 _KEEP_ALIVE_SECONDS = 5.0
 # How often it is asked whether the trial of a host that rested has an outcome.
 _PROBE_POLL_SECONDS = 0.5
-# Codes that speak of the host, not of one picture; many in a row let the host rest.
-_HOST_FAILURES = ("dns_error", "connect_error", "tls_error", "timeout", "http_5xx", "rate_limited")
+# What browsers take of a response's header, all of it together.
+_MOST_HEADER_BYTES = 256 * 1024
 
 
 def fetch_pictures(
@@ -118,7 +122,11 @@ class Fetcher:
             self._resolver = GuardedResolver(allowed_networks=self.policy.allowed_networks, lookup=self.policy.lookup)
             self._session = _build_session(self.policy, resolver=self._resolver)
         batch = _Batch(self._session, self.policy, self._limits)
-        tasks = {request: asyncio.create_task(batch.fetch_or_error(request)) for request in dict.fromkeys(requests)}
+        # In another order each time: pictures to which their host has no answer would stand before the others at every
+        # try, and it would be at rest whenever those had their turn.
+        distinct = list(dict.fromkeys(requests))
+        shuffled = random.sample(distinct, len(distinct))
+        tasks = {request: asyncio.create_task(batch.fetch_or_error(request)) for request in shuffled}
         _done, pending = await asyncio.wait(
             tasks.values(), timeout=self.policy.batch_seconds, return_when=asyncio.FIRST_EXCEPTION
         )
@@ -198,17 +206,23 @@ class _Batch:
         try:
             outcome = await self._send(request, url, seconds=seconds)
         except FetchError as error:
-            if error.code in _HOST_FAILURES:
-                self._limits.record_failure(host, code=error.code, retry_after_seconds=error.retry_after_seconds)
-            elif error.code != "url_blocked":
+            if error.blame is Blame.URL:
                 self._limits.record_success(host)
+            elif error.blame is not Blame.NOBODY:
+                self._limits.record_failure(
+                    host,
+                    code=error.code,
+                    silent_url=str(url) if error.blame is Blame.SILENCE else "",
+                    retry_after_seconds=error.retry_after_seconds,
+                )
             raise
         self._limits.record_success(host)
         return outcome
 
     async def _send(self, request: FetchRequest, url: URL, *, seconds: float) -> FetchResult | URL:
         conditions = {"If-None-Match": request.etag, "If-Modified-Since": request.last_modified}
-        headers = {name: value for name, value in conditions.items() if value}
+        conditions = {name: value for name, value in conditions.items() if value}
+        headers = find_headers(self._policy.host_headers, normalise_host(url.raw_host or "")) | conditions
         timeout = aiohttp.ClientTimeout(
             total=seconds, sock_connect=self._policy.connect_seconds, sock_read=self._policy.read_seconds
         )
@@ -216,7 +230,7 @@ class _Batch:
             async with self._session.get(url, headers=headers, allow_redirects=False, timeout=timeout) as response:
                 if response.status in _REDIRECTS and (location := response.headers.get("Location")):
                     return build_redirect_url(url, location, policy=self._policy)
-                if response.status == 304 and headers:
+                if response.status == 304 and conditions:
                     return build_result(request, response, data=None)
                 check_status(response)
                 body = await read_body(response, most_bytes=self._policy.most_bytes)
@@ -230,18 +244,38 @@ def _build_rest_error(rest: Rest) -> FetchError:
 
 
 class _Protocol(ResponseHandler):
-    """Hands a response's header to the parser before what follows it.
+    """Hands a response's header to the parser before what follows it, and takes as much of it as a browser does.
 
     The parser forgets a whole piece of data in which it finds a fault: a body longer than its announced length would
-    hide the response, where it should show as a truncated picture.
+    hide the response, where it should show as a truncated picture. It limits single headers only.
     """
 
+    _header_bytes_left: int | None = None
+
+    def set_response_params(self, **options: Any) -> None:
+        """Await the header of the next response."""
+        self._header_bytes_left = _MOST_HEADER_BYTES
+        super().set_response_params(**options)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Take a header that is complete; one that only tells of another to come (103) ends nothing."""
+        if data[0].code >= 200:
+            self._header_bytes_left = None
+        super().feed_data(data, size)
+
     def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        received = len(data)
         head, separator, rest = data.partition(b"\r\n\r\n")
         if separator and rest:
             super().data_received(head + separator)
             data = rest
         super().data_received(data)
+        if self._header_bytes_left is not None and self.transport is not None:
+            self._header_bytes_left -= received
+            if self._header_bytes_left < 0:
+                self.transport.close()
+                self.set_exception(HttpProcessingError(message="the header is too long"))
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -277,6 +311,9 @@ def _build_session(policy: FetchPolicy, *, resolver: GuardedResolver) -> aiohttp
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
+        max_line_size=_MOST_HEADER_BYTES,
+        max_field_size=_MOST_HEADER_BYTES,
+        max_headers=_MOST_HEADER_BYTES,
     )
 
 

@@ -3,9 +3,10 @@
 A token bucket and a circuit breaker per host. `catalog.fetching.shared_host_limits` puts the same before all processes.
 """
 
+import enum
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from catalog.fetching.addresses import find_literal_address
 
@@ -15,11 +16,31 @@ _MOST_HOST_LENGTH = 253
 _MOST_HOSTS = 4_096
 
 
+class Blame(enum.Enum):
+    """Against whom a failure counts; the only place that says so. `responses` and `fetcher` give each failure its own.
+
+    Failures in a row let a host rest. What ends the row is any answer that speaks for a single URL: a picture, but a
+    404, a thumbnailer's 500 or an answer that cannot be read as well.
+    """
+
+    # The host has answered, whatever it said: the others' pictures have nothing to fear.
+    URL = enum.auto()
+    # It answered nothing, too late, 429 or 503. One picture may be slow or broken by itself, so that each URL counts
+    # once, however often it is tried; of many it is the host's fault. A `Retry-After` holds for the URL, and for the
+    # host when it comes to rest.
+    SILENCE = enum.auto()
+    # No address, no connection, no certificate: the URL was not even sent. Each failure counts.
+    HOST = enum.auto()
+    # Nothing was asked of the host.
+    NOBODY = enum.auto()
+
+
 @dataclass
 class _HostState:
     tokens: float
     refilled_at: float
     failures: int = 0
+    silent_urls: set[str] = field(default_factory=set)
     rests_until: float = 0.0
     rest_code: str = ""
     probed_until: float = 0.0
@@ -106,20 +127,24 @@ class HostLimits:
         state = self._hosts.get(host)
         if state is not None:
             state.failures = 0
+            state.silent_urls.clear()
             state.probed_until = 0.0
 
-    def record_failure(self, host: str, *, code: str, retry_after_seconds: float | None = None) -> None:
-        """Count a failure in a row; let the host rest when there were too many, or for as long as it asked for.
+    def record_failure(
+        self, host: str, *, code: str, silent_url: str = "", retry_after_seconds: float | None = None
+    ) -> None:
+        """Count a failure in a row; let the host rest when there were too many, for as long as it asked for at least.
 
-        After its rest the host is tried again, and the next failure lets it rest at once.
+        A URL that had no answer (`silent_url`) counts once. After its rest the host is tried again, and the next
+        failure of any URL lets it rest at once.
         """
         state = self._get_state(host)
-        state.failures += 1
         state.probed_until = 0.0
-        seconds = retry_after_seconds or 0.0
+        if state.failures < self.failures_before_rest:
+            state.failures += silent_url not in state.silent_urls
+            state.silent_urls |= {silent_url} - {""}
         if state.failures >= self.failures_before_rest:
-            seconds = max(seconds, self.rest_seconds)
-        if seconds > 0:
+            seconds = max(self.rest_seconds, retry_after_seconds or 0.0)
             state.rests_until = max(state.rests_until, self._clock() + seconds)
             state.rest_code = code
 

@@ -1,7 +1,9 @@
 """An image's row becomes bytes: out of media storage, out of what we hold, or from its host."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from catalog.fetching import fetcher
 from catalog.fetching.policy import FetchError
@@ -9,6 +11,8 @@ from catalog.fetching.responses import FetchRequest, FetchResult
 from catalog.models import Image
 from catalog.pictures import storage
 from catalog.pictures.decoding import PictureError
+
+logger = logging.getLogger(__name__)
 
 # Pixels on the longer side down to which a larger picture is decoded: enough for the thumbnail, and two and a half
 # times what the canonical form looks at.
@@ -29,23 +33,50 @@ def read_pictures(images: Sequence[Image], *, refetch: Sequence[bool]) -> list[P
     """Return each image's bytes, or why there are none, in order.
 
     A name without a scheme lies in media storage. A picture at a URL is fetched once and read from storage afterwards;
-    where `refetch` is true its host is asked whether it has changed.
+    where `refetch` is true its host is asked whether it has changed. A file that the storage cannot read though it
+    works otherwise is a `storage_error`. Raises StorageError if it does not work; nothing is fetched then.
     """
     held = [_read_held(image, refetch=again) for image, again in zip(images, refetch, strict=True)]
-    wanted = [image for image, content in zip(images, held, strict=True) if content is None]
-    answers = fetcher.fetch_pictures([_build_request(image) for image in wanted]) if wanted else []
-    fetched = iter([_read_answer(image, answer) for image, answer in zip(wanted, answers, strict=True)])
-    return [next(fetched) if content is None else content for content in held]
+    requests = [found for found in held if isinstance(found, FetchRequest)]
+    if requests:
+        storage.check_storage()
+    answers = iter(fetcher.fetch_pictures(requests))
+    return [
+        _read_answer(image, next(answers)) if isinstance(found, FetchRequest) else found
+        for image, found in zip(images, held, strict=True)
+    ]
 
 
-def _read_held(image: Image, *, refetch: bool) -> PictureContent | FetchError | None:
-    """Return what needs no fetch: a picture in media storage, or one we hold and need not ask for; else None."""
+def _read_held(image: Image, *, refetch: bool) -> PictureContent | FetchError | FetchRequest:
+    """Return a picture in media storage, or one we hold and need not ask for; else the request for it.
+
+    The request is conditional only if we still hold what an unchanged picture would be.
+    """
     if storage.is_media_name(image.url):
-        try:
-            return PictureContent(storage.read_media_picture(image.url), storage_name=image.url)
-        except PictureError as error:
-            return FetchError(error.code, error.message)
-    return None if refetch else _read_stored(image)
+        return _read_file(lambda: PictureContent(storage.read_media_picture(image.url), storage_name=image.url))
+    stored = _read_file(lambda: _read_stored(image))
+    if isinstance(stored, FetchError) or (stored is not None and not refetch):
+        return stored
+    return FetchRequest(
+        image.url, etag=stored.etag if stored else "", last_modified=stored.last_modified if stored else ""
+    )
+
+
+Found = TypeVar("Found", bound=PictureContent | None)
+
+
+def _read_file(read: Callable[[], Found]) -> Found | FetchError:
+    """Return what `read` returns, or its error; raises StorageError if the fault is the whole storage's."""
+    try:
+        return read()
+    except PictureError as error:
+        return FetchError(error.code, error.message)
+    except storage.StorageTimeoutError:
+        raise
+    except storage.StorageError as error:
+        storage.check_storage()
+        logger.warning("a file of the media storage cannot be read: %s", error)
+        return FetchError("storage_error", "the media storage cannot read this file", retryable=True)
 
 
 def _read_stored(image: Image) -> PictureContent | None:
@@ -56,19 +87,11 @@ def _read_stored(image: Image) -> PictureContent | None:
     return PictureContent(data, storage_name=row.storage_name, etag=row.etag, last_modified=row.last_modified)
 
 
-def _build_request(image: Image) -> FetchRequest:
-    """Return the request for an image; conditional only if we still hold what an unchanged picture would be."""
-    stored = _read_stored(image)
-    return FetchRequest(
-        image.url, etag=stored.etag if stored else "", last_modified=stored.last_modified if stored else ""
-    )
-
-
 def _read_answer(image: Image, answer: FetchResult | FetchError) -> PictureContent | FetchError:
     if isinstance(answer, FetchError):
         return answer
     if answer.data is None:  # not modified since we stored it
-        return _read_stored(image) or FetchError(
+        return _read_file(lambda: _read_stored(image)) or FetchError(
             "not_found", "the picture that has not changed is not held", retryable=True
         )
     return PictureContent(answer.data, etag=answer.etag, last_modified=answer.last_modified)

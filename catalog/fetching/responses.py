@@ -7,18 +7,26 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from catalog.fetching.addresses import BlockedAddressError
+from catalog.fetching.host_limits import Blame
 from catalog.fetching.policy import FetchError
 
 EXPECTED_ERRORS = (aiohttp.ClientError, BlockedAddressError, OSError, ValueError)
 # Statuses below 500 that say "not now".
 _RETRYABLE_STATUSES = (408, 425)
-# What a later attempt may not meet: the first that fits gives the code and the message.
-_FAILURES: dict[type[Exception], tuple[str, str]] = {
-    TimeoutError: ("timeout", "the host did not answer in time"),
-    aiohttp.ClientConnectorDNSError: ("dns_error", "the host's name has no address"),
-    aiohttp.ClientSSLError: ("tls_error", "no trusted connection to the host"),
-    aiohttp.ClientPayloadError: ("truncated", "the connection ended before the picture did"),
+# What a later attempt may not meet: the first that fits gives the code, the message and whose fault it is.
+_FAILURES: dict[type[Exception], tuple[str, str, Blame]] = {
+    aiohttp.ConnectionTimeoutError: ("timeout", "no connection to the host in time", Blame.HOST),
+    TimeoutError: ("timeout", "the host did not answer in time", Blame.SILENCE),
+    aiohttp.ClientConnectorDNSError: ("dns_error", "the host's name has no address", Blame.HOST),
+    aiohttp.ClientSSLError: ("tls_error", "no trusted connection to the host", Blame.HOST),
+    aiohttp.ClientConnectorError: ("connect_error", "no connection to the host", Blame.HOST),
+    aiohttp.ClientPayloadError: ("truncated", "the connection ended before the picture did", Blame.URL),
+    aiohttp.ClientConnectionError: ("connect_error", "the host ended the connection without an answer", Blame.SILENCE),
+    Exception: ("connect_error", "no usable answer from the host", Blame.URL),
 }
+# Codings that browsers undo. What else hosts write there was never applied (`aws-chunked`, `none`, `utf-8`), and the
+# bytes speak for themselves.
+_CODINGS = {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz"}
 # A host may ask for a pause, but not for ever.
 _MOST_RETRY_AFTER_SECONDS = 86_400.0
 
@@ -43,8 +51,8 @@ class FetchResult:
 
 async def read_body(response: aiohttp.ClientResponse, *, most_bytes: int) -> bytes:
     """Return the body as it was sent; raises FetchError `bad_encoding`, or `too_large` as soon as that is known."""
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in ("", "identity"):
+    encodings = ",".join(response.headers.getall("Content-Encoding", [])).lower().split(",")
+    if not _CODINGS.isdisjoint(encoding.strip() for encoding in encodings):
         raise FetchError("bad_encoding", "expected a body without content encoding")
     too_large = FetchError("too_large", f"expected at most {most_bytes:,} bytes")
     if (response.content_length or 0) > most_bytes:
@@ -61,11 +69,13 @@ def check_status(response: aiohttp.ClientResponse) -> None:
     """Raise FetchError unless the response holds a picture; what the host may do later is retryable."""
     status = response.status
     message = f"expected status 200, got {status}"
-    if status == 200:
+    if status in (200, 203):
         return
-    if status == 429 or status >= 500:
-        code = "rate_limited" if status == 429 else "http_5xx"
-        raise FetchError(code, message, retryable=True, retry_after_seconds=_find_retry_after(response))
+    if status in (202, 429) or status >= 500:
+        code = {202: "not_image", 429: "rate_limited"}.get(status, "http_5xx")
+        blame = Blame.SILENCE if status in (429, 503) else Blame.URL
+        retry_after_seconds = _find_retry_after(response)
+        raise FetchError(code, message, retryable=True, retry_after_seconds=retry_after_seconds, blame=blame)
     if status >= 400:
         raise FetchError("http_4xx", message, retryable=status in _RETRYABLE_STATUSES)
     # 206 that nobody asked for, 204, a redirect to nowhere: an answer, but no picture.
@@ -106,11 +116,8 @@ def _clean_header(response: aiohttp.ClientResponse, name: str, *, most: int) -> 
 def build_fetch_error(error: Exception) -> FetchError:
     """Return the error that a failure of the connection amounts to, in words that name no address."""
     if isinstance(error, BlockedAddressError):
-        return FetchError("url_blocked", str(error))
+        return FetchError("url_blocked", str(error), blame=Blame.NOBODY)
     if isinstance(error, aiohttp.InvalidURL):
         return FetchError("url_invalid", "expected a URL with a host name")
-    code, message = next(
-        (failure for kind, failure in _FAILURES.items() if isinstance(error, kind)),
-        ("connect_error", "no usable answer from the host"),
-    )
-    return FetchError(code, message, retryable=True)
+    code, message, blame = next(failure for kind, failure in _FAILURES.items() if isinstance(error, kind))
+    return FetchError(code, message, retryable=True, blame=blame)

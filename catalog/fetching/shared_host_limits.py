@@ -9,6 +9,7 @@ while it lies further ahead than the whole bucket's time.
 import logging
 import time
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any, Final
 
 from redis import Redis
@@ -56,13 +57,17 @@ return {'turn', failures, as_text(wait), ''}
 _RECORD_FAILURE: Final = (
     _PRELUDE
     + """
-local code, seconds = ARGV[1], tonumber(ARGV[2])
-local failures_before_rest, rest_seconds, remembered_seconds = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
-if failures >= failures_before_rest then seconds = math.max(seconds, rest_seconds) end
-local rest = seconds_until(redis.call('HGET', KEYS[1], 'rests_until'))
-if seconds > 0 then
-    rest = math.max(rest, seconds)
+local code, url, seconds = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local failures_before_rest, rest_seconds, remembered_seconds = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local host = redis.call('HMGET', KEYS[1], 'failures', 'silent_urls', 'rests_until')
+local failures, silent_urls = tonumber(host[1]) or 0, host[2] or ''
+if failures < failures_before_rest and (url == '' or not string.find(silent_urls, url, 1, true)) then
+    failures = failures + 1
+    redis.call('HSET', KEYS[1], 'failures', failures, 'silent_urls', silent_urls .. ' ' .. url)
+end
+local rest = seconds_until(host[3])
+if failures >= failures_before_rest then
+    rest = math.max(rest, seconds, rest_seconds)
     redis.call('HSET', KEYS[1], 'rests_until', as_text(now + rest), 'code', code)
 end
 redis.call('HDEL', KEYS[1], 'probed_until')
@@ -71,7 +76,7 @@ return {failures, as_text(rest)}
 """
 )
 
-_RECORD_SUCCESS: Final = "return redis.call('HDEL', KEYS[1], 'failures', 'probed_until')"
+_RECORD_SUCCESS: Final = "return redis.call('HDEL', KEYS[1], 'failures', 'silent_urls', 'probed_until')"
 
 
 class SharedHostLimits:
@@ -132,20 +137,23 @@ class SharedHostLimits:
         if had_failures:
             self._ask(_RECORD_SUCCESS, host)
 
-    def record_failure(self, host: str, *, code: str, retry_after_seconds: float | None = None) -> None:
-        """Count a failure in a row; let the host rest when there were too many, or for as long as it asked for."""
+    def record_failure(
+        self, host: str, *, code: str, silent_url: str = "", retry_after_seconds: float | None = None
+    ) -> None:
+        """Count a failure as `HostLimits.record_failure` does."""
         own = self._own
         reply = self._ask(
             _RECORD_FAILURE,
             host,
             code,
+            blake2b(silent_url.encode(), digest_size=8).hexdigest() if silent_url else "",
             retry_after_seconds or 0.0,
             own.failures_before_rest,
             own.rest_seconds,
             self._remembered_seconds,
         )
         if reply is None:
-            own.record_failure(host, code=code, retry_after_seconds=retry_after_seconds)
+            own.record_failure(host, code=code, silent_url=silent_url, retry_after_seconds=retry_after_seconds)
             return
         failures, seconds = reply
         rest = Rest(code=code, seconds=float(seconds)) if float(seconds) > 0 else None

@@ -8,6 +8,7 @@ import json
 import re
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final
@@ -16,7 +17,7 @@ from zipfile import ZipFile, ZipInfo
 from catalog.interchange.disk_map import DiskMap, hash62
 from catalog.interchange.writing import ExportedPicture, ExportReport
 from catalog.pictures.formats import EXTENSIONS, find_format
-from catalog.pictures.storage import find_picture_bytes
+from catalog.pictures.storage import StorageError, find_picture_bytes
 
 MANIFEST_NAME: Final = "manifest.jsonl"
 CHUNK_BYTES: Final = 1_048_576
@@ -94,7 +95,9 @@ def _list_files(
             fresh: dict[int, int] = {}
             for picture, key in zip(batch, keys, strict=True):
                 if key is not None and key not in formats:
-                    content = find_picture_bytes(picture.image) or b""
+                    content = b""
+                    with suppress(StorageError):  # a file that cannot be read now is missing from this export
+                        content = find_picture_bytes(picture.image) or b""
                     fresh[key] = formats[key] = _FORMATS.index(find_format(content))
                     path = _build_path(picture, format=fresh[key])
                     if path is not None:

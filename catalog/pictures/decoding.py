@@ -1,7 +1,7 @@
-"""A picture's bytes as RGB pixels: the one way in which pictures are read, for training and for the catalogue alike.
+"""A picture's bytes as pixels in sRGB: the one way in which pictures are read, by training and catalogue alike.
 
-Only JPEG, PNG, WebP and GIF decoders are ever called. A phone's multi-picture JPEG (MPO) is a JPEG whose further
-pictures are not looked at; of an animation the first frame is read. Colour profiles are ignored.
+Only JPEG, PNG, WebP and GIF decoders are ever called, each with no more than the pixels of the file's first frame: a
+phone's multi-picture JPEG (MPO) is a JPEG, an animation is its first frame.
 """
 
 import logging
@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageChops, ImageCms, ImageOps
 
 from catalog.pictures import formats
+from catalog.pictures.colours import find_transform
+from catalog.pictures.containers import ContainerError, open_container
 
 logger = logging.getLogger(__name__)
 
 MIN_SIDE = 16
 MAX_SIDE = 20_000
 MAX_ASPECT_RATIO = 20
-# Counted over all frames of an animation.
 MAX_PIXELS = 40_000_000
 # Pixels times scans of a JPEG. A scan costs about 1 ms a megapixel even when it changes nothing (measured with
 # libjpeg-turbo 3.2): 1,000 scans of 40 megapixels would take 40 s. The largest picture allowed may have 15 scans;
@@ -31,6 +32,13 @@ MAX_SCANNED_PIXELS = 600_000_000
 BAND_ROWS = 256
 # A picture of at most this many pixels is converted in one piece.
 ONE_BAND_PIXELS = 500_000
+# Transparent pictures are shown on white, as shops do, unless more than this share of what is to be seen would vanish
+# there. Then on a middle grey, against which white stands by 3.9 to 1 and black by 5.3: WCAG asks 3 to 1 of graphics.
+NEARLY_WHITE = 225
+VANISHING_SHARE = 0.2
+GREY = (128, 128, 128)
+# An opacity from which on a pixel is more of the object than of the ground.
+MOSTLY_OPAQUE = 128
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -56,8 +64,9 @@ class PictureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DecodedPicture:
-    """A picture that was read: its pixels as `to_rgb` returns them, and what its file said.
+    """A picture that was read: its pixels, upright and in sRGB, and what its file said.
 
+    `pixels` are uint8 of shape (height, width, 3), or (height, width, 4) with their opacity where not all are opaque.
     `width` and `height` are the file's own in pixels, before turning and shrinking.
     """
 
@@ -68,41 +77,63 @@ class DecodedPicture:
 
 
 def to_rgb(data: bytes, *, target_size: int | None = None) -> np.ndarray:
-    """Return the picture upright, on white, as uint8 of shape (height, width, 3).
+    """Return what `decode_picture` reads, as it is shown: uint8 of shape (height, width, 3)."""
+    return lay_on_ground(decode_picture(data, target_size=target_size).pixels)
+
+
+def decode_picture(data: bytes, *, target_size: int | None = None) -> DecodedPicture:
+    """Return the picture in these bytes.
 
     With `target_size` (pixels) a larger picture is decoded smaller, which saves time and memory: its longer side stays
     at least that long, and a smaller picture is returned as it is. Raises PictureError with the code `not_image`,
     `format_not_allowed`, `truncated`, `decode_error`, `too_small` or `too_many_pixels`.
     """
-    return decode_picture(data, target_size=target_size).pixels
-
-
-def decode_picture(data: bytes, *, target_size: int | None = None) -> DecodedPicture:
-    """Return the picture with its format and size; arguments and errors are those of `to_rgb`."""
     picture_format = get_picture_format(data)
-    if picture_format == formats.PNG:
-        _check_png_structure(data)
+    if picture_format == formats.PNG and (header := formats.get_png_header(data)):
+        # Pillow does not open a picture of 0 x 0, and would not say why.
+        _check_size(header[0], header[1])
     try:
-        with Image.open(BytesIO(data), formats=(picture_format,)) as image:
+        container = open_container(data, picture_format)
+        with Image.open(BytesIO(container.pixels), formats=(picture_format,)) as image:
             width, height = image.size
-            _check_size(width, height, frames=_count_frames(image, data, picture_format))
+            _check_size(width, height)
             if picture_format == formats.JPEG:
                 _check_jpeg_scans(width, height, data=data)
             if target_size is not None:
                 longer = max(width, height)
                 image.draft(None, (max(1, width * target_size // longer), max(1, height * target_size // longer)))
             image.load()
-            _turn_upright(image)
+            _turn_upright(image, container.exif)
             if picture_format == formats.PNG:
                 _scale_transparent_colour(image, data)
-            pixels = _convert_in_bands(image, target_size=target_size)
+            transform = find_transform(container.profile, mode=image.mode)
+            pixels = _convert_in_bands(image, transform=transform, target_size=target_size)
+    except ContainerError as error:
+        raise PictureError("decode_error", f"the {picture_format} file is damaged: {error}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError("too_many_pixels", f"expected at most {MAX_PIXELS:,} pixels") from error
     except _DECODER_ERRORS as error:
         if "truncated" in str(error).lower() or formats.is_cut_short(data, picture_format):
             raise PictureError("truncated", f"the {picture_format} file ends before its pixels do") from error
         raise PictureError("decode_error", f"the {picture_format} file is damaged") from error
+    if pixels.shape[2] == 4 and pixels[..., 3].min() == 255:
+        pixels = np.ascontiguousarray(pixels[..., :3])
     return DecodedPicture(pixels=pixels, picture_format=picture_format, width=width, height=height)
+
+
+def lay_on_ground(pixels: np.ndarray) -> np.ndarray:
+    """Return a picture's pixels as they are shown, uint8 of shape (height, width, 3).
+
+    What is transparent lies on white, or on grey if it would not be seen on white.
+    """
+    if pixels.shape[2] == 3:
+        return pixels
+    visible = pixels[pixels[..., 3] >= MOSTLY_OPAQUE, :3]
+    vanishes = len(visible) > 0 and (visible.min(axis=1) >= NEARLY_WHITE).mean() > VANISHING_SHARE
+    layer = Image.fromarray(pixels)
+    canvas = Image.new("RGB", layer.size, GREY if vanishes else "white")
+    canvas.paste(layer, mask=layer.getchannel("A"))
+    return np.array(canvas)
 
 
 def get_picture_format(data: bytes) -> str:
@@ -117,24 +148,12 @@ def get_picture_format(data: bytes) -> str:
     )
 
 
-def _check_png_structure(data: bytes) -> None:
-    header = formats.get_png_header(data)
-    if header is not None:
-        # Pillow does not open a picture of 0 x 0, and would not say why.
-        _check_size(header[0], header[1], frames=1)
-    broken_chunk = formats.find_broken_png_chunk(data)
-    if broken_chunk is not None:
-        raise PictureError("decode_error", f"the PNG file is damaged: wrong checksum of {broken_chunk}")
-
-
-def _check_size(width: int, height: int, *, frames: int) -> None:
+def _check_size(width: int, height: int) -> None:
     size = f"{width:,} x {height:,}"
     if min(width, height) < MIN_SIDE:
         raise PictureError("too_small", f"expected at least {MIN_SIDE} pixels a side, got {size}")
-    if width * height * frames > MAX_PIXELS:
-        raise PictureError(
-            "too_many_pixels", f"expected at most {MAX_PIXELS:,} pixels, got {size} in {frames:,} frames"
-        )
+    if width * height > MAX_PIXELS:
+        raise PictureError("too_many_pixels", f"expected at most {MAX_PIXELS:,} pixels, got {size}")
     if max(width, height) > MAX_SIDE:
         raise PictureError("too_many_pixels", f"expected at most {MAX_SIDE:,} pixels a side, got {size}")
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
@@ -149,16 +168,8 @@ def _check_jpeg_scans(width: int, height: int, *, data: bytes) -> None:
         )
 
 
-def _count_frames(image: Image.Image, data: bytes, picture_format: str) -> int:
-    if picture_format == formats.GIF:
-        return max(1, formats.count_gif_frames(data, most=MAX_PIXELS // (MIN_SIDE * MIN_SIDE)))
-    if picture_format == formats.JPEG:
-        # The further pictures of a multi-picture JPEG are never decoded.
-        return 1
-    return max(1, getattr(image, "n_frames", 1))
-
-
-def _turn_upright(image: Image.Image) -> None:
+def _turn_upright(image: Image.Image, exif: bytes) -> None:
+    image.info["exif"] = exif
     try:
         ImageOps.exif_transpose(image, in_place=True)
     except _DECODER_ERRORS:
@@ -180,40 +191,50 @@ def _scale_transparent_colour(image: Image.Image, data: bytes) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in colour)
 
 
-def _convert_in_bands(image: Image.Image, *, target_size: int | None) -> np.ndarray:
+def _convert_in_bands(
+    image: Image.Image, *, transform: ImageCms.ImageCmsTransform | None, target_size: int | None
+) -> np.ndarray:
+    """Return the pixels in sRGB, shrunk: uint8 of shape (height, width, 3), or 4 where the picture has opacities."""
     factor = max(1, max(image.size) // target_size) if target_size else 1
     if image.width * image.height <= ONE_BAND_PIXELS:
-        flat = _flatten(image)
-        return np.array(flat.reduce(factor) if factor > 1 else flat)
+        return np.array(_convert(image, factor=factor, transform=transform))
     band_rows = -(-BAND_ROWS // factor) * factor
-    pixels = np.empty((-(-image.height // factor), -(-image.width // factor), 3), dtype=np.uint8)
+    channels = 4 if image.has_transparency_data else 3
+    pixels = np.empty((-(-image.height // factor), -(-image.width // factor), channels), dtype=np.uint8)
     for top in range(0, image.height, band_rows):
         bottom = min(top + band_rows, image.height)
-        band = _flatten(image.crop((0, top, image.width, bottom)))
-        pixels[top // factor : -(-bottom // factor)] = np.asarray(band.reduce(factor) if factor > 1 else band)
+        band = image.crop((0, top, image.width, bottom))
+        pixels[top // factor : -(-bottom // factor)] = np.asarray(_convert(band, factor=factor, transform=transform))
     return pixels
 
 
-def _flatten(image: Image.Image) -> Image.Image:
-    """Return the picture in mode RGB, transparency laid on white."""
+def _convert(image: Image.Image, *, factor: int, transform: ImageCms.ImageCmsTransform | None) -> Image.Image:
+    """Return the picture in mode RGB or RGBA, each side divided by the factor before its colours are transformed."""
     if image.mode.startswith("I;16"):
-        return _flatten_16_bit(image)
-    if image.mode == "CMYK":
+        image = _convert_16_bit(image)
+    elif image.mode == "CMYK":
         # Pillow takes every CMYK JPEG for one of Adobe's, which store the inks inverted.
-        return (image if "adobe" in image.info else ImageChops.invert(image)).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        canvas = Image.new("RGB", image.size, "white")
-        canvas.paste(layer, mask=layer.getchannel("A"))
-        return canvas
-    return image.convert("RGB")
+        inks = image if "adobe" in image.info else ImageChops.invert(image)
+        image = inks if transform else inks.convert("RGB")
+    else:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if factor > 1:
+        image = image.reduce(factor)
+    if transform is None:
+        return image
+    colours = image.getchannel(0) if transform.input_mode == "L" else image.convert(transform.input_mode)
+    converted = transform.apply(colours)
+    if image.mode == "RGBA":
+        converted.putalpha(image.getchannel("A"))
+    return converted
 
 
-def _flatten_16_bit(image: Image.Image) -> Image.Image:
+def _convert_16_bit(image: Image.Image) -> Image.Image:
     # Pillow's own conversion clips at 255, which turns nearly every 16-bit picture white.
     samples = np.asarray(image)
-    grey = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    grey = Image.fromarray(((samples.astype(np.uint32) + 128) // 257).astype(np.uint8))
     transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[samples == transparent] = 255
-    return Image.fromarray(grey).convert("RGB")
+    if not isinstance(transparent, int):
+        return grey.convert("RGB")
+    grey.putalpha(Image.fromarray(np.where(samples == transparent, 0, 255).astype(np.uint8)))
+    return grey.convert("RGBA")

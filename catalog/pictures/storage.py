@@ -4,13 +4,18 @@ Originals are read by the classifier, and leave in exports of pictures; no page 
 thumbnail, which holds pixels and nothing of what came with them (metadata, scripts, archives).
 """
 
+import errno
 import hashlib
-from collections.abc import Iterable
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from django.core.exceptions import SuspiciousFileOperation
+from celery.exceptions import SoftTimeLimitExceeded
+from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.urls import reverse
@@ -18,7 +23,7 @@ from PIL import Image as PillowImage
 
 from catalog.models import Image, StoredPicture
 from catalog.pictures.appearance import build_look_hash, is_same_look
-from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, to_rgb
+from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, lay_on_ground, to_rgb
 from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
 from config.db.bulk import insert_or_update_rows
 from config.db.clock import get_database_time
@@ -27,6 +32,49 @@ from config.files import write_file
 # Pixels on the longer side; a smaller picture keeps its size.
 THUMBNAIL_SIZE = 320
 _THUMBNAIL_QUALITY = 85
+# With less than this a disk counts as full: room for 32 pictures of 128 KiB.
+FREE_BYTES = 4 * 2**20
+# What a file system says of a name that no file of it has, or can have.
+_NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+
+
+class StorageError(OSError):
+    """The media storage did not do what was asked of it; says nothing of any picture. Whatever the storage raised."""
+
+
+class StorageTimeoutError(StorageError):
+    """The media storage was still being waited for when the task's time limit struck."""
+
+
+@contextmanager
+def reaching_storage() -> Iterator[None]:
+    """Turn what the media storage raises into StorageError: an object store's errors have no kind in common."""
+    try:
+        yield
+    except (StorageError, PictureError):
+        raise
+    except SoftTimeLimitExceeded as error:
+        raise StorageTimeoutError("the media storage did not answer within the time limit") from error
+    except Exception as error:
+        raise StorageError(f"the media storage failed: {type(error).__name__}: {error}") from error
+
+
+def check_storage() -> None:
+    """Write, read and remove a small file; raises StorageError if the media storage is away, read-only or full."""
+    name, content = f".probe-{secrets.token_hex(8)}", secrets.token_bytes(16)
+    write_once(name, content)
+    with reaching_storage():
+        with default_storage.open(name) as file:
+            read = file.read()
+        default_storage.delete(name)
+        if read != content:
+            raise StorageError(f"the media storage gave {len(read)} other bytes than the {len(content)} it was given")
+        if isinstance(default_storage, FileSystemStorage):
+            free = shutil.disk_usage(default_storage.location).free
+            if free < FREE_BYTES:
+                raise StorageError(
+                    f"the disk of the media storage is full: expected {FREE_BYTES:,} bytes, has {free:,}"
+                )
 
 
 def build_stored_picture(
@@ -43,7 +91,7 @@ def build_stored_picture(
     `decoded` is what `decode_picture` made of the data, at any size from the thumbnail's; without it that is done here.
     The image comes with the picture that was held before, whose look the new one keeps if it still is that picture.
     `storage_name` names a file of the media storage that holds the data already: then nothing is copied. The size on
-    the row is the file's own. Raises PictureError, as `to_rgb` does, before anything is written.
+    the row is the file's own. Raises PictureError, as `to_rgb` does, before anything is written, and StorageError.
     """
     if decoded is None:
         decoded = decode_picture(data, target_size=THUMBNAIL_SIZE)
@@ -51,8 +99,9 @@ def build_stored_picture(
     name = storage_name or f"pictures/{sha256[:2]}/{sha256}.{EXTENSIONS[decoded.picture_format]}"
     if not storage_name:
         write_once(name, data)
-    write_once(thumbnail_name(sha256), _encode_thumbnail(decoded.pixels))
-    former_appearance, (look_hash, look_shape) = _find_look(image, sha256=sha256, decoded=decoded)
+    shown = lay_on_ground(decoded.pixels)
+    write_once(thumbnail_name(sha256), _encode_thumbnail(shown))
+    former_appearance, (look_hash, look_shape) = _find_look(image, sha256=sha256, shown=shown)
     return StoredPicture(
         image=image,
         url=image.url,
@@ -68,14 +117,14 @@ def build_stored_picture(
     )
 
 
-def _find_look(image: Image, *, sha256: str, decoded: DecodedPicture) -> tuple[str, tuple[int, float]]:
+def _find_look(image: Image, *, sha256: str, shown: np.ndarray) -> tuple[str, tuple[int, float]]:
     """Return the appearance that a picture keeps, empty for its own, and the hash and shape of that look's first bytes.
 
     What was held of the image's address from before there were hashes is looked at now, if its bytes are still there: a
     file of the media storage may have been replaced in its place.
     """
     former = image.picture
-    own = build_look_hash(decoded.pixels), decoded.pixels.shape[1] / decoded.pixels.shape[0]
+    own = build_look_hash(shown), shown.shape[1] / shown.shape[0]
     if former is None:
         return "", own
     hash, shape = former.look_hash, former.look_shape
@@ -107,7 +156,10 @@ def record_stored_pictures(rows: Iterable[StoredPicture]) -> None:
 
 
 def find_picture_bytes(image: Image) -> bytes | None:
-    """Return the bytes that we hold of the image, or None; a file that no longer has its hash counts as missing."""
+    """Return the bytes that we hold of the image, or None; a file that no longer has its hash counts as missing.
+
+    Raises StorageError.
+    """
     stored = image.picture
     if stored is None:
         return None
@@ -131,19 +183,34 @@ def is_media_name(url: str) -> bool:
 def read_media_picture(name: str) -> bytes:
     """Return the bytes of a file in the media storage.
 
-    Raises PictureError: `url_invalid` for a name that could leave the storage, `not_found`, and `too_large` before
-    anything is read.
+    Raises PictureError: `url_invalid` for a name that could leave the storage, `not_found` if the storage says so, and
+    `too_large` before anything is read. Raises StorageError where the storage says nothing of the file.
     """
     if not _is_safe_name(name):
         raise PictureError("url_invalid", "expected a plain name in the media storage")
-    try:
-        if default_storage.size(name) > MAX_FILE_BYTES:
-            raise PictureError("too_large", f"expected at most {MAX_FILE_BYTES:,} bytes")
-        with default_storage.open(name) as file:
-            data: bytes = file.read()
-    except (OSError, SuspiciousFileOperation, ValueError) as error:
-        raise PictureError("not_found", "the media storage has no such picture") from error
+    with reaching_storage():
+        try:
+            if default_storage.size(name) > MAX_FILE_BYTES:
+                raise PictureError("too_large", f"expected at most {MAX_FILE_BYTES:,} bytes")
+            with default_storage.open(name) as file:
+                data: bytes = file.read()
+        except (PictureError, SoftTimeLimitExceeded):
+            raise
+        except Exception as error:
+            if not _is_missing(name, error):
+                raise
+            raise PictureError("not_found", "the media storage has no such picture") from error
     return data
+
+
+def _is_missing(name: str, error: Exception) -> bool:
+    """Whether the error, or the storage when it is asked, says that there is no such file.
+
+    An object store's error for that is FileNotFoundError with some storage classes, and with others its client's own.
+    """
+    if isinstance(error, OSError):
+        return error.errno in _NO_SUCH_FILE or isinstance(error, FileNotFoundError)
+    return isinstance(error, SuspiciousOperation) or not default_storage.exists(name)
 
 
 def _is_safe_name(name: str) -> bool:
@@ -168,20 +235,22 @@ def _encode_thumbnail(pixels: np.ndarray) -> bytes:
 def write_once(name: str, content: bytes) -> None:
     """Put the content under exactly this name of the media storage, whole or not at all.
 
-    Whoever else does the same at the same time writes the same: a file that has this size already is left alone.
+    Whoever else does the same at the same time writes the same: a file that has this size already is left alone. Raises
+    StorageError.
     """
-    if not isinstance(default_storage, FileSystemStorage):
-        # An object store: a file appears whole there, and a second writer is given another name.
-        if not default_storage.exists(name):
-            saved_name = default_storage.save(name, ContentFile(content))
-            if saved_name != name:
-                default_storage.delete(saved_name)
-        return
-    path = Path(default_storage.path(name))
-    if path.exists() and path.stat().st_size == len(content):
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, content)
+    with reaching_storage():
+        if not isinstance(default_storage, FileSystemStorage):
+            # An object store: a file appears whole there, and a second writer is given another name.
+            if not default_storage.exists(name):
+                saved_name = default_storage.save(name, ContentFile(content))
+                if saved_name != name:
+                    default_storage.delete(saved_name)
+            return
+        path = Path(default_storage.path(name))
+        if path.exists() and path.stat().st_size == len(content):
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, content)
 
 
 def get_thumbnail_path(sha256: str) -> str:

@@ -18,7 +18,9 @@ from classifier.adoption.services import (
 from classifier.ml.artefacts import ArtefactError
 from classifier.models import AdoptionRun, ModelVersion
 from classifier.registry.selectors import find_active_model_version
-from config.web.admin import CancellingAdmin, ReadOnlyAdmin
+from classifier.runs.admin import RunAdmin
+from classifier.runs.pages import warn_without_worker
+from config.web.admin import ReadOnlyAdmin
 from config.web.permissions import get_member
 
 
@@ -61,6 +63,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             return None
         self.log_change(request, version, "Activated.")
         self.message_user(request, f"{version.name} is active. New runs use it, and labels follow.", messages.SUCCESS)
+        warn_without_worker(request)
         return None
 
     def _confirm(self, request: HttpRequest, version: ModelVersion) -> HttpResponse:
@@ -77,7 +80,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/classifier/activate_confirmation.html", context)
 
 
-class AdoptionRunAdmin(CancellingAdmin):
+class AdoptionRunAdmin(RunAdmin):
     """Adoptions and how far they are; who may choose the active version may cancel one."""
 
     list_display = ("id", "state", "model_version", "done", "changed", "requested_by", "created_at", "finished_at")

@@ -18,10 +18,11 @@ from classifier.adoption.services import (
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GROUPS
 from classifier.ml.reports.curves import build_history
-from classifier.models import ModelVersion
+from classifier.models import AdoptionRun, ModelVersion
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import find_manifest
 from classifier.runs.pages import describe_run
+from classifier.runs.workers import find_queue_health
 from config.web.pages import find_page
 from config.web.permissions import get_member
 
@@ -91,6 +92,7 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
     context = {
         **(describe_run(request, adoption.run) if adoption else {}),
         "adoption": adoption,
+        "worker": find_queue_health(AdoptionRun.queue),
         "version": version,
         "active": compared,
         "tag": tag,

@@ -29,10 +29,11 @@ from classifier.ml.artefacts import ArtefactError
 from classifier.models import Classification
 from classifier.registry.runtime import get_classifier
 from classifier.registry.selectors import NoActiveModelVersionError, get_active_model_version
+from config.web.bodies import takes_body
 from config.web.model_views import ModelView, PagedListView
 from config.web.parsing import FormParser
 from config.web.permissions import QueryPermissions
-from config.web.problems import ConflictError, PayloadTooLargeError, ServiceUnavailableError
+from config.web.problems import ConflictError, ServiceUnavailableError
 from config.web.queries import CheckedView, PageQuery
 from config.web.responses import PROBLEMS, problems
 
@@ -77,6 +78,7 @@ class ImageClassificationListView(PagedListView):
         return list_image_classifications(image.pk)
 
 
+@takes_body(MAX_FILE_BYTES + FORM_BYTES, expected=f"Expected a picture of at most {MAX_FILE_BYTES:,} bytes.")
 class ClassifyView(ModelView):
     """Say which group and garment a picture shows. Nothing is kept of it."""
 
@@ -95,10 +97,6 @@ class ClassifyView(ModelView):
 
         A picture that cannot be read has a code in `error`; a body that is larger than any picture is a 413.
         """
-        # Before the body is read: an upload has no other limit.
-        length = request.headers.get("Content-Length", "")
-        if length.isascii() and length.isdigit() and int(length) > MAX_FILE_BYTES + FORM_BYTES:
-            raise PayloadTooLargeError(f"Expected a picture of at most {MAX_FILE_BYTES:,} bytes.")
         if len(request.FILES) != 1 or len(request.FILES.getlist("picture")) > 1:
             raise ValidationError({"picture": [f"Expected one file; received {len(request.FILES)}."]})
         form = PictureSerializer(data=request.data)

@@ -15,8 +15,8 @@ from PIL import Image as PillowImage
 
 from catalog.fetching.reading import DECODED_SIZE
 from catalog.models import Image
-from catalog.pictures.decoding import PictureError, to_rgb
-from catalog.pictures.storage import find_picture_bytes, write_once
+from catalog.pictures.decoding import PictureError, decode_picture
+from catalog.pictures.storage import find_picture_bytes, reaching_storage, read_media_picture, write_once
 from classifier.ml.occlusion import NOTABLE_CHANGE, CoveredPart, OcclusionMap, build_occlusion_map
 from classifier.ml.preprocessing import CanonicalView
 from classifier.models import Classification
@@ -134,12 +134,14 @@ def explanation_name(classification: Classification) -> str:
 
 
 def find_explanation(classification: Classification) -> Explanation | None:
-    """Return the explanation that is stored for the picture and the version, or None; a damaged one counts as none."""
+    """Return the explanation that is stored for the picture and the version, or None; a damaged one counts as none.
+
+    Raises StorageError.
+    """
     try:
-        with default_storage.open(explanation_name(classification)) as file:
-            value = json.loads(file.read())
+        value = json.loads(read_media_picture(explanation_name(classification)))
         return Explanation(**value | {"parts": [CoveredPart(**part) for part in value["parts"]]})
-    except FileNotFoundError:
+    except PictureError:
         return None
     except (KeyError, TypeError, ValueError) as error:
         logger.warning("explanation of classification %s is damaged: %s", classification.pk, error)
@@ -149,15 +151,15 @@ def find_explanation(classification: Classification) -> Explanation | None:
 def create_explanation(image: Image, *, classification: Classification) -> Explanation:
     """Compute the explanation of the image's label and store it: about 15 ms of the network, and the decoding.
 
-    Raises `NotExplainableError` when the picture is not held any more or has changed since, and `ArtefactError` when
-    this machine has not the version's files.
+    Raises `NotExplainableError` when the picture is not held any more or has changed since, `ArtefactError` when this
+    machine has not the version's files, and `StorageError`.
     """
     picture, data = image.picture, find_picture_bytes(image)
     if picture is None or data is None or picture.sha256 != classification.sha256:
         raise NotExplainableError("The picture that got this label is not held any more.")
     classifier = get_classifier(classification.model_version)
     try:
-        pixels = to_rgb(data, target_size=DECODED_SIZE)
+        pixels = decode_picture(data, target_size=DECODED_SIZE).pixels
     except PictureError as error:
         raise NotExplainableError("The picture cannot be read any more.") from error
     view = classifier.view(pixels)
@@ -179,12 +181,13 @@ def _remove_surplus(kept_name: str) -> None:
     Chance says which; what is removed is computed again when somebody asks for it.
     """
     folder, kept = posixpath.split(kept_name)
-    names = [name for name in default_storage.listdir(folder)[1] if name.endswith(".json")]
-    surplus = len(names) - MAXIMUM_KEPT
-    if surplus > 0:
-        others = [name for name in names if name != kept]
-        for name in random.sample(others, surplus):
-            default_storage.delete(posixpath.join(folder, name))
+    with reaching_storage():
+        names = [name for name in default_storage.listdir(folder)[1] if name.endswith(".json")]
+        surplus = len(names) - MAXIMUM_KEPT
+        if surplus > 0:
+            others = [name for name in names if name != kept]
+            for name in random.sample(others, surplus):
+                default_storage.delete(posixpath.join(folder, name))
 
 
 def _build_explanation(found: OcclusionMap, *, view: CanonicalView, width: int, height: int) -> Explanation:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.fetching.reading import DECODED_SIZE
-from catalog.pictures.decoding import PictureError, to_rgb
+from catalog.pictures import decoding
 from catalog.pictures.formats import MAX_FILE_BYTES
 from classifier.ml.types import ImageClassifier, Picture, Prediction
 
@@ -34,15 +34,15 @@ class PictureAnswer:
 
 
 def decode_picture(path: str, data: bytes) -> tuple[PictureAnswer, Picture | None]:
-    """Return the picture in a file's bytes, uint8 [height, width, 3], or None and an answer that says what is wrong.
+    """Return the picture in a file's bytes as the classifier takes it, or None and an answer that says what is wrong.
 
     Of a file that may be too large, hand over one byte more than `MAX_FILE_BYTES`; it is not decoded.
     """
     if len(data) > MAX_FILE_BYTES:
         return PictureAnswer(path, None, "too_large", f"expected at most {MAX_FILE_BYTES:,} bytes"), None
     try:
-        return PictureAnswer(path, None), to_rgb(data, target_size=DECODED_SIZE)
-    except PictureError as error:
+        return PictureAnswer(path, None), decoding.decode_picture(data, target_size=DECODED_SIZE).pixels
+    except decoding.PictureError as error:
         return PictureAnswer(path, None, error.code, error.message), None
 
 

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 from rest_framework.throttling import SimpleRateThrottle
 
 from catalog.models import Image, Product, ProductImages
+from catalog.pictures.storage import StorageError
 from classifier.evidence.explanations import Explanation, NotExplainableError, create_explanation, find_explanation
 from classifier.evidence.product_page import get_product_page
 from classifier.labels.facts import find_picture_facts
@@ -50,23 +51,25 @@ def image_explanation(request: HttpRequest, image_id: int) -> HttpResponse:
     classification = find_deciding_classifications(find_picture_facts([image.pk]).values()).get(image.pk)
     if classification is None:
         raise Http404
-    explanation = find_explanation(classification)
-    if explanation is None:
-        throttle = ExplanationThrottle()
-        if not throttle.allow_request(request, None):  # type: ignore[arg-type]
-            response = render_problem(
-                request, 429, "Too many explanations were asked for; please try again in a minute."
-            )
-            response["Retry-After"] = str(round(throttle.wait() or 60))
-            return response
-        try:
+    try:
+        explanation = find_explanation(classification)
+        if explanation is None:
+            throttle = ExplanationThrottle()
+            if not throttle.allow_request(request, None):  # type: ignore[arg-type]
+                response = render_problem(
+                    request, 429, "Too many explanations were asked for; please try again in a minute."
+                )
+                response["Retry-After"] = str(round(throttle.wait() or 60))
+                return response
             explanation = create_explanation(image, classification=classification)
-        except NotExplainableError as error:
-            return render_problem(request, 404, str(error))
-        except ArtefactError as error:
-            return render_problem(
-                request, 503, f"The model version that gave the label cannot be used here: {error.reason}."
-            )
+    except NotExplainableError as error:
+        return render_problem(request, 404, str(error))
+    except ArtefactError as error:
+        return render_problem(
+            request, 503, f"The model version that gave the label cannot be used here: {error.reason}."
+        )
+    except StorageError:
+        return render_problem(request, 503, "The storage of pictures does not answer at the moment.")
     return render_explanation(request, image, classification=classification, explanation=explanation)
 
 

@@ -23,12 +23,14 @@ from classifier.labelling.reports import get_run_report
 from classifier.labelling.steps import cancel_labelling_run
 from classifier.labels.reads import get_probabilities
 from classifier.models import Classification, LabellingRun, LabelTask
-from config.web.admin import CancellingAdmin, Question, ReadOnlyAdmin, ask
+from classifier.runs.admin import RunAdmin
+from classifier.runs.pages import warn_without_worker
+from config.web.admin import Question, ReadOnlyAdmin, ask
 from config.web.permissions import get_member
 from config.web.texts import remove_bidi_controls
 
 
-class LabellingRunAdmin(CancellingAdmin):
+class LabellingRunAdmin(RunAdmin):
     """Labelling runs and how far they are."""
 
     list_display = (
@@ -276,4 +278,6 @@ class LabelTaskAdmin(ReadOnlyAdmin):
                     get_member(request).pk, tasks, CHANGE, change_message=f"{done.capitalize()}."
                 )
         self.message_user(request, f"{changed} pictures are {done}.", messages.SUCCESS)
+        if change is retry_errors:
+            warn_without_worker(request)
         return None

@@ -80,6 +80,9 @@ ERROR_WORDS: Mapping[str, str] = {
     "too_small": "The picture is too small",
     "decode_error": "The picture is damaged",
     "worker_crash": "The picture brought a worker down three times",
+    "storage_error": "Our storage cannot be read, or takes no more",
+    "artefact_error": "A worker's machine has not the model version's files, or has others",
+    "worker_error": "A worker met a fault that is not the picture's; its log says more",
 }
 
 

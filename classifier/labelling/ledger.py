@@ -11,13 +11,13 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField, Case, DateTimeField, Exists, F, IntegerField, OuterRef, When
+from django.db.models import BigIntegerField, Case, DateTimeField, Exists, F, IntegerField, OuterRef, Q, Value, When
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Now
 
@@ -29,13 +29,19 @@ from classifier.ml.labels import GARMENTS
 from classifier.ml.types import Prediction
 from classifier.models import Classification, LabellingRun, LabelTask, LabelTaskQuerySet
 from config.db.bulk import insert_rows
+from config.db.clock import get_database_time
 
 State = LabelTask.State
 
 MAXIMUM_CRASHES = 3
-MAXIMUM_ATTEMPTS = 6
+# Tries that follow each other within an hour; later ones come once a day. What may pass is never given up.
+QUICK_ATTEMPTS = 6
 FIRST_RETRY_SECONDS = 30
 LONGEST_RETRY_SECONDS = 3600
+LATER_RETRY_SECONDS = 86_400
+# A picture that waits for a machine or a storage waits as long again as it has waited already, within these bounds.
+SHORTEST_WAIT_SECONDS = 30
+LONGEST_WAIT_SECONDS = 300
 # What a task keeps of what it was in an earlier run, and gets back when the run that took it over is cancelled.
 FORMER_NUMBERS = {"run_id": BigIntegerField, "attempts": IntegerField, "crashes": IntegerField}
 FORMER_TEXTS = ("state", "error_code")
@@ -68,7 +74,19 @@ class Failed:
     retry_after_seconds: float | None = None
 
 
-Outcome = Labelled | Failed
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """A picture of which nothing is known through no fault of its own; `code` says whose, empty for nobody's."""
+
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspected:
+    """A picture whose own decoding or inference failed as none should: it is tried alone, and given up in the end."""
+
+
+Outcome = Labelled | Failed | PutOff | Suspected
 
 
 def claim_tasks(task_ids: Sequence[int], *, token: uuid.UUID | None = None) -> ClaimedBatch:
@@ -93,26 +111,31 @@ def claim_tasks(task_ids: Sequence[int], *, token: uuid.UUID | None = None) -> C
 
 
 def finish_tasks(batch: ClaimedBatch, outcomes: Sequence[Outcome]) -> int:
-    """Write the outcome of each task of the batch, in one transaction, for those it still holds; return how many.
+    """Write the outcome of each task of the batch, in one transaction, for those it still holds.
 
     `outcomes` are in the order of `batch.tasks`. Pictures, what was said of them, task states and product labels are
-    written together or not at all. A person's label stays whatever the machine says.
+    written together or not at all; suspects go back after that. A person's label stays whatever the machine says. A
+    task that is gone with its image is passed over. Returns how many were held and are not merely put off.
     """
     with transaction.atomic():
-        held = set(
-            LabelTask.objects.select_for_update()
-            .filter(lease_token=batch.token, state=State.RUNNING)
-            .order_by("pk")
-            .values_list("pk", flat=True)
-        )
+        held = set(_list_held(batch).select_for_update().order_by("pk").values_list("pk", flat=True))
         finished = [(t, o) for t, o in zip(batch.tasks, outcomes, strict=True) if t.pk in held]
         image_ids = [task.image_id for task, _ in finished]
         lock_images(image_ids)
         _record_labelled([(task, o) for task, o in finished if isinstance(o, Labelled)])
         _record_failed([(task, o) for task, o in finished if isinstance(o, Failed)])
+        put_off = [(task, o) for task, o in finished if isinstance(o, PutOff)]
+        _record_put_off(put_off)
         refresh_image_labels(image_ids, why=Why.CLASSIFIED)
+    suspected = [task.pk for task, o in finished if isinstance(o, Suspected)]
+    if suspected:
+        _give_back_crashed(_list_held(batch).filter(pk__in=suspected))
     close_finished_runs({task.run_id for task in batch.tasks})
-    return len(finished)
+    return len(finished) - len(put_off)
+
+
+def _list_held(batch: ClaimedBatch) -> LabelTaskQuerySet:
+    return LabelTask.objects.filter(lease_token=batch.token, state=State.RUNNING)
 
 
 def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
@@ -142,7 +165,7 @@ def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
         ],
     )
     LabelTask.objects.filter(pk__in=[task.pk for task, _ in finished]).update(
-        state=State.DONE, lease_token=None, lease_until=None, error_code="", former=None
+        state=State.DONE, lease_token=None, lease_until=None, error_code="", former=None, waits_for=""
     )
 
 
@@ -163,6 +186,7 @@ def _record_failed(finished: list[tuple[LabelTask, Failed]]) -> None:
             error_code=code,
             first_failed_at=_first_failure(),
             last_failed_at=Now(),
+            waits_for="",
         )
 
 
@@ -174,42 +198,64 @@ def _first_failure() -> Case:
 def _retry_delay(task: LabelTask, outcome: Failed) -> float | None:
     """Seconds until the next try, or None if there shall be none.
 
-    Four times longer each time up to an hour, and spread by a fifth so that a host that fell over is not met by all
-    its pictures at once. A host's own `Retry-After` is honoured when it asks for longer.
+    Four times longer each time up to an hour, a day in the end, and spread by a fifth so that a host that fell over is
+    not met by all its pictures at once. A host's own `Retry-After` is honoured when it asks for longer.
     """
-    if not outcome.retryable or task.attempts >= MAXIMUM_ATTEMPTS:
+    if not outcome.retryable:
         return None
-    delay = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 4 ** (task.attempts - 1))
+    delay: float = LATER_RETRY_SECONDS
+    if task.attempts < QUICK_ATTEMPTS:
+        delay = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 4 ** (task.attempts - 1))
     spread = random.uniform(0.8, 1.2)  # noqa: S311 (no secret depends on it)
     return max(delay * spread, outcome.retry_after_seconds or 0.0)
 
 
-def release_tasks(batch: ClaimedBatch, *, crashed: bool) -> int:
-    """Give back the tasks that the batch still holds; return how many.
+def release_tasks(batch: ClaimedBatch, *, code: str = "") -> int:
+    """Give back the tasks that the batch still holds; the try does not count, and nobody is to blame. Return how many.
 
-    `crashed` says that one of the pictures is to blame (a decoder that hung): they are then tried one by one. After a
-    graceful stop nobody is to blame, and the try does not count.
+    At once after a graceful stop; for a little later where `code` says what they wait for.
     """
-    held = LabelTask.objects.filter(lease_token=batch.token, state=State.RUNNING)
-    if crashed:
-        return _give_back_crashed(held)
-    return held.update(state=State.NEW, lease_token=None, lease_until=None, sent_at=None, attempts=F("attempts") - 1)
+    now = get_database_time()
+    delay = max((_wait_seconds(task, code, now=now) for task in batch.tasks), default=0.0)
+    return _give_back(_list_held(batch), code=code, delay=delay)
 
 
-def postpone_tasks(batch: ClaimedBatch) -> int:
-    """Give back the tasks that the batch still holds, to be tried again a little later; the try does not count.
+def _record_put_off(finished: list[tuple[LabelTask, PutOff]]) -> None:
+    """Give back tasks that are put off; one update for each code and delay."""
+    if not finished:
+        return
+    together: dict[tuple[str, float], list[int]] = defaultdict(list)
+    now = get_database_time()
+    for task, outcome in finished:
+        together[outcome.code, _wait_seconds(task, outcome.code, now=now)].append(task.pk)
+    for (code, delay), task_ids in together.items():
+        _give_back(LabelTask.objects.filter(pk__in=task_ids), code=code, delay=delay)
 
-    For what is the machine's fault and no picture's. The run stays open until a machine that can does the work.
+
+def _give_back(tasks: LabelTaskQuerySet, *, code: str, delay: float) -> int:
+    """Make claimed tasks what they were before, due in `delay` seconds; return how many.
+
+    One that has failed in this run waits for another try again, and keeps no run open.
     """
-    held = LabelTask.objects.filter(lease_token=batch.token, state=State.RUNNING)
-    return held.update(
-        state=State.NEW,
+    is_new = Q(error_code="") | Q(former__isnull=False)
+    return tasks.update(
+        state=Case(When(is_new, then=Value(State.NEW)), default=Value(State.RETRY)),
         lease_token=None,
         lease_until=None,
         sent_at=None,
         attempts=F("attempts") - 1,
-        next_try_at=Now() + timedelta(seconds=FIRST_RETRY_SECONDS),
+        next_try_at=Now() + timedelta(seconds=delay),
+        waits_for=code,
+        waits_since=Case(When(waits_for=code, then=Coalesce("waits_since", Now())), default=Now()),
     )
+
+
+def _wait_seconds(task: LabelTask, code: str, *, now: datetime) -> float:
+    """Seconds until the next try of a task that is put off; at once where it waits for nothing."""
+    if not code:
+        return 0.0
+    waited = now - task.waits_since if task.waits_since and task.waits_for == code else timedelta()
+    return min(max(waited.total_seconds(), SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
 
 
 def give_back_lost_tasks(task_ids: Sequence[int]) -> int:
@@ -244,6 +290,7 @@ def _give_back_crashed(tasks: LabelTaskQuerySet) -> int:
             first_failed_at=_first_failure(),
             last_failed_at=Now(),
             former=None,
+            waits_for="",
             **back,
         )
         image_ids = [image_id for _, _, image_id, _ in given_up]
@@ -261,6 +308,7 @@ def close_tasks(tasks: LabelTaskQuerySet) -> int:
     held = tasks.select_for_update(skip_locked=True, no_key=True).values_list("pk", "image_id", "error_code")
     rows = list(held)
     closed = LabelTask.objects.filter(pk__in=[pk for pk, _, _ in rows])
+    closed.update(waits_for="")
     closed.filter(former__isnull=True).update(state=State.CANCELLED, sent_at=None, error_code="")
     closed.filter(former__isnull=False).update(
         **{name: Cast(KT(f"former__{name}"), kind()) for name, kind in FORMER_NUMBERS.items()},

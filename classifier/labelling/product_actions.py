@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from catalog.models import Image, Product
 from classifier.labelling.starting import start_labelling_run
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
+from classifier.runs.pages import warn_without_worker
 from config.web.admin import LargeTableAdmin, Question, ask
 from config.web.permissions import get_member
 
@@ -58,4 +59,5 @@ class LabellingMixin(LargeTableAdmin):
         number = f"{run.total}{' and more' if run.is_taking else ''}"
         text = format_html('<a href="{}">Labelling run {}</a> started over {} images.', address, run.pk, number)
         self.message_user(request, text, messages.SUCCESS)
+        warn_without_worker(request)
         return None

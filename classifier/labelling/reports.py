@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import time
 from typing import Any
 
@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from classifier.labelling.errors import get_error_words
 from classifier.labelling.selectors import (
     LATEST_FAILURE_FIRST,
     RunProgress,
@@ -17,6 +18,7 @@ from classifier.labelling.selectors import (
     get_run_progress,
     list_error_counts,
     list_errors,
+    list_waits,
 )
 from classifier.models import Classification, LabellingRun, LabelTask
 from config.cached_counts import forget_cached_count, get_cached_count
@@ -45,7 +47,7 @@ class RunReport:
     `rate` is in pictures per second and, like `seconds_left`, None while it is unknown. `errors` are the latest ones
     that stand in the error queue, `failures` how many do and are not ignored, and `retried` how many pictures are tried
     again after the end of the run, whose own figures do not change any more. `ahead` is the run whose work comes first
-    while this one waits.
+    while this one waits. `waits` are (code, pictures, since when) of what keeps pictures waiting that are not to blame.
     """
 
     progress: RunProgress
@@ -60,6 +62,19 @@ class RunReport:
     errors: Sequence[dict[str, Any]]
     failures: int = 0
     retried: int = 0
+    waits: Sequence[tuple[str, int, datetime]] = ()
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        """A sentence and a code for each thing that pictures wait for."""
+        return [
+            (
+                f"{number:,} {'picture has' if number == 1 else 'pictures have'} waited since "
+                f"{at:%-d %b %Y, %H:%M} UTC: {get_error_words(code)}. What waits is tried again by itself.",
+                code,
+            )
+            for code, number, at in self.waits
+        ]
 
 
 def get_run_report(run: LabellingRun) -> RunReport:
@@ -69,7 +84,7 @@ def get_run_report(run: LabellingRun) -> RunReport:
         count=lambda known: _count(run, samples=known["samples"] if known else []),
         # A count from before an update may lack what was added since.
         is_current=lambda known: (
-            (known["state"], known.get("taking"), "retried" in known) == (run.state, run.is_taking, True)
+            (known["state"], known.get("taking"), "waits" in known) == (run.state, run.is_taking, True)
         ),
         fresh_seconds=FRESH_SECONDS,
         fresh_times=FRESH_TIMES,
@@ -106,6 +121,7 @@ def _count(run: LabellingRun, *, samples: list[list[float]]) -> dict[str, Any]:
     progress = get_run_progress(run)
     tasks = LabelTask.objects.filter(run=run)
     has_failed = progress.failed + progress.waiting > 0
+    is_open = run.figures is None and progress.new + progress.running + progress.waiting > 0
     latest = list_errors(run=run.pk).order_by(*LATEST_FAILURE_FIRST.order_by(reverse=False))
     moves = run.state != LabellingRun.State.RUNNING or _has_moved(run)
     now = time()
@@ -120,6 +136,7 @@ def _count(run: LabellingRun, *, samples: list[list[float]]) -> dict[str, Any]:
         "errors": [_describe(task) for task in latest[:SHOWN_ERRORS]] if has_failed else [],
         "failures": tasks.filter(state__in=[State.RETRY, State.FAILED]).count() if has_failed else 0,
         "retried": tasks.filter(state__in=[State.RETRY, State.RUNNING]).count() if known and has_failed else 0,
+        "waits": [(code, number, at.isoformat()) for code, number, at in list_waits(run)] if is_open else [],
         "stalled": not moves,
         "ahead": None if moves else _find_run_ahead(run),
         "samples": [*recent, [now, progress.finished]],
@@ -143,6 +160,7 @@ def _build_report(run: LabellingRun, counted: dict[str, Any]) -> RunReport:
         seconds_left=left / rate if rate and left and not counted["taking"] else None,
         stalled=counted["stalled"],
         ahead=counted["ahead"],
+        waits=[(code, number, datetime.fromisoformat(at)) for code, number, at in counted["waits"]],
         codes=[(code, number) for code, number in counted["codes"]],
         errors=counted["errors"],
         failures=counted["failures"],

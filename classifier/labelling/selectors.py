@@ -1,8 +1,9 @@
 """Reads of model versions and runs."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, Min, OuterRef, QuerySet, Subquery
 
 from catalog.models import ProductImages
 from classifier.models import Classification, LabellingRun, LabelTask
@@ -64,6 +65,14 @@ def list_error_counts(run: LabellingRun) -> list[tuple[str, int]]:
     """Return (error code, number of tasks) of the run's failures, most frequent first."""
     errors = LabelTask.objects.filter(run=run).errors()
     return list(errors.values_list("error_code").annotate(number=Count("pk")).order_by("-number", "error_code"))
+
+
+def list_waits(run: LabellingRun) -> list[tuple[str, int, datetime]]:
+    """Return (code, number of tasks, since when) of what keeps tasks waiting through no fault of their pictures."""
+    state = LabelTask.State
+    waiting = LabelTask.objects.filter(run=run, state__in=[state.NEW, state.RUNNING, state.RETRY]).exclude(waits_for="")
+    since = waiting.values_list("waits_for").annotate(number=Count("pk"), since=Min("waits_since"))
+    return list(since.order_by("-number", "waits_for"))
 
 
 def list_errors(**criteria: str | int) -> QuerySet[LabelTask]:

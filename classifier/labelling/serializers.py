@@ -63,6 +63,14 @@ class RunProgressSerializer(serializers.Serializer[Any]):
     cancelled = serializers.IntegerField()
 
 
+class RunWaitSerializer(serializers.Serializer[Any]):
+    """Pictures of a run that wait through no fault of their own, and are tried again by themselves."""
+
+    code = serializers.CharField(help_text="storage_error, artefact_error or worker_error.")
+    pictures = serializers.IntegerField()
+    since = serializers.DateTimeField()
+
+
 class LabellingRunSerializer(RunSerializer):
     """A labelling run and how far it is, as its page says it."""
 
@@ -71,16 +79,32 @@ class LabellingRunSerializer(RunSerializer):
         source="is_taking", help_text="Whether there are pictures that the run has not looked at yet."
     )
     progress = serializers.SerializerMethodField()
+    waits = serializers.SerializerMethodField(help_text="What keeps pictures waiting, though they are not to blame.")
     error_codes = serializers.SerializerMethodField(help_text="How many pictures are in the error queue, by code.")
 
     class Meta:
         model = LabellingRun
-        fields = [*RUN_FIELDS, "relabel", "limit", "model_version", "taking_pictures", "progress", "error_codes"]
+        fields = [
+            *RUN_FIELDS,
+            "relabel",
+            "limit",
+            "model_version",
+            "taking_pictures",
+            "progress",
+            "waits",
+            "error_codes",
+        ]
 
     @extend_schema_field(RunProgressSerializer)
     def get_progress(self, run: LabellingRun) -> dict[str, int]:
         """Return the number of tasks in each state."""
         return asdict(get_run_report(run).progress)
+
+    @extend_schema_field(RunWaitSerializer(many=True))
+    def get_waits(self, run: LabellingRun) -> list[dict[str, Any]]:
+        """Return what pictures wait for, the most frequent first."""
+        waits = get_run_report(run).waits
+        return [{"code": code, "pictures": number, "since": since} for code, number, since in waits]
 
     def get_error_codes(self, run: LabellingRun) -> dict[str, int]:
         """Return the number of failed tasks for each code, most frequent first; of an ended run those at its end."""

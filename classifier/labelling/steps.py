@@ -136,6 +136,7 @@ def _repeat(tasks: LabelTaskQuerySet, run: LabellingRun) -> None:
         lease_until=None,
         next_try_at=Now(),
         sent_at=None,
+        waits_for="",
     )
 
 
@@ -169,15 +170,16 @@ def request_cancel(runs: QuerySet[LabellingRun]) -> int:
     )
 
 
-@allow_long_statements()
 def cancel_labelling_run(run: LabellingRun) -> bool:
     """Cancel the run: from now on nobody begins any of its tasks; return False if it had ended already.
 
     What workers have in hand is finished. The other tasks are closed in steps, the first one here.
     """
-    cancelled = request_cancel(LabellingRun.objects.filter(pk=run.pk))
+    with allow_long_statements():
+        cancelled = request_cancel(LabellingRun.objects.filter(pk=run.pk))
     if cancelled:
-        close_next_tasks(run.pk)
+        with allow_long_statements():
+            close_next_tasks(run.pk)
     return bool(cancelled)
 
 

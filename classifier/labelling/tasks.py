@@ -27,10 +27,13 @@ class LabellingTask(Task):
     time_limit=settings.LABELLING_HARD_LIMIT_SECONDS,
 )
 def label_batch_task(task_ids: list[int], **_later: object) -> None:
-    """Label one batch, do a step of the runs that have some left, then put one more batch on the queue in its place."""
-    label_batch(task_ids, get_classifier=get_classifier)
-    do_run_steps()
-    send_due_batches(maximum=1)
+    """Label one batch, do a step of the runs that have some left, then put one more batch on the queue in its place.
+
+    Not after a batch that came to nothing: where nothing can be labelled the sweep's pace is enough.
+    """
+    if label_batch(task_ids, get_classifier=get_classifier):
+        do_run_steps()
+        send_due_batches(maximum=1)
 
 
 def send_due_batches(*, maximum: int) -> int:

@@ -30,6 +30,7 @@ from classifier.labelling.steps import cancel_labelling_run
 from classifier.models import LabellingRun, LabelTask
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
 from classifier.runs.pages import answer_run_list, cancel_run, describe_run
+from classifier.runs.workers import find_queue_health
 from config.db.paging import InvalidCursorError, get_page
 from config.web.permissions import get_member
 from config.web.queries import check_parameters, pick_parameters
@@ -68,12 +69,11 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     is_running = run.state == LabellingRun.State.RUNNING
     progress = report.progress
     context = {
-        **describe_run(request, run, route="labelling-run"),
+        **describe_run(request, run, route="labelling-run", is_due=report.retried > 0),
         "report": report,
         "is_running": is_running,
         "live": is_running or report.retried > 0,
         "which": describe_pictures(run, again="All, labelled again", missing="Only those without a label"),
-        "waits_for": describe_waiting(report, is_untouched=is_running and progress.new == progress.total),
         "finished": describe_finished(report),
         "numbers": list_numbers(report, ended=not is_running),
         "parts": list_parts(report),
@@ -120,13 +120,6 @@ def describe_pictures(run: LabellingRun, *, again: str, missing: str) -> str:
     """Return which pictures a run is over, in these words for one that labels again and for another, with its limit."""
     words = again if run.relabel else missing
     return f"{words}, at most {run.limit:,}" if run.limit else words
-
-
-def describe_waiting(report: RunReport, *, is_untouched: bool) -> str:
-    """Return the words before the command of a worker, where the run seems to have none; else none."""
-    if is_untouched:
-        return "Waits for a worker of the labelling queue:"
-    return "Is a worker of the labelling queue running?" if report.stalled and not report.ahead else ""
 
 
 def describe_finished(report: RunReport) -> str:
@@ -212,6 +205,7 @@ def error_list(request: HttpRequest) -> HttpResponse:
     except InvalidCursorError as error:
         raise Http404 from error
     context |= {"page": page, "rows": [describe_error(task) for task in page.rows]}
+    context["worker"] = find_queue_health(LabellingRun.queue)
     if not page.rows:
         context["has_runs"] = LabellingRun.objects.exists()
     return render(request, "classifier/error_list.html", context)

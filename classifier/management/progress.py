@@ -11,7 +11,7 @@ from classifier.worker.sweep import sweep
 from config.console import ProgressReport
 
 POLL_SECONDS = 0.25
-# Said once when nothing moved for so long: most likely no worker is running.
+# Said once when nothing moved for so long: what the run waits for, or that most likely no worker is running.
 PATIENCE_SECONDS = 20.0
 
 
@@ -36,7 +36,8 @@ def wait_for_run(
     moved_at, finished, warned = swept_at, -1, False
     while True:
         run.refresh_from_db()
-        progress = get_run_report(run).progress
+        known = get_run_report(run)
+        progress = known.progress
         now = time.monotonic()
         if progress.finished != finished:
             moved_at, finished = now, progress.finished
@@ -49,10 +50,10 @@ def wait_for_run(
             raise WorkerEndedError
         if now - moved_at > PATIENCE_SECONDS and report.enabled and not warned:
             warned = True
-            report.console.print(
-                f"Nothing happened for {PATIENCE_SECONDS:.0f} seconds. Is a worker running? "
-                "Start one: celery -A config worker -Q labelling"
-            )
+            reasons = [sentence for sentence, _ in known.reasons] or [
+                "Is a worker running? Start one: celery -A config worker -Q labelling"
+            ]
+            report.console.print(" ".join([f"Nothing happened for {PATIENCE_SECONDS:.0f} seconds.", *reasons]))
         if run.is_taking or now - swept_at >= settings.LABELLING_SWEEP_SECONDS:
             swept_at = now
             sweep()

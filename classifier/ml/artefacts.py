@@ -9,16 +9,17 @@ import hashlib
 import hmac
 import json
 import os
-import re
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
 
 from classifier.ml.config import PreprocessingSpec
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.labels import GARMENTS, GROUPS
+from classifier.ml.manifest_schema import find_violation
 from classifier.ml.model_card import build_model_card
 from config.files import new_folder, write_file
 
@@ -30,9 +31,8 @@ NETWORK_FILE: Final = "network.tflite"
 MODEL_CARD_FILE: Final = "MODEL_CARD.md"
 SCHEMA_VERSION: Final = 1
 MAX_ARTEFACT_BYTES: Final = 10 * 1024 * 1024
-
-_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+MAX_MANIFEST_BYTES: Final = 1024 * 1024
+_MAX_DEPTH: Final = 20
 
 
 class ArtefactError(Exception):
@@ -98,18 +98,18 @@ class Manifest:
         """The manifest of a file. Raises ``ArtefactFormatError`` for anything that is not one of this schema."""
         try:
             value = json.loads(content)
-        except ValueError as error:
+            # Python reads numbers that are none, and half characters, which nobody else does.
+            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+            depth = _measure_depth(value)
+        except (ValueError, RecursionError) as error:
             raise ArtefactFormatError(f"expected {MANIFEST_FILE} to be JSON: {error}") from error
-        names = {item.name for item in fields(cls)}
-        if not isinstance(value, dict) or set(value) != names:
-            received = sorted(value) if isinstance(value, dict) else type(value).__name__
-            raise ArtefactFormatError(f"expected {MANIFEST_FILE} with the fields {sorted(names)}, received {received}")
-        if value["schema_version"] != SCHEMA_VERSION:
-            raise ArtefactFormatError(f"expected schema_version {SCHEMA_VERSION}, received {value['schema_version']!r}")
-        if value["labels"] != {"garments": list(GARMENTS), "groups": list(GROUPS)}:
-            raise ArtefactFormatError(f"expected the labels of this product in their order, received {value['labels']}")
+        if depth > _MAX_DEPTH:
+            raise ArtefactFormatError(f"{MANIFEST_FILE}: expected at most {_MAX_DEPTH} levels, received {depth}")
+        if violation := find_violation(value):
+            raise ArtefactFormatError(f"{MANIFEST_FILE}: {violation}")
         manifest = cls(**value)
-        _validate_files(manifest.files)
+        manifest.preprocessing_spec()
+        manifest.calibration_values()
         return manifest
 
     def preprocessing_spec(self) -> PreprocessingSpec:
@@ -129,10 +129,16 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedArtefact:
-    """A manifest and the content of the files it names, whose hashes were right when they were read."""
+    """A manifest, as it is and as its file, and the files it names, whose hashes were right when they were read."""
 
     manifest: Manifest
+    manifest_bytes: bytes
     contents: Mapping[str, bytes]
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the manifest: what a registration records."""
+        return hashlib.sha256(self.manifest_bytes).hexdigest()
 
 
 def build_file_hashes(contents: Mapping[str, bytes]) -> dict[str, str]:
@@ -148,16 +154,28 @@ def save_artefact(folder: Path, *, manifest: Manifest, contents: Mapping[str, by
     """
     if dict(manifest.files) != build_file_hashes(contents):
         raise ArtefactTamperedError("expected the manifest's file hashes to be those of the contents to be saved")
-    _validate_files(manifest.files)
     manifest_bytes = manifest.to_bytes()
-    files = {**contents, MANIFEST_FILE: manifest_bytes, MODEL_CARD_FILE: manifest.model_card()}
-    total = sum(map(len, files.values()))
+    artefact = VerifiedArtefact(Manifest.from_bytes(manifest_bytes), manifest_bytes, contents)
+    total = len(manifest_bytes) + len(manifest.model_card()) + sum(map(len, contents.values()))
     if total > MAX_ARTEFACT_BYTES:
         raise ArtefactError(f"expected an artefact of at most {MAX_ARTEFACT_BYTES} bytes, received {total}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    write_artefact(folder, artefact, key=key, replace=True)
+
+
+def write_artefact(folder: Path, artefact: VerifiedArtefact, *, key: bytes | None, replace: bool = False) -> None:
+    """Write the files of an artefact, its model card and, with a ``key``, its signature; the folder appears whole.
+
+    Without ``replace`` there must be none of this name. Raises ``OSError``; nothing is left then.
+    """
+    files = {
+        **artefact.contents,
+        MANIFEST_FILE: artefact.manifest_bytes,
+        MODEL_CARD_FILE: artefact.manifest.model_card(),
+    }
     if key is not None:
-        files[SIGNATURE_FILE] = _signature(manifest_bytes, key=key)
-    with new_folder(folder, durable=True, replace=True) as partial:
+        files[SIGNATURE_FILE] = _signature(artefact.manifest_bytes, key=key)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with new_folder(folder, durable=True, replace=replace) as partial:
         for name, content in files.items():
             (partial / name).write_bytes(content)
 
@@ -184,7 +202,15 @@ def load_manifest(folder: Path, *, expected_sha256: str | None = None, key: byte
 
     Raises an ``ArtefactError`` that says which check failed.
     """
-    content = _read_plain_file(folder / MANIFEST_FILE)
+    return _parse_manifest(_read_manifest(folder, expected_sha256=expected_sha256, key=key))
+
+
+# Pages ask for the same few again and again, and checking one takes some milliseconds.
+_parse_manifest = lru_cache(maxsize=8)(Manifest.from_bytes)
+
+
+def _read_manifest(folder: Path, *, expected_sha256: str | None, key: bytes | None) -> bytes:
+    content = _read_plain_file(folder / MANIFEST_FILE, most=MAX_MANIFEST_BYTES)
     actual = hashlib.sha256(content).hexdigest()
     if expected_sha256 is not None and not hmac.compare_digest(actual, expected_sha256):
         raise ArtefactTamperedError(f"{folder / MANIFEST_FILE}: expected SHA-256 {expected_sha256}, received {actual}")
@@ -192,7 +218,7 @@ def load_manifest(folder: Path, *, expected_sha256: str | None = None, key: byte
         signature = _read_plain_file(folder / SIGNATURE_FILE)
         if not hmac.compare_digest(signature, _signature(content, key=key)):
             raise ArtefactTamperedError(f"{folder / SIGNATURE_FILE} is not the manifest's signature with this key")
-    return Manifest.from_bytes(content)
+    return content
 
 
 def verify_artefact(folder: Path, *, expected_sha256: str | None = None, key: bytes | None = None) -> VerifiedArtefact:
@@ -201,15 +227,18 @@ def verify_artefact(folder: Path, *, expected_sha256: str | None = None, key: by
     Raises ``ArtefactMissingError`` for a file that is missing or a link, ``ArtefactTamperedError`` for a wrong hash,
     ``ArtefactFormatError`` for a manifest of another form.
     """
-    manifest = load_manifest(folder, expected_sha256=expected_sha256, key=key)
-    contents = {}
+    manifest_bytes = _read_manifest(folder, expected_sha256=expected_sha256, key=key)
+    manifest = Manifest.from_bytes(manifest_bytes)
+    contents: dict[str, bytes] = {}
+    left = MAX_ARTEFACT_BYTES - len(manifest_bytes)
     for name, expected in manifest.files.items():
-        content = _read_plain_file(folder / name)
+        content = _read_plain_file(folder / name, most=left)
+        left -= len(content)
         actual = hashlib.sha256(content).hexdigest()
         if actual != expected:
             raise ArtefactTamperedError(f"{folder / name}: expected SHA-256 {expected}, received {actual}")
         contents[name] = content
-    return VerifiedArtefact(manifest=manifest, contents=contents)
+    return VerifiedArtefact(manifest, manifest_bytes, contents)
 
 
 def artefact_bytes(folder: Path) -> int:
@@ -217,23 +246,17 @@ def artefact_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _validate_files(files: Mapping[str, str]) -> None:
-    for name, sha256 in files.items():
-        if not _PLAIN_NAME.fullmatch(name) or name in (MANIFEST_FILE, SIGNATURE_FILE, MODEL_CARD_FILE):
-            raise ArtefactFormatError(f"expected plain file names in the manifest, received {name!r}")
-        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-            raise ArtefactFormatError(f"expected the SHA-256 of {name}, received {sha256!r}")
-    missing = {WEIGHTS_FILE, NETWORK_FILE} - set(files)
-    if missing:
-        raise ArtefactFormatError(f"expected the manifest to name {', '.join(sorted(missing))}, received {list(files)}")
+def _measure_depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_measure_depth, inner), default=0)
 
 
 def _signature(content: bytes, *, key: bytes) -> bytes:
     return hmac.new(key, content, hashlib.sha256).hexdigest().encode() + b"\n"
 
 
-def _read_plain_file(path: Path) -> bytes:
-    """The content of a file that is no link and not larger than an artefact may be."""
+def _read_plain_file(path: Path, *, most: int = MAX_ARTEFACT_BYTES) -> bytes:
+    """The content of a file that is no link and has at most so many bytes."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -242,9 +265,9 @@ def _read_plain_file(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ArtefactMissingError(f"expected a plain file at {path}, found something else")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(MAX_ARTEFACT_BYTES + 1)
+            content = file.read(most + 1)
     finally:
         os.close(descriptor)
-    if len(content) > MAX_ARTEFACT_BYTES:
-        raise ArtefactTamperedError(f"{path}: expected at most {MAX_ARTEFACT_BYTES} bytes")
+    if len(content) > most:
+        raise ArtefactTamperedError(f"{path}: expected at most {most} bytes, received more")
     return content

@@ -115,8 +115,8 @@ class Classifier:
     def classify(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """One prediction for each picture, in the same order.
 
-        A picture is uint8, H x W x 3 (RGB) or H x W (grey). Raises ``ValueError`` for anything else; pictures in which
-        nothing is to be seen get a label all the same, and abstain.
+        Pictures and errors are those of ``canonical_pictures``. Those in which nothing is to be seen get a label all
+        the same, and abstain.
         """
         output = self.run(pictures)
         garments = self._calibration.probabilities(output.logits)

@@ -33,6 +33,14 @@ _CANONICAL_PEAK: Final = 200
 _MAX_GAIN: Final = 6.0
 #: An object whose longer side is below this share of the picture's is looked at again in the picture itself.
 _SMALL_OBJECT: Final = 0.6
+#: An opacity (0..255) above which a pixel of a cut-out picture belongs to the object; shadows stay below it.
+_HALF_OPAQUE: Final = 127.0
+#: Opaque pixels that fill more than this share of their box are no outline: a photograph with round corners or a frame.
+_BOX_SHARE: Final = 0.95
+#: A cut-out object of which 95 % differ by less than this from white is taken by its outline alone. Of 400 test
+#: pictures cut out in plain white 93 % then have the group that they have in canonical form; on white all are blank.
+#: With a twentieth of their shading, which mostly is above this, it is 99 %, and by outline alone 93 %.
+_PALE: Final = 8.0
 #: A pixel hangs together with the four beside it; SciPy's default, which it would build anew for every picture.
 _FOUR_NEIGHBOURS: Final = ndimage.generate_binary_structure(2, 1)
 
@@ -42,9 +50,10 @@ def canonical_pictures(
 ) -> NDArray[np.uint8]:
     """The network's input for pictures of any sizes, uint8[N, size, size, 1], in the same order.
 
-    A picture is uint8, H x W x 3 (RGB) or H x W (grey); an array uint8[N, H, W] is a stack of grey ones. A grey picture
-    that already is in canonical form comes back unchanged; one in which nothing stands out from the background comes
-    back black. Raises ``ValueError`` for another type or shape.
+    A picture is uint8, H x W x 3 (RGB), H x W (grey), or H x W x 4: RGB and opacities, which are
+    the object's outline. An array uint8[N, H, W] is a stack of grey ones. A grey picture that already is in
+    canonical form comes back unchanged; one in which nothing stands out from the background comes back black. Raises
+    ``ValueError`` for another type or shape.
     """
     result = np.zeros((len(pictures), spec.size, spec.size, 1), dtype=np.uint8)
     for picture in pictures:
@@ -75,11 +84,11 @@ def _validate(picture: Picture) -> None:
         getattr(picture, "dtype", None) != np.uint8
         or shape is None
         or len(shape) not in (2, 3)
-        or (len(shape) == 3 and shape[2] != 3)
+        or (len(shape) == 3 and shape[2] not in (3, 4))
         or 0 in shape
     ):
         raise ValueError(
-            "expected a uint8 picture of shape (H, W, 3) or (H, W) with at least one pixel, "
+            "expected a uint8 picture of shape (H, W, 3), (H, W, 4) or (H, W) with at least one pixel, "
             f"received {getattr(picture, 'dtype', type(picture).__name__)} of shape {shape}"
         )
 
@@ -143,8 +152,11 @@ class _FramedObject:
 
 def _find_framed_object(picture: Picture, *, spec: PreprocessingSpec) -> _FramedObject | None:
     """The object of a picture, or None where nothing stands out."""
-    pixels = _reduced(picture, longest_side=spec.working_size)
-    value, mask = _find_object(pixels, spec=spec)
+    opacity = None
+    if picture.shape[2:] == (4,):
+        opacity = picture[..., 3] if _is_outline(picture[..., 3]) else None
+        picture = _on_white(picture)
+    value, mask = _find_object(picture, opacity, spec=spec)
     if mask.sum() < max(1.0, spec.object_share * mask.size):
         return None
     box, scale = _bounding_box(mask), max(picture.shape[:2]) / max(mask.shape)
@@ -152,26 +164,56 @@ def _find_framed_object(picture: Picture, *, spec: PreprocessingSpec) -> _Framed
         # A small object has lost detail that the picture still has: look again, closer.
         top, bottom, left, right = _box_with_margin(box, scale=scale)
         closer = picture[top:bottom, left:right]
-        closer_value, closer_mask = _find_object(_reduced(closer, longest_side=spec.working_size), spec=spec)
+        closer_opacity = None if opacity is None else opacity[top:bottom, left:right]
+        closer_value, closer_mask = _find_object(closer, closer_opacity, spec=spec)
         if closer_mask.any():
             closer_scale = max(closer.shape[:2]) / max(closer_mask.shape)
             return _FramedObject(closer_value, _bounding_box(closer_mask), left=left, top=top, scale=closer_scale)
     return _FramedObject(value, box, left=0, top=0, scale=scale)
 
 
+def _is_outline(opacity: NDArray[np.uint8]) -> bool:
+    """Whether opacities uint8[H, W] say where the object is."""
+    mask = opacity > _HALF_OPAQUE
+    if not mask.any():
+        return False
+    top, bottom, left, right = _bounding_box(mask)
+    return bool(mask[top:bottom, left:right].mean() <= _BOX_SHARE)
+
+
+def _on_white(picture: Picture) -> Picture:
+    """RGB and opacities as they look on white, uint8[H, W, 3] for uint8[H, W, 4]."""
+    layer = Image.fromarray(picture)
+    canvas = Image.new("RGB", layer.size, "white")
+    canvas.paste(layer, mask=layer.getchannel("A"))
+    return np.asarray(canvas)
+
+
 def _find_object(
-    pixels: NDArray[np.float32], *, spec: PreprocessingSpec
+    picture: Picture, opacity: NDArray[np.uint8] | None, *, spec: PreprocessingSpec
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """How much each pixel differs from the background, float32[H, W], and which belong to the object, bool[H, W].
 
-    ``pixels`` is float32[3, H, W] in 0..255. The difference is 0 outside the object and the pixel around it.
+    H x W is the picture's size, reduced to the working size. The difference is 0 outside the object and the pixel
+    around it. Opacities are the outline of what stands on white.
     """
-    background, noise = _estimate_background(pixels)
+    pixels = _reduced(picture, longest_side=spec.working_size)
+    if opacity is None:
+        background, noise = _estimate_background(pixels)
+    else:
+        background, noise = np.full((3, 1, 1), 255.0, dtype=np.float32), 0.0
     red, green, blue = difference = pixels - background
     distance = np.maximum(np.maximum(np.abs(red), np.abs(green)), np.abs(blue))
-    mask = _object_mask(distance, threshold=max(float(spec.distance_floor), 4.0 * noise))
     lightness = np.abs(_LIGHTNESS_WEIGHTS @ difference.reshape(3, -1)).reshape(distance.shape)
-    return np.maximum(lightness, _COLOUR_SHARE * distance) * ndimage.binary_dilation(mask, _FOUR_NEIGHBOURS), mask
+    value = np.maximum(lightness, _COLOUR_SHARE * distance)
+    if opacity is None:
+        mask = _object_mask(distance, threshold=max(float(spec.distance_floor), 4.0 * noise))
+    else:
+        visible = _reduced(opacity, longest_side=spec.working_size)[0]
+        mask = _object_mask(visible, threshold=_HALF_OPAQUE)
+        if mask.any() and np.percentile(value[mask], 95) < _PALE:
+            value = visible
+    return value * ndimage.binary_dilation(mask, _FOUR_NEIGHBOURS), mask
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
@@ -274,12 +316,12 @@ def _frame_pixels(planes: NDArray[np.float32], *, thickness: int) -> NDArray[np.
     return np.concatenate([part.reshape(len(planes), -1) for part in parts], axis=1)
 
 
-def _object_mask(distance: NDArray[np.float32], *, threshold: float) -> NDArray[np.bool_]:
-    """Where the object is, bool[H, W]: what stands out, without specks.
+def _object_mask(evidence: NDArray[np.float32], *, threshold: float) -> NDArray[np.bool_]:
+    """Where the object is, bool[H, W]: where there is more evidence of it, float32[H, W], without specks.
 
     Parts count when they have at least a tenth of the largest one's area, so that both shoes of a pair stay.
     """
-    components, count = ndimage.label(distance > threshold, _FOUR_NEIGHBOURS)
+    components, count = ndimage.label(evidence > threshold, _FOUR_NEIGHBOURS)
     if count <= 1:
         return np.asarray(components > 0)
     areas = np.bincount(components.ravel())

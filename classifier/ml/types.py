@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-#: Pictures of any kind: uint8, H x W x 3 (RGB) or H x W (grey).
+#: Pictures of any kind: uint8, H x W x 3 (RGB), H x W (grey), or H x W x 4 (RGB on a ground, and opacities).
 Picture = NDArray[np.uint8]
 
 

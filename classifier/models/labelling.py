@@ -125,6 +125,14 @@ class LabelTask(models.Model):
     error_code = models.CharField(max_length=32, blank=True, default="")
     first_failed_at = models.DateTimeField(null=True, blank=True)
     last_failed_at = models.DateTimeField(null=True, blank=True)
+    waits_for = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What keeps it waiting, through no fault of its own.",
+    )
+    waits_since = models.DateTimeField(null=True, blank=True)
     former = models.JSONField(
         null=True, blank=True, help_text="What it was in an earlier run, until it has a new result in this one."
     )

@@ -10,6 +10,8 @@ from classifier.models.versions import ModelVersion
 class TrainingRun(Run):
     """One training, asked for and followed through its row; at most one is running at any time."""
 
+    queue = "training"
+
     recipe = models.CharField(max_length=64)
     seed = models.BigIntegerField()
     epochs = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as many as the recipe says.")

@@ -16,7 +16,7 @@ from classifier.ml.artefacts import ArtefactError
 from classifier.registry.runtime import get_classifier
 from classifier.registry.selectors import NoActiveModelVersionError, get_active_model_version
 from classifier.registry.services import check_registered_manifest
-from classifier.worker.canaries import list_queue_health
+from classifier.runs.workers import list_queue_health
 from config.db.troubles import AWAY, find_trouble
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def check_broker() -> str:
 def check_storage() -> str:
     """Return `ok` when the media storage takes a file; one that is not of this machine's files has to answer only."""
     if isinstance(default_storage, FileSystemStorage):
-        return _check_folder(default_storage.location)
+        return _check_folder(str(default_storage.location))
     default_storage.exists("health")
     return OK
 

@@ -14,8 +14,9 @@ from catalog.browse.summary import CatalogueSummary, get_catalogue_summary
 from catalog.labels import get_label_summary
 from catalog.models import ProductLabel
 from classifier.ml.words import percent
-from classifier.models import ModelVersion
+from classifier.models import LabellingRun, ModelVersion
 from classifier.registry.selectors import find_active_model_version
+from classifier.runs.workers import find_queue_health
 
 # The newest products whose pictures the start page shows, and among how many it looks for some that have a picture.
 NEWEST_SHOWN, NEWEST_LOOKED_AT = 8, 48
@@ -52,6 +53,7 @@ def start(request: HttpRequest) -> HttpResponse:
     newest.sort(key=lambda product: product.thumbnail_sha256 is None)
     summary = get_catalogue_summary()
     version = find_active_model_version()
+    may_see_runs = request.user.has_perm("classifier.view_labellingrun")
     context = {
         "newest": [(product, get_label_summary(product)) for product in newest[:NEWEST_SHOWN]],
         "summary": summary,
@@ -59,6 +61,7 @@ def start(request: HttpRequest) -> HttpResponse:
         "figures": list_figures(summary) if summary else [],
         "duties": list_duties(summary, user=request.user) if summary else [],
         "groups": list_groups(summary) if summary else [],
+        "worker": find_queue_health(LabellingRun.queue) if may_see_runs else None,
         "version": version,
         "version_figures": list_version_figures(version) if version else [],
     }

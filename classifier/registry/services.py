@@ -10,7 +10,6 @@ from django.db import transaction
 
 from classifier.ml import artefacts
 from classifier.models import ModelVersion
-from config.files import new_folder
 
 logger = logging.getLogger(__name__)
 
@@ -26,21 +25,15 @@ def get_artefact_folder(version: ModelVersion) -> Path:
 
 
 def register_model_version(folder: Path) -> ModelVersion:
-    """Make a model version of an artefact folder, verified and copied below ARTEFACTS_DIR; saved.
+    """Make a model version of an artefact folder, whose verified files are copied below ARTEFACTS_DIR; saved.
 
     The same artefact registered twice is one version. Whoever registers a folder vouches for it: the copy is signed
     with ARTEFACT_KEY when that is set, and only signed copies are loaded then. Raises `ArtefactError` when a file is
     missing or is not what the manifest says; nothing is written then.
     """
-    manifest = artefacts.verify_artefact(folder).manifest
-    longest = ModelVersion._meta.get_field("name").max_length or 0
-    if len(manifest.version) > longest:
-        raise artefacts.ArtefactFormatError(
-            f"expected a version of at most {longest} characters in {artefacts.MANIFEST_FILE}, received "
-            f"{len(manifest.version)}"
-        )
-    digest = artefacts.manifest_sha256(folder)
-    _copy_artefact(folder, name=digest)
+    artefact = artefacts.verify_artefact(folder)
+    manifest, digest = artefact.manifest, artefact.sha256
+    _copy_artefact(artefact)
     with transaction.atomic():
         version, created = ModelVersion.objects.get_or_create(
             manifest_sha256=digest,
@@ -56,29 +49,24 @@ def register_model_version(folder: Path) -> ModelVersion:
     return version
 
 
-def _copy_artefact(folder: Path, *, name: str) -> None:
-    """Copy the artefact to `name` below ARTEFACTS_DIR, whole or not at all; a copy that is damaged is replaced."""
-    target = Path(settings.ARTEFACTS_DIR) / name
+def _copy_artefact(artefact: artefacts.VerifiedArtefact) -> None:
+    """Write the artefact below ARTEFACTS_DIR, whole or not at all: what was verified, whatever else lies beside it.
+
+    A copy that is damaged is replaced.
+    """
+    target = Path(settings.ARTEFACTS_DIR) / artefact.sha256
     key = artefact_key()
     if target.is_dir():
         try:
             artefacts.verify_artefact(target)
         except artefacts.ArtefactError:
-            if folder.resolve() == target.resolve():
-                raise
             shutil.rmtree(target)
         else:
             if key is not None:
                 artefacts.sign_artefact(target, key=key)
             return
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with new_folder(target, durable=True) as copy:
-            shutil.copytree(folder, copy, dirs_exist_ok=True)
-            copy.chmod(0o755)
-            os.utime(copy)  # else it looks as old as what it is a copy of
-            if key is not None:
-                artefacts.sign_artefact(copy, key=key)
+        artefacts.write_artefact(target, artefact, key=key)
     except OSError:
         # Another process that registers the same artefact may have been first; its copy has the same name and bytes.
         if not target.is_dir():

@@ -19,7 +19,9 @@ from classifier.models import Review, ReviewRun
 from classifier.reviews.runs import cancel_review_run
 from classifier.reviews.services import record_review, withdraw_review_run, withdraw_reviews
 from classifier.reviews.starting import start_review_run
-from config.web.admin import CancellingAdmin, LargeTableAdmin, LastingAdmin, Question, ask, count_up_to
+from classifier.runs.admin import RunAdmin
+from classifier.runs.pages import warn_without_worker
+from config.web.admin import LargeTableAdmin, LastingAdmin, Question, ask, count_up_to
 from config.web.permissions import get_member
 
 
@@ -82,7 +84,7 @@ class ReviewAdmin(LastingAdmin):
 REFRESH_SECONDS = 3
 
 
-class ReviewRunAdmin(CancellingAdmin):
+class ReviewRunAdmin(RunAdmin):
     """Labels that people gave to many pictures at once; who may give labels may see and cancel these runs."""
 
     list_display = ("id", "state", "group", "progress", "requested_by", "created_at", "finished_at")
@@ -98,7 +100,7 @@ class ReviewRunAdmin(CancellingAdmin):
         "finished_at",
     )
     readonly_fields = ("progress",)
-    actions = (*CancellingAdmin.actions, "withdraw_selected")
+    actions = (*RunAdmin.actions, "withdraw_selected")
     cancel_run = staticmethod(cancel_review_run)
     cancel_permission = "classifier.add_review"
     cancel_text = "What a run has labelled stays; the pictures that are left keep the label that they have."
@@ -218,6 +220,7 @@ class MarkingMixin(LargeTableAdmin):
         address = reverse("admin:classifier_reviewrun_change", args=[run.pk])
         text = format_html('<a href="{}">Review run {}</a> marks {} images as {}.', address, run.pk, run.total, group)
         self.message_user(request, text, messages.SUCCESS)
+        warn_without_worker(request)
         return None
 
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from classifier.models import Run
+from classifier.runs.workers import find_queue_health
 from config.web.pages import find_page
 from config.web.texts import format_duration
 
@@ -47,17 +48,22 @@ def answer_run_list(
         else:
             context["errors"], status = form.errors, 400
     page = find_page(request, runs)
-    context = {**context, "page": page, "runs": [(run, describe(run)) for run in page.rows]}
+    worker = find_queue_health(runs.model.queue)
+    context = {**context, "page": page, "worker": worker, "runs": [(run, describe(run)) for run in page.rows]}
     return render(request, f"classifier/{route.replace('-', '_')}_list.html", context, status=status)
 
 
-def describe_run(request: HttpRequest, run: Run, *, route: str = "") -> dict[str, Any]:
-    """Return what `classifier/run_state.html` and `run_facts.html` show; with a `route` it may be cancelled there."""
+def describe_run(request: HttpRequest, run: Run, *, route: str = "", is_due: bool = False) -> dict[str, Any]:
+    """Return what `classifier/run_state.html`, `run_facts.html` and `worker.html` show of a run.
+
+    With a `route` it may be cancelled there. `is_due` says that workers have something to do for one that has ended.
+    """
     may_cancel = request.user.has_perm(f"classifier.change_{run._meta.model_name}")
     is_stoppable = run.is_open and not run.cancel_requested
     since = run.started_at or run.created_at
     return {
         "run": run,
+        "worker": find_queue_health(run.queue) if run.is_open or is_due else None,
         "elapsed": format_duration(((run.finished_at or timezone.now()) - since).total_seconds()),
         "cancel_address": reverse(f"{route}-cancel", args=[run.pk]) if route and is_stoppable and may_cancel else "",
     }
@@ -68,3 +74,10 @@ def cancel_run(request: HttpRequest, run: Any, *, cancel: Callable[[Any], bool],
     if not cancel(run):
         messages.info(request, "The run had ended before.")
     return redirect(f"{route}-detail", run.pk)
+
+
+def warn_without_worker(request: HttpRequest, queue: str = Run.queue) -> None:
+    """Add a message to the next page if nobody works on the queue."""
+    health = find_queue_health(queue)
+    if health.stale:
+        messages.warning(request, f"{health.sentence} {health.command}")

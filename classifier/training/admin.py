@@ -4,11 +4,11 @@ from django.contrib import admin
 from django.urls import reverse
 
 from classifier.models import TrainingRun
+from classifier.runs.admin import RunAdmin
 from classifier.training.runs import cancel_training_run
-from config.web.admin import CancellingAdmin
 
 
-class TrainingRunAdmin(CancellingAdmin):
+class TrainingRunAdmin(RunAdmin):
     """Trainings and how far they are."""
 
     list_display = ("id", "recipe", "state", "phase", "model_version", "requested_by", "created_at", "finished_at")

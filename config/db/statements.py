@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 # PostgreSQL's code for a statement that was ended from outside.
 QUERY_CANCELED = "57014"
@@ -13,8 +13,8 @@ QUERY_CANCELED = "57014"
 def limit_web_statements() -> None:
     """Let PostgreSQL end every statement of this process's new connections after WEB_STATEMENT_SECONDS.
 
-    Called by `config.wsgi` and `config.asgi` alone: workers and commands may take their time. Does nothing on SQLite,
-    when the setting is 0, and when the URL says which options a connection starts with (a pooler may refuse any).
+    Called by `config.wsgi` alone: workers and commands may take their time. Does nothing on SQLite, when the setting is
+    0, and behind a pooler, which says itself what a connection starts with.
     """
     database = connections.settings["default"]
     options = database["OPTIONS"].get("options", "")
@@ -29,22 +29,16 @@ def limit_web_statements() -> None:
 def allow_long_statements() -> Iterator[None]:
     """Let the block's statements take their time: for work on a whole table that a person asked for on purpose.
 
-    On the present connection only; the end of an inner block ends it for the outer one. After an error the connection
-    is closed, so that no other request inherits it.
+    The block is a transaction on PostgreSQL, whose end takes the setting with it: behind a pooler the connection is the
+    next moment somebody else's. Inside another transaction it lasts to the end of that one.
     """
     if connection.vendor != "postgresql":
         yield
         return
-    with connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = 0")
-    try:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 0")
         yield
-    except BaseException:
-        if not connection.in_atomic_block:  # else the transaction's end takes the setting with it
-            connection.close()
-        raise
-    with connection.cursor() as cursor:
-        cursor.execute("RESET statement_timeout")
 
 
 def is_statement_timeout(error: BaseException | None) -> bool:

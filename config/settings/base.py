@@ -5,6 +5,7 @@ off, a secret key generated once, loopback hosts only. ``DATABASE_URL`` and ``RE
 Redis.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import environ
 from django.core.management.utils import get_random_secret_key
 
 from config.embedded import file_broker_options, read_or_create_secret_key
+from config.logs import build_logging
 from config.redis_urls import parse_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -29,6 +31,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
+    "config.accounts.apps.AccountsConfig",
     "catalog.apps.CatalogConfig",
     "classifier.apps.ClassifierConfig",
     "django.contrib.admin",
@@ -39,22 +42,26 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
 ]
 
 MIDDLEWARE = [
+    "config.web.access_log.AccessLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.web.security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.web.compression.TextCompressionMiddleware",
+    "config.web.bodies.BodyLimitMiddleware",
+    "config.web.guesses.GuessLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -92,22 +99,46 @@ else:
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     options = DATABASES["default"].setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 3)
-    # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
-    options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
+    if env.bool("DATABASE_POOLER", default=False):
+        # Between two transactions a connection is somebody else's, and what it starts with is the pooler's to say.
+        DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
+    else:
+        # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
+        options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
 # After which PostgreSQL ends a statement of the site (`config.db.statements`); workers and commands have no limit.
 WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=2.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    *(
+        {"NAME": f"django.contrib.auth.password_validation.{name}"}
+        for name in (
+            "UserAttributeSimilarityValidator",
+            "MinimumLengthValidator",
+            "CommonPasswordValidator",
+            "NumericPasswordValidator",
+        )
+    ),
+    {"NAME": "config.accounts.authentication.TokensEndWithPassword"},
 ]
 LOGIN_URL = "admin:login"
+# The first asks whether the name is locked for this address, and signs nobody in.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+# Who goes on guessing while the name is locked writes nothing.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_CLIENT_IP_CALLABLE = "config.web.access_log.find_address"
+AXES_LOCKOUT_CALLABLE = "config.web.guesses.answer_locked_out"
+# Of one address, right or wrong; and how many a process of the site looks at together, half of Gunicorn's threads.
+PASSWORDS_PER_MINUTE = env.int("PASSWORDS_PER_MINUTE", default=30)
+PASSWORD_CHECKS_AT_ONCE = 2
+WRONG_TOKENS_PER_MINUTE = env.int("WRONG_TOKENS_PER_MINUTE", default=60)
 
 TIME_ZONE = "UTC"
 
@@ -140,6 +171,8 @@ BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")
 
 FETCH_ALLOWED_NETWORKS = env.list("FETCH_ALLOWED_NETWORKS", default=[])
 FETCH_ALLOWED_PORTS = [int(port) for port in env.list("FETCH_ALLOWED_PORTS", default=["80", "443"])]
+# JSON, as `catalog.fetching.host_headers` reads it.
+FETCH_HOST_HEADERS = env.str("FETCH_HOST_HEADERS", default="")
 FETCH_REQUESTS_PER_SECOND_PER_HOST = env.float("FETCH_REQUESTS_PER_SECOND_PER_HOST", default=10.0)
 
 # --- labelling ledger -----------------------------------------------------------------------------------------------
@@ -190,7 +223,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A Redis that refuses to write (a replica after a fail-over, a full one) is waited for like one that is away.
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
-CELERY_WORKER_CONSUMER = "classifier.worker.consuming:PatientConsumer"
+CELERY_WORKER_CONSUMER = "config.consumer:SteadyConsumer"
 CELERY_TASK_DEFAULT_QUEUE = "labelling"
 CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {"labelling": {}, "training": {}}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -231,7 +264,7 @@ if REDIS_URL:
 REST_FRAMEWORK = {
     # The first one decides what a refusal looks like: a token's is a 401 with its challenge.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "config.accounts.authentication.HashedTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
@@ -293,10 +326,4 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
-}
+LOGGING = build_logging(form=env.str("LOG_FORMAT", default="line"), level=env.str("LOG_LEVEL", default="INFO"))

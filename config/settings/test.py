@@ -14,6 +14,8 @@ os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LABELLING_SWEEP_SECONDS = 1.0
+# Each test client loads the middleware anew, and would go through all static files beforehand: 25 ms a client.
+WHITENOISE_AUTOREFRESH = True
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
     # A file, as in the product: a database in memory would be invisible to other processes and ignore WAL.

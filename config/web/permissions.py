@@ -9,6 +9,8 @@ from rest_framework.request import Request
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from config.caches import count_up
+
 VIEW = ["%(app_label)s.view_%(model_name)s"]
 CHANGE = ["%(app_label)s.change_%(model_name)s"]
 
@@ -39,8 +41,8 @@ class QueryPermissions(ModelPermissions):
 class WriteThrottle(ScopedRateThrottle):
     """The rate of the view's `throttle_scope`, for calls that may change something; reading is free.
 
-    A count for each user and minute, raised in one step, so that calls at the same time cannot pass each other. It
-    bounds what calls cost and is no lock: while the cache is away nothing is counted.
+    A count for each user and minute. It bounds what calls cost and is no lock: while the cache is away nothing is
+    counted.
     """
 
     def allow_request(self, request: Request, view: APIView) -> bool:
@@ -52,11 +54,7 @@ class WriteThrottle(ScopedRateThrottle):
         window, elapsed = divmod(self.timer(), seconds)
         self.seconds_left = seconds - elapsed
         key = f"{self.get_cache_key(request, view)}_{window:.0f}"
-        self.cache.add(key, 0, timeout=seconds)
-        try:
-            return bool(self.cache.incr(key) <= most)
-        except ValueError:  # nothing is counted: the cache is away, or full
-            return True
+        return count_up(key, seconds=seconds, cache=self.cache) <= most
 
     def wait(self) -> float:
         """Return the seconds until the next count begins."""

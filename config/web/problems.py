@@ -108,7 +108,8 @@ def problem_exception_handler(error: Exception, context: dict[str, Any]) -> Resp
     return response
 
 
-def _answer(request: HttpRequest, status: int, detail: str, *, retry_after: int | None = None) -> HttpResponse:
+def answer_problem(request: HttpRequest, status: int, detail: str, *, retry_after: int | None = None) -> HttpResponse:
+    """Return a problem document for a call of the API, an error page for everybody else; `retry_after` in seconds."""
     problem = build_problem(status, detail=detail)
     headers = {"Retry-After": str(retry_after)} if retry_after else {}
     if request.path.startswith("/api/"):
@@ -120,30 +121,32 @@ def _answer(request: HttpRequest, status: int, detail: str, *, retry_after: int 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request that Django itself refused: a foreign Host header, too many parameters, too large a body."""
     if isinstance(exception, RequestDataTooBig):
-        return _answer(request, 413, "Expected a smaller body.")
-    return _answer(request, 400, "The request is not one that this site accepts.")
+        return answer_problem(request, 413, "Expected a smaller body.")
+    return answer_problem(request, 400, "The request is not one that this site accepts.")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request for something that the user may not see."""
-    return _answer(request, 403, "You do not have permission to see this.")
+    return answer_problem(request, 403, "You do not have permission to see this.")
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request for something that does not exist."""
-    return _answer(request, 404, "There is nothing at this address.")
+    return answer_problem(request, 404, "There is nothing at this address.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer after an uncaught error; Django has logged it by now. A database away or slow is 503, and passes."""
     error = sys.exception()
     if is_statement_timeout(error):
-        return _answer(
+        return answer_problem(
             request, 503, "This takes longer than the site allows. Ask for less, or try again later.", retry_after=30
         )
     trouble = find_trouble(error)
     if trouble is TOO_LARGE:
-        return _answer(request, 500, f"The database {trouble.words}; please ask for less.")
+        return answer_problem(request, 500, f"The database {trouble.words}; please ask for less.")
     if trouble is not None:
-        return _answer(request, 503, f"The database {trouble.words} at the moment; please try again.", retry_after=5)
-    return _answer(request, 500, "Something went wrong on our side. It has been logged; please try again later.")
+        return answer_problem(
+            request, 503, f"The database {trouble.words} at the moment; please try again.", retry_after=5
+        )
+    return answer_problem(request, 500, "Something went wrong on our side. It has been logged; please try again later.")

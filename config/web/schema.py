@@ -9,6 +9,7 @@ from config.web.problems import PROBLEM_MEDIA_TYPE, build_problem
 COMMON_PROBLEMS = {
     HTTPStatus.BAD_REQUEST: "A parameter is unknown or its value is not accepted, or the request cannot be read.",
     HTTPStatus.NOT_ACCEPTABLE: "The header Accept leaves out what this call answers in.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many calls, or too many wrong tokens from this address; see Retry-After.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached or takes too long; try again after Retry-After.",
 }
 #: What a call with a body may be answered with besides.

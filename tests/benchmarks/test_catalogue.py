@@ -30,7 +30,7 @@ def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.postgresql
 @pytest.mark.timeout(600)
 def test_every_figure_is_measured_on_a_small_catalogue() -> None:
-    result = run_benchmark("--products", "2000", "--load-seconds", "1", "--json")
+    result = run_benchmark("--products", "2000", "--load-seconds", "1", "--most-requests", "9", "--json")
 
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)

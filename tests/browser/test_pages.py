@@ -32,6 +32,7 @@ SIGNED_IN = {
     "labelling-runs": "/labelling-runs/",
     "labelling-run": "/labelling-runs/1/",
     "errors": "/errors/",
+    "tokens": "/tokens/",
     "admin": "/admin/",
     "admin-products": "/admin/catalog/product/",
     "admin-product": "/admin/catalog/product/1/change/",

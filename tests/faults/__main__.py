@@ -14,11 +14,13 @@ LONGEST_SECONDS = 6 * 3600.0
 
 
 def main() -> int:
-    """Run it on servers of its own, print the report, and return 1 if a label was lost, doubled or overwritten."""
+    """Run it on servers of its own, print the report, return 1 if a label was lost, doubled, overwritten or blamed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=main.__doc__)
     parser.add_argument("--labels", type=int, default=100_000, help="pictures to label (%(default)s)")
     parser.add_argument("--kills", type=int, default=100, help="workers to kill on the way (%(default)s)")
     parser.add_argument("--reviews", type=int, default=1000, help="labels that people give on the way (%(default)s)")
+    parser.add_argument("--deletions", type=int, default=100, help="images to delete under a worker (%(default)s)")
+    parser.add_argument("--store-away", type=float, default=25.0, help="seconds of each store fault (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of every choice (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON document")
     arguments = parser.parse_args()
@@ -47,6 +49,8 @@ def main() -> int:
             labels=arguments.labels,
             kills=arguments.kills,
             reviews=arguments.reviews,
+            deletions=arguments.deletions,
+            store_away_seconds=arguments.store_away,
             seed=arguments.seed,
             patience_seconds=LONGEST_SECONDS,
         )

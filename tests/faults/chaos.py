@@ -1,4 +1,4 @@
-"""One labelling run under fire: workers killed at random moments, the broker and the database lost on the way.
+"""One labelling run under fire: workers killed at random moments, broker, database and store lost, images deleted.
 
 The test suite runs it with 2,000 pictures, `make chaos` with 100,000. `ChaosRun` is the product; `LedgerlessRun` labels
 straight from the messages under the same kills, to show that they do harm where no ledger stands against them.
@@ -8,7 +8,9 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import redis
 from celery import Celery
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import IntegrityError, OperationalError, connection
 from django.db.models import Count
 from PIL import Image as PillowImage
 
@@ -27,8 +29,10 @@ from classifier.labels.walk import refresh_all_labels
 from classifier.ml.labels import GROUPS
 from classifier.models import Classification, LabellingRun, LabelTask
 from classifier.reviews.services import record_review
+from tests.faults.scenes import create_faulty_store
 from tests.faults.workers import Crew, Worker, list_held_by, wait_until
 from tests.support.fakes import create_model_version
+from tests.support.faulty_store import FAULTS
 from tests.support.servers import Server
 
 WORKERS = 2
@@ -41,11 +45,17 @@ CHUNK_SIZE = 5000
 
 @dataclass(frozen=True, slots=True)
 class ChaosPlan:
-    """How many pictures are labelled, how many workers are killed meanwhile, and the seed of every choice."""
+    """How many pictures are labelled, what is done meanwhile, and the seed of every choice.
+
+    `deletions` are images that are deleted while a worker has them. The store fails once in each of its ways, for
+    `store_away_seconds`.
+    """
 
     labels: int
     kills: int
     reviews: int = 100
+    deletions: int = 10
+    store_away_seconds: float = 1.0
     seed: int = 1
     patience_seconds: float = 170.0
 
@@ -56,7 +66,9 @@ class ChaosReport:
 
     `given_up` pictures were in the hand of three processes that were killed: the ledger cannot tell them from a picture
     that kills. They stand in the error queue, and are tried again once, as a person would have it, before the losses
-    are counted. `recovery_p99_seconds` is from a kill to the end of the last task that the dead process had in hand.
+    are counted. `blamed` failed in any other way: there is no bad picture, so that a store, a broker, a database or a
+    neighbour did it. `recovery_p99_seconds` is from a kill to the end of the last task that the dead process had in
+    hand.
     """
 
     labels: int
@@ -66,7 +78,9 @@ class ChaosReport:
     doubled: int = 0
     reviews: int = 0
     overwritten: int = 0
+    deleted: int = 0
     given_up: int = 0
+    blamed: int = 0
     kills_with_work_in_hand: int = 0
     recovery_p50_seconds: float = 0.0
     recovery_p99_seconds: float = 0.0
@@ -75,8 +89,8 @@ class ChaosReport:
     finished: bool = False
 
     def is_clean(self) -> bool:
-        """Whether the run ended with every label, once, and every person's."""
-        return self.finished and self.lost == self.doubled == self.overwritten == 0
+        """Whether the run ended with every label, once, and every person's, and nobody was blamed."""
+        return self.finished and self.lost == self.doubled == self.overwritten == self.blamed == 0
 
     def to_json(self) -> dict[str, object]:
         """Return the report as plain values."""
@@ -104,6 +118,7 @@ class ChaosRun:
         self.broker = broker
         self.database = database
         self.random = random.Random(plan.seed)
+        self.faults, self.options = create_faulty_store(crew.folder)
         self.report = ChaosReport(labels=plan.labels)
         # What was said last of each different picture.
         self.reviewed: dict[int, str] = {}
@@ -118,11 +133,13 @@ class ChaosRun:
         events = sorted(self.plan_events(workers), key=lambda event: event[0])
         started = time.monotonic()
         while time.monotonic() - started < self.plan.patience_seconds:
+            # Asked first: what ends while harm is done is looked at once more, so that no event is left out.
+            is_over = self.is_over(run)
             done = self.plan.labels - self.count_open(run)
             while events and events[0][0] <= done:
                 events.pop(0)[1]()
             self._watch_recovery()
-            if not self.open_kills and self.is_over(run):
+            if is_over and not self.open_kills:
                 self.report.finished = True
                 break
             time.sleep(POLL_SECONDS)
@@ -136,8 +153,8 @@ class ChaosRun:
         return start_labelling_run()
 
     def start_worker(self) -> Worker:
-        """Start a worker."""
-        return self.crew.start()
+        """Start a worker whose pictures lie in a store that fails now and then."""
+        return self.crew.start(**self.options)
 
     def count_open(self, run: LabellingRun) -> int:
         """Return how many pictures are not done, those that the run has not taken yet included."""
@@ -157,6 +174,8 @@ class ChaosRun:
             (self.random.uniform(0, last), lambda: self._review(self.random.choice(image_ids), reviewer))
             for _ in range(self.plan.reviews)
         ]
+        events += [(self.random.uniform(0, last), self._delete_held_image) for _ in range(self.plan.deletions)]
+        events += [(self.random.uniform(0, last), partial(self._break_store, fault)) for fault in FAULTS]
         events += [(0.25 * last, self._kill_broker), (0.5 * last, self._flush_broker)]
         if self.database is not None:
             events.append((0.75 * last, self._restart_database))
@@ -196,10 +215,30 @@ class ChaosRun:
 
     def _review(self, image_id: int, reviewer: User) -> None:
         group = self.random.choice(GROUPS)
-        image = Image.objects.get(pk=image_id)
+        image = Image.objects.filter(pk=image_id).first()
+        if image is None:  # deleted on the way
+            return
         record_review(image, group=group, reviewer=reviewer)
         self.reviewed[get_kind(image.url)] = group
         self.report.reviews += 1
+
+    def _delete_held_image(self) -> None:
+        """Delete an image that a worker has in hand, with its product; its task, and its label, go with it."""
+        held = LabelTask.objects.filter(state=LabelTask.State.RUNNING).select_related("image").order_by("?").first()
+        if held is not None:
+            # The worker may finish it just now: the database lets one of the two go first, or refuses the deletion.
+            with suppress(IntegrityError, OperationalError):
+                Product.objects.filter(product_images__image=held.image).delete()
+                held.image.delete()
+                self.report.deleted += 1
+
+    def _break_store(self, fault: str) -> None:
+        self.report.faults.append(f"store: {fault}")
+        # What the store holds up does not say how long a kill does.
+        self.open_kills.clear()
+        self.faults.set(fault)
+        time.sleep(self.plan.store_away_seconds)
+        self.faults.clear()
 
     def _kill_broker(self) -> None:
         self.report.faults.append("broker killed and started again")
@@ -218,6 +257,9 @@ class ChaosRun:
         connection.close()  # our own, which died with the server
 
     def _retry_what_was_given_up(self, run: LabellingRun) -> None:
+        # One that was met just when the store came back waits for a try of its own.
+        wait_until(lambda: not run.tasks.filter(state=LabelTask.State.RETRY).exists(), what="no more tries")
+        self.report.blamed = run.tasks.errors().exclude(error_code="worker_crash").count()
         given_up = run.tasks.filter(state=LabelTask.State.FAILED, error_code="worker_crash")
         ids = list(given_up.values_list("pk", flat=True))
         self.report.given_up = len(ids)
@@ -231,7 +273,7 @@ class ChaosRun:
         report.lost, report.doubled = count_lost_and_doubled(run)
         # A review of a picture that was not held yet reaches the others with its look by the workers' walk.
         refresh_all_labels()
-        labels = ProductLabel.objects.values_list("image__url", "group", "source")
+        labels = ProductLabel.objects.exclude(image=None).values_list("image__url", "group", "source")
         shown = [(self.reviewed.get(get_kind(url)), group, source) for url, group, source in labels]
         report.overwritten = sum(
             said is not None and (group, source) != (said, "person") for said, group, source in shown

@@ -1,8 +1,11 @@
 """What the fault tests have in common: a run, a worker that is in the middle of it, and the labels in the end."""
 
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 from celery import Celery
+from django.conf import settings as django_settings
 from django.utils import timezone
 
 from catalog.models import ProductLabel
@@ -11,6 +14,7 @@ from classifier.models import Classification, LabellingRun, LabelTask
 from tests.faults.workers import Worker, list_held_by, wait_until
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
+from tests.support.faulty_store import BACKEND, VARIABLE, Faults
 
 State = LabelTask.State
 
@@ -38,6 +42,23 @@ def wait_until_held(*workers: Worker) -> list[int]:
         return next(filter(None, (list(list_held_by(child).values_list("pk", flat=True)) for child in children)), [])
 
     return wait_until(find_held, what="a batch in hand")
+
+
+def wait_until_in_the_middle(run: LabellingRun) -> None:
+    """Wait until some of the run's pictures are labelled and some are not sent or claimed yet."""
+    wait_until(lambda: run.tasks.filter(state=State.DONE).exists(), what="the first label")
+    assert run.tasks.filter(state=State.NEW).exists()
+
+
+def create_faulty_store(folder: Path) -> tuple[Faults, dict[str, Any]]:
+    """Return the faults of an object store that works yet, and a worker's options by which it has its pictures there.
+
+    What waits for the store is tried again after a fifth of a second.
+    """
+    path = folder / "fault"
+    storages = django_settings.STORAGES | {"default": {"BACKEND": BACKEND}}
+    environ = {VARIABLE: str(path), "FAULT_WAIT_SECONDS": "0.2"}
+    return Faults(path), {"environ": environ, "settings": {"STORAGES": storages}}
 
 
 def wait_until_done(run: LabellingRun) -> None:

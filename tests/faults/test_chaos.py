@@ -4,6 +4,7 @@ import pytest
 
 from tests.faults.chaos import ChaosPlan, ChaosRun, LedgerlessRun, create_pictures
 from tests.faults.workers import Crew
+from tests.support.faulty_store import FAULTS
 from tests.support.servers import Server
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.timeout(900), pytest.mark.processes]
@@ -12,7 +13,7 @@ LABELS, KILLS = 2000, 10
 PATIENCE_SECONDS = 800.0
 
 
-def test_ten_kills_and_the_loss_of_broker_and_database_cost_no_label(
+def test_ten_kills_and_the_loss_of_broker_database_and_store_cost_no_label_and_blame_nobody(
     crew_of_own_database: Crew, own_database: Server, broker: Server
 ) -> None:
     create_pictures(LABELS)
@@ -24,7 +25,8 @@ def test_ten_kills_and_the_loss_of_broker_and_database_cost_no_label(
     assert report.given_up <= 2
     # The harm was done in the middle of the work, or this test would show nothing.
     assert report.kills_with_work_in_hand >= KILLS // 4
-    assert len(report.faults) == 3
+    assert len(report.faults) == 3 + len(FAULTS)
+    assert report.deleted > 0
     assert report.reviews > 50
 
 

@@ -26,6 +26,7 @@ from tests.faults.scenes import (
     start_run,
     wait_until_done,
     wait_until_held,
+    wait_until_in_the_middle,
 )
 from tests.faults.workers import REPOSITORY, Crew, Nursery, Worker, wait_until
 from tests.support.factories import create_product
@@ -51,12 +52,6 @@ started = time.monotonic()
 run = start_labelling_run()
 json.dump({"status": status, "run": run.pk, "seconds": time.monotonic() - started}, sys.stdout)
 """
-
-
-def wait_until_in_the_middle(run: LabellingRun) -> None:
-    """Wait until some of the run's pictures are labelled and some are not sent or claimed yet."""
-    wait_until(lambda: run.tasks.filter(state=State.DONE).exists(), what="the first label")
-    assert run.tasks.filter(state=State.NEW).exists()
 
 
 def test_k05_a_broker_that_is_killed_and_comes_back_costs_no_label(crew: Crew, broker: Server) -> None:

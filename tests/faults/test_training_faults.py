@@ -148,7 +148,8 @@ def test_k21_a_corrupted_artefact_is_refused_by_new_workers_and_served_from_memo
     wait_until(lambda: third.tasks.filter(lease_token=None).exists(), what="the tasks to be put off")
     assert "network.tflite: expected SHA-256" in crew.read_logs()
     assert Classification.objects.count() == 2
-    assert list(third.tasks.values_list("state", "crashes", "attempts")) == [(LabelTask.State.NEW, 0, 0)]
+    waiting = list(third.tasks.values_list("state", "crashes", "attempts", "waits_for"))
+    assert waiting == [(LabelTask.State.NEW, 0, 0, "artefact_error")]
 
 
 def test_k22_an_activation_ends_the_run_of_another_version_and_its_pictures_go_to_the_new_one(

@@ -28,7 +28,7 @@ from classifier.labelling.ledger import ClaimedBatch, Outcome
 from classifier.ml import artefacts, pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.types import ImageClassifier, Picture, Prediction, TrainingProgress
-from classifier.models import Classification, ModelVersion
+from classifier.models import Classification, LabelTask, ModelVersion
 from classifier.registry.runtime import get_classifier as load_classifier
 from config import files
 from config.celery import app
@@ -85,6 +85,16 @@ def finish_tasks(batch: ClaimedBatch, outcomes: Sequence[Outcome]) -> int:
     return written
 
 
+def shorten(delay: Callable[[LabelTask, Any], float | None]) -> Callable[[LabelTask, Any], float | None]:
+    """Return the product's delay of a task's next try, FAULT_WAIT_SECONDS at most."""
+
+    def find_delay(task: LabelTask, outcome: Any) -> float | None:
+        seconds = delay(task, outcome)
+        return None if seconds is None else min(seconds, float(os.environ.get("FAULT_WAIT_SECONDS", "inf")))
+
+    return find_delay
+
+
 def train(
     request: pipeline.TrainingRequest,
     *,
@@ -131,5 +141,6 @@ def label_without_ledger_task(image_ids: list[int], *, run_id: int, model_versio
 batches.decode_picture = decode_picture
 tasks.get_classifier = get_classifier
 batches.finish_tasks = finish_tasks
+ledger._retry_delay, ledger._wait_seconds = shorten(ledger._retry_delay), shorten(ledger._wait_seconds)
 batches.uuid = SimpleNamespace(uuid4=build_token)
 pipeline.train = train

@@ -22,6 +22,8 @@ from classifier.ml.types import TrainingProgress
 from tests.ml.conftest import TINY_RECIPE, TINY_REQUEST
 from tests.support.drawings import render_for_shop
 
+NOTHING_LEARNT = training.TrainingResult(history=(), best_epoch=0, seconds=0.0)
+
 
 def serve_as(artefact: TrainedArtefact, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the conversion, which takes most of a small training's time: an artefact's network serves instead."""
@@ -78,7 +80,7 @@ def test_no_test_picture_takes_part_before_the_evaluation(
 
     def fit(network: object, *, train: LabelledPictures, validation: LabelledPictures, **rest: object) -> object:
         seen.update(train=train, validation=validation)
-        return training.TrainingResult(history=(), best_epoch=0, seconds=0.0)
+        return NOTHING_LEARNT
 
     def predict_logits(network: object, *, pictures: np.ndarray) -> np.ndarray:
         # The first call is the calibration's; later ones measure what has been learnt, on the same parts.
@@ -135,6 +137,7 @@ def test_a_stopped_training_leaves_nothing(
             raise Enough
 
     serve_as(tiny_artefact, monkeypatch)
+    monkeypatch.setattr(training, "fit", lambda *rest, **more: NOTHING_LEARNT)
     with pytest.raises(Enough):
         train(dataclasses.replace(TINY_REQUEST, epochs=1), output_dir=tmp_path, dataset=drawn_dataset, progress=stop)
     assert list(tmp_path.iterdir()) == []

@@ -141,17 +141,79 @@ def test_the_pictures_given_are_not_changed() -> None:
     np.testing.assert_array_equal(page, before)
 
 
+def cut_out(page: NDArray[np.uint8], opacity: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A page, uint8[H, W, 3], with opacities."""
+    return np.dstack([page, opacity])
+
+
+def shirt_opacity(*, side: int) -> NDArray[np.uint8]:
+    """Where the drawn shirt is, in the middle of a square."""
+    shirt = np.kron((draw_shirt() > 0).astype(np.uint8) * 255, np.ones((side // 56, side // 56), dtype=np.uint8))
+    return np.pad(shirt, (side - len(shirt)) // 2)
+
+
+@pytest.mark.parametrize("shade", [255, 250, 128, 20, 0])
+def test_opacities_are_the_outline_whatever_the_colour(shade: int) -> None:
+    opacity = shirt_opacity(side=224)
+    page = to_page(224, 224, colour=(shade, shade, shade))
+    form = canonical_pictures([cut_out(page, opacity)], spec=SPEC)[0, :, :, 0]
+    np.testing.assert_array_equal(form > 127, draw_shirt() > 0)
+
+
+def test_the_shading_of_a_pale_object_is_kept() -> None:
+    page = to_page(224, 224, colour=(240, 240, 240))
+    page[:112] = 200
+    form = canonical_pictures([cut_out(page, shirt_opacity(side=224))], spec=SPEC)[0, :, :, 0]
+    assert form[5, 14] == 255
+    assert 0 < form[24, 14] < 100
+
+
+def test_hidden_colours_and_a_shadow_are_no_object() -> None:
+    opacity = shirt_opacity(side=224)
+    page = to_page(224, 224, colour=(255, 255, 255))
+    page[:, :112][opacity[:, :112] == 0] = (0, 90, 0)
+    shadow = np.where(opacity == 0, 80, opacity).astype(np.uint8)
+    shadow[:60] = opacity[:60]
+    plain, odd = canonical_pictures([cut_out(page, opacity), cut_out(page, shadow)], spec=SPEC)[..., 0]
+    np.testing.assert_array_equal(plain > 127, draw_shirt() > 0)
+    np.testing.assert_array_equal(odd > 127, draw_shirt() > 0)
+
+
+def test_a_small_cut_out_object_is_looked_at_again() -> None:
+    opacity = np.zeros((800, 600), dtype=np.uint8)
+    opacity[100:156, 300:356] = shirt_opacity(side=112)[28:84, 28:84]
+    view = canonical_view(cut_out(to_page(800, 600, colour=(255, 255, 255)), opacity), spec=SPEC)
+    np.testing.assert_array_equal(view.pixels > 127, draw_shirt() > 0)
+    np.testing.assert_allclose((view.left, view.top, view.side), (300, 100, 56), atol=2)
+
+
+@pytest.mark.parametrize("corner", [0, 1, 20])
+def test_opacities_that_are_no_outline_are_those_of_a_picture_on_white(corner: int) -> None:
+    page = render_for_shop(draw_shirt(), side=224, margin=16)
+    opacity = np.full(page.shape[:2], 255, dtype=np.uint8)
+    for rows in (slice(None, corner), slice(len(opacity) - corner, None)):
+        for columns in (slice(None, corner), slice(len(opacity) - corner, None)):
+            opacity[rows, columns] = 0
+    first, second = canonical_pictures([page, cut_out(page, opacity)], spec=SPEC)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_picture_of_which_nothing_is_to_be_seen_is_blank() -> None:
+    nothing = np.zeros((60, 60, 4), dtype=np.uint8)
+    assert is_blank(canonical_pictures([nothing], spec=SPEC)).tolist() == [True]
+
+
 @pytest.mark.parametrize(
     "picture, received",
     [
         (np.zeros((28, 28), dtype=np.float32), "float32"),
-        (np.zeros((28, 28, 4), dtype=np.uint8), r"\(28, 28, 4\)"),
+        (np.zeros((28, 28, 5), dtype=np.uint8), r"\(28, 28, 5\)"),
         (np.zeros((0, 28), dtype=np.uint8), r"\(0, 28\)"),
         (np.zeros(28, dtype=np.uint8), r"\(28,\)"),
     ],
 )
 def test_another_type_or_shape_is_refused(picture: NDArray[np.generic], received: str) -> None:
-    with pytest.raises(ValueError, match=rf"\(H, W, 3\) or \(H, W\).*{received}"):
+    with pytest.raises(ValueError, match=rf"\(H, W, 3\), \(H, W, 4\) or \(H, W\).*{received}"):
         canonical_pictures([picture], spec=SPEC)  # type: ignore[list-item]
 
 

@@ -19,11 +19,12 @@ pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PUBLIC = ""
+SIGNED_IN = "a sign-in"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a method needs (a permission of the classifier, or `PUBLIC`), and what then comes back."""
+    """What a method needs (a permission of the classifier, `PUBLIC` or `SIGNED_IN`), and what then comes back."""
 
     permission: str
     status: int
@@ -60,6 +61,8 @@ TABLE: dict[str, dict[str, Row]] = {
     "model-version-list": {"GET": Row("view_modelversion", 200)},
     "model-version-detail": {"GET": Row("view_modelversion", 200)},
     "model-version-activate": {"POST": Row("change_modelversion", 409)},
+    "token-list": {"GET": Row(SIGNED_IN, 200), "POST": Row(SIGNED_IN, 200)},
+    "token-revoke": {"POST": Row(SIGNED_IN, 404)},
     "api-schema": {"GET": Row(PUBLIC, 200)},
     "api-docs": {"GET": Row(PUBLIC, 200)},
     "api-product-list": {"GET": Row(PUBLIC, 200)},
@@ -131,6 +134,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "labelling-run-": [run.pk],
         "training-run-": [training.pk],
         "model-version-": [version.pk],
+        "token-revoke": [1],
         "api-product-detail": [product.pk],
         "api-product-similar": [product.pk],
         "api-product-export": ["csv"],
@@ -174,8 +178,8 @@ def test_every_address_has_its_row() -> None:
 
 @pytest.mark.parametrize("name", TABLE)
 def test_who_may_call_it(name: str, arguments: dict[str, list[Any]]) -> None:
-    codenames = [codename for row in TABLE.values() for entry in row.values() if (codename := entry.permission)]
-    everything = sorted(set(codenames))
+    codenames = {entry.permission for row in TABLE.values() for entry in row.values()}
+    everything = sorted(codenames - {PUBLIC, SIGNED_IN})
     anybody = {"anonymous": None, "member": create_member(), "staff": create_member(staff=True)}
     almighty = create_member()
     almighty.user_permissions.set(Permission.objects.all())
@@ -188,6 +192,8 @@ def test_who_may_call_it(name: str, arguments: dict[str, list[Any]]) -> None:
                 expected |= {"anonymous": 401, "member": 403, "staff": 403}
         elif row.permission == PUBLIC:
             expected = dict.fromkeys(visitors, row.status)
+        elif row.permission == SIGNED_IN:
+            expected = dict.fromkeys(visitors, row.status) | {"anonymous": 302}
         else:
             also = [needed] if (needed := ALSO_NEEDED.get((name, method))) else []
             visitors["all but it"] = create_member(*[codename for codename in everything if codename != row.permission])

@@ -3,6 +3,7 @@
 The rows are written by SQL, as they stand in the tables of people who run the release.
 """
 
+import hashlib
 import json
 import uuid
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ NOW = "2026-11-20 10:00:00+00:00"
 LATER = "2026-11-21 10:00:00+00:00"
 SHA = {name: f"{number:064x}" for number, name in enumerate(("bag", "dress", "coat", "shoe"), start=1)}
 
+#: Of an application that is installed no more.
+FORMER_TOKENS = """CREATE TABLE authtoken_token (
+    key varchar(40) PRIMARY KEY, created timestamp with time zone NOT NULL,
+    user_id integer NOT NULL UNIQUE REFERENCES auth_user (id) DEFERRABLE INITIALLY DEFERRED
+)"""
 #: (table, columns, rows) in an order that the constraints allow.
 ROWS: list[tuple[str, str, list[tuple[Any, ...]]]] = [
     (
@@ -32,19 +38,34 @@ ROWS: list[tuple[str, str, list[tuple[Any, ...]]]] = [
     (
         "django_content_type",
         "id, app_label, model",
-        [(101, "classifier", "productlabel"), (102, "classifier", "unlabelledstatus")],
+        [
+            (101, "classifier", "productlabel"),
+            (102, "classifier", "unlabelledstatus"),
+            (103, "authtoken", "token"),
+            (104, "authtoken", "tokenproxy"),
+        ],
     ),
     (
         "auth_permission",
         "id, name, content_type_id, codename",
-        [(201, "Can view product label", 101, "view_productlabel")],
+        [
+            (201, "Can view product label", 101, "view_productlabel"),
+            (202, "Can view Token", 103, "view_token"),
+            (203, "Can add Token", 104, "add_tokenproxy"),
+            (204, "Can view Token", 104, "view_tokenproxy"),
+            (205, "Can delete Token", 104, "delete_tokenproxy"),
+        ],
     ),
     ("auth_user_user_permissions", "user_id, permission_id", [(1, 201)]),
-    ("auth_group_permissions", "group_id, permission_id", [(1, 201)]),
+    ("auth_group_permissions", "group_id, permission_id", [(1, number) for number in range(201, 206)]),
     (
         "django_admin_log",
         "id, action_time, object_id, object_repr, action_flag, change_message, content_type_id, user_id",
-        [(1, NOW, "1", "label", 2, "Changed.", 101, 1)],
+        [
+            (1, NOW, "1", "label", 2, "Changed.", 101, 1),
+            (2, NOW, "1", "0123456789abcdef", 1, "Added.", 104, 1),
+            (3, NOW, "0123456789abcdef", "0123456789abcdef", 3, "", 103, 1),
+        ],
     ),
     ("authtoken_token", "key, created, user_id", [("0123456789abcdef", NOW, 1)]),
     ("product", "id, title", [(number, f"Product {number}") for number in range(1, 9)]),
@@ -138,7 +159,16 @@ UNTOUCHED = [
     table
     for table, _, _ in ROWS
     if table
-    not in ("django_content_type", "classifier_runselection", "classifier_reviewpart", "classifier_productlabel")
+    not in (
+        "django_content_type",
+        "auth_permission",
+        "auth_group_permissions",
+        "django_admin_log",
+        "authtoken_token",
+        "classifier_runselection",
+        "classifier_reviewpart",
+        "classifier_productlabel",
+    )
 ]
 
 
@@ -177,7 +207,7 @@ def database(django_db_blocker: Any, tmp_path: Any) -> Iterator[Any]:
 def migrate(connection: Any, targets: list[tuple[str, str]] | None = None) -> None:
     executor = MigrationExecutor(connection)
     leaves = executor.loader.graph.leaf_nodes()
-    others = [leaf for leaf in leaves if leaf[0] not in ("catalog", "classifier")]
+    others = [leaf for leaf in leaves if leaf[0] not in ("accounts", "catalog", "classifier")]
     executor.migrate(leaves if targets is None else [*others, *targets])
     if targets is None:
         emit_post_migrate_signal(verbosity=0, interactive=False, db=connection.alias)
@@ -185,6 +215,7 @@ def migrate(connection: Any, targets: list[tuple[str, str]] | None = None) -> No
 
 def fill(connection: Any) -> None:
     with connection.cursor() as cursor:
+        cursor.execute(FORMER_TOKENS)
         for table, columns, rows in ROWS:
             marks = ", ".join(["%s"] * len(rows[0]))
             cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
@@ -278,8 +309,22 @@ def test_a_database_of_the_last_release_keeps_everything(database: Any, interrup
         ("catalog", "productlabel")
     ]
     assert read(connection, "SELECT count(*) FROM auth_permission WHERE codename = 'view_productlabel'") == [(1,)]
+    assert read(connection, "SELECT permission_id FROM auth_group_permissions ORDER BY 1") == [(201,), (204,), (205,)]
+    assert read(connection, "SELECT codename, content_type_id FROM auth_permission WHERE id > 201 AND id < 206") == [
+        ("view_token", 104),
+        ("delete_token", 104),
+    ]
+    assert read(connection, "SELECT app_label, model FROM django_content_type WHERE id IN (103, 104)") == [
+        ("accounts", "token")
+    ]
+    entries = "SELECT object_id, object_repr, content_type_id FROM django_admin_log ORDER BY id"
+    assert read(connection, entries) == [("1", "label", 101), (None, "Token", 104), (None, "Token", 104)]
+    digest = hashlib.sha256(b"0123456789abcdef").hexdigest()
+    tokens = read(connection, "SELECT user_id, sha256, created_at, expires_at FROM accounts_token")
+    assert [(user, sha256, str(made)[:19], end) for user, sha256, made, end in tokens] == [(1, digest, NOW[:19], None)]
     tables = connection.introspection.table_names()
-    assert not {"classifier_unlabelledstatus", "classifier_runselection", "classifier_reviewpart"} & set(tables)
+    gone = {"authtoken_token", "classifier_unlabelledstatus", "classifier_runselection", "classifier_reviewpart"}
+    assert not gone & set(tables)
 
 
 def test_a_new_database_looks_like_one_of_the_last_release_that_was_migrated(database: Any) -> None:

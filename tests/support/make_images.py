@@ -182,6 +182,15 @@ def gif_of_frames(frames: int, *, side: int = 16) -> bytes:
     return dark[:13] + palette + dark[descriptor:-1] + light[descriptor:-1] * (frames - 1) + b";"
 
 
+def gif_that_claims(*, screen: int, frame: int) -> bytes:
+    """Return a small GIF that says that its screen and its frame have so many pixels a side."""
+    data = bytearray(gif_of_frames(1))
+    descriptor = 13 + (3 << (data[10] & 7) + 1)
+    data[6:10] = struct.pack("<HH", screen, screen)
+    data[descriptor + 5 : descriptor + 9] = struct.pack("<HH", frame, frame)
+    return bytes(data)
+
+
 def progressive_bomb(scans: int, *, size: tuple[int, int]) -> bytes:
     """Return a progressive JPEG whose last scan is repeated; each costs time and hardly any bytes."""
     data = encode(Image.new("RGB", size, "white"), "JPEG", progressive=True)
@@ -216,3 +225,29 @@ def translucent_palette_png() -> bytes:
     image.putpalette([0, 0, 255, 9, 9, 9])
     image.paste(1, (10, 0, 20, 20))
     return encode(image, "PNG", transparency=bytes((128, 0)))
+
+
+def with_chunk(data: bytes, kind: bytes, body: bytes, *, before: bytes = b"IDAT", whole: bool = True) -> bytes:
+    """Return a PNG with one more chunk, whose checksum is right or wrong."""
+    chunk = png_chunk(kind, body)
+    place = data.index(before) - 4
+    return data[:place] + chunk[:-1] + bytes((chunk[-1] ^ (not whole),)) + data[place:]
+
+
+def webp_of_frames(frames: int, *, side: int) -> bytes:
+    """Return an animated WebP: a first frame of grey 40, then `frames - 1` white ones of the same size."""
+    first, second = (Image.new("RGB", (side, side), colour) for colour in ((40, 40, 40), (255, 255, 255)))
+    data = encode(first, "WEBP", save_all=True, append_images=[second], duration=40, lossless=True)
+    content = data[8:] + data[data.rindex(b"ANMF") :] * (frames - 2)
+    return b"RIFF" + len(content).to_bytes(4, "little") + content
+
+
+def cut_out_shirt(colour: tuple[int, int, int], *, size: tuple[int, int] = (300, 400)) -> Image.Image:
+    """A shirt of one colour on transparent ground."""
+    shirt = Image.new("L", (30, 40), 0)
+    shirt.paste(255, (9, 8, 21, 34))
+    shirt.paste(255, (3, 8, 27, 15))
+    shirt.paste(0, (13, 8, 17, 10))
+    picture = Image.new("RGB", size, colour)
+    picture.putalpha(shirt.resize(size, Image.Resampling.BICUBIC))
+    return picture

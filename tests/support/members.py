@@ -2,7 +2,8 @@
 
 from django.contrib.auth.models import Permission, User
 from django.test import Client
-from rest_framework.authtoken.models import Token
+
+from config.accounts.services import create_token
 
 
 def create_member(*permissions: str, staff: bool = False) -> User:
@@ -22,5 +23,6 @@ def sign_in(client: Client, *permissions: str, staff: bool = False) -> User:
 
 
 def build_token_header(user: User) -> dict[str, str]:
-    """Return the header that signs the user in by a token."""
-    return {"Authorization": f"Token {Token.objects.get_or_create(user=user)[0].key}"}
+    """Return a header that signs the user in, by a new token."""
+    _, key = create_token(user, name=f"Token {user.tokens.count() + 1}", days=1)
+    return {"Authorization": f"Token {key}"}

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -165,6 +166,33 @@ def start_redis(*, durable: bool = False) -> Server:
 
     url = f"redis://127.0.0.1:{port}/0"
     return Server(url, folder, [program, *arguments], stop_signal="TERM", is_ready=is_ready).start()
+
+
+def start_pgbouncer(database: Mapping[str, Any], *, connect_query: str) -> Server:
+    """Start PgBouncer before a database, given by Django's settings of it, in transaction mode on one connection.
+
+    Its port is 6432, its host the server's folder. Raises `ServerError` where there is no PgBouncer (Debian's package
+    ``pgbouncer``).
+    """
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        raise ServerError("expected PgBouncer on the PATH, found none")
+    user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    folder = _make_folder("pgbouncer", owner=user)
+    named = {"host": "HOST", "port": "PORT", "dbname": "NAME", "user": "USER", "password": "PASSWORD"}
+    target = " ".join(f"{name}='{database[key]}'" for name, key in named.items() if database[key])
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n{database['NAME']} = {target} connect_query='{connect_query}'\n"
+        f"[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {folder}\nlisten_addr =\nauth_type = any\n"
+        "pool_mode = transaction\ndefault_pool_size = 1\n"
+    )
+
+    def is_ready() -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(folder / ".s.PGSQL.6432")) == 0
+
+    command: list[Path | str] = [program, folder / "pgbouncer.ini"]
+    return Server(str(folder), folder, command, stop_signal="INT", is_ready=is_ready, user=user).start()
 
 
 def get_test_database_url() -> str:

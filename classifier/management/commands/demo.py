@@ -5,7 +5,7 @@ import secrets
 import signal
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any, cast
 
 from django.conf import settings
@@ -23,7 +23,7 @@ from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactError
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import register_model_version
 from config.console import ProgressReport
-from config.processes import running
+from config.processes import KeptRunning, running
 
 LABELLING_WORKER = ("celery", "-A", "config", "worker", "-Q", "labelling", "-n", "labelling@%h", "--loglevel=INFO")
 TRAINING_WORKER = (
@@ -39,6 +39,8 @@ TRAINING_WORKER = (
     "training@%h",
     "--loglevel=INFO",
 )
+# How often it looks whether the site and the workers live.
+LOOK_SECONDS = 0.5
 
 
 class Command(BaseCommand):
@@ -65,18 +67,19 @@ class Command(BaseCommand):
         self.create_admin()
         self.load_catalogue()
         self.register_artefact()
-        log = settings.VAR_DIR / "log" / "labelling.log"
-        with running(*LABELLING_WORKER, log=log) as worker:
+        logs = settings.VAR_DIR / "log"
+        with KeptRunning("labelling worker", *LABELLING_WORKER, log=logs / "labelling.log") as labelling:
             try:
-                self.label(is_alive=lambda: worker.poll() is None)
+                self.label(is_alive=lambda: labelling.process.poll() is None)
             except WorkerEndedError:
-                raise CommandError(f"The worker ended with code {worker.poll()}. See {log}") from None
+                code = labelling.process.poll()
+                raise CommandError(f"The worker ended with code {code}. See {labelling.log}") from None
             except KeyboardInterrupt:
                 raise CommandError("Stopped while labelling; run it again to go on from there.") from None
             if os.environ.get("DEMO_SERVE") == "0":
                 return
-            with running(*TRAINING_WORKER, log=settings.VAR_DIR / "log" / "training.log"):
-                self.serve(port=os.environ.get("PORT", "8000"))
+            with KeptRunning("training worker", *TRAINING_WORKER, log=logs / "training.log") as training:
+                self.serve(port=os.environ.get("PORT", "8000"), workers=[labelling, training])
 
     def say(self, text: str) -> None:
         """Name the step that begins."""
@@ -124,15 +127,21 @@ class Command(BaseCommand):
         for line in list_summary_lines(summary):
             self.stdout.write(line)
 
-    def serve(self, *, port: str) -> None:
-        """Serve the site until Ctrl-C."""
+    def serve(self, *, port: str, workers: Sequence[KeptRunning]) -> None:
+        """Serve the site until Ctrl-C, and start a worker again when it ends."""
         log = settings.VAR_DIR / "log" / "site.log"
         address = f"127.0.0.1:{port}"
         with running("gunicorn", "config.wsgi", "--bind", address, "--workers", "2", "--threads", "4", log=log) as site:
             self.say(f"The site is on http://{address}/ (admin: http://{address}/admin/). Ctrl-C ends it.")
             try:
-                code = site.wait()
+                while (code := site.poll()) is None:
+                    for line in filter(None, [worker.look() for worker in workers]):
+                        self.stdout.write(line)
+                        self.stdout.flush()
+                    time.sleep(LOOK_SECONDS)
             except KeyboardInterrupt:
                 self.stdout.write("Stopping.")
+                for worker in workers:
+                    worker.process.terminate()  # all at once; leaving the block waits for each
                 return
         raise CommandError(f"The site ended with code {code}; is port {port} taken? See {log}")

@@ -9,9 +9,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from classifier.ml.artefacts import MANIFEST_FILE, load_manifest
+from classifier.ml.artefacts import MANIFEST_FILE, ArtefactError, load_manifest
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
 from classifier.ml.types import TrainingProgress
+from classifier.ml.words import write_known
 from classifier.models import TrainingRun
 from classifier.registry.services import get_artefact_folder
 from classifier.training.runs import carry_out_training
@@ -96,21 +97,24 @@ class Command(ReportingCommand):
         if run.state != TrainingRun.State.DONE:
             raise CommandError(f"{title} is {run.state}. {run.error or 'Nothing was registered.'}")
         version = run.model_version
-        manifest = load_manifest(Path(run.output) if version is None else get_artefact_folder(version))
+        try:
+            manifest = load_manifest(Path(run.output) if version is None else get_artefact_folder(version))
+        except ArtefactError as error:
+            raise CommandError(f"{title} is done, and its artefact cannot be read: {error}") from error
         metrics = ("accuracy", "garment_accuracy", "macro_f1", "expected_calibration_error")
         result: dict[str, Any] = {
             "training_run": run.pk,
             "model_version": manifest.version,
-            **{name: manifest.metrics[name] for name in metrics},
-            "seconds": manifest.training["seconds"],
+            **{name: manifest.metrics.get(name) for name in metrics},
+            "seconds": manifest.training.get("seconds"),
             "folder": run.output,
         }
         if version is not None:
             result |= {"folder": version.folder, "id": version.pk, "stage": str(version.stage)}
+        accuracy, garments, _, calibration = (write_known(result[name], ".4f") for name in metrics)
         text = (
-            f"{result['model_version']}: accuracy {result['accuracy']:.4f} over groups, "
-            f"{result['garment_accuracy']:.4f} over garments, calibration error "
-            f"{result['expected_calibration_error']:.4f}, {result['seconds']:.0f} s; "
+            f"{manifest.version}: accuracy {accuracy} over groups, {garments} over garments, "
+            f"calibration error {calibration}, {write_known(result['seconds'], '.0f')} s; "
             f"{run.output if version is None else f'model version {version.pk} ({version.stage})'}"
         )
         return result, text

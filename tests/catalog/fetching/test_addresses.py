@@ -115,7 +115,30 @@ def test_url_is_invalid(url):
         ("https://shop.example/1.jpg", "https://shop.example/1.jpg"),
         ("HTTP://Shop.Example:80/1.jpg?x=1#part", "http://shop.example/1.jpg?x=1"),
         ("http://shop.example/a b.jpg", "http://shop.example/a%20b.jpg"),
-        ("http://shop.example/a%2Fb.jpg?k=%2B%26", "http://shop.example/a%2Fb.jpg?k=%2B%26"),
+        ("http://shop.example?x=1", "http://shop.example/?x=1"),
+        ("http://shop.example#x", "http://shop.example/"),
+        # what no request line can hold, as browsers write it
+        (
+            'http://shop.example/"<>\\^`{|}é?"<>é',
+            "http://shop.example/%22%3C%3E%5C%5E%60%7B%7C%7D%C3%A9?%22%3C%3E%C3%A9",
+        ),
+        # the rest as it was published
+        *(
+            (url, url)
+            for url in (
+                "http://shop.example/a%2Fb.jpg?k=%2B%26",
+                "http://shop.example/%27%28%29%2C%3A%40%7E%41%2e%c3%a9.jpg",
+                "http://shop.example/'(),:@~!$&*+;=[].jpg?'()[]{}|\\^`,;:@/?!$*+",
+                "http://shop.example/1.jpg?",
+                "http://shop.example/?",
+                "http://shop.example/1.jpg??&&=",
+                "http://shop.example//a/./b/../c//d.jpg",
+                "http://shop.example/100%.jpg?%zz%",
+                "http://shop.example/1.jpg?u=http%3A%2F%2Fcdn.example%2Fa.jpg",
+                "http://shop.example/_9eO=/smart/http%3A%2F%2Fcdn.example%2Fa.jpg",
+                "http://shop.example/" + "a" * 8_000,
+            )
+        ),
         # F59: international names, homographs
         ("http://münchen.example/ü.jpg", "http://xn--mnchen-3ya.example/%C3%BC.jpg"),
         ("http://xn--80ak6aa92e.example/1.jpg", "http://xn--80ak6aa92e.example/1.jpg"),
@@ -148,11 +171,19 @@ def test_settings_open_ports(settings):
 
 @pytest.mark.parametrize(
     "location,target",
-    [("/2.jpg", "https://shop.example/2.jpg"), ("2.jpg", "https://shop.example/a/2.jpg"),
-     ("//cdn.example/2.jpg", "https://cdn.example/2.jpg"), ("https://cdn.example/2.jpg", "https://cdn.example/2.jpg")],
+    [("/2.jpg", "https://shop.example/2.jpg"), ("2.jpg", "https://shop.example/a//b%2F/2.jpg"),
+     ("//cdn.example/2.jpg", "https://cdn.example/2.jpg"), ("https://cdn.example/2.jpg", "https://cdn.example/2.jpg"),
+     ("https://cdn.example/a/../%27%2F.jpg?%2F%27'#x", "https://cdn.example/a/../%27%2F.jpg?%2F%27'"),
+     ("/a/../%2C%28.jpg?", "https://shop.example/a/../%2C%28.jpg?"), ("/é b.jpg", "https://shop.example/%C3%A9%20b.jpg"),
+     ("/caf\udce9.jpg", "https://shop.example/caf%E9.jpg"), ("?", "https://shop.example/a//b%2F/1.jpg?"),
+     ("?x=%2F", "https://shop.example/a//b%2F/1.jpg?x=%2F"), ("#x", "https://shop.example/a//b%2F/1.jpg?k=%2F"),
+     ("%2F/2.jpg?a/../b", "https://shop.example/a//b%2F/%2F/2.jpg?a/../b"),
+     ("./2.jpg", "https://shop.example/a//b%2F/2.jpg"), ("../2.jpg", "https://shop.example/a//2.jpg"),
+     ("../../../../../2.jpg", "https://shop.example/2.jpg"), ("x/..", "https://shop.example/a//b%2F/"),
+     (".", "https://shop.example/a//b%2F/"), ("x//y/.?", "https://shop.example/a//b%2F/x//y/?")],
 )  # fmt: skip
 def test_redirect_leads_on(location, target):
-    current = validate_url("https://shop.example/a/1.jpg", policy=POLICY)
+    current = validate_url("https://shop.example/a//b%2F/1.jpg?k=%2F", policy=POLICY)
 
     assert str(build_redirect_url(current, location, policy=POLICY)) == target
 
@@ -162,7 +193,9 @@ def test_redirect_leads_on(location, target):
     [("http://shop.example/2.jpg", "url_blocked"), ("http://169.254.169.254/latest", "url_blocked"),
      ("https://[::1]/", "url_blocked"), ("file:///etc/passwd", "url_invalid"), ("ftp://shop.example/", "url_invalid"),
      ("https://shop.example:22/", "url_invalid"), ("https://user:pw@shop.example/", "url_invalid"),
-     ("https://[::1/", "url_invalid")],
+     ("https://[::1/", "url_invalid"), ("https:2.jpg", "url_invalid"), ("/%0d%0aHost:x", "url_invalid"),
+     ("//user@cdn.example/", "url_invalid"), ("//127.0.0.1/?@shop.example", "url_blocked"),
+     ("/" + "é" * 2_000, "url_invalid"), ("https://evil.example\\@shop.example/", "url_invalid")],
 )  # fmt: skip
 def test_redirect_is_checked_like_a_url_and_stays_on_https(location, code):
     current = validate_url("https://shop.example/a/1.jpg", policy=POLICY)

@@ -30,7 +30,7 @@ __all__ = ["make_fetcher", "origin", "shared_origin"]
         (response(b"2\r\nxx\r\n0\r\n\r\n", headers="Transfer-Encoding: chunked\r\n"), "connect_error", True),
         (response(gzip.compress(bytes(5_000_000)), headers="Content-Encoding: gzip\r\n"), "bad_encoding", False),
         (response(b"xx", headers="Content-Encoding: gzip, gzip\r\n"), "bad_encoding", False),
-        (response(b"xx", headers="Content-Encoding: br\r\n"), "bad_encoding", False),
+        (response(b"xx", headers="Content-Encoding: none\r\nContent-Encoding: br\r\n"), "bad_encoding", False),
         (response(b"xx", headers="Content-Encoding: zstd\r\n"), "bad_encoding", False),
         (response(b"xx", headers="X-Many: x\r\n" * 100_000), "connect_error", True),
         (response(b"xx", headers=f"X-Long: {'x' * 1_000_000}\r\n"), "connect_error", True),
@@ -38,12 +38,13 @@ __all__ = ["make_fetcher", "origin", "shared_origin"]
         (then_close(b"<html>HTTP/0.9 had no header</html>"), "connect_error", True),
         (then_close(b""), "connect_error", True),
         (then_close(response(b"x" * 1_000, length=50_000), reset=True), "truncated", True),
-        (response(b"xx", headers=f"Set-Cookie: a={'x' * 100_000}\r\n"), "connect_error", True),
+        (endlessly(b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"), "connect_error", True),
+        (endlessly(b"HTTP/1.1 200 OK\r\n", b"X-Many: x\r\n"), "connect_error", True),
     ],
     ids=["F40 endless chunks", "F40 endless body", "F41 length of 10 GB", "F41 length over the cap", "F43 short body",
          "F44 negative length", "F44 two lengths", "F44 length and chunks", "F45 gzip bomb", "F46 gzip in gzip",
          "F47 br", "F47 zstd", "F48 100,000 headers", "F48 header of 1 MB", "F49 random bytes", "F49 HTTP/0.9",
-         "F49 nothing", "F56 reset", "F55 cookie of 100 KB"],
+         "F49 nothing", "F56 reset", "hints without end", "headers without end"],
 )  # fmt: skip
 def test_bad_answer_has_a_code(make_fetcher, origin, answer, code, retryable):
     url = origin.serve("/1.jpg", answer)
@@ -51,6 +52,34 @@ def test_bad_answer_has_a_code(make_fetcher, origin, answer, code, retryable):
     outcome = fetch_one(make_fetcher(), url)
 
     assert (code_of(outcome), outcome.retryable) == (code, retryable)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    ["Content-Security-Policy: " + "a" * 9_000 + "\r\n", "Content-Security-Policy: " + "a" * 40_000 + "\r\n",
+     f"Set-Cookie: a={'x' * 100_000}\r\n", "".join(f"Set-Cookie: k{number}=v\r\n" for number in range(150)),
+     "".join(f"X-Trace-{number}: {'b' * 300}\r\n" for number in range(700))],
+    ids=["line of 9 KB", "line of 40 KB", "F55 cookie of 100 KB", "150 cookies", "700 headers, 220 KB"],
+)  # fmt: skip
+def test_header_may_be_as_large_as_browsers_take(make_fetcher, origin, headers):
+    url = origin.serve("/1.jpg", response(b"x" * MOST_BYTES, headers=headers))
+
+    assert fetch_one(make_fetcher(), url).data == b"x" * MOST_BYTES
+
+
+def test_large_header_does_not_count_for_the_next_answer_of_the_connection(make_fetcher, origin):
+    url = origin.serve("/1.jpg", response(b"x" * 100, headers=f"X-Long: {'x' * 200_000}\r\n"))
+    fetcher = make_fetcher()
+
+    assert [fetch_one(fetcher, url).data for _ in range(3)] == [b"x" * 100] * 3
+    assert origin.connections == 1
+
+
+@pytest.mark.parametrize("coding", ["aws-chunked", "none", "utf-8", "binary", "identity", "AWS-Chunked, none", ""])
+def test_coding_that_no_browser_knows_is_not_believed(make_fetcher, origin, coding):
+    url = origin.serve("/1.jpg", response(make.jpeg(), headers=f"Content-Encoding: {coding}\r\n"))
+
+    assert fetch_one(make_fetcher(), url).data == make.jpeg()
 
 
 def test_length_that_is_too_small_gives_a_truncated_picture(make_fetcher, origin):
@@ -74,8 +103,9 @@ def test_body_of_exactly_the_cap_is_taken(make_fetcher, origin):
 
 @pytest.mark.parametrize(
     "status,code,retryable",
-    [("204 No Content", "not_image", False), ("206 Partial Content", "truncated", False),
-     ("301 Moved Permanently", "not_image", False), ("304 Not Modified", "not_image", False),
+    [("202 Accepted", "not_image", True), ("204 No Content", "not_image", False),
+     ("206 Partial Content", "truncated", False), ("301 Moved Permanently", "not_image", False),
+     ("304 Not Modified", "not_image", False),
      ("401 Unauthorized", "http_4xx", False), ("403 Forbidden", "http_4xx", False),
      ("404 Not Found", "http_4xx", False),
      ("410 Gone", "http_4xx", False), ("408 Request Timeout", "http_4xx", True), ("425 Too Early", "http_4xx", True),
@@ -88,6 +118,12 @@ def test_status_decides_whether_to_come_back(make_fetcher, origin, status, code,
     outcome = fetch_one(make_fetcher(), url)
 
     assert (code_of(outcome), outcome.retryable, outcome.retry_after_seconds) == (code, retryable, None)
+
+
+def test_transformed_picture_is_the_picture(make_fetcher, origin):
+    url = origin.serve("/1.jpg", response(make.jpeg(), status="203 Non-Authoritative Information"))
+
+    assert fetch_one(make_fetcher(), url).data == make.jpeg()
 
 
 @pytest.mark.parametrize(

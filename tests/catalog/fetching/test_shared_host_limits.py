@@ -126,6 +126,24 @@ def test_failures_in_one_process_let_the_host_rest_in_all(clock, server):
 
 @pytest.mark.redis
 @pytest.mark.usefixtures("server")
+def test_silent_url_counts_once_in_all_processes(clock):
+    one, other = build(clock, failures_before_rest=3), build(clock, failures_before_rest=3)
+    for limits in (one, other, one, other):
+        limits.record_failure(HOST, code="timeout", silent_url="http://shop.example/1.jpg", retry_after_seconds=5_000)
+    one.record_failure(HOST, code="timeout", silent_url="http://shop.example/2.jpg")
+    assert other.take_turn(HOST, most_seconds=0) == 0.0
+    one.record_success(HOST)
+    for number in (2, 1):
+        other.record_failure(HOST, code="timeout", silent_url=f"http://shop.example/{number}.jpg")
+    assert one.take_turn(HOST, most_seconds=0) == 0.0
+
+    other.record_failure(HOST, code="timeout", silent_url="http://shop.example/3.jpg")
+
+    assert 50 < one.take_turn(HOST, most_seconds=0).seconds <= 60
+
+
+@pytest.mark.redis
+@pytest.mark.usefixtures("server")
 def test_success_in_one_process_forgets_the_failures_of_all(clock):
     one, other = build(clock), build(clock)
     for _ in range(4):
@@ -188,8 +206,9 @@ def test_next_process_tries_when_the_first_never_says_what_came_of_it(clock, ser
 
 @pytest.mark.redis
 def test_pause_that_a_host_asks_for_holds_in_all_processes_and_outlives_a_success(clock, server):
-    one, other = build(clock), build(clock)
-    one.record_failure(HOST, code="rate_limited", retry_after_seconds=5_000)
+    one, other = build(clock, failures_before_rest=2), build(clock, failures_before_rest=2)
+    for limits in (one, other):
+        limits.record_failure(HOST, code="rate_limited", retry_after_seconds=5_000)
     one.record_success(HOST)
 
     rest = other.take_turn(HOST, most_seconds=0)

@@ -12,7 +12,7 @@ from catalog.interchange.exporting import list_exported_pictures
 from catalog.interchange.picture_files import encode_zip
 from catalog.interchange.writing import ExportReport
 from catalog.models import Image, Product
-from catalog.pictures.storage import build_stored_picture, read_media_picture, record_stored_pictures
+from catalog.pictures.storage import StorageError, build_stored_picture, read_media_picture, record_stored_pictures
 from tests.support.factories import create_product
 from tests.support.fakes import create_painted_image
 
@@ -61,6 +61,18 @@ def test_a_picture_is_sent_when_it_is_read_and_a_reader_may_leave() -> None:
     assert first.startswith(b"PK\x03\x04")
     with pytest.raises(zipfile.BadZipFile):
         zipfile.ZipFile(io.BytesIO(first))
+
+
+def test_a_file_that_the_storage_cannot_read_now_is_missing_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_product(images=[create_held_image()])
+
+    def refuse(_image: Image) -> bytes:
+        raise StorageError("could not connect")
+
+    monkeypatch.setattr("catalog.interchange.picture_files.find_picture_bytes", refuse)
+    report = ExportReport()
+    b"".join(encode_zip(list_exported_pictures(Product.objects.all()), report=report, modified=NOON))
+    assert (report.products, report.files, report.missing) == (1, 0, 1)
 
 
 def test_an_archive_that_fails_half_way_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

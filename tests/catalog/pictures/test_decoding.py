@@ -53,7 +53,13 @@ BAD_PICTURES: list[tuple[int, str, Callable[[], bytes], str]] = [
     (12, "PNG of 50,000 x 50,000", lambda: make.raw_png(50_000, 50_000, bits=8, colour_type=0), "too_many_pixels"),
     (13, "PNG of 41 megapixels", lambda: make.raw_png(6_400, 6_407, bits=8, colour_type=0), "too_many_pixels"),
     (13, "PNG of 20,001 pixels", lambda: make.raw_png(20_001, 1_500, bits=8, colour_type=0), "too_many_pixels"),
-    (14, "GIF of 200 frames of 500 x 500", lambda: make.gif_of_frames(200, side=500), "too_many_pixels"),
+    (14, "GIF of 7,000 x 7,000", lambda: make.gif_that_claims(screen=7_000, frame=7_000), "too_many_pixels"),
+    (
+        14,
+        "GIF with a frame beyond its screen",
+        lambda: make.gif_that_claims(screen=16, frame=65_535),
+        "too_many_pixels",
+    ),
     (15, "PNG with a packed text of 20 MB", lambda: make.text_bomb_png(b"zTXt"), "decode_error"),
     (15, "PNG with an international text of 20 MB", lambda: make.text_bomb_png(b"iTXt"), "decode_error"),
     (16, "JPEG of 65,500 x 1", lambda: make.jpeg(Image.new("L", (65_500, 1)), subsampling=-1), "too_small"),
@@ -74,7 +80,6 @@ BAD_PICTURES: list[tuple[int, str, Callable[[], bytes], str]] = [
     (30, "PDF", lambda: b"%PDF-1.7\n" + bytes(60), "not_image"),
     (30, "HTML", lambda: b"<!doctype html><title>Not found</title>", "not_image"),
     (30, "text that begins like a bitmap", lambda: b"BMW and other marques, in alphabetical order", "not_image"),
-    (36, "GIF of 200,000 frames", lambda: make.gif_of_frames(200_000), "too_many_pixels"),
     (
         39,
         "progressive JPEG with 1,010 scans",

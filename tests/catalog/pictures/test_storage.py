@@ -17,6 +17,7 @@ from catalog.pictures import storage as pictures
 from catalog.pictures.decoding import DecodedPicture, PictureError
 from catalog.pictures.formats import MAX_FILE_BYTES
 from tests.support import make_images as make
+from tests.support.colour_profiles import PROPHOTO, build_rgb_profile
 
 
 @pytest.fixture(autouse=True)
@@ -206,6 +207,39 @@ def test_thumbnail_is_small_and_holds_pixels_only(media_root):
         assert not thumbnail.getexif()
         assert np.abs(np.asarray(thumbnail.resize((48, 32))).astype(int) - make.scene_pixels()).mean() < 4
     assert not any(text in encoded for text in (b"SecretCamera", b"<script>", b"payload"))
+
+
+@pytest.mark.parametrize(
+    "colour,ground",
+    [((255, 255, 255), 128), ((250, 250, 248), 128), ((228, 235, 255), 128), ((210, 210, 210), 255),
+     ((30, 60, 140), 255), ((0, 0, 0), 255)],
+)  # fmt: skip
+@pytest.mark.parametrize("picture_format", ["PNG", "WEBP", "GIF"])
+def test_cut_out_garment_is_seen_on_its_thumbnail(media_root, colour, ground, picture_format):
+    row = pictures.build_stored_picture(Image(), make.encode(make.cut_out_shirt(colour), picture_format))
+
+    with PillowImage.open(media_root / pictures.thumbnail_name(row.sha256)) as thumbnail:
+        shown = np.asarray(thumbnail).astype(int)
+    assert np.abs(shown[10, 10] - ground).max() <= 3
+    assert np.abs(shown[shown.shape[0] // 2, shown.shape[1] // 2] - colour).max() <= 6
+
+
+def test_white_garment_with_a_large_print_is_seen_whole(media_root):
+    shirt = make.cut_out_shirt((255, 255, 255))
+    shirt.paste((20, 20, 90, 255), (110, 150, 190, 280))
+    row = pictures.build_stored_picture(Image(), make.png(shirt))
+
+    with PillowImage.open(media_root / pictures.thumbnail_name(row.sha256)) as thumbnail:
+        assert np.abs(np.asarray(thumbnail)[5, 5].astype(int) - 128).max() <= 3
+
+
+def test_thumbnail_has_the_colours_that_browsers_show(media_root):
+    picture = PillowImage.new("RGB", (400, 300), (70, 140, 90))
+    row = pictures.build_stored_picture(Image(), make.jpeg(picture, icc_profile=build_rgb_profile(PROPHOTO)))
+
+    with PillowImage.open(media_root / pictures.thumbnail_name(row.sha256)) as thumbnail:
+        assert "icc_profile" not in thumbnail.info
+        assert np.abs(np.asarray(thumbnail).astype(int) - (0, 169, 99)).max() <= 3
 
 
 def test_thumbnail_is_made_from_pixels_given(media_root):

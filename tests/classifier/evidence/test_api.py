@@ -4,11 +4,11 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.test import Client
-from rest_framework.authtoken.models import Token
 
 from classifier.models import ModelVersion
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import label_everything
+from tests.support.members import build_token_header
 
 pytestmark = pytest.mark.django_db
 
@@ -46,10 +46,10 @@ def test_classifications_need_a_sign_in_and_a_permission(client: Client, member:
     client.force_login(User.objects.create_user("customer"))
     assert client.get(address).status_code == 403
     client.logout()
-    token = Token.objects.create(user=member)
-    response = client.get(address, headers={"Authorization": f"Token {token.key}"})
+    header = build_token_header(member)
+    response = client.get(address, headers=header)
     assert (response.status_code, response.json()["results"]) == (200, [])
-    assert client.get(address, {"token": token.key}).status_code == 401
+    assert client.get(address, {"token": header["Authorization"].removeprefix("Token ")}).status_code == 401
 
 
 def test_an_image_that_does_not_exist_is_not_found(client: Client, member: User) -> None:

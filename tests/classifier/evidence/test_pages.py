@@ -11,7 +11,7 @@ from django.core.files.storage import default_storage
 from django.test import Client
 
 from catalog.models import ProductLabel, StoredPicture
-from catalog.pictures.storage import THUMBNAIL_SIZE
+from catalog.pictures.storage import THUMBNAIL_SIZE, StorageError
 from classifier.evidence import explanations
 from classifier.evidence.explanations import create_explanation, explanation_name, find_explanation
 from classifier.ml.artefacts import ArtefactMissingError
@@ -167,6 +167,20 @@ def test_what_has_no_label_or_no_picture_any_more_is_not_found(client: Client, n
         assert client.get(address).status_code == 404
     assert network.calls == 0
     assert not default_storage.exists("explanations")
+
+
+@pytest.mark.parametrize("read", ["read_media_picture", "find_picture_bytes"])
+def test_a_storage_that_is_away_says_so(
+    client: Client, network: FakeNetwork, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    classification = create_sandal()
+
+    def refuse(_name: object) -> bytes:
+        raise StorageError("could not connect")
+
+    monkeypatch.setattr(explanations, read, refuse)
+    response = client.get(f"/images/{classification.image_id}/explanation/")
+    assert (response.status_code, "does not answer at the moment" in response.text) == (503, True)
 
 
 def test_a_machine_without_the_versions_files_says_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_what_was_in_hand_at_the_cancel_and_comes_back_is_closed(comes_back: str
     held = claim_tasks([task.pk])
     cancel_labelling_run(run)
     if comes_back == "released":
-        release_tasks(held, crashed=False)
+        release_tasks(held)
     else:
         finish_tasks(held, [Failed("timeout", retryable=True)])
     LabelTask.objects.update(next_try_at=timezone.now())

@@ -146,7 +146,7 @@ def test_a_picture_that_crashed_is_retried_alone_and_given_up_at_the_next_crash(
     error_queue.retry_errors([suspect.pk, other.pk])
     assert [task.pk for task in claim_tasks([suspect.pk, other.pk]).tasks] == [other.pk]
     batch = claim_tasks([suspect.pk])
-    ledger.release_tasks(batch, crashed=True)
+    finish_tasks(batch, [ledger.Suspected()])
     suspect.refresh_from_db()
     assert (suspect.state, suspect.error_code, suspect.crashes) == (State.FAILED, "worker_crash", 3)
 

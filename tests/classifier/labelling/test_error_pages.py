@@ -43,7 +43,7 @@ def list_words(page: str) -> list[str]:
 
 def test_every_code_of_the_contract_has_words() -> None:
     text = (REPOSITORY / "docs" / "contract.md").read_text()
-    codes = set(re.findall(r"`([a-z0-9_]+)`", text[text.index("`url_invalid`") : text.index("`worker_crash`") + 14]))
+    codes = set(re.findall(r"`([a-z0-9_]+)`", text[text.index("`url_invalid`") : text.index("`worker_error`") + 14]))
     assert codes == set(ERROR_WORDS)
     assert get_error_words("of_a_later_version") == "of_a_later_version"
 
@@ -212,7 +212,7 @@ def test_the_queue_costs_the_same_for_any_number_of_errors(
     for _ in range(3):
         create_product(images=[create_error(run).image])
         # Session, user, permissions twice, the page.
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(6):
             client.get(ERRORS)
 
 

@@ -15,7 +15,7 @@ from classifier.labelling.batches import label_batch
 from classifier.labelling.reports import RunReport, forget_run_report
 from classifier.labelling.selectors import RunProgress
 from classifier.labelling.starting import start_labelling_run
-from classifier.models import LabellingRun, LabelTask
+from classifier.models import LabellingRun, LabelTask, QueueCanary
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image, create_stored_image
 from tests.support.members import sign_in
 
@@ -119,7 +119,8 @@ def test_a_running_run_shows_how_far_it_is_and_asks_again(client: Client) -> Non
     run = start_labelling_run(user=user)
     address = f"{RUNS}{run.pk}/"
     page = client.get(address)
-    assert "Waits for a worker of the labelling queue" in page.text
+    assert "No worker of the labelling queue was seen so far." in page.text
+    QueueCanary.objects.create(queue="labelling", done_at=timezone.now())
     work(at_most=3)
     LabellingRun.objects.update(created_at=timezone.now() - timedelta(seconds=70))
     forget_run_report(run)
@@ -136,7 +137,7 @@ def test_a_running_run_shows_how_far_it_is_and_asks_again(client: Client) -> Non
     assert figures["By"] == user.username
     assert "3 of 4" in page.text
     assert "75.0 %" in page.text
-    assert "Waits for a worker" not in page.text
+    assert "No worker" not in page.text
     assert re.findall(r'<rect class="(\w+)" x="([\d.]+)" width="([\d.]+)"', page.text) == [
         ("sure", "0.00", "25.00"),
         ("unsure", "25.00", "25.00"),
@@ -213,7 +214,7 @@ def test_a_stalled_run_says_so_and_what_to_look_at(client: Client) -> None:
     sign_in(client, "view_labellingrun")
     page = client.get(f"{RUNS}{run.pk}/").text
     assert "Stalled: nothing has moved for some minutes" in page
-    assert "Is a worker of the labelling queue running?" in page
+    assert "No worker of the labelling queue was seen so far." in page
     second = LabellingRun.objects.create(model_version=run.model_version, created_at=long_ago)
     page = client.get(f"{RUNS}{second.pk}/").text
     assert f'Waits behind <a href="{RUNS}{run.pk}/">run {run.pk}</a>' in page
@@ -281,8 +282,8 @@ def test_the_list_costs_the_same_for_any_number_of_runs(client: Client, django_a
     version = create_model_version()
     for _ in range(3):
         LabellingRun.objects.create(model_version=version)
-        # Session, user, permissions twice, the page.
-        with django_assert_num_queries(5):
+        # Session, user, permissions twice, the page, and whether a worker is there.
+        with django_assert_num_queries(6):
             client.get(RUNS)
 
 
@@ -292,7 +293,7 @@ def test_a_page_that_asks_again_costs_the_run_alone(client: Client, django_asser
     run = start_labelling_run()
     sign_in(client, "view_labellingrun")
     client.get(f"{RUNS}{run.pk}/")
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         client.get(f"{RUNS}{run.pk}/")
 
 
@@ -311,7 +312,7 @@ def test_pages_have_nothing_inline_and_nothing_from_elsewhere(client: Client) ->
         assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|https?://|\u202e", page), address
 
 
-def build_report(*, stalled: bool = False, ahead: int | None = None, taking: bool = False) -> RunReport:
+def build_report(*, taking: bool = False) -> RunReport:
     progress = RunProgress(total=2000, new=766, running=0, done=1234, waiting=0, failed=0, cancelled=0)
     return RunReport(
         progress=progress,
@@ -320,8 +321,8 @@ def build_report(*, stalled: bool = False, ahead: int | None = None, taking: boo
         unsure=0,
         rate=None,
         seconds_left=None,
-        stalled=stalled,
-        ahead=ahead,
+        stalled=False,
+        ahead=None,
         codes=[],
         errors=[],
     )
@@ -338,16 +339,6 @@ def build_report(*, stalled: bool = False, ahead: int | None = None, taking: boo
 )
 def test_a_run_says_which_pictures_it_is_over(fields: dict[str, Any], words: str) -> None:
     assert labelling_views.describe_pictures(LabellingRun(**fields), again="Again", missing="Missing") == words
-
-
-def test_a_run_that_nobody_works_on_asks_for_a_worker() -> None:
-    describe = labelling_views.describe_waiting
-    assert describe(build_report(), is_untouched=False) == ""
-    assert describe(build_report(), is_untouched=True) == "Waits for a worker of the labelling queue:"
-    stalled = "Is a worker of the labelling queue running?"
-    assert describe(build_report(stalled=True), is_untouched=False) == stalled
-    # Its pictures come after those of the run ahead.
-    assert describe(build_report(stalled=True, ahead=1), is_untouched=False) == ""
 
 
 def test_a_run_says_how_many_pictures_are_finished() -> None:

@@ -245,5 +245,5 @@ def test_who_watches_does_not_count_the_ledger_more_often_than_a_report_is_kept(
         for _ in range(3):
             watch(client, run)
     reads = [query["sql"] for query in captured if 'FROM "classifier_labeltask"' in query["sql"]]
-    # Tasks by state, errors by code, the latest ones and how many: each once.
-    assert len(reads) == 4
+    # Tasks by state, errors by code, the latest ones and how many, what is waited for: each once.
+    assert len(reads) == 5

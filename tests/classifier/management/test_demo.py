@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,27 +50,52 @@ def test_the_demo_labels_its_catalogue_once_and_mostly_right(tmp_path: Path) -> 
     assert int(sure) > 500
     assert int(right) / int(sure) >= 0.97
 
-    second = run_demo(tmp_path).stdout
-    assert "password" not in second
-    assert "0 products created, 0 changed, 360 unchanged" in second
-    assert "Labelled now: nothing, every picture had its label" in second
-
-    port = find_free_port()
-    site = subprocess.Popen(
-        [sys.executable, "manage.py", "demo"],
-        cwd=django_settings.BASE_DIR,
-        env=embedded_environment(tmp_path, PORT=port),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    port, output = find_free_port(), tmp_path / "output"
+    with output.open("wb") as file:
+        site = subprocess.Popen(
+            [sys.executable, "manage.py", "demo"],
+            cwd=django_settings.BASE_DIR,
+            env=embedded_environment(tmp_path, PORT=port),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
     try:
         page = read_when_up(f"http://127.0.0.1:{port}/api/v1/products/?group=Bags")
         assert '"group":"Bags"' in page
         assert "/thumbnails/" in read_when_up(f"http://127.0.0.1:{port}/")
         assert "<title>Log in | Fashion catalogue</title>" in read_when_up(f"http://127.0.0.1:{port}/admin/")
+        # A worker that dies while the site is served is told of and started again.
+        killed = find_worker(site.pid)
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: find_worker(site.pid) not in (None, killed), what=output)
+        assert "The labelling worker was ended by SIGKILL after" in output.read_text()
     finally:
+        started = list_children(site.pid)
         site.send_signal(signal.SIGINT)
         assert site.wait(timeout=60) == 0
+    assert len(started) == 3
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started)
+    second = output.read_text()
+    assert "password" not in second
+    assert "0 products created, 0 changed, 360 unchanged" in second
+    assert "Labelled now: nothing, every picture had its label" in second
+
+
+def list_children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def find_worker(pid: int) -> int | None:
+    """Return the labelling worker among the children of the demo."""
+    lines = {child: Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0") for child in list_children(pid)}
+    return next((child for child, line in lines.items() if b"labelling@%h" in line), None)
+
+
+def wait_until(condition: Callable[[], bool], *, what: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, what.read_text()
+        time.sleep(0.1)
 
 
 def find_free_port() -> str:

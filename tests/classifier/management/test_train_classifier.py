@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from classifier.ml import pipeline
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, load_manifest
 from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
 from classifier.ml.types import TrainingProgress
@@ -115,6 +115,36 @@ def test_a_folder_elsewhere_is_not_registered(calls: list[SimpleNamespace], tmp_
     result = json.loads(output)
     assert (result["training_run"], result["folder"], "id" in result) == (trained.pk, str(folder), False)
     assert not ModelVersion.objects.exists()
+
+
+@pytest.mark.parametrize("output", [True, False], ids=["output", "registered"])
+@pytest.mark.parametrize(
+    "change, words",
+    [({"seed": "abc"}, "seed: expected a whole number"), ({"metrics": {}, "training": {}}, "accuracy - over groups")],
+    ids=["odd", "bare"],
+)
+def test_what_a_training_left_is_shown_or_refused_in_words(
+    calls: list[SimpleNamespace],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    words: str,
+    output: bool,
+) -> None:
+    train = pipeline.train
+
+    def train_oddly(*arguments: Any, **options: Any) -> TrainedArtefact:
+        trained = train(*arguments, **options)
+        path = trained.folder / MANIFEST_FILE
+        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+        return trained
+
+    monkeypatch.setattr(pipeline, "train", train_oddly)
+    try:
+        said, _ = run(*(["--output", str(tmp_path / "mine")] if output else []))
+    except CommandError as error:
+        said = str(error)
+    assert words in said
 
 
 def test_a_folder_with_other_files_is_not_replaced(calls: list[SimpleNamespace], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import ModelVersion, QueueCanary, TrainingRun
 from classifier.monitoring import health
 from classifier.registry.services import get_artefact_folder, register_model_version
-from classifier.worker import canaries
+from classifier.runs.workers import list_queue_health
 from classifier.worker.tasks import canary_task, send_canaries
 from tests.support.artefacts import create_broken_artefact, register_active_version
 from tests.support.refusing_redis import fill_up, turn_into_replica
@@ -190,6 +190,6 @@ def test_a_training_that_lives_keeps_its_queue_well(settings) -> None:
     now, long_ago = timezone.now(), timezone.now() - timedelta(seconds=settings.CANARY_STALE_SECONDS + 1)
     QueueCanary.objects.create(queue="training", sent_at=now, created_at=long_ago)
     run = TrainingRun.objects.create(recipe="default", seed=1, state="running", heartbeat_at=now)
-    assert not canaries.list_queue_health()[0].stale
+    assert not list_queue_health()[0].stale
     TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=now - timedelta(hours=1))
-    assert canaries.list_queue_health()[0].stale
+    assert list_queue_health()[0].stale

@@ -1,16 +1,19 @@
 """From an artefact folder to the active version."""
 
+import hashlib
+import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, MODEL_CARD_FILE, NETWORK_FILE, ArtefactError
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, MODEL_CARD_FILE, NETWORK_FILE, ArtefactError
 from classifier.models import ModelVersion
 from classifier.registry.runtime import get_classifier
 from classifier.registry.services import get_artefact_folder, register_model_version
-from tests.support.artefacts import create_artefact_twin, create_broken_artefact
+from tests.support.artefacts import create_broken_artefact
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 Stage = ModelVersion.Stage
@@ -52,18 +55,44 @@ def test_a_damaged_artefact_is_refused_and_leaves_nothing(artefact: Path, artefa
     assert not artefacts_folder.exists()
 
 
-def test_a_name_longer_than_the_table_takes_is_refused_in_words(tmp_path: Path) -> None:
-    artefact = create_artefact_twin(tmp_path / "long", version="v" * 101)
-    with pytest.raises(CommandError, match=r"^expected a version of at most 100 characters in .*, received 101$"):
-        call_command("register_model_version", str(artefact))
-    assert not ModelVersion.objects.exists()
-
-
 def test_a_version_whose_network_labels_nothing_is_not_activated(tmp_path: Path) -> None:
     artefact = create_broken_artefact(tmp_path / "broken")
     with pytest.raises(CommandError, match=r"^network\.tflite of broken-1 is not a serving network"):
         call_command("register_model_version", str(artefact), "--activate")
     assert ModelVersion.objects.get().stage == Stage.CANDIDATE
+
+
+def test_nothing_is_copied_but_the_named_files(artefact: Path, tmp_path: Path) -> None:
+    # Given a secret elsewhere, and beside a good artefact links to it, a pipe, a large file and a folder,
+    secret = tmp_path / "secret"
+    secret.write_text("password")
+    (artefact / "shadow.txt").symlink_to(secret)
+    (artefact / MODEL_CARD_FILE).unlink()
+    (artefact / MODEL_CARD_FILE).symlink_to(secret)
+    os.mkfifo(artefact / "pipe")
+    with (artefact / "big.bin").open("wb") as file:
+        file.truncate(300_000_000)
+    (artefact / "folder").mkdir()
+    # when it is registered,
+    folder = get_artefact_folder(register_model_version(artefact))
+    # then what the manifest names is there, its own bytes, and the card that follows from it.
+    assert {path.name for path in folder.iterdir()} == {path.name for path in DEFAULT_ARTEFACT.iterdir()}
+    for path in folder.iterdir():
+        assert not path.is_symlink()
+        assert path.read_bytes() == (DEFAULT_ARTEFACT / path.name).read_bytes()
+
+
+def test_files_of_more_than_an_artefact_may_have_are_not_read(artefact: Path) -> None:
+    manifest = json.loads((artefact / MANIFEST_FILE).read_text())
+    for number in range(3):
+        (artefact / f"{number}.bin").write_bytes(bytes(4_000_000))
+        manifest["files"][f"{number}.bin"] = hashlib.sha256(bytes(4_000_000)).hexdigest()
+    (artefact / MANIFEST_FILE).write_text(json.dumps(manifest))
+    with pytest.raises(ArtefactError, match=r"\d\.bin: expected at most \d+ bytes, received more"):
+        register_model_version(artefact)
+    (artefact / MANIFEST_FILE).write_text(" " * 1_048_577)
+    with pytest.raises(ArtefactError, match=r"manifest\.json: expected at most 1048576 bytes"):
+        register_model_version(artefact)
 
 
 def test_a_registered_copy_that_changes_later_is_not_loaded(artefact: Path) -> None:

@@ -10,7 +10,7 @@ from django.test import Client
 
 from classifier.adoption.services import get_activation_tag
 from classifier.ml.artefacts import NETWORK_FILE
-from classifier.models import LabellingRun, LabelTask, ModelVersion, TrainingRun
+from classifier.models import LabellingRun, LabelTask, ModelVersion, QueueCanary, TrainingRun
 from classifier.registry.services import get_artefact_folder, register_model_version
 from classifier.training.runs import claim_training_run
 from tests.support.artefacts import create_artefact_twin, register_active_version
@@ -52,6 +52,7 @@ def test_a_version_is_activated_after_a_confirmation(
     client: Client, versions: tuple[ModelVersion, ModelVersion]
 ) -> None:
     active, candidate = versions
+    QueueCanary.objects.create(queue="labelling")
     user = sign_in(client, "view_modelversion", "change_modelversion", staff=True)
     page = act(client, VERSIONS, "activate_selected", candidate)
     assert f"instead of <strong>{active.name}</strong>" in page.text
@@ -108,6 +109,7 @@ def create_error(run: LabellingRun, **fields: object) -> LabelTask:
 
 def test_failed_pictures_are_tried_again_or_ignored_by_who_may(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("classifier.labelling.errors.MAXIMUM_ERRORS", 2)
+    QueueCanary.objects.create(queue="labelling")
     run = LabellingRun.objects.create(model_version=create_model_version())
     tasks = [create_error(run) for _ in range(3)]
     done = create_error(run, state="done")

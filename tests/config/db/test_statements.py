@@ -81,7 +81,7 @@ def web(transactional_db: None, settings: Any) -> Iterator[Client]:
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("module, limit", [("config.wsgi", "2s"), ("config.asgi", "2s"), ("config.celery", "0")])
+@pytest.mark.parametrize("module, limit", [("config.wsgi", "2s"), ("config.celery", "0")])
 def test_the_site_has_a_limit_and_workers_and_commands_have_none(module: str, limit: str) -> None:
     code = SHOW.format(module=module)
     if module == "config.celery":  # what a worker and a command load

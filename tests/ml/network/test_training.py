@@ -19,8 +19,18 @@ from classifier.ml.network.training import (
     train_network,
 )
 from classifier.ml.types import TrainingProgress
+from tests.ml.conftest import TINY_RECIPE
 from tests.support.drawings import draw_dataset
 
+CUT_SPEC = NetworkSpec(
+    input_size=28,
+    network_size=32,
+    alpha=0.35,
+    dropout=0.2,
+    mean=70.0,
+    standard_deviation=90.0,
+    last_layer=TINY_RECIPE.last_layer,
+)
 RECIPE = Recipe(name="small", description="", epochs=4, batch_size=20, learning_rate=0.02, augmentation=NO_AUGMENTATION)
 DATASET = draw_dataset()
 TRAIN = LabelledPictures(DATASET.train_images[..., None], DATASET.train_labels)
@@ -146,8 +156,7 @@ def test_the_rate_rises_and_falls_once() -> None:
 
 
 def test_a_frozen_backbone_keeps_weights_and_statistics() -> None:
-    spec = NetworkSpec(input_size=28, network_size=32, alpha=0.35, dropout=0.2, mean=70.0, standard_deviation=90.0)
-    network = build_seeded_network(spec, seed=1, weights=None, frozen=True)
+    network = build_seeded_network(CUT_SPEC, seed=1, weights=None, frozen=True)
     learning = ["logits/bias", "logits/kernel", "projection/bias", "projection/kernel"]
     assert sorted(variable.path for variable in network.trainable_variables) == learning
     before = named_weights(network)
@@ -157,7 +166,7 @@ def test_a_frozen_backbone_keeps_weights_and_statistics() -> None:
 
 
 def test_a_head_learns_from_features_that_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = NetworkSpec(input_size=28, network_size=32, alpha=0.35, dropout=0.0, mean=70.0, standard_deviation=90.0)
+    spec = dataclasses.replace(CUT_SPEC, dropout=0.0)
     network = build_seeded_network(spec, seed=1, weights=None, frozen=True)
     before = content_sha256(network.get_layer("backbone"))
     recipe = dataclasses.replace(
@@ -179,7 +188,6 @@ def test_a_head_learns_from_features_that_are_computed_once(monkeypatch: pytest.
 
 
 def test_the_seed_decides_random_weights() -> None:
-    spec = NetworkSpec(input_size=28, network_size=32, alpha=0.35, dropout=0.2, mean=70.0, standard_deviation=90.0)
-    first, again, other = (build_seeded_network(spec, seed=seed, weights=None) for seed in (1, 1, 2))
+    first, again, other = (build_seeded_network(CUT_SPEC, seed=seed, weights=None) for seed in (1, 1, 2))
     assert content_sha256(first) == content_sha256(again)
     assert content_sha256(first) != content_sha256(other)

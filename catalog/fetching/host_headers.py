@@ -1,0 +1,62 @@
+"""What an operator has us send to a host: the User-Agent it takes, the Referer it asks for, a key of ours.
+
+The values may be secrets: no error names one, and they are sent to the hosts named and to nobody they redirect to.
+"""
+
+import json
+import re
+
+from django.utils.http import is_same_domain
+
+from catalog.fetching.addresses import find_literal_address
+from catalog.fetching.host_limits import normalise_host
+
+# For a host, or for a domain and all its subdomains (`.shop.example`), names and values.
+HostHeaders = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+_HOST = re.compile(r"\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# With these the connection, the length or the state of the answer would not be what the fetcher takes them for.
+_NEVER = re.compile(
+    "accept-encoding|connection|expect|host|keep-alive|range|te|trailer|transfer-encoding|upgrade|(content|if|proxy)-.*",
+    re.IGNORECASE,
+)
+
+
+def parse_host_headers(text: str) -> HostHeaders:
+    """Return what a JSON object says, `{"cdn.shop.example": {"Referer": "https://shop.example/"}}`; "" is nothing.
+
+    Raises ValueError, which says what was expected and names no value.
+    """
+    if not text:
+        return ()
+    try:
+        hosts = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"expected JSON, got {error}") from None
+    if not isinstance(hosts, dict):
+        raise ValueError("expected an object with a member for each host")
+    for number, (host, headers) in enumerate(hosts.items(), 1):
+        if find_literal_address(host) is None and not _HOST.fullmatch(host):
+            raise ValueError(f"member {number}: expected a host as cdn.shop.example, or .shop.example for all below it")
+        if not isinstance(headers, dict):
+            raise ValueError(f"{host}: expected an object of header names and values")
+        for name, value in headers.items():
+            _check_header(host, name, value)
+    return tuple((normalise_host(host), tuple(headers.items())) for host, headers in hosts.items())
+
+
+def _check_header(host: str, name: str, value: object) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{host}: expected the name of a header, got a text of {len(name)} characters that is none")
+    if _NEVER.fullmatch(name):
+        raise ValueError(f"{host}: expected a header that is not the fetcher's own affair, got {name}")
+    if not (isinstance(value, str) and value.isascii() and value.isprintable() and value.strip() == value != ""):
+        raise ValueError(f"{host}: expected the value of {name} to be a text of printable ASCII characters")
+
+
+def find_headers(host_headers: HostHeaders, host: str) -> dict[str, str]:
+    """Return the headers for a host; where several entries fit, those further back win."""
+    return {
+        name: value for pattern, headers in host_headers if is_same_domain(host, pattern) for name, value in headers
+    }

@@ -1,0 +1,156 @@
+"""What a manifest must be for the product to read it, as a JSON Schema: types, bounds, and what may be missing.
+
+An artefact comes from anybody; what has passed here is shown, stored and computed with and is not looked at again.
+Objects may say more than the schema names, but for those that a program copies whole.
+"""
+
+from typing import Any, Final
+
+import jsonschema
+
+from classifier.ml.labels import GARMENTS, GROUPS
+
+_Schema = dict[str, Any]
+
+
+def _object(properties: _Schema, *, optional: tuple[str, ...] = (), closed: bool = True) -> _Schema:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": not closed}
+
+
+def _map(values: _Schema) -> _Schema:
+    return {"type": "object", "additionalProperties": values}
+
+
+def _number(minimum: float, maximum: float, *kinds: str) -> _Schema:
+    words = " or ".join([f"a number from {minimum:g} to {maximum:g}", *kinds])
+    return {"type": ["number", *kinds], "minimum": minimum, "maximum": maximum, "description": words}
+
+
+def _integer(minimum: int, maximum: int) -> _Schema:
+    words = f"a whole number from {minimum} to {maximum}"
+    return {"type": "integer", "minimum": minimum, "maximum": maximum, "description": words}
+
+
+def _text(longest: int, *kinds: str) -> _Schema:
+    words = " or ".join([f"a text of at most {longest} characters", *kinds])
+    return {"type": ["string", *kinds], "maxLength": longest, "description": words}
+
+
+def _name(longest: int) -> _Schema:
+    """One line that people read, and that the database takes."""
+    words = f"1 to {longest} characters, no control characters"
+    return {"type": "string", "pattern": rf"\A[^\x00-\x1f\x7f]{{1,{longest}}}\Z", "description": words}
+
+
+_NUMBER: Final = _number(-1e15, 1e15)
+_SHARE: Final = _number(0, 1)
+# What a measuring has not found out.
+_KNOWN_SHARE: Final = _number(0, 1, "null")
+_SCORES: Final = _object(
+    {
+        group: _object(dict.fromkeys(("recall", "precision", "negative_predictive_value"), _KNOWN_SHARE))
+        for group in GROUPS
+    }
+)
+_METRICS: Final = _object(
+    {
+        "images": _integer(0, 10**12),
+        "accuracy": _KNOWN_SHARE,
+        "balanced_accuracy": _KNOWN_SHARE,
+        "macro_f1": _KNOWN_SHARE,
+        "garment_accuracy": _KNOWN_SHARE,
+        "expected_calibration_error": _SHARE,
+        "answered": _SHARE,
+        "accuracy_of_answered": _SHARE,
+        "groups": _SCORES,
+        "operating_points": _object({"argmax": _SCORES, "balanced": _SCORES}),
+    }
+)
+_TRAINING: Final = _object(
+    {
+        "history": {"type": "array", "items": _map(_NUMBER)},
+        "best_epochs": {"type": "array", "items": _integer(0, 10**6)},
+        **dict.fromkeys(("seconds", "cpu_seconds", "fit_seconds", "peak_memory_bytes"), _NUMBER),
+        "parts": _map(_map(_NUMBER)),
+    },
+    optional=("history", "best_epochs", "seconds", "cpu_seconds", "fit_seconds", "peak_memory_bytes", "parts"),
+    closed=False,
+)
+_SCHEMA: Final = _object(
+    {
+        "schema_version": {"const": 1, "description": "1"},
+        "version": _name(100),
+        "created_at": _name(100),
+        "command": _text(10_000),
+        "seed": _integer(0, 2**63 - 1),
+        "recipe": _object(
+            {"name": _name(64), "description": _text(1_000), "published_column": _text(100, "null")},
+            optional=("description", "published_column"),
+            closed=False,
+        ),
+        "network": {"type": "object"},
+        "preprocessing": _object(
+            {
+                "size": _integer(8, 224),
+                "working_size": _integer(8, 1024),
+                "distance_floor": _integer(1, 255),
+                "object_share": _SHARE,
+            }
+        ),
+        "calibration": _object(
+            {
+                "temperature": _number(1e-3, 1e3),
+                "thresholds": _object(dict.fromkeys(GROUPS, _SHARE)),
+                "evidence_threshold": _number(-1e6, 1e6),
+                "balanced_weights": _object({group: _number(1e-6, 1e6) for group in GROUPS}),
+                "target_precision": _SHARE,
+            }
+        ),
+        "training": _TRAINING,
+        "dataset": _object(
+            {"pictures": _map(_integer(0, 10**12)), "sha256": _map(_text(64))},
+            optional=("pictures", "sha256"),
+            closed=False,
+        ),
+        "backbone": {
+            **_object({"file": _text(255), "sha256": _text(64)}, closed=False),
+            "type": ["object", "null"],
+        },
+        "parameters": _integer(0, 10**12),
+        "libraries": _map(_text(100)),
+        "metrics": {"if": {"maxProperties": 0}, "then": {"type": "object"}, "else": _METRICS},
+        "labels": {
+            "const": {"garments": list(GARMENTS), "groups": list(GROUPS)},
+            "description": "the labels of this product in their order",
+        },
+        "files": {
+            "type": "object",
+            "required": ["network.tflite", "weights.safetensors"],
+            "maxProperties": 20,
+            "propertyNames": {
+                "pattern": r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z",
+                "not": {"enum": ["manifest.json", "manifest.hmac", "MODEL_CARD.md"]},
+                "description": "a plain file name",
+            },
+            "additionalProperties": {"type": "string", "pattern": r"\A[0-9a-f]{64}\Z", "description": "a SHA-256"},
+        },
+    }
+)
+# For JSON Schema 1.0 is an integer; for what counts pixels with it, it is none.
+_STRICT: Final = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)(_SCHEMA)
+_LONGEST: Final = 500
+
+
+def find_violation(manifest: Any) -> str | None:
+    """What in a JSON document keeps it from being a manifest, where and in words, or None when it is one."""
+    error = jsonschema.exceptions.best_match(_STRICT.iter_errors(manifest))
+    if error is None:
+        return None
+    expected = error.schema.get("description")
+    message = f"expected {expected}, received {error.instance!r}" if expected else error.message
+    place = error.json_path.removeprefix("$").removeprefix(".")
+    return f"{place or 'all of it'}: {message if len(message) <= _LONGEST else message[:_LONGEST] + ' ...'}"

@@ -1,0 +1,10 @@
+"""The application of accounts."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    """Tokens, and what ends them."""
+
+    name = "config.accounts"
+    label = "accounts"

@@ -1,0 +1,1 @@
+"""Commands; their rules live in `config.accounts.services`."""

@@ -1,0 +1,126 @@
+"""The documented front, real: what it keeps from the site, and what it tells the site."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from catalog.admin.import_pages import FORM_BYTES, MAX_UPLOAD_BYTES
+from catalog.pictures.formats import MAX_FILE_BYTES
+from classifier.evidence.api import FORM_BYTES as PICTURE_FORM_BYTES
+from config.settings.base import DATA_UPLOAD_MAX_MEMORY_SIZE
+from tests.support.front import HOST, Door, find_missing_program, running_front, running_site
+
+MISSING = find_missing_program()
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(bool(MISSING), reason=f"needs {MISSING}, which is not here"),
+]
+
+LOGIN, IMPORT, CLASSIFY = "/admin/login/", "/admin/catalog/product/import/", "/api/v1/classify/"
+PUBLIC = "/api/v1/schema/"
+#: More than all threads of the site.
+MANY = 24
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Path]]:
+    """The front, and the log of the site behind it; what is asked here needs no database."""
+    folder = tmp_path_factory.mktemp("front")
+    environment = {**os.environ, "HTTPS": "1", "NUM_PROXIES": "1", "LOG_FORMAT": "json"}
+    environment["DJANGO_SETTINGS_MODULE"] = "config.settings.base"
+    with ExitStack() as stack:
+        door = stack.enter_context(running_site(folder, environment=environment))
+        front = stack.enter_context(running_front(folder, site=door))
+        yield front, folder / "site.log"
+
+
+def read_line(log: Path, request_id: str) -> dict[str, object]:
+    """Return the line of the log about the request."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    (line,) = [line for line in lines if line.get("request") == request_id]
+    return line
+
+
+def test_the_site_is_told_who_asks_and_how_by_the_front_alone(site: tuple[Door, Path]) -> None:
+    front, log = site
+    forged = ["X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: http", "X-Request-ID: told"]
+    answer = front.ask(f"GET {PUBLIC} HTTP/1.1", *forged, source="127.0.0.9")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nX-Request-ID: told\r\n" in answer
+    assert b"\r\nStrict-Transport-Security: max-age=31536000" in answer
+    assert read_line(log, "told")["address"] == "127.0.0.9"
+
+
+def test_a_foreign_host_is_no_line_in_the_log_of_the_site(site: tuple[Door, Path]) -> None:
+    front, log = site
+    before = log.read_text()
+    with front.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+        assert connection.recv(1000) == b""
+    assert log.read_text() == before
+
+
+@pytest.mark.parametrize(
+    "address, most, status",
+    [
+        (LOGIN, 16_384, 403),  # there is no cookie of the form
+        (PUBLIC, DATA_UPLOAD_MAX_MEMORY_SIZE, 405),
+        (CLASSIFY, MAX_FILE_BYTES + PICTURE_FORM_BYTES, 401),
+        (IMPORT, MAX_UPLOAD_BYTES + FORM_BYTES, 403),
+    ],
+)
+def test_a_body_goes_as_far_as_the_site_takes_it(site: tuple[Door, Path], address: str, most: int, status: int) -> None:
+    front, log = site
+    lines = [f"POST {address} HTTP/1.1", "Content-Type: application/x-www-form-urlencoded", "X-Request-ID: sized"]
+    before = log.read_text().count('"sized"')
+    assert int(front.ask(*lines, f"Content-Length: {most}", body=b"a" * most).split()[1]) == status
+    answer = front.ask(*lines, f"Content-Length: {most + 1}", body=b"a" * (most + 1))
+    assert int(answer.split()[1]) == 413
+    assert (b"Content-Type: application/problem+json\r\n" in answer) == address.startswith("/api/")
+    assert log.read_text().count('"sized"') - before == 1
+
+
+def test_a_body_in_chunks_has_a_length_once_it_reaches_the_site(site: tuple[Door, Path]) -> None:
+    front, _ = site
+    lines = [f"POST {CLASSIFY} HTTP/1.1", "Transfer-Encoding: chunked"]
+    assert front.ask(*lines, body=b"3\r\na=b\r\n0\r\n\r\n").startswith(b"HTTP/1.1 401 ")
+    too_long = b"100000\r\n" + b"a" * 0x100000 + b"\r\n"
+    assert front.ask(*lines, body=13 * too_long + b"0\r\n\r\n").startswith(b"HTTP/1.1 413 ")
+
+
+def test_bodies_and_headers_that_never_end_hold_nobody_up(site: tuple[Door, Path]) -> None:
+    front, log = site
+    slow_body = f"POST {PUBLIC} HTTP/1.1\r\nHost: {HOST}\r\nX-Request-ID: slow\r\nContent-Length: 9000\r\n\r\na"
+    with ExitStack() as stack:
+        for number in range(MANY):
+            connection = stack.enter_context(front.connect(source=f"127.0.1.{number}"))
+            connection.sendall((slow_body if number % 2 else slow_body[:40]).encode())
+        answer = front.ask(f"GET {PUBLIC} HTTP/1.1")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert '"slow"' not in log.read_text()
+
+
+def test_passwords_of_one_address_are_few_a_minute(site: tuple[Door, Path]) -> None:
+    front, _ = site
+
+    def send(source: str) -> int:
+        lines = [f"POST {LOGIN} HTTP/1.1", "Content-Length: 0"]
+        return int(front.ask(*lines, source=source).split()[1])
+
+    assert [send("127.0.2.1") for _ in range(14)].count(429) >= 2
+    assert send("127.0.2.2") == 403
+    assert front.ask(f"HEAD {PUBLIC} HTTP/1.1", source="127.0.2.1").startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_log_is_json_to_the_last_line_and_speaks_of_no_body_sent_with_a_head(site: tuple[Door, Path]) -> None:
+    front, log = site
+    front.ask(f"HEAD {PUBLIC} HTTP/1.1", "X-Request-ID: head")
+    assert read_line(log, "head")["status"] == 200
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {line["logger"] for line in lines} == {"config.web.access_log", "gunicorn.error"}
+    assert not re.search("no-body|control", log.read_text(), re.I)

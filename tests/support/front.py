@@ -1,0 +1,135 @@
+"""The documented front: Gunicorn with this repository's options, and nginx with docs/nginx.conf before it."""
+
+import getpass
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+START_SECONDS = 60.0
+#: What the example calls the site.
+HOST = "shop.example"
+
+# What an installed nginx has around the example; everything that it writes lies in one folder.
+AROUND = """
+daemon off;
+user {user};
+pid {folder}/pid;
+error_log {folder}/error.log;
+events {{ worker_connections 4000; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/bodies;
+    proxy_temp_path {folder}/answers;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/example.conf;
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the site can be reached: by TLS, or at Gunicorn itself."""
+
+    port: int
+    is_front: bool
+
+    def connect(self, *, source: str = "127.0.0.1", timeout: float = 60.0) -> socket.socket:
+        """Open a connection from one of loopback's addresses; no certificate is looked at."""
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=timeout, source_address=(source, 0))
+        return self.get_context().wrap_socket(plain, server_hostname=HOST) if self.is_front else plain
+
+    def get_context(self) -> ssl.SSLContext:
+        """Return what TLS needs."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+
+    def ask(self, *lines: str, body: bytes = b"", source: str = "127.0.0.1") -> bytes:
+        """Send the lines of a request and return all that comes back until the connection is closed."""
+        head = "\r\n".join([lines[0], f"Host: {HOST}", *lines[1:], "Connection: close", "", ""]).encode()
+        with self.connect(source=source) as connection:
+            connection.sendall(head + body)
+            return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def find_missing_program() -> str:
+    """Return the name of a program that the front needs and that is not here; empty when all are."""
+    # Debian has servers outside the paths of people.
+    os.environ["PATH"] += ":/usr/sbin"
+    return next((name for name in ("nginx", "openssl") if shutil.which(name) is None), "")
+
+
+@contextmanager
+def running_site(folder: Path, *, environment: Mapping[str, str]) -> Iterator[Door]:
+    """Run Gunicorn while the block runs, its log in `site.log`."""
+    door = Door(find_port(), is_front=False)
+    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{door.port}"]
+    with running(command, log=folder / "site.log", port=door.port, environment={**environment, "ALLOWED_HOSTS": HOST}):
+        yield door
+
+
+@contextmanager
+def running_front(folder: Path, *, site: Door) -> Iterator[Door]:
+    """Run nginx before the site while the block runs; its files lie in `folder`."""
+    door, plain_port = Door(find_port(), is_front=True), find_port()
+    text = (REPOSITORY / "docs/nginx.conf").read_text()
+    for written, meant in {
+        "/etc/ssl/shop.example": str(folder),
+        "listen 80": f"listen 127.0.0.1:{plain_port}",
+        "listen 443": f"listen 127.0.0.1:{door.port}",
+        "127.0.0.1:8000": f"127.0.0.1:{site.port}",
+    }.items():
+        assert written in text
+        text = text.replace(written, meant)
+    (folder / "example.conf").write_text(text)
+    (folder / "nginx.conf").write_text(AROUND.format(folder=folder, user=getpass.getuser()))
+    certificate = ["-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem", "-subj", f"/CN={HOST}"]
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *certificate]
+    subprocess.run(make, check=True, capture_output=True)
+    command = ["nginx", "-e", folder / "error.log", "-p", folder, "-c", folder / "nginx.conf"]
+    with running(command, log=folder / "nginx.log", port=door.port, environment=os.environ):
+        yield door
+
+
+@contextmanager
+def running(
+    command: list[str | Path], *, log: Path, port: int, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server while the block runs, which begins when the server takes connections."""
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(command, cwd=REPOSITORY, env=dict(environment), stdout=output, stderr=output) as process,
+    ):
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not is_taken(port):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+            yield process
+        finally:
+            process.terminate()
+
+
+def find_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_taken(port: int) -> bool:
+    """Return whether somebody listens on the port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
