@@ -50,8 +50,8 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
 
-# The long proofs: a program a line, each with its counts as options and a JSON document as its output, and a seed where it
-# chooses. A failure says its seed; the same seed makes the same choices.
+# The long proofs: a program a line, with its counts as options, a seed where it chooses, and a JSON document as its output.
+# A failure says its seed; the same seed makes the same choices.
 SEED := $(or $(SEED),$(shell date +%s))
 proof: $(VENV)/installed-dev
 	$(RUN) -m tests.faults --json --seed $(SEED)

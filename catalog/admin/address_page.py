@@ -16,7 +16,7 @@ from catalog.interchange.records import RecordError, clean_image_url
 from catalog.labels import refresh_labels
 from catalog.models import Image, ProductImages
 from config.db.statements import allow_long_statements
-from config.web.admin import LargeTableAdmin, count_up_to
+from config.web.admin import LargeTableAdmin
 
 
 class AddressForm(forms.Form):
@@ -41,18 +41,17 @@ def answer_address_page(model_admin: LargeTableAdmin, request: HttpRequest, pk: 
     if request.method == "POST" and form.is_valid():
         replacement, number = replace_image(image, url=form.cleaned_data["url"])
         model_admin.log_change(request, image, f"Replaced by image {replacement.pk} in {number} products.")
-        text = "1 product shows" if number == 1 else f"{number:,} products show"
-        model_admin.message_user(request, f"{text} the image of the new address now.")
+        model_admin.message_user(request, f"Products that show the image of the new address now: {number:,}.")
         return redirect("admin:catalog_image_change", replacement.pk)
-    number = count_up_to(image.product_images.values("product").distinct(), maximum=model_admin.maximum_selected)
+    showing = model_admin.count_in_words(image.product_images.values("product").distinct())
     context: dict[str, Any] = {
         **model_admin.admin_site.each_context(request),
         "title": "Replace the address",
         "opts": model_admin.opts,
         "original": image,
         "form": form,
-        "number": number,
-        "more": number > model_admin.maximum_selected,
+        "consequence": f"Products that show this image: {showing}. "
+        "They will show the image of the new address, with the label of that one.",
     }
     return TemplateResponse(
         request, "admin/catalog/replace_address.html", context, status=400 if request.method == "POST" else 200

@@ -24,6 +24,12 @@ def render_thumbnail(sha256: str | None) -> SafeString | str:
     return format_html('<img src="{}" alt="" width="64" height="64" loading="lazy">', get_thumbnail_path(sha256))
 
 
+@admin.display(description="confidence")
+def show_confidence(row: Any) -> str:
+    """Return the confidence of a label, or of what else has one, in per cent."""
+    return "-" if row.confidence is None else f"{row.confidence:.1%}"
+
+
 class LabelFilter(admin.SimpleListFilter):
     """Rows by a column of their product's label; `path` leads to the label, and is empty for labels themselves."""
 

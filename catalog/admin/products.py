@@ -9,6 +9,7 @@ from django.db.models import QuerySet, TextField
 from django.forms import Textarea
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import localize
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -21,6 +22,7 @@ from catalog.admin.lists import (
     LabelGroupFilter,
     LabelStatusFilter,
     render_thumbnail,
+    show_confidence,
 )
 from catalog.browse.listing import PRODUCT_ORDERINGS, ProductCriteria, list_labelled_products
 from catalog.interchange.exporting import encode_products
@@ -53,7 +55,7 @@ class ProductImagesInline(admin.TabularInline):
         """Return the places with their image and our copy of it."""
         return super().get_queryset(request).select_related("image__stored_picture")
 
-    @admin.display(description="")
+    @admin.display(description="picture")
     def thumbnail(self, place: ProductImages) -> SafeString | str:
         """Show the image."""
         picture = place.image.picture if place.image_id else None
@@ -172,7 +174,7 @@ class ProductAdmin(WithLabelsMixin, ExportingMixin):
         """Return the address of the product's page."""
         return reverse("product-detail", args=[product.pk])
 
-    @admin.display(description="")
+    @admin.display(description="picture")
     def thumbnail(self, product: Product) -> SafeString | str:
         """Show the first image."""
         return render_thumbnail(product.thumbnail_sha256)
@@ -191,8 +193,7 @@ class ProductAdmin(WithLabelsMixin, ExportingMixin):
     @admin.display
     def confidence(self, product: Product) -> str | None:
         """Show the label's confidence in per cent."""
-        confidence = get_label_summary(product).confidence
-        return None if confidence is None else f"{confidence:.1%}"
+        return show_confidence(get_label_summary(product))
 
     @admin.display
     def status(self, product: Product) -> str:
@@ -242,7 +243,7 @@ class ImageAdmin(WithLabelsMixin):
             return beginning, False
         return super().search_texts(request, queryset, term)
 
-    @admin.display(description="")
+    @admin.display(description="picture")
     def thumbnail(self, image: Image) -> SafeString | str:
         """Show our copy."""
         return render_thumbnail(self.sha256(image))
@@ -267,6 +268,6 @@ class ImageAdmin(WithLabelsMixin):
         return image.picture.sha256 if image.picture else None
 
     @admin.display
-    def fetched_at(self, image: Image) -> Any:
+    def fetched_at(self, image: Image) -> str | None:
         """Show when we read it."""
-        return image.picture.fetched_at if image.picture else None
+        return localize(image.picture.fetched_at) if image.picture else None

@@ -1,10 +1,12 @@
 """The catalogue's pages."""
 
 from contextlib import suppress
+from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Any
 
 from django.core.files.storage import default_storage
+from django.db.models import F
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import urlencode
@@ -14,11 +16,13 @@ from rest_framework.exceptions import ValidationError
 from catalog.browse.listing import find_product_page
 from catalog.browse.query import ProductListQuery
 from catalog.labels import Status, get_label_summary
-from catalog.pictures.storage import thumbnail_name
+from catalog.models import StoredPicture
+from catalog.pictures.storage import StorageError, build_full_size, thumbnail_name
 from classifier.ml.labels import GARMENTS_OF_GROUPS, GROUPS
 from config.db.paging import InvalidCursorError
+from config.web.problems import answer_problem, find_refusal
 from config.web.queries import check_parameters, pick_parameters
-from config.web.security import FILE_POLICY
+from config.web.security import FILE_POLICY, PICTURE_POLICY
 
 # Divides by two, three, four and six columns, so that only the last page ends in a gap.
 PRODUCTS_PER_PAGE = 24
@@ -27,6 +31,12 @@ EXPORTS = (("csv", "CSV"), ("jsonl", "JSON Lines"), ("zip", "pictures"))
 
 CONFIDENCES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 ONE_YEAR_SECONDS = 31_536_000
+# Of pictures, whose names are their content.
+PICTURE_HEADERS = {
+    "Cache-Control": f"public, max-age={ONE_YEAR_SECONDS}, immutable",
+    "Content-Security-Policy": FILE_POLICY,
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 @require_safe
@@ -92,9 +102,25 @@ def thumbnail(request: HttpRequest, sha256: str, extension: str) -> FileResponse
         file = default_storage.open(name)
     except FileNotFoundError as error:
         raise Http404 from error
-    headers = {
-        "Cache-Control": f"public, max-age={ONE_YEAR_SECONDS}, immutable",
-        "Content-Security-Policy": FILE_POLICY,
-        "X-Content-Type-Options": "nosniff",
-    }
-    return FileResponse(file, filename=f"{sha256}.{extension}", headers=headers)
+    return FileResponse(file, filename=f"{sha256}.{extension}", headers=PICTURE_HEADERS)
+
+
+@require_safe
+def full_size(request: HttpRequest, sha256: str) -> HttpResponse | FileResponse:
+    """Answer with a copy of a picture in full size, made now; its name is its content, as the thumbnail's.
+
+    Whoever asks for many is told to wait.
+    """
+    held = StoredPicture.objects.filter(sha256=sha256, url=F("image__url")).select_related("image").first()
+    if held is None:
+        raise Http404
+    if refusal := find_refusal(request, scope="pictures"):
+        return refusal
+    try:
+        copy = build_full_size(held.image)
+    except StorageError:
+        return answer_problem(request, 503, "The storage of pictures does not answer at the moment.")
+    if copy is None:
+        raise Http404
+    headers = PICTURE_HEADERS | {"Content-Security-Policy": PICTURE_POLICY}
+    return FileResponse(BytesIO(copy), filename=f"{sha256}.jpg", headers=headers)

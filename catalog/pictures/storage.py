@@ -1,7 +1,8 @@
 """A picture's bytes: decoded by `to_rgb`, kept once by content hash, shown as a thumbnail made from its pixels.
 
 Originals are read by the classifier, and leave in exports of pictures; no page shows them. What a page shows is the
-thumbnail, which holds pixels and nothing of what came with them (metadata, scripts, archives).
+thumbnail, and in full size a copy made when it is asked for: pixels and nothing of what came with them (metadata,
+scripts, archives).
 """
 
 import errno
@@ -31,7 +32,9 @@ from config.files import write_file
 
 # Pixels on the longer side; a smaller picture keeps its size.
 THUMBNAIL_SIZE = 320
-_THUMBNAIL_QUALITY = 85
+# The same of the copy in full size. More is more than a screen has, and costs seconds and hundreds of megabytes.
+FULL_SIZE = 2048
+_JPEG_QUALITY = 85
 # With less than this a disk counts as full: room for 32 pictures of 128 KiB.
 FREE_BYTES = 4 * 2**20
 # What a file system says of a name that no file of it has, or can have.
@@ -100,7 +103,7 @@ def build_stored_picture(
     if not storage_name:
         write_once(name, data)
     shown = lay_on_ground(decoded.pixels)
-    write_once(thumbnail_name(sha256), _encode_thumbnail(shown))
+    write_once(thumbnail_name(sha256), _encode_jpeg(shown, size=THUMBNAIL_SIZE))
     former_appearance, (look_hash, look_shape) = _find_look(image, sha256=sha256, shown=shown)
     return StoredPicture(
         image=image,
@@ -223,12 +226,21 @@ def _is_safe_name(name: str) -> bool:
     )
 
 
-def _encode_thumbnail(pixels: np.ndarray) -> bytes:
-    thumbnail = PillowImage.fromarray(pixels)
+def build_full_size(image: Image) -> bytes | None:
+    """Return a JPEG of the picture that we hold of the image, in its own size up to `FULL_SIZE`; None without one."""
+    try:
+        pixels = to_rgb(find_picture_bytes(image) or b"", target_size=FULL_SIZE)
+    except PictureError:
+        return None
+    return _encode_jpeg(pixels, size=FULL_SIZE)
+
+
+def _encode_jpeg(pixels: np.ndarray, *, size: int) -> bytes:
+    picture = PillowImage.fromarray(pixels)
     # For shrinking as good as Pillow's default, bicubic, in 60 % of its time.
-    thumbnail.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE), PillowImage.Resampling.HAMMING)
+    picture.thumbnail((size, size), PillowImage.Resampling.HAMMING)
     encoded = BytesIO()
-    thumbnail.save(encoded, "JPEG", quality=_THUMBNAIL_QUALITY)
+    picture.save(encoded, "JPEG", quality=_JPEG_QUALITY)
     return encoded.getvalue()
 
 

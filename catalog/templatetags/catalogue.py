@@ -10,9 +10,9 @@ register = template.Library()
 
 
 @register.filter
-def percent(probability: float, digits: int = 1) -> str:
-    """Return a probability as a percentage: 0.9347 becomes "93.5 %"."""
-    return f"{100 * probability:.{digits}f} %"
+def percent(probability: float | str | None, digits: int = 1) -> str:
+    """Return a probability as a percentage: 0.9347 becomes "93.5 %", and what is not known a dash."""
+    return f"{100 * probability:.{digits}f} %" if isinstance(probability, int | float) else "\N{EN DASH}"
 
 
 @register.filter

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from classifier.adoption.reports import describe_activation
 from classifier.adoption.runs import cancel_adoption_run
 from classifier.adoption.services import (
     StageTransitionError,
@@ -76,6 +77,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             "version": version,
             "active": active if active != version else None,
             "tag": tag,
+            "activation": describe_activation(instead_of=active if active != version else None),
         }
         return TemplateResponse(request, "admin/classifier/activate_confirmation.html", context)
 

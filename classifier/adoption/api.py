@@ -98,7 +98,7 @@ class ModelVersionActivationView(ModelVersionView):
         responses={200: ModelVersionSerializer, **problems(401, 403, 404, 409, 412, 428, 429)},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Make this version the active one; the next labelling runs use it, running ones keep theirs.
+        """Make this version the active one: labels follow it, and open labelling runs of other versions end.
 
         If-Match is the ETag of the list: 412 when another version was activated since, 428 without it. 409 when the
         version's files are not those that were registered, or their network cannot be loaded.

@@ -29,6 +29,15 @@ class AdoptionReport:
         return min(1.0, self.run.done / self.total) if self.total else 1.0
 
 
+def describe_activation(*, instead_of: ModelVersion | None) -> str:
+    """Return what making a version the active one does, where this one is active now, for the pages that offer it."""
+    instead = f" instead of {instead_of.name}" if instead_of else ""
+    return (
+        f"Labels follow this version{instead}: what it said before counts again, and a labelling run looks at what it "
+        "has not seen. Open labelling runs of other versions end. What people said stays."
+    )
+
+
 def find_adoption_report(version: ModelVersion) -> AdoptionReport | None:
     """Return the report of the version's newest adoption, or None; its counts are cached as those of labelling runs."""
     run = AdoptionRun.objects.filter(model_version=version).select_related("requested_by", "labelling_run").first()

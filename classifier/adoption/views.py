@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from classifier.adoption.reports import find_adoption_report
+from classifier.adoption.reports import describe_activation, find_adoption_report
 from classifier.adoption.services import (
     StageTransitionError,
     StaleActivationError,
@@ -97,6 +97,7 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
         "active": compared,
         "tag": tag,
         "problem": problem,
+        "activation": describe_activation(instead_of=compared),
         "figures": compare_figures(version.metrics, compared.metrics if compared else {}),
         "measures": [title for _, title in MEASURES],
         "groups": [

@@ -19,6 +19,7 @@ from catalog.pictures.decoding import PictureError, decode_picture
 from catalog.pictures.storage import find_picture_bytes, reaching_storage, read_media_picture, write_once
 from classifier.ml.occlusion import NOTABLE_CHANGE, CoveredPart, OcclusionMap, build_occlusion_map
 from classifier.ml.preprocessing import CanonicalView
+from classifier.ml.words import percent
 from classifier.models import Classification
 from classifier.registry.runtime import get_classifier
 
@@ -32,8 +33,8 @@ MAXIMUM_KEPT = 400
 _CELL_PIXELS = 2
 #: A cell fainter than so many hundredths of the strongest is left out.
 _FAINT = 4
-#: A change below this is none in the two digits that a page shows.
-_VISIBLE_CHANGE = 0.005
+#: A change below this is none in the digits that a page shows.
+_VISIBLE_CHANGE = 0.0005
 
 
 class NotExplainableError(Exception):
@@ -109,10 +110,10 @@ class Explanation:
                 "Nothing stands out from the background of this picture, so the network saw only black. "
                 "Its label says nothing, and a person decides."
             )
-        bound = f"within {self.largest:.2f} of" if self.largest >= _VISIBLE_CHANGE else "at"
+        bound = f"within {_points(self.largest)} of" if self.largest >= _VISIBLE_CHANGE else "at"
         return (
             f"No part decides alone: wherever an eighth of it is covered, {self.group} stays {bound} "
-            f"{self.probability:.2f}."
+            f"{percent(self.probability)}."
         )
 
     def _describe(self, part: CoveredPart) -> str:
@@ -121,10 +122,14 @@ class Explanation:
             part.place,
             "lowers" if part.decrease > 0 else "raises",
             self.group,
-            f"{abs(part.decrease):.2f}",
-            f"{part.probability:.2f}",
+            _points(abs(part.decrease)),
+            percent(part.probability),
             f"; {part.likeliest} is likelier then" if part.likeliest != self.group else "",
         )
+
+
+def _points(change: float) -> str:
+    return f"{percent(change).removesuffix(' %')} points"
 
 
 def explanation_name(classification: Classification) -> str:

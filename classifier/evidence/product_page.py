@@ -1,4 +1,4 @@
-"""Everything that a product's page shows: its pictures with label, thresholds and history, and its texts."""
+"""Everything that a product's page shows: its pictures with label, thresholds and opinions, and its texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from classifier.ml.words import percent
 from classifier.models import Classification, LabelChange, ModelVersion, Review
 from classifier.registry.services import find_manifest
 
-#: What one picture's history shows at most of each: what versions said, and what people said; and a label's changes.
-HISTORY_LENGTH = 20
-#: Characters of a reviewer's note that the history shows.
+#: What is shown at most of each: what versions said of a picture, what people said, and the changes of a label.
+SHOWN_LENGTH = 20
+#: Characters of a reviewer's note that are shown.
 NOTE_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class Opinion:
     """What was said of a picture at one time: by a version in a run, or by a person (then `review` is set)."""
 
     at: datetime
@@ -62,7 +62,7 @@ class ImagePage(ProductImageDetail):
     the group that it gave, `too_little_evidence` says that it abstained above that.
     """
 
-    history: list[HistoryEntry]
+    opinions: list[Opinion]
     classification: Classification | None
     threshold: float | None
     too_little_evidence: bool
@@ -128,7 +128,7 @@ def get_product_page(product_id: int) -> ProductPage:
             for image in detail.images
         ],
         descriptions=detail.descriptions,
-        changes=list(LabelChange.objects.filter(product_id=product_id)[:HISTORY_LENGTH]),
+        changes=list(LabelChange.objects.filter(product_id=product_id)[:SHOWN_LENGTH]),
     )
 
 
@@ -153,7 +153,7 @@ def _build_image_page(
         image_index=image.image_index,
         picture=image.picture,
         label=image.label,
-        history=build_history(
+        opinions=build_opinions(
             [row for row in classifications if row.image_id == image.id],
             [row for row in reviews if row.image_id == image.id or row.appearance == appearance],
         ),
@@ -164,15 +164,15 @@ def _build_image_page(
 
 
 def list_newest_of_each(rows: QuerySet, *, order: str, of: F | BaseExpression = F("image_id")) -> list:  # noqa: B008
-    """Return the newest `HISTORY_LENGTH` rows of each image, or of what else, newest first, by one query."""
+    """Return the newest `SHOWN_LENGTH` rows of each image, or of what else, newest first, by one query."""
     rank = Window(RowNumber(), partition_by=of, order_by=F(order).desc())
-    return list(rows.annotate(rank=rank).filter(rank__lte=HISTORY_LENGTH).order_by(F(order).desc()))
+    return list(rows.annotate(rank=rank).filter(rank__lte=SHOWN_LENGTH).order_by(F(order).desc()))
 
 
-def build_history(classifications: list[Classification], reviews: list[Review]) -> list[HistoryEntry]:
+def build_opinions(classifications: list[Classification], reviews: list[Review]) -> list[Opinion]:
     """Return what was said of a picture, newest first."""
-    entries = [
-        HistoryEntry(
+    opinions = [
+        Opinion(
             at=row.created_at,
             group=row.group,
             garment=row.garment,
@@ -183,8 +183,7 @@ def build_history(classifications: list[Classification], reviews: list[Review]) 
         )
         for row in classifications
     ]
-    entries += [
-        HistoryEntry(at=review.created_at, group=review.group, garment=review.garment, review=review)
-        for review in reviews
+    opinions += [
+        Opinion(at=review.created_at, group=review.group, garment=review.garment, review=review) for review in reviews
     ]
-    return sorted(entries, key=lambda entry: entry.at, reverse=True)[: 2 * HISTORY_LENGTH]
+    return sorted(opinions, key=lambda opinion: opinion.at, reverse=True)[: 2 * SHOWN_LENGTH]

@@ -5,7 +5,6 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
-from rest_framework.throttling import SimpleRateThrottle
 
 from catalog.models import Image, Product, ProductImages
 from catalog.pictures.storage import StorageError
@@ -16,28 +15,18 @@ from classifier.labels.reads import find_deciding_classifications
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GARMENTS_OF_GROUPS
 from classifier.models import Classification
+from config.web.problems import find_refusal
 
 
 @require_safe
 def product_detail(request: HttpRequest, product_id: int) -> HttpResponse:
-    """Answer with a product: every picture with its label, its reasons and its history, every description."""
+    """Answer with a product: every picture with its label, its reasons and what was said of it, every description."""
     try:
         page = get_product_page(product_id)
     except Product.DoesNotExist as error:
         raise Http404 from error
     context = {"page": page, "product": page.product, "choices": GARMENTS_OF_GROUPS}
     return render(request, "classifier/product_detail.html", context)
-
-
-class ExplanationThrottle(SimpleRateThrottle):
-    """How many explanations one reader may have computed; those that are stored cost nothing and are not counted."""
-
-    scope = "explanations"
-
-    def get_cache_key(self, request: HttpRequest, view: object) -> str:
-        """Return whose calls are counted together: a user's, or an address's."""
-        who = f"user-{request.user.pk}" if request.user.is_authenticated else self.get_ident(request)  # type: ignore[arg-type]
-        return self.cache_format % {"scope": self.scope, "ident": who}
 
 
 @require_safe
@@ -54,13 +43,8 @@ def image_explanation(request: HttpRequest, image_id: int) -> HttpResponse:
     try:
         explanation = find_explanation(classification)
         if explanation is None:
-            throttle = ExplanationThrottle()
-            if not throttle.allow_request(request, None):  # type: ignore[arg-type]
-                response = render_problem(
-                    request, 429, "Too many explanations were asked for; please try again in a minute."
-                )
-                response["Retry-After"] = str(round(throttle.wait() or 60))
-                return response
+            if refusal := find_refusal(request, scope="explanations"):
+                return refusal
             explanation = create_explanation(image, classification=classification)
     except NotExplainableError as error:
         return render_problem(request, 404, str(error))

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from catalog.admin.lists import render_thumbnail
+from catalog.admin.lists import render_thumbnail, show_confidence
 from catalog.models import ProductImages
 from classifier.labelling.errors import MAXIMUM_ERRORS, ignore_errors, retry_errors
 from classifier.labelling.reports import get_run_report
@@ -91,7 +91,7 @@ class ClassificationAdmin(ReadOnlyAdmin):
         "image",
         "group",
         "garment",
-        "confidence",
+        show_confidence,
         "abstained",
         "model_version",
         "created_at",
@@ -119,7 +119,7 @@ class ClassificationAdmin(ReadOnlyAdmin):
         """Return the classifications without their embeddings."""
         return super().get_queryset(request).defer("embedding")
 
-    @admin.display(description="")
+    @admin.display(description="picture")
     def thumbnail(self, classification: Classification) -> SafeString | str:
         """Show the picture that was classified."""
         return render_thumbnail(classification.sha256)

@@ -11,7 +11,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,6 @@ from classifier.ml.labels import GARMENTS
 from classifier.ml.types import Prediction
 from classifier.models import Classification, LabellingRun, LabelTask, LabelTaskQuerySet
 from config.db.bulk import insert_rows
-from config.db.clock import get_database_time
 
 State = LabelTask.State
 
@@ -215,19 +214,15 @@ def release_tasks(batch: ClaimedBatch, *, code: str = "") -> int:
 
     At once after a graceful stop; for a little later where `code` says what they wait for.
     """
-    now = get_database_time()
-    delay = max((_wait_seconds(task, code, now=now) for task in batch.tasks), default=0.0)
+    delay = max((_wait_seconds(task, code) for task in batch.tasks), default=0.0)
     return _give_back(_list_held(batch), code=code, delay=delay)
 
 
 def _record_put_off(finished: list[tuple[LabelTask, PutOff]]) -> None:
     """Give back tasks that are put off; one update for each code and delay."""
-    if not finished:
-        return
     together: dict[tuple[str, float], list[int]] = defaultdict(list)
-    now = get_database_time()
     for task, outcome in finished:
-        together[outcome.code, _wait_seconds(task, outcome.code, now=now)].append(task.pk)
+        together[outcome.code, _wait_seconds(task, outcome.code)].append(task.pk)
     for (code, delay), task_ids in together.items():
         _give_back(LabelTask.objects.filter(pk__in=task_ids), code=code, delay=delay)
 
@@ -250,12 +245,15 @@ def _give_back(tasks: LabelTaskQuerySet, *, code: str, delay: float) -> int:
     )
 
 
-def _wait_seconds(task: LabelTask, code: str, *, now: datetime) -> float:
-    """Seconds until the next try of a task that is put off; at once where it waits for nothing."""
+def _wait_seconds(task: LabelTask, code: str) -> float:
+    """Seconds until the next try of a claimed task that is put off; at once where it waits for nothing."""
     if not code:
         return 0.0
-    waited = now - task.waits_since if task.waits_since and task.waits_for == code else timedelta()
-    return min(max(waited.total_seconds(), SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
+    waited = 0.0
+    if task.waits_for == code and task.waits_since is not None and task.lease_until is not None:
+        # Until it was claimed, by the database's clock.
+        waited = (task.lease_until - task.waits_since).total_seconds() - settings.LABELLING_LEASE_SECONDS
+    return min(max(waited, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
 
 
 def give_back_lost_tasks(task_ids: Sequence[int]) -> int:

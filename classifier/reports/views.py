@@ -20,11 +20,10 @@ from classifier.ml.reports.documents import (
     load_tried,
 )
 from classifier.ml.reports.experiments_report import build_sections
+from config.web.security import PICTURE_POLICY
 
 ONE_YEAR_SECONDS = 31_536_000
 CONTENT_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
-# Plots carry their colours in style attributes; nothing else in them may do anything.
-PLOT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 # As much of a picture's hash as its address carries, so that a browser may keep it for ever.
 HASH_LENGTH = 16
 # Where plots and tiles name a picture.
@@ -74,7 +73,7 @@ def report_picture(request: HttpRequest, version: str, name: str, recipe: str = 
         if report["files"].get(name, "").startswith(version):
             headers = {
                 "Cache-Control": f"public, max-age={ONE_YEAR_SECONDS}, immutable",
-                "Content-Security-Policy": PLOT_POLICY,
+                "Content-Security-Policy": PICTURE_POLICY,
             }
             content_type = CONTENT_TYPES[Path(name).suffix]
             return HttpResponse((folder / name).read_bytes(), content_type=content_type, headers=headers)

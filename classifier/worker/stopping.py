@@ -6,10 +6,7 @@ import threading
 from typing import Any
 
 from celery import bootsteps, platforms
-from celery.apps.worker import (  # type: ignore[attr-defined]
-    REMAP_SIGTERM,
-    install_worker_term_hard_handler,
-)
+from celery.apps.worker import REMAP_SIGTERM, install_worker_term_hard_handler  # type: ignore[attr-defined]
 from celery.worker import state
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.conf import global_settings
 from django.core.management.utils import get_random_secret_key
 
 from config.embedded import file_broker_options, read_or_create_secret_key
@@ -121,6 +122,7 @@ AUTH_PASSWORD_VALIDATORS = [
     ),
     {"NAME": "config.accounts.authentication.TokensEndWithPassword"},
 ]
+PASSWORD_HASHERS = ["config.hashers.PatientHasher", *global_settings.PASSWORD_HASHERS[1:]]
 LOGIN_URL = "admin:login"
 # The first asks whether the name is locked for this address, and signs nobody in.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
@@ -276,6 +278,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_RATES": {
         "classify": "120/min",
         "explanations": "60/min",
+        "pictures": "120/min",
         "runs": "120/min",
         "writes": "600/min",
     },

@@ -14,6 +14,7 @@ from rest_framework.views import exception_handler
 
 from config.db.statements import is_statement_timeout
 from config.db.troubles import TOO_LARGE, find_trouble
+from config.web.permissions import ReaderThrottle
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
@@ -116,6 +117,18 @@ def answer_problem(request: HttpRequest, status: int, detail: str, *, retry_afte
         return JsonResponse(problem, status=status, content_type=PROBLEM_MEDIA_TYPE, headers=headers)
     # No request context: it would ask who is signed in, and the database may be what failed.
     return HttpResponse(render_to_string("error.html", problem), status=status, headers=headers)
+
+
+def find_refusal(request: HttpRequest, *, scope: str) -> HttpResponse | None:
+    """Return the answer to a reader who had as many of the scope made as one may have in a minute, or None.
+
+    What is kept costs nothing: ask before something is made, no earlier.
+    """
+    throttle = ReaderThrottle(scope)
+    if throttle.allow_request(request, None):  # type: ignore[arg-type]
+        return None
+    detail = f"Too many {scope} were asked for; please try again in a minute."
+    return answer_problem(request, 429, detail, retry_after=round(throttle.wait() or 60))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -17,6 +17,9 @@ API_DOCUMENTATION_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 's
 ADMIN_POLICY = f"{PAGE_POLICY}; style-src-attr 'unsafe-inline'"
 # For files made from what strangers sent: even if one were taken for a page, it could do nothing.
 FILE_POLICY = "default-src 'none'; sandbox"
+# The same for plots, which carry their colours in style attributes, and for pictures by themselves, which browsers lay
+# out by such attributes.
+PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 class ContentSecurityPolicyMiddleware:

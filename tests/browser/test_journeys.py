@@ -49,6 +49,23 @@ def test_a_product_shows_its_picture_its_label_and_why(stranger: Page) -> None:
     assert seen.evaluate("image => image.naturalWidth") > 0
 
 
+def test_a_picture_opens_in_full_size_by_a_click_and_by_the_keyboard(stranger: Page) -> None:
+    stranger.goto("/products/")
+    small = stranger.locator(".picture").first.bounding_box()
+    stranger.goto("/products/1/")
+    picture = stranger.get_by_role("link", name="Image 0 of the product in full size")
+    assert picture.bounding_box()["width"] > 2 * small["width"]
+    width, height = re.search(
+        "(\\d+) \N{MULTIPLICATION SIGN} (\\d+) pixels", stranger.locator("figcaption").first.inner_text()
+    ).groups()
+    for open_it in (picture.click, lambda: picture.press("Enter")):
+        open_it()
+        expect(stranger).to_have_url(re.compile(r"/pictures/[0-9a-f]{64}\.jpg$"))
+        shown = stranger.evaluate("[document.images[0].naturalWidth, document.images[0].naturalHeight]")
+        assert shown == [int(width), int(height)]
+        stranger.go_back()
+
+
 def test_a_labelling_run_is_started_and_watched_to_its_end(member: Page) -> None:
     member.goto("/labelling-runs/")
     form = member.get_by_role("form", name="Start a labelling run")

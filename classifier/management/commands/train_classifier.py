@@ -49,7 +49,9 @@ class Command(ReportingCommand):
             metavar="imagenet|none|FILE",
             help="what the backbone starts from (default: imagenet, or none where BACKBONE_WEIGHTS is none)",
         )
-        parser.add_argument("--activate", action="store_true", help="use the result for the next labelling runs")
+        parser.add_argument(
+            "--activate", action="store_true", help="make the result the active version, which labels follow"
+        )
         parser.add_argument("--enqueue", action="store_true", help="let a worker of the training queue do it")
         parser.add_argument(
             "--output", type=abspath, metavar="DIR", help="write the artefact there and register nothing"

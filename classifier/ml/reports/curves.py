@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from classifier.ml.words import percent
+
 #: The size of a drawing in its own units.
 WIDTH: Final = 300.0
 HEIGHT: Final = 100.0
@@ -25,7 +27,7 @@ def build_history(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     rows = [
         (
             int(row.get("epoch", 0)),
-            [f"{row[name]:.{DIGITS.get(name, 4)}f}" if name in row else "-" for name in columns],
+            [_write(row[name], name=name) if name in row else "-" for name in columns],
         )
         for row in history
     ]
@@ -39,7 +41,7 @@ def build_history(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def _draw(title: str, series: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """The drawing with the values at its lower and upper edge, and the points of each line as SVG writes them."""
+    """The drawing: the values at its lower and upper edge, as texts, and the points of each line as SVG writes them."""
     lowest, highest = min(map(min, series.values())), max(map(max, series.values()))
     span = (highest - lowest) or 1.0
     lines = [
@@ -53,4 +55,10 @@ def _draw(title: str, series: Mapping[str, Sequence[float]]) -> dict[str, Any]:
         for words, values in series.items()
     ]
     epochs = max(map(len, series.values()))
-    return {"title": title, "lines": lines, "lowest": lowest, "highest": highest, "epochs": epochs}
+    edges = [_write(value, name=title.lower()) for value in (lowest, highest)]
+    return {"title": title, "lines": lines, "lowest": edges[0], "highest": edges[1], "epochs": epochs}
+
+
+def _write(value: float, *, name: str) -> str:
+    """The value as the site writes it; shares, which are those called accuracy, in per cent."""
+    return percent(value, digits=2) if "accuracy" in name else f"{value:.{DIGITS.get(name, 4)}f}"

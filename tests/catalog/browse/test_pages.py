@@ -2,15 +2,19 @@
 
 import json
 import re
+from io import BytesIO
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.test import Client
+from PIL import ExifTags
+from PIL import Image as PillowImage
 
 from catalog.models import StoredPicture
 from catalog.pictures.storage import thumbnail_name
-from classifier.evidence.product_page import HISTORY_LENGTH
+from classifier.evidence.product_page import SHOWN_LENGTH
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.models import LabellingRun
 from classifier.reviews.services import record_review
@@ -205,7 +209,7 @@ def test_a_product_says_why_a_confident_label_was_not_kept(client: Client) -> No
     assert "the picture shows too little of what the network knows as clothes" in page
 
 
-def test_an_image_has_its_history_newest_first(client: Client) -> None:
+def test_an_image_has_what_was_said_of_it_newest_first(client: Client) -> None:
     version = create_model_version()
     image = create_painted_image("Sandal")
     product = create_product(images=[image])
@@ -222,7 +226,7 @@ def test_an_image_has_its_history_newest_first(client: Client) -> None:
     assert f'<a href="/labelling-runs/{run}/">run {run}</a>' in page
 
 
-def test_a_history_has_what_was_said_of_the_same_picture_elsewhere(client: Client) -> None:
+def test_what_was_said_of_the_same_picture_elsewhere_is_shown(client: Client) -> None:
     image = create_painted_image("Sandal")
     with default_storage.open(image.url) as file:
         twin = create_stored_image(file.read(), url="tests/twin.png")
@@ -231,19 +235,19 @@ def test_a_history_has_what_was_said_of_the_same_picture_elsewhere(client: Clien
     label_everything()
     review = record_review(twin, group="Bags", reviewer=create_member())
     page = client.get(f"/products/{product.pk}/").context["page"]
-    assert [entry.review for entry in page.images[0].history] == [review, None]
+    assert [entry.review for entry in page.images[0].opinions] == [review, None]
     assert (page.label.status, page.label.group) == ("reviewed", "Bags")
 
 
-def test_a_history_is_bounded_and_the_newest_label_counts(client: Client) -> None:
+def test_what_was_said_is_bounded_and_the_newest_label_counts(client: Client) -> None:
     create_model_version()
     image = create_painted_image("Sandal")
     product = create_product(images=[image])
     reviewer = create_member()
-    for number in range(HISTORY_LENGTH + 5):
+    for number in range(SHOWN_LENGTH + 5):
         record_review(image, group="Bags" if number % 2 else "Footwear", reviewer=reviewer)
     page = client.get(f"/products/{product.pk}/").text
-    assert page.count("A person</td>") == HISTORY_LENGTH
+    assert page.count("A person</td>") == SHOWN_LENGTH
     assert "<h3>Footwear</h3>" in page
 
 
@@ -304,3 +308,71 @@ def test_what_is_no_thumbnail_is_not_found_and_not_kept(client: Client, name: st
     response = client.get(f"/thumbnails/{name}")
     assert response.status_code == 404
     assert "Cache-Control" not in response.headers
+
+
+def test_a_picture_in_full_size_is_its_pixels_and_nothing_that_came_with_them(client: Client) -> None:
+    data = BytesIO()
+    exif = PillowImage.Exif()
+    exif[ExifTags.Base.Artist] = "somebody's name"
+    PillowImage.new("RGB", (700, 900), "teal").save(data, "JPEG", exif=exif)
+    product = create_product(images=[create_stored_image(data.getvalue(), url="tests/large.jpg")])
+    create_model_version()
+    label_everything()
+    sha256 = StoredPicture.objects.get().sha256
+    address = f"/pictures/{sha256}.jpg"
+    assert f'<a class="picture" href="{address}">' in client.get(f"/products/{product.pk}/").text
+    response = client.get(address)
+    content = response.getvalue()
+    with PillowImage.open(BytesIO(content)) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (700, 900))
+    assert b"somebody's name" not in content
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Content-Security-Policy"] == "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response.headers["Content-Disposition"] == f'inline; filename="{sha256}.jpg"'
+
+
+def test_a_picture_that_is_larger_than_a_screen_is_shown_smaller(client: Client) -> None:
+    data = BytesIO()
+    PillowImage.new("L", (5000, 1000)).save(data, "PNG")
+    create_product(images=[create_stored_image(data.getvalue())])
+    create_model_version()
+    label_everything()
+    response = client.get(f"/pictures/{StoredPicture.objects.get().sha256}.jpg")
+    with PillowImage.open(BytesIO(response.getvalue())) as picture:
+        assert picture.size == (2048, 410)
+
+
+def test_a_picture_of_another_address_or_bytes_that_changed_are_not_found_in_full_size(client: Client) -> None:
+    create_product(images=[image := create_painted_image("Bag")])
+    create_model_version()
+    label_everything()
+    address = f"/pictures/{StoredPicture.objects.get().sha256}.jpg"
+    assert client.get(address).status_code == 200
+    Path(default_storage.path(image.url)).write_bytes(b"other bytes")
+    assert client.get(address).status_code == 404
+    StoredPicture.objects.update(url="https://shop.example/before.jpg")
+    assert client.get(address).status_code == 404
+    assert client.get(f"/pictures/{'0' * 64}.jpg").status_code == 404
+
+
+def test_who_asks_for_many_pictures_in_full_size_has_to_wait(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.web.permissions.ReaderThrottle.THROTTLE_RATES", {"pictures": "1/min"})
+    create_product(images=[create_painted_image("Bag")])
+    create_model_version()
+    label_everything()
+    address = f"/pictures/{StoredPicture.objects.get().sha256}.jpg"
+    assert client.get(address).status_code == 200
+    response = client.get(address)
+    assert (response.status_code, "Too many pictures" in response.text) == (429, True)
+    assert 0 < int(response.headers["Retry-After"]) <= 60
+
+
+def test_who_may_start_labelling_is_led_there(client: Client) -> None:
+    product = create_product(images=["demo/1.png"])
+    sign_in(client, "add_labellingrun", "view_labellingrun")
+    for address in ("/products/", f"/products/{product.pk}/"):
+        page = client.get(address).text
+        assert '<a href="/labelling-runs/">Start labelling</a>' in page
+        assert "label_catalog" not in page

@@ -42,19 +42,19 @@ def test_the_caption_names_the_colours_that_are_to_be_seen(strengths: list[list[
     [
         (
             CoveredPart("top", 0.25, 0.73, "Footwear"),
-            "Covering the <b>top</b> lowers Footwear by <b>0.25</b>, to 0.73.",
+            "Covering the <b>top</b> lowers Footwear by <b>25.0 points</b>, to 73.0 %.",
         ),
         (
             CoveredPart("top", -0.01, 0.99, "Footwear"),
-            "Covering the <b>top</b> raises Footwear by <b>0.01</b>, to 0.99.",
+            "Covering the <b>top</b> raises Footwear by <b>1.0 points</b>, to 99.0 %.",
         ),
         (
             CoveredPart("left side", 0.9, 0.08, "Bags"),
-            "Covering the <b>left side</b> lowers Footwear by <b>0.90</b>, to 0.08; Bags is likelier then.",
+            "Covering the <b>left side</b> lowers Footwear by <b>90.0 points</b>, to 8.0 %; Bags is likelier then.",
         ),
         (
             CoveredPart("<top>", 0.1, 0.8, "Footwear"),
-            "Covering the <b>&lt;top&gt;</b> lowers Footwear by <b>0.10</b>, to 0.80.",
+            "Covering the <b>&lt;top&gt;</b> lowers Footwear by <b>10.0 points</b>, to 80.0 %.",
         ),
     ],
 )
@@ -63,7 +63,8 @@ def test_each_part_is_a_sentence(part: CoveredPart, sentence: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "largest, end", [(0.03, "within 0.03 of 0.98."), (0.005, "within 0.01 of 0.98."), (0.004, "at 0.98.")]
+    "largest, end",
+    [(0.03, "within 3.0 points of 98.0 %."), (0.0005, "within 0.1 points of 98.0 %."), (0.0004, "at 98.0 %.")],
 )
 def test_a_label_that_hangs_on_no_part_says_how_little_it_moves(largest: float, end: str) -> None:
     explanation = replace(EXPLANATION, parts=[], largest=largest)

@@ -64,7 +64,10 @@ def test_a_page_says_which_part_the_label_hangs_on(client: Client, network: Fake
     classification = create_sandal()
     # One space for each line's end and indentation, as a browser reads them.
     page = " ".join(client.get(f"/images/{classification.image_id}/explanation/").text.split())
-    assert "Covering the <b>upper left</b> lowers Footwear by <b>1.00</b>, to 0.00; Bags is likelier then." in page
+    assert (
+        "Covering the <b>upper left</b> lowers Footwear by <b>100.0 points</b>, to 0.0 %; Bags is likelier then."
+        in page
+    )
     assert f'<image href="/thumbnails/{classification.sha256}.jpg" width="32" height="32"/>' in page
     # The strongest cell is the corner of what the network saw, 16 pixels of the picture in 14 cells.
     assert '<rect x="8.0" y="8.0" width="1.14" height="1.14" fill-opacity="1.00"/>' in page
@@ -141,7 +144,7 @@ def test_a_label_that_hangs_on_no_part_says_so(client: Client, network: FakeNetw
     network.weight = 0.03
     classification = create_sandal()
     page = client.get(f"/images/{classification.image_id}/explanation/").text
-    assert "Footwear stays within 0.03 of 1.00." in page
+    assert "Footwear stays within 3.0 points of 100.0 %." in page
 
 
 def test_a_blank_picture_has_no_map(client: Client, network: FakeNetwork) -> None:
@@ -198,7 +201,7 @@ def test_many_new_reasons_have_to_wait_and_stored_ones_do_not(
     client: Client, network: FakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert django_settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["explanations"] == "60/min"
-    monkeypatch.setattr("classifier.evidence.views.ExplanationThrottle.THROTTLE_RATES", {"explanations": "1/min"})
+    monkeypatch.setattr("config.web.permissions.ReaderThrottle.THROTTLE_RATES", {"explanations": "1/min"})
     create_model_version()
     images = [create_painted_image("Sandal"), create_painted_image("Bag")]
     create_product(images=images)

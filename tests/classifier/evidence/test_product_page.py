@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from catalog.models import StoredPicture
-from classifier.evidence.product_page import HistoryEntry, ImagePage
+from classifier.evidence.product_page import ImagePage, Opinion
 from classifier.labels.reads import ImageLabel
 from classifier.models import Review
 
@@ -26,14 +26,12 @@ PAGE = ImagePage(
     image_index=0,
     picture=None,
     label=build_label(),
-    history=[],
+    opinions=[],
     classification=None,
     threshold=0.75,
     too_little_evidence=False,
 )
-ENTRY = HistoryEntry(
-    at=datetime(2026, 11, 25, tzinfo=UTC), group="Footwear", garment="Sandal", confidence=0.9, run_id=7
-)
+OPINION = Opinion(at=datetime(2026, 11, 25, tzinfo=UTC), group="Footwear", garment="Sandal", confidence=0.9, run_id=7)
 
 
 @pytest.mark.parametrize(
@@ -76,10 +74,10 @@ def test_only_a_persons_label_has_a_pressed_button() -> None:
     assert replace(PAGE, label=build_label(**reviewed, garment="Bag")).pressed == "Bag"
 
 
-def test_a_line_of_the_history_says_what_was_said_and_by_whom() -> None:
-    assert (ENTRY.label, ENTRY.run, ENTRY.reviewer_words) == ("Footwear, Sandal", "run 7", "")
+def test_an_opinion_says_what_was_said_and_by_whom() -> None:
+    assert (OPINION.label, OPINION.run, OPINION.reviewer_words) == ("Footwear, Sandal", "run 7", "")
     review = Review(reviewer=User(username="ada"))
-    entry = replace(ENTRY, garment="", run_id=None, review=review)
-    assert (entry.label, entry.run, entry.reviewer_words) == ("Footwear", "", "ada")
+    opinion = replace(OPINION, garment="", run_id=None, review=review)
+    assert (opinion.label, opinion.run, opinion.reviewer_words) == ("Footwear", "", "ada")
     review.note = 250 * "n"
-    assert entry.reviewer_words == f"ada: {199 * 'n'}…"
+    assert opinion.reviewer_words == f"ada: {199 * 'n'}…"

@@ -123,7 +123,7 @@ def test_an_address_replaced_in_the_admin(admin_client: Client, reviewer: User) 
     label_everything()
     record_review(bag, group="Footwear", reviewer=reviewer)
     address = f"/admin/catalog/image/{bag.pk}/replace-address/"
-    assert "2 products show" in admin_client.get(address).text
+    assert "Products that show this image: 2." in admin_client.get(address).text
     assert admin_client.post(address, {"url": "javascript:alert(1)"}).status_code == 400
     response = admin_client.post(address, {"url": "https://new.example/1.jpg"})
     new = Image.objects.get(url="https://new.example/1.jpg")

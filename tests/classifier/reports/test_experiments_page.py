@@ -47,7 +47,7 @@ def test_without_a_record_the_page_names_the_command(client: Client, folder: Pat
 def test_every_recipe_has_its_section_plots_and_tables(client: Client, stored: Path) -> None:
     page = client.get("/experiments/").text
 
-    assert re.findall(r'<h2 id="([a-z-]+)">', page) == ["summary", "default", "frozen", "tried"]
+    assert re.findall(r'<h2 id="([a-z-]+)-title">', page) == ["summary", "default", "frozen", "tried"]
     assert page.count('<picture class="plot">') == 2 * 5
     assert page.count('<table class="data">') == 3 + 2 * 6 + 1
     assert '<a href="/experiments/" aria-current="page">Experiments</a>' in page
@@ -99,7 +99,7 @@ def test_a_damaged_record_is_left_out_and_the_others_stay(client: Client, stored
 
     page = client.get("/experiments/").text
 
-    assert re.findall(r'<h2 id="([a-z-]+)">', page) == ["summary", "frozen"]
+    assert re.findall(r'<h2 id="([a-z-]+)-title">', page) == ["summary", "frozen"]
 
 
 def test_only_reading_is_allowed(client: Client, stored: Path) -> None:

@@ -38,7 +38,7 @@ def test_without_an_exploration_the_page_names_the_command(client: Client, folde
 def test_every_section_has_its_plot_and_its_table(client: Client, stored) -> None:
     page = client.get("/data/").text
 
-    assert re.findall(r'<h2 id="([a-z-]+)">', page) == [
+    assert re.findall(r'<h2 id="([a-z-]+)-title">', page) == [
         "pictures", "garments", "groups", "means", "medians", "duplicates", "confusions", "label-errors",
     ]  # fmt: skip
     assert page.count('<picture class="plot">') == 7

@@ -112,8 +112,8 @@ def test_a_running_training_shows_its_epoch_and_asks_again(client: Client) -> No
         "0.0,100.0 300.0,0.0",
     ]
     # The database keeps the names of a row in an order of its own.
-    first_row = re.findall(r'<td class="number">([\d.]+)</td>', page)[:4]
-    assert sorted(first_row) == ["0.8000", "0.9000", "1.0000", "30.0"]
+    first_row = re.findall(r'<td class="number">([\d.]+(?: %)?)</td>', page)[:4]
+    assert sorted(first_row) == ["0.8000", "1.0000", "30.0", "90.00 %"]
     assert "Cancel this training" not in page
     assert "Stalled" not in page
     assert "silent" not in page
@@ -160,13 +160,19 @@ def test_versions_show_their_figures_beside_the_active_one(
     sign_in(client, "view_modelversion")
     page = client.get(VERSIONS).text
     assert page.index("twin-1") < page.index(active.name)
-    assert f"{active.metrics['accuracy']:.4f}" in page
+    assert f"{100 * active.metrics['accuracy']:.2f} %" in page
     page = client.get(f"{VERSIONS}{candidate.pk}/").text
     assert f"Active: {active.name}" in page
-    assert re.findall(r'<td class="number">([\d.]+)</td>', page)[:2] == ["0.5000", f"{active.metrics['accuracy']:.4f}"]
+    assert re.findall(r'<td class="number">([\d.]+(?: %)?)</td>', page)[:2] == [
+        "50.00 %",
+        f"{100 * active.metrics['accuracy']:.2f} %",
+    ]
     assert "<polyline" in page
     assert candidate.manifest_sha256 in page
     assert "Activate this version" not in page
+    sign_in(client, "view_modelversion", "change_modelversion")
+    page = client.get(f"{VERSIONS}{candidate.pk}/").text
+    assert f"<p>Labels follow this version instead of {active.name}: what it said before counts again" in page
     assert client.get(f"{VERSIONS}999999/").status_code == 404
 
 

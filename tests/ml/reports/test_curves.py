@@ -13,4 +13,12 @@ def test_epochs_are_a_table_and_a_curve_begins_with_the_second() -> None:
     assert two["rows"][1] == (2, ["0.5000", "-", "0.7000"])
     (curve,) = two["curves"]
     assert curve["lines"] == [{"words": "training", "points": "0.0,0.0 300.0,100.0"}]
-    assert (curve["lowest"], curve["highest"], curve["epochs"]) == (0.5, 1.0, 2)
+    assert (curve["lowest"], curve["highest"], curve["epochs"]) == ("0.5000", "1.0000", 2)
+
+
+def test_an_accuracy_is_a_percentage() -> None:
+    history = build_history([{"epoch": 1, "validation_accuracy": 0.9}, {"epoch": 2, "validation_accuracy": 0.98765}])
+
+    assert history["rows"][1] == (2, ["98.77 %"])
+    (curve,) = history["curves"]
+    assert (curve["lowest"], curve["highest"]) == ("90.00 %", "98.77 %")

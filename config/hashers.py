@@ -1,0 +1,23 @@
+"""The hash of a password, computed where nobody else waits for it."""
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+# On Linux a thread has a niceness of its own, elsewhere the whole process.
+_NICENESS = 19 if sys.platform == "linux" else 0
+
+
+class PatientHasher(PBKDF2PasswordHasher):
+    """Django's own hash, one at a time in a thread that gives way to those who answer readers.
+
+    It takes half a second of a processor, on purpose; passwords that strangers try must not cost readers that.
+    """
+
+    pool = ThreadPoolExecutor(1, "passwords", initializer=os.nice, initargs=(_NICENESS,))
+
+    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
+        """Return what is stored of the password."""
+        return self.pool.submit(super().encode, password, salt, iterations).result()
