@@ -27,7 +27,7 @@ class QueueHealth:
         """What to tell people before the `command`; nothing while a worker is there."""
         if not self.stale:
             return ""
-        since = f"since {format_date(self.seen_at, 'j M Y, H:i')} UTC" if self.seen_at else "so far"
+        since = f"since {format_date(self.seen_at, 'j M Y, H:i')} UTC" if self.seen_at else "yet"
         return f"No worker of the {self.queue} queue was seen {since}. What is asked for waits until one runs:"
 
     @property

@@ -264,8 +264,10 @@ def test_a_database_of_the_last_release_keeps_everything(database: Any, interrup
 
         def interrupt(execute: Any, sql: str, *arguments: Any) -> Any:
             nonlocal writes
-            writes += sql.startswith(("UPDATE c", "INSERT INTO c", "DELETE FROM classifier_r", "DROP"))
-            if writes > interrupted_after:
+            is_write = sql.startswith(("UPDATE c", "INSERT INTO c", "DELETE FROM classifier_r", "DROP"))
+            writes += is_write
+            # Not what the end of a migration asks of SQLite, before it rolls back.
+            if is_write and writes > interrupted_after:
                 raise Error("interrupted")
             return execute(sql, *arguments)
 

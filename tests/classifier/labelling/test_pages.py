@@ -119,7 +119,7 @@ def test_a_running_run_shows_how_far_it_is_and_asks_again(client: Client) -> Non
     run = start_labelling_run(user=user)
     address = f"{RUNS}{run.pk}/"
     page = client.get(address)
-    assert "No worker of the labelling queue was seen so far." in page.text
+    assert "No worker of the labelling queue was seen yet." in page.text
     QueueCanary.objects.create(queue="labelling", done_at=timezone.now())
     work(at_most=3)
     LabellingRun.objects.update(created_at=timezone.now() - timedelta(seconds=70))
@@ -214,7 +214,7 @@ def test_a_stalled_run_says_so_and_what_to_look_at(client: Client) -> None:
     sign_in(client, "view_labellingrun")
     page = client.get(f"{RUNS}{run.pk}/").text
     assert "Stalled: nothing has moved for some minutes" in page
-    assert "No worker of the labelling queue was seen so far." in page
+    assert "No worker of the labelling queue was seen yet." in page
     second = LabellingRun.objects.create(model_version=run.model_version, created_at=long_ago)
     page = client.get(f"{RUNS}{second.pk}/").text
     assert f'Waits behind <a href="{RUNS}{run.pk}/">run {run.pk}</a>' in page

@@ -102,7 +102,7 @@ def test_actions_that_start_work_warn_where_nobody_does_it(admin_client: Client)
     chosen = {"action": "retry_selected", "_selected_action": task.pk, "confirmed": "yes"}
     page = admin_client.post("/admin/classifier/labeltask/", chosen, follow=True)
     texts = [str(message) for message in page.context["messages"]]
-    assert texts[-1].startswith("No worker of the labelling queue was seen so far.")
+    assert texts[-1].startswith("No worker of the labelling queue was seen yet.")
     assert texts[-1].endswith("What is asked for waits until one runs: celery -A config worker -Q labelling")
 
 
@@ -115,4 +115,4 @@ def test_a_worker_is_missed_when_its_messages_are_late(settings) -> None:
     assert find_queue_health("labelling").sentence == ""
     QueueCanary.objects.update(done_at=now - timedelta(seconds=settings.CANARY_STALE_SECONDS + 1))
     assert find_queue_health("labelling").stale
-    assert find_queue_health("training").sentence.startswith("No worker of the training queue was seen so far.")
+    assert find_queue_health("training").sentence.startswith("No worker of the training queue was seen yet.")
