@@ -86,7 +86,7 @@ def _decides_pixels(kind: int, body: bytes) -> bool:
 def _join_profile(parts: list[bytes]) -> bytes:
     """Join a profile's parts, each with its number and their count before it; empty if any is missing."""
     parts = sorted(parts)
-    whole = [part[:2] for part in parts] == [bytes((number + 1, len(parts))) for number in range(len(parts))]
+    whole = [list(part[:2]) for part in parts] == [[number + 1, len(parts)] for number in range(len(parts))]
     return b"".join(part[2:] for part in parts) if whole else b""
 
 

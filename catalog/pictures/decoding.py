@@ -98,7 +98,7 @@ def decode_picture(data: bytes, *, target_size: int | None = None) -> DecodedPic
             width, height = image.size
             _check_size(width, height)
             if picture_format == formats.JPEG:
-                _check_jpeg_scans(width, height, data=data)
+                _check_jpeg_scans(width, height, data=container.pixels)
             if target_size is not None:
                 longer = max(width, height)
                 image.draft(None, (max(1, width * target_size // longer), max(1, height * target_size // longer)))

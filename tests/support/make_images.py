@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 WIDTH, HEIGHT = 48, 32
 GREY_16_BIT = 40_000
@@ -244,10 +244,10 @@ def webp_of_frames(frames: int, *, side: int) -> bytes:
 
 def cut_out_shirt(colour: tuple[int, int, int], *, size: tuple[int, int] = (300, 400)) -> Image.Image:
     """A shirt of one colour on transparent ground."""
-    shirt = Image.new("L", (30, 40), 0)
-    shirt.paste(255, (9, 8, 21, 34))
-    shirt.paste(255, (3, 8, 27, 15))
-    shirt.paste(0, (13, 8, 17, 10))
+    right = [(0.6, 0.15), (0.8, 0.25), (0.92, 0.45), (0.78, 0.5), (0.72, 0.4), (0.72, 0.9)]
+    outline = [*right, *((1 - across, down) for across, down in reversed(right))]
+    opacity = Image.new("L", size, 0)
+    ImageDraw.Draw(opacity).polygon([(across * size[0], down * size[1]) for across, down in outline], fill=255)
     picture = Image.new("RGB", size, colour)
-    picture.putalpha(shirt.resize(size, Image.Resampling.BICUBIC))
+    picture.putalpha(opacity)
     return picture

@@ -1,4 +1,7 @@
-"""What pixels do not need is not judged: pictures that browsers show, with damaged metadata or later frames."""
+"""What pixels do not need is not judged: pictures with damaged metadata or later frames, as browsers show them.
+
+Chromium shows all of them but a WebP that is cut behind its picture and a PNG whose animation begins with garbage.
+"""
 
 import time
 import zlib
@@ -77,6 +80,8 @@ SIBLINGS: list[tuple[str, Callable[[], bytes]]] = [
     ("JPEG, EXIF of 65,535 entries", lambda: jpeg_segment(0xE1, ENDLESS_EXIF)),
     ("JPEG, XMP that turns it", lambda: jpeg_segment(0xE1, b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>')),
     ("JPEG, profile of which a part is missing", lambda: jpeg_segment(0xE2, b"ICC_PROFILE\0\1\2data")),
+    ("JPEG, profile of 300 parts", lambda: make.JPEG_START + jpeg_segment(0xE2, b"ICC_PROFILE\0\1\1")[2:20] * 300
+     + make.jpeg()[2:]),
     ("JPEG, 4 MB of Photoshop", jpeg_with_large_photoshop),
     ("JPEG, bytes between segments", lambda: jpeg_segment(0xFE, b"").replace(b"\xff\xfe\0\2", b"\xff\xfe\0\2garbage")),
     ("JPEG and more", lambda: make.jpeg() + b"\xff\xd8\xff\xe1more"),
