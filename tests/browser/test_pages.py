@@ -70,6 +70,17 @@ LIST_CUT_CONTROLS = """() => [...document.querySelectorAll("main :is(select, [pl
 }).map((control) => control.name)"""
 
 
+#: What the keyboard can be on in our own pages without being seen to be there, or not at all.
+LIST_UNSEEN_FOCUS = """() => [...document.querySelectorAll(
+  "header.site a, main:not(#content-start) :is(a, button, input:not([type=hidden]), select, summary, [tabindex='0'])",
+)].filter((element) => {
+  if (!element.checkVisibility()) return false;
+  element.focus({focusVisible: true, preventScroll: true});
+  const style = getComputedStyle(element);
+  return document.activeElement !== element || style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 2;
+}).map((element) => element.outerHTML.slice(0, 100))"""
+
+
 def list_findings(page: Page, *, excused: set[str]) -> list[str]:
     """Return the serious and critical accessibility findings of the page as it is shown, without `excused` rules."""
     results: dict[str, Any] = AXE.run(page, options=AXE_OPTIONS).response
@@ -99,6 +110,7 @@ def look_at(page: Page, *, name: str) -> list[str]:
             needed = page.evaluate("document.documentElement.scrollWidth")
             if needed > width:
                 wrong.append(f"{scheme}, {width}: the page is {needed} wide")
+            wrong += [f"{scheme}, {width}: no focus to be seen on {name}" for name in page.evaluate(LIST_UNSEEN_FOCUS)]
             if width == DESKTOP:
                 wrong += [f"{scheme}: the control {name} cuts its text" for name in page.evaluate(LIST_CUT_CONTROLS)]
     return wrong
