@@ -9,6 +9,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
+from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -129,7 +130,7 @@ def test_tokens_are_gone_with_the_password(
 def test_a_stronger_hash_of_the_same_password_ends_nothing(user: User, key: str, settings: Any) -> None:
     before = user.password
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher", *settings.PASSWORD_HASHERS]
-    assert authenticate(username=user.username, password=FIRST) == user
+    assert authenticate(HttpRequest(), username=user.username, password=FIRST) == user
     user.refresh_from_db()
     assert user.password != before
     assert call(key) == 200
