@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from catalog.models import Image, Product
-from classifier.models import LabellingRun, LabelTask, Review, ReviewRun
+from classifier.models import LabellingRun, LabelTask, QueueCanary, Review, ReviewRun
 from classifier.reviews.tasks import record_reviews_task
 from config.web.admin import LargeTableAdmin
 from tests.support.factories import create_product
@@ -151,6 +151,7 @@ def test_a_product_shows_its_images_and_descriptions(admin_client: Client) -> No
 
 
 def test_labelling_the_selection_starts_a_run_over_all_its_images(client: Client) -> None:
+    QueueCanary.objects.create(queue="labelling")
     user = sign_in(client, "catalog.view_product", "classifier.add_labellingrun")
     create_model_version()
     chosen = create_product(images=[create_painted_image(), create_painted_image()])
@@ -186,6 +187,7 @@ def test_a_run_takes_more_rows_than_a_person_looks_at_and_than_are_counted(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LargeTableAdmin, "maximum_chosen", 1)
+    QueueCanary.objects.create(queue="labelling")
     create_model_version()
     first, second = (create_product(images=[create_painted_image()]) for _ in range(2))
     page = ask(admin_client, "label_selected", first, select_across="1")
@@ -266,6 +268,7 @@ def test_marking_records_a_review_of_each_first_image(client: Client) -> None:
 
 
 def test_marking_more_than_a_person_looks_at_is_done_by_a_run(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    QueueCanary.objects.create(queue="labelling")
     user = sign_in(client, "catalog.view_product", "classifier.add_review")
     monkeypatch.setattr(LargeTableAdmin, "maximum_chosen", 1)
     products = [create_product(images=[f"demo/{number}.png", f"demo/{number}-back.png"]) for number in range(2)]

@@ -85,7 +85,7 @@ def test_each_case_is_read_and_has_its_answer(name, cases, classifier):
 
 
 def test_each_picture_of_the_folder_is_a_case(cases):
-    names = {path.name for path in cases.iterdir() if path.suffix not in (".py", ".json")}
+    names = {path.name for path in cases.iterdir() if path.is_file() and path.suffix not in (".py", ".json")}
 
     assert names == set(CASES)
 

@@ -81,7 +81,7 @@ def test_however_many_watch_it_is_counted_once_in_two_seconds(
     create_model_version()
     create_painted_image()
     run = start_labelling_run()
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         first = get_run_report(run)
     LabelTask.objects.update(state=LabelTask.State.FAILED)
     with django_assert_num_queries(0):
