@@ -53,6 +53,9 @@ def _become_worker(app: Any, order: dict[str, Any]) -> None:
         os.environ.update(order["environ"])
         for name, value in order["settings"].items():
             setattr(settings, name, value)
+        task = app.tasks["classifier.tasks.label_batch_task"]
+        task.soft_time_limit = settings.LABELLING_SOFT_LIMIT_SECONDS
+        task.time_limit = settings.LABELLING_HARD_LIMIT_SECONDS
         connections["default"].settings_dict.update(order["database"])
         app.conf.broker_transport_options |= order["broker_options"]
         if order["small_disk"]:

@@ -22,8 +22,12 @@ State = LabelTask.State
 SLOW = {"FAULT_WORK_SECONDS": "1.5"}
 # For a worker that is killed or stopped anyway, so that nobody waits for longer than its work would take.
 SHORT_LEASE = {"LABELLING_LEASE_SECONDS": 2}
-# A lease that no slow machine outlives.
-PATIENT = {"LABELLING_LEASE_SECONDS": 120}
+# Limits that no slow machine meets, and a lease that none outlives.
+PATIENT = {
+    "LABELLING_SOFT_LIMIT_SECONDS": 100,
+    "LABELLING_HARD_LIMIT_SECONDS": 110,
+    "LABELLING_LEASE_SECONDS": 120,
+}
 
 
 def start_run(number: int) -> LabellingRun:
@@ -75,9 +79,8 @@ def assert_each_labelled_once(run: LabellingRun, *, number: int) -> None:
 
 
 def send_patient_messages(queue: Celery, run: LabellingRun, *, size: int = 32) -> None:
-    """Send all tasks of the run, with limits that no slow machine meets, and let no sweep send them meanwhile."""
+    """Send all tasks of the run, and let no sweep send them meanwhile; workers that take their time are `PATIENT`."""
     ids = list(run.tasks.order_by("pk").values_list("pk", flat=True))
     run.tasks.update(sent_at=timezone.now() + timedelta(hours=1))
-    options = {"queue": "labelling", "soft_time_limit": 100, "time_limit": 110}
     for start in range(0, len(ids), size):
-        queue.send_task("classifier.tasks.label_batch_task", args=[ids[start : start + size]], **options)
+        queue.send_task("classifier.tasks.label_batch_task", args=[ids[start : start + size]], queue="labelling")

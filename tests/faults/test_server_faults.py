@@ -110,7 +110,8 @@ def test_k07_a_database_that_stops_and_comes_back_leaves_no_half_batch(
     run = start_run(96)
     send_patient_messages(queue, run)
     workers = [
-        crew.start(environ={"FAULT_WORK_SECONDS": "1"}, settings={"LABELLING_LEASE_SECONDS": 600}) for _ in range(2)
+        crew.start(environ={"FAULT_WORK_SECONDS": "1"}, settings=PATIENT | {"LABELLING_LEASE_SECONDS": 600})
+        for _ in range(2)
     ]
     held = wait_until_held(*workers)
     own_database.kill(signal.SIGQUIT)
