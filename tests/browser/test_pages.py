@@ -63,7 +63,13 @@ AXE_OPTIONS = {
 #: The names of selects, and of inputs with a placeholder, that are narrower than what they may say.
 LIST_CUT_CONTROLS = """() => [...document.querySelectorAll("main :is(select, [placeholder])")].filter((control) => {
   if (!control.checkVisibility()) return false;
-  if (control.tagName === "INPUT") return control.value === "" && control.scrollWidth > control.clientWidth;
+  if (control.tagName === "INPUT") {
+    const style = getComputedStyle(control), pen = document.createElement("canvas").getContext("2d");
+    pen.font = `${style.fontSize} ${style.fontFamily}`;
+    const arrows = control.list || control.type === "number" ? 20 : 0;
+    const room = control.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - arrows;
+    return pen.measureText(control.placeholder).width > room;
+  }
   const width = control.offsetWidth;
   control.style.width = "max-content";
   const needed = control.offsetWidth;
