@@ -24,7 +24,8 @@ help:
 demo: $(VENV)/installed
 	@$(RUN) manage.py demo
 
-# A process for each core and one more, since some wait for others; four at most, since each needs a gigabyte; see tests/support/side_by_side.py.
+# A process for each core and one more, since some wait for others; four at most, since each needs a gigabyte.
+# See tests/support/side_by_side.py.
 SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadscope
 
 # What depends on the kind of database runs on SQLite first, as in the embedded product; then everything on real servers.
@@ -49,6 +50,7 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.adoption
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
+	$(RUN) -m benchmarks.upgrade
 
 # The long proofs: a program a line, with its counts as options, a seed where it chooses, and a JSON document as its output.
 # A failure says its seed; the same seed makes the same choices.

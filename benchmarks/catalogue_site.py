@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from typing import Final
 
 import django
 
+from tests.support.ports import find_port
 from tests.support.servers import DURABLE_SETTINGS, start_postgresql
 
 #: As docs/operations.md starts it.
@@ -56,9 +56,7 @@ def running_site(folder: Path) -> Iterator[str]:
     # It needs the settings, which are read when the database is up.
     from config.processes import running
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_port()
     address = f"http://127.0.0.1:{port}"
     log = folder / "site.log"
     with running(*GUNICORN, "--bind", f"127.0.0.1:{port}", log=log) as process:

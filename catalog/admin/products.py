@@ -191,7 +191,7 @@ class ProductAdmin(WithLabelsMixin, ExportingMixin):
         return " · ".join(filter(None, (label.group, label.garment))) or None
 
     @admin.display
-    def confidence(self, product: Product) -> str | None:
+    def confidence(self, product: Product) -> str:
         """Show the label's confidence in per cent."""
         return show_confidence(get_label_summary(product))
 

@@ -1,11 +1,12 @@
 """The catalogue's pages."""
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Any
 
-from django.core.files.storage import default_storage
 from django.db.models import F
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -17,7 +18,8 @@ from catalog.browse.listing import find_product_page
 from catalog.browse.query import ProductListQuery
 from catalog.labels import Status, get_label_summary
 from catalog.models import StoredPicture
-from catalog.pictures.storage import StorageError, build_full_size, thumbnail_name
+from catalog.pictures.decoding import PictureError
+from catalog.pictures.storage import StorageError, build_full_size, read_media_picture, thumbnail_name
 from classifier.ml.labels import GARMENTS_OF_GROUPS, GROUPS
 from config.db.paging import InvalidCursorError
 from config.web.problems import answer_problem, find_refusal
@@ -34,7 +36,6 @@ ONE_YEAR_SECONDS = 31_536_000
 # Of pictures, whose names are their content.
 PICTURE_HEADERS = {
     "Cache-Control": f"public, max-age={ONE_YEAR_SECONDS}, immutable",
-    "Content-Security-Policy": FILE_POLICY,
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -93,16 +94,12 @@ def list_confidences(chosen: str) -> list[tuple[str, str, bool]]:
 
 
 @require_safe
-def thumbnail(request: HttpRequest, sha256: str, extension: str) -> FileResponse:
+def thumbnail(request: HttpRequest, sha256: str, extension: str) -> HttpResponse | FileResponse:
     """Answer with our re-encoded copy of a picture. Its name is its content, so it may be kept for ever."""
     name = thumbnail_name(sha256)
     if PurePosixPath(name).suffix != f".{extension}":
         raise Http404
-    try:
-        file = default_storage.open(name)
-    except FileNotFoundError as error:
-        raise Http404 from error
-    return FileResponse(file, filename=f"{sha256}.{extension}", headers=PICTURE_HEADERS)
+    return _answer_picture(request, sha256, read=partial(read_media_picture, name))
 
 
 @require_safe
@@ -116,11 +113,18 @@ def full_size(request: HttpRequest, sha256: str) -> HttpResponse | FileResponse:
         raise Http404
     if refusal := find_refusal(request, scope="pictures"):
         return refusal
+    return _answer_picture(request, sha256, read=partial(build_full_size, held.image), policy=PICTURE_POLICY)
+
+
+def _answer_picture(
+    request: HttpRequest, sha256: str, *, read: Callable[[], bytes], policy: str = FILE_POLICY
+) -> HttpResponse | FileResponse:
+    """Answer with the JPEG that `read` gives, which may be kept for ever, or say why there is none."""
     try:
-        copy = build_full_size(held.image)
+        content = read()
+    except PictureError as error:
+        raise Http404 from error
     except StorageError:
-        return answer_problem(request, 503, "The storage of pictures does not answer at the moment.")
-    if copy is None:
-        raise Http404
-    headers = PICTURE_HEADERS | {"Content-Security-Policy": PICTURE_POLICY}
-    return FileResponse(BytesIO(copy), filename=f"{sha256}.jpg", headers=headers)
+        return answer_problem(request, 503, "The storage of pictures does not answer at the moment.", retry_after=30)
+    headers = PICTURE_HEADERS | {"Content-Security-Policy": policy}
+    return FileResponse(BytesIO(content), filename=f"{sha256}.jpg", headers=headers)

@@ -226,13 +226,12 @@ def _is_safe_name(name: str) -> bool:
     )
 
 
-def build_full_size(image: Image) -> bytes | None:
-    """Return a JPEG of the picture that we hold of the image, in its own size up to `FULL_SIZE`; None without one."""
-    try:
-        pixels = to_rgb(find_picture_bytes(image) or b"", target_size=FULL_SIZE)
-    except PictureError:
-        return None
-    return _encode_jpeg(pixels, size=FULL_SIZE)
+def build_full_size(image: Image) -> bytes:
+    """Return a JPEG of the picture that we hold of the image, in its own size up to `FULL_SIZE`.
+
+    Raises PictureError where there is none that can be read, and StorageError.
+    """
+    return _encode_jpeg(to_rgb(find_picture_bytes(image) or b"", target_size=FULL_SIZE), size=FULL_SIZE)
 
 
 def _encode_jpeg(pixels: np.ndarray, *, size: int) -> bytes:

@@ -2,16 +2,15 @@
 
 import logging
 from collections.abc import Callable
-from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 from django.conf import settings
-from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import Error, connection
 from kombu import Connection
 
+from catalog.pictures import storage
 from classifier.ml.artefacts import ArtefactError
 from classifier.registry.runtime import get_classifier
 from classifier.registry.selectors import NoActiveModelVersionError, get_active_model_version
@@ -73,14 +72,16 @@ def check_broker() -> str:
 
 
 def check_storage() -> str:
-    """Return `ok` when the media storage takes a file; one that is not of this machine's files has to answer only."""
-    if isinstance(default_storage, FileSystemStorage):
-        return _check_folder(str(default_storage.location))
-    default_storage.exists("health")
+    """Return `ok` when the media storage takes a small file and gives it back, and has room for more."""
+    try:
+        storage.check_storage()
+    except storage.StorageError as error:
+        logger.warning("%s", error)
+        return NOT_WRITABLE
     return OK
 
 
-def _check_folder(folder: str | PathLike[str]) -> str:
+def _check_folder(folder: str) -> str:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder, buffering=0) as file:

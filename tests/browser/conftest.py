@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+
+from tests.support.ports import find_port, is_listening
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: What the pages looked like at the last run; git ignores the folder.
@@ -46,9 +48,7 @@ def demo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
         parts = urlsplit(os.environ["TEST_SITE"])
         yield DemoSite(f"http://{parts.hostname}:{parts.port}", unquote(parts.password or ""))
         return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_port()
     environ = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
     environ |= {"VAR_DIR": str(tmp_path_factory.mktemp("demo")), "PORT": str(port), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
@@ -58,7 +58,8 @@ def demo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
     try:
         said = read_until(process, f"http://127.0.0.1:{port}/")
         (password,) = re.findall(r"as admin with the password (\S+)", said)
-        wait_for_port(port)
+        while not is_listening(port):  # the test's own time limit ends the wait
+            time.sleep(0.05)
         yield DemoSite(f"http://127.0.0.1:{port}", password)
     finally:
         process.terminate()
@@ -73,15 +74,6 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
         if text in line:
             return said
     raise AssertionError(f"expected {text!r}; the demo ended and said: {said}")
-
-
-def wait_for_port(port: int) -> None:
-    """Return when somebody listens; the test's own time limit ends the wait."""
-    while True:
-        with socket.socket() as probe:
-            probe.settimeout(0.2)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
 
 
 @pytest.fixture(scope="package")

@@ -18,7 +18,7 @@ from catalog.fetching.shared_host_limits import SharedHostLimits
 from classifier.monitoring.health import check_readiness
 from config.caches import ForgivingRedis
 from config.redis_urls import parse_redis_url
-from tests.support.fronts import make_certificate, running_fronts
+from tests.support.redis_fronts import make_certificate, running_fronts
 
 TLS = "?ssl_cert_reqs=required&ssl_check_hostname=true"
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import is_listening
+
 pytestmark = pytest.mark.processes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -24,19 +26,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + 60
-            while not listens(path):
+            while not is_listening(path):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             yield path
         finally:
             process.terminate()
-
-
-def listens(path: Path) -> bool:
-    """Whether somebody takes connections there; the file is there a moment before."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        return connection.connect_ex(str(path)) == 0
 
 
 def ask(server: Path, *lines: str) -> bytes:

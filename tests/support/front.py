@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.ports import find_port, is_listening
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 #: What the example calls the site.
@@ -113,23 +115,10 @@ def running(
     ):
         try:
             deadline = time.monotonic() + START_SECONDS
-            while not is_taken(port):
+            while not is_listening(port):
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.05)
             yield process
         finally:
             process.terminate()
-
-
-def find_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def is_taken(port: int) -> bool:
-    """Return whether somebody listens on the port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+
+from tests.support.threads import running_servers
 
 # The fetcher under test may connect to the first address and to no other of loopback.
 ORIGIN_ADDRESS = "127.0.0.2"
@@ -133,29 +134,12 @@ def then_close(data: bytes, *, reset: bool = False) -> Handler:
 def running_origin(*, tls: ssl.SSLContext | None = None) -> Iterator[ImageOrigin]:
     """Run an origin in a thread, with counting listeners at the same port of the forbidden addresses."""
     origin = ImageOrigin()
-    loop = asyncio.new_event_loop()
-    started = threading.Event()
-    stopping = asyncio.Event()
 
-    async def main() -> None:
+    async def start() -> list[asyncio.Server]:
         server = await asyncio.start_server(origin.talk, ORIGIN_ADDRESS, 0, ssl=tls, limit=1 << 20)
         origin.port = server.sockets[0].getsockname()[1]
         canaries = [await asyncio.start_server(origin.refuse, address, origin.port) for address in FORBIDDEN_ADDRESSES]
-        started.set()
-        await stopping.wait()
-        for listener in (server, *canaries):
-            listener.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        return [server, *canaries]
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(main(),), daemon=True)
-    thread.start()
-    assert started.wait(10), "expected the origin to listen within 10 s"
-    try:
+    with running_servers(start):
         yield origin
-    finally:
-        loop.call_soon_threadsafe(stopping.set)
-        thread.join(10)
-        loop.close()

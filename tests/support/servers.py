@@ -11,13 +11,13 @@ import importlib.util
 import os
 import pwd
 import shutil
-import socket
 import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +25,8 @@ from urllib.parse import urlsplit
 import psycopg2
 import redis
 from django.db import connection
+
+from tests.support.ports import find_port, is_listening
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -151,9 +153,7 @@ def start_redis(*, durable: bool = False) -> Server:
     """
     program = _find_redis()
     folder = _make_folder("redis", owner=None)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_port()
     options = {"port": port, "bind": "127.0.0.1", "save": "", "dir": folder, "databases": 32}
     options["appendonly"] = "yes" if durable else "no"
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
@@ -187,11 +187,8 @@ def start_pgbouncer(database: Mapping[str, Any], *, connect_query: str) -> Serve
         "pool_mode = transaction\ndefault_pool_size = 1\n"
     )
 
-    def is_ready() -> bool:
-        with socket.socket(socket.AF_UNIX) as client:
-            return client.connect_ex(str(folder / ".s.PGSQL.6432")) == 0
-
     command: list[Path | str] = [program, folder / "pgbouncer.ini"]
+    is_ready = partial(is_listening, folder / ".s.PGSQL.6432")
     return Server(str(folder), folder, command, stop_signal="INT", is_ready=is_ready, user=user).start()
 
 

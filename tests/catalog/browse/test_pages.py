@@ -1,5 +1,6 @@
 """The pages: what a person sees, with and without labels, and what the pages cost."""
 
+import errno
 import json
 import re
 from io import BytesIO
@@ -355,6 +356,25 @@ def test_a_picture_of_another_address_or_bytes_that_changed_are_not_found_in_ful
     StoredPicture.objects.update(url="https://shop.example/before.jpg")
     assert client.get(address).status_code == 404
     assert client.get(f"/pictures/{'0' * 64}.jpg").status_code == 404
+
+
+def test_pictures_are_answered_in_words_while_the_storage_is_away(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_product(images=[create_painted_image("Bag")])
+    create_model_version()
+    label_everything()
+    sha256 = StoredPicture.objects.get().sha256
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "the disk is gone")
+
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage.size", fail)
+    for address in (f"/thumbnails/{sha256}.jpg", f"/pictures/{sha256}.jpg"):
+        response = client.get(address)
+        assert (response.status_code, "does not answer" in response.text) == (503, True)
+        assert response.headers["Retry-After"] == "30"
+        assert "Cache-Control" not in response.headers
 
 
 def test_who_asks_for_many_pictures_in_full_size_has_to_wait(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ from catalog.fetching.policy import FetchError
 from catalog.fetching.responses import FetchRequest
 from tests.support import make_images as make
 from tests.support.fetching import code_of, fetch_one, make_fetcher, name_server, origin, shared_origin
-from tests.support.fronts import make_certificate
 from tests.support.image_origin import (
     FORBIDDEN_ADDRESSES,
     ORIGIN_ADDRESS,
@@ -26,6 +25,7 @@ from tests.support.image_origin import (
     slowly,
     then_close,
 )
+from tests.support.redis_fronts import make_certificate
 
 __all__ = ["make_fetcher", "origin", "shared_origin"]
 

@@ -1,6 +1,7 @@
 """Cancelling a run over more pictures than one step closes: nobody begins any of them after the cancel."""
 
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from classifier.labelling import steps as run_steps
@@ -60,7 +61,7 @@ def test_what_was_in_hand_at_the_cancel_and_comes_back_is_closed(comes_back: str
         release_tasks(held)
     else:
         finish_tasks(held, [Failed("timeout", retryable=True)])
-    LabelTask.objects.update(next_try_at=timezone.now())
+    LabelTask.objects.update(next_try_at=Now())
     assert claim_tasks([task.pk]).tasks == []
     sweep()
     task.refresh_from_db()

@@ -11,6 +11,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core.files.storage import default_storage
 from django.db import OperationalError
+from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 from PIL import Image as PillowImage
@@ -79,7 +80,7 @@ def work(classifier: Any = None) -> int:
 
 
 def wait_for_the_next_try() -> None:
-    LabelTask.objects.filter(state__in=[State.NEW, State.RETRY]).update(next_try_at=timezone.now())
+    LabelTask.objects.filter(state__in=[State.NEW, State.RETRY]).update(next_try_at=Now())
 
 
 def list_states() -> list[tuple[Any, ...]]:

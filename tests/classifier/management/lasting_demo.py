@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
+
+from tests.support.ports import find_port
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 # Not one after which a run would be called slow: one that ends later would not end at all.
@@ -108,9 +109,7 @@ def be_busy() -> None:
 def watch(folder: Path, *, minutes: float, every: float, busy: int) -> Outcome:
     """Run the demo in the folder for so many minutes, and return what became of it."""
     outcome, output = Outcome(minutes=minutes, busy=busy), folder / "output"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_port()
     site = Site(f"http://127.0.0.1:{port}")
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     environment = {

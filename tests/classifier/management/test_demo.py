@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from classifier.management.demo_summary import DemoSummary, list_summary_lines
+from tests.support.ports import find_port
 
 pytestmark = pytest.mark.long
 
@@ -50,12 +50,12 @@ def test_the_demo_labels_its_catalogue_once_and_mostly_right(tmp_path: Path) -> 
     assert int(sure) > 500
     assert int(right) / int(sure) >= 0.97
 
-    port, output = find_free_port(), tmp_path / "output"
+    port, output = find_port(), tmp_path / "output"
     with output.open("wb") as file:
         site = subprocess.Popen(
             [sys.executable, "manage.py", "demo"],
             cwd=django_settings.BASE_DIR,
-            env=embedded_environment(tmp_path, PORT=port),
+            env=embedded_environment(tmp_path, PORT=str(port)),
             stdout=file,
             stderr=subprocess.STDOUT,
         )
@@ -96,12 +96,6 @@ def wait_until(condition: Callable[[], bool], *, what: Path) -> None:
     while not condition():
         assert time.monotonic() < deadline, what.read_text()
         time.sleep(0.1)
-
-
-def find_free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def read_when_up(url: str) -> str:

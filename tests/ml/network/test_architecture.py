@@ -23,8 +23,7 @@ from classifier.ml.network.architecture import (
     split_network,
 )
 from classifier.ml.pipeline import TrainedArtefact
-
-SPEC = NetworkSpec(input_size=28, network_size=32, alpha=0.35, dropout=0.2, mean=70.0, standard_deviation=90.0)
+from tests.ml.network.specs import SPEC
 
 
 @pytest.fixture(scope="module")

@@ -15,18 +15,9 @@ from classifier.ml.network.architecture import NetworkSpec, count_parameters
 from classifier.ml.network.ensemble import as_served, build_trained_members, name_members_weights, train_ensemble
 from classifier.ml.network.training import LabelledPictures, TrainingResult
 from classifier.ml.types import TrainingProgress
-from tests.ml.conftest import TINY_RECIPE
+from tests.ml.network.specs import CUT_SPEC
 
-SPEC = NetworkSpec(
-    input_size=28,
-    network_size=32,
-    alpha=0.35,
-    dropout=0.2,
-    mean=70.0,
-    standard_deviation=90.0,
-    last_layer=TINY_RECIPE.last_layer,
-    members=2,
-)
+SPEC = dataclasses.replace(CUT_SPEC, members=2)
 RECIPE = Recipe(name="pair", description="", epochs=3, members=2, augmentation=NO_AUGMENTATION)
 NO_PICTURES = LabelledPictures(np.zeros((0, 28, 28, 1), dtype=np.uint8), np.zeros(0, dtype=np.int64))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from classifier.ml.config import NO_AUGMENTATION, AugmentationSpec, Recipe
-from classifier.ml.network.architecture import NetworkSpec, content_sha256, named_weights
+from classifier.ml.network.architecture import content_sha256, named_weights
 from classifier.ml.network.training import (
     LabelledPictures,
     TrainingResult,
@@ -19,18 +19,9 @@ from classifier.ml.network.training import (
     train_network,
 )
 from classifier.ml.types import TrainingProgress
-from tests.ml.conftest import TINY_RECIPE
+from tests.ml.network.specs import CUT_SPEC
 from tests.support.drawings import draw_dataset
 
-CUT_SPEC = NetworkSpec(
-    input_size=28,
-    network_size=32,
-    alpha=0.35,
-    dropout=0.2,
-    mean=70.0,
-    standard_deviation=90.0,
-    last_layer=TINY_RECIPE.last_layer,
-)
 RECIPE = Recipe(name="small", description="", epochs=4, batch_size=20, learning_rate=0.02, augmentation=NO_AUGMENTATION)
 DATASET = draw_dataset()
 TRAIN = LabelledPictures(DATASET.train_images[..., None], DATASET.train_labels)

@@ -5,11 +5,12 @@ import contextlib
 import shutil
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.threads import running_servers
 
 
 def make_certificate(folder: Path, *, address: str) -> tuple[Path, ssl.SSLContext]:
@@ -31,9 +32,6 @@ def make_certificate(folder: Path, *, address: str) -> tuple[Path, ssl.SSLContex
 @contextlib.contextmanager
 def running_fronts(port: int, *, tls: ssl.SSLContext, socket: Path) -> Iterator[int]:
     """Forward a TLS port and a Unix socket to a port of loopback while the block runs; give the TLS port."""
-    loop = asyncio.new_event_loop()
-    stopping = asyncio.Event()
-    started = threading.Event()
     ports = []
 
     async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -48,27 +46,13 @@ def running_fronts(port: int, *, tls: ssl.SSLContext, socket: Path) -> Iterator[
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(pipe(reader, server_writer), pipe(server_reader, writer))
 
-    async def main() -> None:
+    async def start() -> list[asyncio.Server]:
         fronts = [
             await asyncio.start_server(forward, "127.0.0.1", 0, ssl=tls),
             await asyncio.start_unix_server(forward, socket),
         ]
         ports.append(fronts[0].sockets[0].getsockname()[1])
-        started.set()
-        await stopping.wait()
-        for front in fronts:
-            front.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        return fronts
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(main(),), daemon=True)
-    thread.start()
-    assert started.wait(10), "expected the fronts to listen within 10 s"
-    try:
+    with running_servers(start):
         yield ports[0]
-    finally:
-        loop.call_soon_threadsafe(stopping.set)
-        thread.join(10)
-        loop.close()
