@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 
-from catalog.interchange.records import RecordError, clean_image_url
 from catalog.labels import refresh_labels
 from catalog.models import Image, ProductImages
+from catalog.values import RecordError, clean_image_url
 from config.db.statements import allow_long_statements
 from config.web.admin import LargeTableAdmin
 

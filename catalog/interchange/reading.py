@@ -10,16 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
-from catalog.interchange.records import (
-    MAX_TEXT_CHARACTERS,
-    Description,
-    ProductRecord,
-    RecordError,
-    build_record,
-    clean_country,
-    clean_description,
-    shorten,
-)
+from catalog.interchange.records import Description, ProductRecord, build_record, clean_description
+from catalog.values import MAX_TEXT_CHARACTERS, RecordError, clean_country, shorten
 
 FORMATS: Final = ("jsonl", "csv")
 CSV_COLUMNS: Final = ("id", "title", "image_urls", "country_code", "original_text", "translated_text")

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from catalog.interchange.reading import CSV_COLUMNS, LABEL_COLUMNS, LABEL_PREFIX, defuse_cell
-from catalog.interchange.records import MAX_TEXT_CHARACTERS
 from catalog.interchange.stored import StoredProduct
 from catalog.models import Image
+from catalog.values import MAX_TEXT_CHARACTERS
 
 LabelValue = str | float | None
 
