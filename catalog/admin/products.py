@@ -15,7 +15,6 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from catalog.admin.address_page import answer_address_page
-from catalog.admin.import_pages import ImportPages
 from catalog.admin.lists import (
     LabelConfidenceFilter,
     LabelGarmentFilter,
@@ -129,16 +128,6 @@ class ProductAdmin(WithLabelsMixin, ExportingMixin):
     formfield_overrides = {TextField: {"widget": Textarea(attrs={"rows": 2, "cols": 90})}}
     inlines = (ProductImagesInline, ProductDescriptionInline)
     actions = ("export_csv", "export_jsonl", *LargeTableAdmin.actions)
-
-    def get_urls(self) -> list[URLPattern]:
-        """Return the admin's addresses and those of the import."""
-        pages = ImportPages(self, has_permission=self.has_import_permission)
-        views = self.admin_site.admin_view
-        return [
-            path("import/", views(pages.upload), name="catalog_product_import"),
-            path("import/preview/", views(pages.preview), name="catalog_product_import_preview"),
-            *super().get_urls(),
-        ]
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may import files, which adds products and changes them."""

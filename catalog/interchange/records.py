@@ -1,11 +1,11 @@
 """One product as a catalogue file gives it: validated and cleaned, not yet compared with the database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from catalog.interchange.disk_map import hash62
-from catalog.values import RecordError, clean_image_url, clean_text, clean_title, shorten
+from catalog.values import RecordError, clean_country, clean_image_url, clean_text, clean_title, shorten
 
 #: Half of what PostgreSQL's bigint holds, so that its sequence can always go on after an explicit id.
 MAX_ID: Final = 2**62
@@ -14,6 +14,17 @@ MAX_IMAGES: Final = 1_000
 REFUSED: Final = -1
 
 Description = tuple[str | None, str | None]
+#: Rows as they are in the file: for each the line where it starts, and its text.
+SourceRows = tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """A row that is not imported: the line where it starts, counted from 1, why, and the rows to read it from."""
+
+    line: int
+    message: str
+    source: SourceRows = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +33,7 @@ class ProductRecord:
 
     `images` is None where the file does not speak of them, which leaves them alone, and () where there are none.
     `descriptions` gives (original text, translated text) for a lower-cased country code. `line` is where the record
-    starts, counted from 1.
+    starts, counted from 1, and `source` its rows.
     """
 
     line: int
@@ -30,6 +41,7 @@ class ProductRecord:
     title: str
     images: tuple[str, ...] | None
     descriptions: Mapping[str, Description]
+    source: SourceRows = field(default=(), compare=False, repr=False)
 
 
 def build_record(
@@ -56,6 +68,16 @@ def clean_description(original_text: Any, *, translated_text: Any) -> Descriptio
         clean_text(original_text, field="original_text"),
         clean_text(translated_text, field="translated_text"),
     )
+
+
+def add_description(
+    descriptions: dict[str, Description], country_code: Any, original_text: Any, translated_text: Any
+) -> None:
+    """Add the text of a country that has none yet. Raises `RecordError`."""
+    country = clean_country(country_code)
+    if country in descriptions:
+        raise RecordError(f"expected every country once in a product, received {country} twice")
+    descriptions[country] = clean_description(original_text, translated_text=translated_text)
 
 
 def content_key(title: str, *, images: tuple[str, ...], with_id: bool) -> int:

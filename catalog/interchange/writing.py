@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from catalog.interchange.reading import CSV_COLUMNS, LABEL_COLUMNS, LABEL_PREFIX, defuse_cell
+from catalog.interchange.cells import defuse_cell, join_images
+from catalog.interchange.columns import CSV_COLUMNS, LABEL_COLUMNS, LABEL_PREFIX
 from catalog.interchange.stored import StoredProduct
 from catalog.models import Image
 from catalog.values import MAX_TEXT_CHARACTERS
@@ -93,10 +94,10 @@ def encode_csv(batches: Iterable[list[ExportedProduct]], *, report: ExportReport
 
 def _build_rows(exported: ExportedProduct, *, report: ExportReport) -> Iterator[list[str]]:
     product, label = exported.product, exported.label
-    images = " ".join(product.images)
-    if len(images) > MAX_TEXT_CHARACTERS or images.split() != product.images:
-        # White space within a name, or more than a reader takes as one cell. Left empty, the cell says nothing of the
-        # images, and an import leaves them as they are.
+    images = join_images(product.images)
+    if images is None or len(images) > MAX_TEXT_CHARACTERS:
+        # Names that no separator parts, or more than a reader takes as one cell. Left empty, the cell says nothing of
+        # the images, and an import leaves them as they are.
         report.images_left_out += 1
         images = ""
     head = [str(product.id), defuse_cell(product.title), defuse_cell(images)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.admin.import_pages import FORM_BYTES, MAX_UPLOAD_BYTES
+from catalog.interchange.import_views import FORM_BYTES, MAX_UPLOAD_BYTES
 from catalog.pictures.formats import MAX_FILE_BYTES
 from classifier.evidence.api import FORM_BYTES as PICTURE_FORM_BYTES
 from config.settings.base import DATA_UPLOAD_MAX_MEMORY_SIZE

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from catalog.admin.import_pages import FORM_BYTES, MAX_UPLOAD_BYTES
+from catalog.interchange.import_views import FORM_BYTES, MAX_UPLOAD_BYTES
 from catalog.pictures.formats import MAX_FILE_BYTES
 from tests.support.members import sign_in
 
