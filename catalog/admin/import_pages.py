@@ -27,6 +27,7 @@ from catalog.interchange.preview import (
 )
 from catalog.interchange.reading import SourceError
 from catalog.models import Product
+from config.db.troubles import find_trouble
 from config.web.bodies import takes_body
 from config.web.permissions import get_member
 from config.web.texts import remove_bidi_controls
@@ -97,7 +98,9 @@ class ImportPages:
             messages.error(request, GONE)
             return redirect("admin:catalog_product_import")
         except DatabaseError as error:
-            messages.error(request, f"The database refused the file, nothing was imported: {error}")
+            trouble = find_trouble(error)
+            reason = f"the database {trouble.words}" if trouble else str(error).partition("\n")[0]
+            messages.error(request, f"The database refused the file, nothing was imported: {reason}")
             return self._show(request, ticket=ticket)
         text = _describe(done)
         LogEntry.objects.create(

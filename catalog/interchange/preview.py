@@ -20,6 +20,7 @@ from django.db import transaction
 from catalog.interchange.changes import ProductChange
 from catalog.interchange.importing import ImportReport, import_catalog
 from catalog.interchange.reading import detect_format, read_records
+from config.db.statements import allow_long_statements
 from config.files import write_file
 
 #: A file of this size takes some 5 s to import; a longer one is for the command.
@@ -99,7 +100,7 @@ def import_upload(ticket: str, *, user_id: int) -> ImportPreview:
         raise TicketError from error
     try:
         content = _read_upload(claimed, facts=facts)
-        with transaction.atomic():
+        with transaction.atomic(), allow_long_statements():
             done = _run(content, file_name=facts["file"], dry_run=False)
             if done.digest != facts["digest"]:
                 raise OutdatedPreviewError

@@ -22,6 +22,8 @@ LABEL_COLUMNS: Final = tuple(
     LABEL_PREFIX + name
     for name in ("group", "garment", "confidence", "status", "source", "reason", "model_version", "labelled_at")
 )
+#: What an export says of values that an import would refuse, in a line or a cell of its own; read past as well.
+REFUSED_FIELD: Final = "refused"
 #: A longer line is refused without being read into memory.
 MAX_LINE_CHARACTERS: Final = 1_048_576
 
@@ -31,6 +33,7 @@ _FOREIGN_STARTS: Final = {
     b"\xff\xfe": "UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "UTF-16 text; save it as UTF-8",
 }
+_REFUSED_LINE: Final = re.compile(r'\s*\{\s*"refused"\s*:')
 _FIELDS: Final = {"id", "title", "images", "descriptions", LABEL_FIELD}
 _DESCRIPTION_FIELDS: Final = {"country_code", "original_text", "translated_text"}
 _CSV_ID: Final = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
@@ -127,7 +130,7 @@ def _expect_bounded(characters: int) -> None:
 
 def _read_json_lines(lines: _Lines) -> Iterator[ProductRecord | RowError]:
     for text in lines:
-        if text.isspace():
+        if text.isspace() or _REFUSED_LINE.match(text):
             continue
         try:
             record = _parse_json_line(text, line=lines.number)
@@ -248,6 +251,8 @@ def _read_rows(lines: _Lines) -> Iterator[_Row]:
             yield _Row(line=line, cells={}, error=f"expected {len(columns)} cells, received {len(cells)}")
         else:
             row = dict(zip(columns, (restore_cell(cell.strip()) for cell in cells), strict=True))
+            if not any(row[column] for column in CSV_COLUMNS):
+                continue
             row["image_urls"] = " ".join(row["image_urls"].split())
             yield _Row(line=line, cells=row)
     if not columns:
@@ -256,7 +261,7 @@ def _read_rows(lines: _Lines) -> Iterator[_Row]:
 
 def _read_header(cells: list[str], *, error: str | None) -> tuple[str, ...]:
     columns = tuple(cell.strip().lower() for cell in cells)
-    known = [column for column in LABEL_COLUMNS if column in columns]
+    known = [column for column in (*LABEL_COLUMNS, REFUSED_FIELD) if column in columns]
     if error is not None or sorted(columns) != sorted([*CSV_COLUMNS, *known]):
         received = error or ", ".join(shorten(cell) for cell in cells[:10])
         raise SourceError(

@@ -12,7 +12,7 @@ import pytest
 from catalog.admin.import_pages import FORM_BYTES, MAX_UPLOAD_BYTES
 from catalog.pictures.formats import MAX_FILE_BYTES
 from classifier.evidence.api import FORM_BYTES as PICTURE_FORM_BYTES
-from config.settings.base import DATA_UPLOAD_MAX_MEMORY_SIZE
+from config.settings.base import BODY_BYTES
 from tests.support.front import HOST, Door, find_missing_program, running_front, running_site
 
 MISSING = find_missing_program()
@@ -69,7 +69,7 @@ def test_a_foreign_host_is_no_line_in_the_log_of_the_site(site: tuple[Door, Path
     "address, most, status",
     [
         (LOGIN, 16_384, 403),  # there is no cookie of the form
-        (PUBLIC, DATA_UPLOAD_MAX_MEMORY_SIZE, 405),
+        (PUBLIC, BODY_BYTES, 405),
         (CLASSIFY, MAX_FILE_BYTES + PICTURE_FORM_BYTES, 401),
         (IMPORT, MAX_UPLOAD_BYTES + FORM_BYTES, 403),
     ],

@@ -59,7 +59,7 @@ def build_jpeg(garment: str) -> bytes:
 def fill_catalogue() -> None:
     """Products with formulas, line ends, quotes, many countries, no image, no text, and media names."""
     for number, text in enumerate(FORMULAS):
-        create_product(text, images=[f"-{number}.png"], descriptions={"us": (text, None), "de-at": (None, text)})
+        create_product(text, images=[f"-{number}.png"], descriptions={"us": (text, None), "at": (None, text)})
     create_product('Line\r\nend, "quotes"', images=["a.png", "b.png"], descriptions={"us": ("a\rb\nc", "c\u2028d")})
     create_product("Bare")
     create_product("No text", descriptions={"fr": (None, None)})
