@@ -22,7 +22,8 @@ PUBLIC = {
     "products-none": "/products/?group=Bags&garment=Trouser",
     "data": "/data/",
     "experiments": "/experiments/",
-    "sign-in": "/admin/login/",
+    "sign-in": "/sign-in/",
+    "admin-sign-in": "/admin/login/",
     "api-docs": "/api/v1/docs/",
 }
 SIGNED_IN = {

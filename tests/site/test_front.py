@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from catalog.admin.import_pages import FORM_BYTES, MAX_UPLOAD_BYTES
+from catalog.admin.products import FORM_BYTES as PRODUCT_FORM_BYTES
 from catalog.pictures.formats import MAX_FILE_BYTES
 from classifier.evidence.api import FORM_BYTES as PICTURE_FORM_BYTES
 from config.settings.base import BODY_BYTES
@@ -72,6 +73,9 @@ def test_a_foreign_host_is_no_line_in_the_log_of_the_site(site: tuple[Door, Path
         (PUBLIC, BODY_BYTES, 405),
         (CLASSIFY, MAX_FILE_BYTES + PICTURE_FORM_BYTES, 401),
         (IMPORT, MAX_UPLOAD_BYTES + FORM_BYTES, 403),
+        ("/sign-in/", 16_384, 403),
+        ("/admin/catalog/product/add/", PRODUCT_FORM_BYTES, 403),
+        ("/admin/catalog/product/17/change/", PRODUCT_FORM_BYTES, 403),
     ],
 )
 def test_a_body_goes_as_far_as_the_site_takes_it(site: tuple[Door, Path], address: str, most: int, status: int) -> None:

@@ -140,12 +140,14 @@ def test_labels_follow_the_pictures_that_were_imported(client: Client) -> None:
 
 def test_an_import_whose_labels_cannot_follow_is_not_done(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_product_ids: list[int]) -> int:
-        raise DatabaseError("lock timeout")
+        raise DatabaseError("server closed the connection")
 
     monkeypatch.setattr(importing, "refresh_labels", refuse)
     sign_importer_in(client)
     again = confirm(client, upload(client, LINES))
-    assert list_messages(again) == ["The database refused the file, nothing was imported: lock timeout"]
+    assert list_messages(again) == [
+        "The database refused the file, nothing was imported: the database cannot be reached"
+    ]
     assert again.context["report"].created == 3
     assert not Product.objects.exists()
     assert not LogEntry.objects.exists()
