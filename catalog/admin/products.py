@@ -40,6 +40,8 @@ from config.web.texts import remove_bidi_controls
 
 admin.site.site_header = admin.site.site_title = "Fashion catalogue"
 admin.site.index_title = "Administration"
+# Its room is the lists'.
+admin.site.enable_nav_sidebar = False
 
 # Products that an image's page links to; the same picture may stand for any number.
 SHOWN_PRODUCTS = 10

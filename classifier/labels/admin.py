@@ -45,6 +45,8 @@ class ProductLabelAdmin(ReadOnlyAdmin):
     search_help_text = "The id of a product, or words of its title and descriptions, parts of words included."
     sortable_by = ()
     ordering = ("-pk",)
+    exclude = ("confidence",)
+    readonly_fields = (show_confidence,)
 
     def search_texts(
         self, request: HttpRequest, queryset: QuerySet[ProductLabel], term: str

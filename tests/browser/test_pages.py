@@ -251,6 +251,18 @@ def test_experiments_are_sections_that_open(stranger: Page) -> None:
     assert AXE.run(stranger, options={"runOnly": list(ALSO)}).response["violations"] == []
 
 
+def test_no_list_of_the_admin_is_cut(member: Page) -> None:
+    member.goto("/admin/")
+    addresses = member.eval_on_selector_all("#content-main th a", "links => links.map((link) => link.href)")
+    assert len(addresses) > 10
+    for address in addresses:
+        member.goto(address)
+        widths = member.eval_on_selector_all(
+            ".results", "rows => rows.map((row) => [row.scrollWidth, row.clientWidth])"
+        )
+        assert all(needed <= width for needed, width in widths), f"{address}: {widths}"
+
+
 def test_a_long_address_makes_no_page_of_the_admin_wider(member: Page) -> None:
     address = f"https://shop.example/{300 * 'a'}{uuid4()}.jpg"
     member.goto("/admin/catalog/image/add/")
