@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -102,7 +102,7 @@ class ClassificationAdmin(ReadOnlyAdmin):
     list_filter = ("group", "abstained", "model_version")
     list_select_related = ("image", "model_version")
     search_fields = ("image__url",)
-    fields = (
+    fields: ClassVar[Any] = (
         "thumbnail",
         "image",
         "group",
@@ -115,7 +115,7 @@ class ClassificationAdmin(ReadOnlyAdmin):
         "sha256",
         "created_at",
     )
-    readonly_fields = ("thumbnail", show_confidence, "probabilities")
+    readonly_fields: ClassVar[Any] = ("thumbnail", show_confidence, "probabilities")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Classification]:
         """Return the classifications without their embeddings."""

@@ -1,6 +1,6 @@
 """The current labels in the admin, and the filters of lists by model version."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.admin.options import BaseModelAdmin
 from django.db.models import QuerySet
@@ -46,7 +46,7 @@ class ProductLabelAdmin(ReadOnlyAdmin):
     sortable_by = ()
     ordering = ("-pk",)
     exclude = ("confidence",)
-    readonly_fields = (show_confidence,)
+    readonly_fields: ClassVar[Any] = (show_confidence,)
 
     def search_texts(
         self, request: HttpRequest, queryset: QuerySet[ProductLabel], term: str
