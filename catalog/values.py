@@ -15,6 +15,8 @@ MAX_TITLE_CHARACTERS: Final = 1_000
 MAX_TEXT_CHARACTERS: Final = 131_072
 #: PostgreSQL's unique index on a URL cannot hold more than about 2,700 bytes.
 MAX_URL_BYTES: Final = 2_048
+#: Of one product.
+MAX_IMAGES: Final = 1_000
 
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 # Credentials, a host (a name, an address or [an IPv6 address]), a port, the rest. What may be connected to is the
@@ -51,6 +53,12 @@ _LANGUAGE_TAG: Final = re.compile(r"[a-z]{2,3}(?:[-_][a-z]{4})?[-_]([a-z]{2})", 
 
 class RecordError(ValueError):
     """A value, or the product that it is of, cannot be stored; the message says what was expected and received."""
+
+    @property
+    def sentence(self) -> str:
+        """The message as pages and the API say it."""
+        text = str(self)
+        return f"{text[0].upper()}{text[1:]}."
 
 
 def clean_title(value: Any) -> str:

@@ -29,7 +29,7 @@ class AddressForm(forms.Form):
         try:
             return clean_image_url(self.cleaned_data["url"])
         except RecordError as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(error.sentence) from error
 
 
 def answer_address_page(model_admin: LargeTableAdmin, request: HttpRequest, pk: int) -> HttpResponse:

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from catalog.browse.listing import PRODUCT_ORDERINGS, ProductCriteria
 from catalog.models import ProductLabel
+from catalog.values import RecordError, clean_country
 from classifier.ml.labels import GARMENTS, GROUPS
 from config.web.queries import PageQuery
 
@@ -20,8 +21,16 @@ class ProductDetailQuery(serializers.Serializer[dict[str, Any]]):
     country = serializers.RegexField(
         COUNTRY_PATTERN,
         required=False,
-        help_text="Country code of the description; case does not matter. Default us.",
+        help_text="ISO 3166 code of the description's country; case does not matter. Default us.",
     )
+
+    def validate_country(self, value: str) -> str:
+        """Refuse what names no country, which would find no description."""
+        try:
+            clean_country(value)
+        except RecordError as error:
+            raise serializers.ValidationError(error.sentence) from error
+        return value
 
 
 class ProductListQuery(ProductDetailQuery, PageQuery):

@@ -18,6 +18,8 @@ LABEL_COLUMNS: Final = tuple(
     LABEL_PREFIX + name
     for name in ("group", "garment", "confidence", "status", "source", "reason", "model_version", "labelled_at")
 )
+#: What an export says of values that an import would refuse, in a line or a cell of its own; read past as well.
+REFUSED_FIELD: Final = "refused"
 #: How separators are called.
 SEPARATORS: Final = {",": '","', ";": '";"', "\t": "tab", "|": '"|"'}
 
@@ -78,7 +80,7 @@ def read_header(lines: Lines, *, format: str) -> Header:
     if not taken:
         raise SourceError(f"expected a first row with the columns {','.join(CSV_COLUMNS)}, received an empty file")
     rows = {separator: _split(taken, separator) for separator in (given[1] if given else SEPARATORS)}
-    separator = max(rows, key=lambda separator: (_count_known(rows[separator]), -list(rows).index(separator)))
+    separator = max(rows, key=lambda separator: _count_known(rows[separator]))  # the first of several
     names = rows[separator]
     is_shopify = format == "shopify" or (not format and {"handle", "title"} <= _name_fields(names, _SHOPIFY_NAMES))
     wanted = _SHOPIFY_NAMES if is_shopify else _NAMES
@@ -90,7 +92,7 @@ def read_header(lines: Lines, *, format: str) -> Header:
             f"{', '.join(map(shorten, names[:10])) if len(names) > 1 else shorten(taken[0].rstrip())}"
         )
     unused = tuple(name.strip() for name, column in zip(names, columns, strict=True) if column == "")
-    unused = tuple(name for name in unused if name.lower() not in LABEL_COLUMNS)
+    unused = tuple(name for name in unused if name.lower() not in (*LABEL_COLUMNS, REFUSED_FIELD))
     if not is_shopify:
         _refuse_misspelt(unused, columns)
     return Header(separator, columns, tuple(names), unused, is_shopify, text)
@@ -110,13 +112,12 @@ def _take_first_row(lines: Lines) -> list[str]:
 
 
 def _split(lines: list[str], separator: str) -> list[str]:
+    """Return the cells of the row; none where it cannot be read with this separator."""
     try:
         rows = csv.reader(lines, delimiter=separator, strict=True)
         return next((row for row in rows if any(cell.strip("\ufeff \t") for cell in row)), [])
-    except csv.Error as error:
-        raise SourceError(
-            f"expected a first row with the columns {','.join(CSV_COLUMNS)}, received one that cannot be read: {error}"
-        ) from error
+    except csv.Error:
+        return []
 
 
 def _normalise(name: str) -> str:

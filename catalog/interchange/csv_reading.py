@@ -14,7 +14,6 @@ from django.utils.html import strip_tags
 from catalog.interchange.cells import restore_cell, split_images
 from catalog.interchange.columns import Header
 from catalog.interchange.records import (
-    MAX_IMAGES,
     Description,
     ProductRecord,
     RowError,
@@ -23,7 +22,7 @@ from catalog.interchange.records import (
     build_record,
 )
 from catalog.interchange.text_source import Lines, SourceError, expect_bounded
-from catalog.values import MAX_TEXT_CHARACTERS, RecordError, shorten
+from catalog.values import MAX_IMAGES, MAX_TEXT_CHARACTERS, RecordError, shorten
 
 # How far the end of a quotation is looked for that makes a row unreadable.
 _MAX_QUOTED_CHARACTERS: Final = 4_194_304
@@ -97,7 +96,9 @@ def _read_rows(lines: Lines, *, header: Header) -> Iterator[_Row]:
                     f"expected whole numbers as id, received {shorten(cells['id'])} and others; give that column "
                     "another name, such as sku, and products are known by their title and images"
                 )
-        yield replace(row, cells=cells)
+        # An export of what an import would refuse is such a row.
+        if any(cells.values()) or row.error:
+            yield replace(row, cells=cells)
 
 
 def _split_rows(lines: Lines, *, header: Header) -> Iterator[tuple[_Row, list[str]]]:

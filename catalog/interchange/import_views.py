@@ -37,14 +37,14 @@ from catalog.interchange.text_source import ENCODINGS, SourceError
 from catalog.models import Product
 from catalog.pictures.storage import StorageError
 from catalog.values import RecordError, clean_country
-from config.db.troubles import explain
+from config.db.troubles import find_trouble
 from config.web.bodies import takes_body
 from config.web.permissions import get_member
 from config.web.security import FILE_POLICY
 from config.web.texts import remove_bidi_controls
 
-# What a form adds to the files that it carries.
-FORM_BYTES: Final = 65_536
+# The files, and what a form adds to them.
+BODY_BYTES: Final = MAX_UPLOAD_BYTES + MAX_ARCHIVE_BYTES + 65_536
 TOO_LARGE: Final = (
     f"Expected a catalogue file of at most {MAX_UPLOAD_BYTES // 1_048_576} MB and a ZIP of at most "
     f"{MAX_ARCHIVE_BYTES // 1_048_576} MB; import a larger file by import_catalog."
@@ -57,13 +57,12 @@ OUTDATED: Final = (
     "The catalogue changed since this was shown, so nothing was imported. This is what the file would do now."
 )
 NO_STORAGE: Final = "The storage of pictures does not answer at the moment, so nothing was imported. Please try again."
-ZIP_START: Final = b"PK\x03\x04"
 NAMES_OF_FORMATS: Final = {"jsonl": "JSON", "csv": "CSV", "shopify": "Shopify's products (CSV)"}
 
 PERMISSIONS: Final = ("catalog.add_product", "catalog.change_product")
 
 
-@takes_body(MAX_UPLOAD_BYTES + MAX_ARCHIVE_BYTES + FORM_BYTES, expected=TOO_LARGE)
+@takes_body(BODY_BYTES, expected=TOO_LARGE)
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 @permission_required(PERMISSIONS, raise_exception=True)
@@ -110,7 +109,9 @@ def product_import_run(request: HttpRequest) -> HttpResponse:
     except StorageError:
         return _show(request, ticket, refusal=NO_STORAGE)
     except DatabaseError as error:
-        return _show(request, ticket, refusal=f"The database refused the file, nothing was imported: {explain(error)}")
+        trouble = find_trouble(error)
+        reason = f"the database {trouble.words}" if trouble else str(error).partition("\n")[0]
+        return _show(request, ticket, refusal=f"The database refused the file, nothing was imported: {reason}.")
     LogEntry.objects.create(
         user=get_member(request),
         content_type=ContentType.objects.get_for_model(Product),
@@ -162,12 +163,10 @@ def product_import_refused(request: HttpRequest) -> HttpResponse:
 
 
 def _sort(files: list[UploadedFile]) -> tuple[list[UploadedFile], list[UploadedFile]]:
-    """Return the catalogue files and the archives; a workbook is a ZIP too, and no archive of pictures."""
+    """Return the catalogue files and the archives, by name: a workbook begins as an archive does."""
     catalogues, archives = [], []
     for file in files:
-        is_archive = file.read(4) == ZIP_START and (file.name or "").lower().endswith(".zip")
-        file.seek(0)
-        (archives if is_archive else catalogues).append(file)
+        (archives if (file.name or "").lower().endswith(".zip") else catalogues).append(file)
     return catalogues, archives
 
 

@@ -125,10 +125,12 @@ def _import_batch(
 
 
 def _take_turns() -> None:
-    """Wait until no other import is inside a batch; the lock ends with the transaction."""
+    """Wait until no other import is inside a batch, however long that takes; the lock ends with the transaction."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = 0")
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_IMPORT_LOCK])
+            cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
 
 
 def _leave_out_repeats(

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from catalog.interchange.columns import LABEL_FIELD
+from catalog.interchange.columns import LABEL_FIELD, REFUSED_FIELD
 from catalog.interchange.records import Description, ProductRecord, RowError, add_description, build_record
 from catalog.interchange.text_source import MAX_LINE_CHARACTERS, Lines, expect_bounded
 from catalog.values import RecordError, shorten
 
+_REFUSED_LINE: Final = re.compile(rf'\s*\{{\s*"{REFUSED_FIELD}"\s*:')
 _FIELDS: Final = {"id", "title", "images", "descriptions", LABEL_FIELD}
 _DESCRIPTION_FIELDS: Final = {"country_code", "original_text", "translated_text"}
 _STRUCTURE: Final = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
@@ -77,6 +78,8 @@ def _complete_escapes(chunks: Iterable[str]) -> Iterator[str]:
 def read_products(texts: Iterable[tuple[int, str]]) -> Iterator[ProductRecord | RowError]:
     """Yield the product of each text, or why it is refused."""
     for line, text in texts:
+        if _REFUSED_LINE.match(text):
+            continue
         source = ((line, text),)
         try:
             yield replace(_parse(text, line=line), source=source)

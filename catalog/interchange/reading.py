@@ -15,6 +15,8 @@ from catalog.values import clean_country
 FORMATS: Final = ("jsonl", "csv", "shopify")
 #: The country of texts in a file that names none.
 USUAL_COUNTRY: Final = "us"
+# The first line of an object that takes several.
+_BEGUN_OBJECT: Final = re.compile(r"\{[ \t]*[\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,13 @@ def read_records(
     """
     country = clean_country(country)
     lines = open_lines(stream, encoding=encoding)
-    first = _peek(lines)
     notes = (f"The file does not say its encoding; does this look right: {lines.doubt}?",) if lines.doubt else ()
     if not format:
         suffix = name.rpartition(".")[2].lower()
-        format = "jsonl" if first.startswith(("[", "{")) or suffix in {"jsonl", "ndjson"} else ""
+        format = "jsonl" if lines.begin.startswith(("[", "{")) or suffix in {"jsonl", "ndjson"} else ""
     written = ENCODINGS[lines.encoding].partition(" (")[0]
     if format == "jsonl":
-        return _read_json(lines, first=first, written=written, notes=notes)
+        return _read_json(lines, written=written, notes=notes)
     header = read_header(lines, format=format)
     if header.unused:
         notes += (f"Columns that are not used: {', '.join(header.unused)}.",)
@@ -73,20 +74,9 @@ def read_records(
     )
 
 
-def _peek(lines: Lines) -> str:
-    """Return the first line that is not blank, stripped, and put it back."""
-    taken: list[str] = []
-    first = ""
-    while not first and len(taken) < 100 and (line := next(lines, None)) is not None:
-        taken.append(line)
-        first = line.strip("\ufeff \t\r\n")
-    lines.hand_back(taken)
-    return first
-
-
-def _read_json(lines: Lines, *, first: str, written: str, notes: tuple[str, ...]) -> CatalogueFile:
-    is_array = first.startswith("[")
-    if is_array or first == "{":
+def _read_json(lines: Lines, *, written: str, notes: tuple[str, ...]) -> CatalogueFile:
+    is_array = lines.begin.startswith("[")
+    if is_array or _BEGUN_OBJECT.match(lines.begin):
         values = json_reading.read_values(lines, is_array=is_array)
         around = {"head": "[\n", "between": ",\n", "foot": "\n]\n"}
     else:

@@ -5,11 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from catalog.interchange.disk_map import hash62
-from catalog.values import RecordError, clean_country, clean_image_url, clean_text, clean_title, shorten
+from catalog.values import (
+    MAX_IMAGES,
+    RecordError,
+    clean_country,
+    clean_image_url,
+    clean_text,
+    clean_title,
+    shorten,
+)
 
 #: Half of what PostgreSQL's bigint holds, so that its sequence can always go on after an explicit id.
 MAX_ID: Final = 2**62
-MAX_IMAGES: Final = 1_000
 #: In place of a digest: a row with this id was refused. Equals no digest, which are not negative.
 REFUSED: Final = -1
 

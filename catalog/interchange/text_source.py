@@ -56,7 +56,7 @@ _FOREIGN: Final = (
     (b"%PDF", b"", "a PDF document; export the catalogue as CSV"),
     (b"{\\rtf", b"", "a text document; export the catalogue as CSV"),
 )
-_MARKUP: Final = re.compile(r"\s*<(?:!doctype|[?a-z])", re.IGNORECASE)
+_MARKUP: Final = re.compile(r"<(?:!doctype|[?a-z])", re.IGNORECASE)
 _ESCAPED: Final = re.compile("[\udc80-\udcff]")
 _BEYOND_ASCII: Final = re.compile("[^\x00-\x7f\udc80-\udcff]")
 _ODD_WORD: Final = re.compile(r"\w*[^\W\x00-\x7f]\w*")
@@ -113,9 +113,10 @@ def open_lines(stream: io.BufferedReader, *, encoding: str = "") -> "Lines":
     if stream.seekable():
         stream.seek(start)
     text = io.TextIOWrapper(stream, encoding=found, errors=get_error_handler(found), newline="")
-    if _MARKUP.match(head.decode(found, errors="replace").lstrip("\ufeff")):
+    begin = head.decode(found, errors="replace").lstrip("\ufeff \t\r\n")
+    if _MARKUP.match(begin):
         raise SourceError("expected CSV or JSON Lines, received HTML or XML; export the catalogue as CSV")
-    return Lines(text, encoding=found, doubt=doubt)
+    return Lines(text, begin=begin, encoding=found, doubt=doubt)
 
 
 class _Rejoined(io.RawIOBase):
@@ -202,9 +203,11 @@ class Lines:
     A line ends at CR, LF or CRLF. A byte that is no text becomes a lone surrogate, so that only its row is refused.
     """
 
-    def __init__(self, text: IO[str], *, encoding: str, doubt: str) -> None:
+    def __init__(self, text: IO[str], *, begin: str, encoding: str, doubt: str) -> None:
         self._text = text
         self._handed_back: deque[str] = deque()
+        #: Some of the text, from its first letter on.
+        self.begin = begin
         #: Python's name, and words by which a person sees whether the guess is right; empty where it is none.
         self.encoding, self.doubt = encoding, doubt
         self.number = 0

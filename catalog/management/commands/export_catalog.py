@@ -93,6 +93,13 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
             document |= {"images_left_out": report.images_left_out}
         if report.images_left_out:
             text += f"; {report.images_left_out:,} without their images, whose names no CSV cell can hold"
+        if suffix != "zip":
+            document |= {"refused": report.refused, "reasons": report.reasons}
+        if report.refused:
+            text += f"; {report.refused:,} have values that an import refuses"
+        if not options["json"]:
+            for reason in report.reasons:
+                self.stderr.write(reason)
         if output == STANDARD_OUTPUT:
             self.stderr.write(text)
         else:

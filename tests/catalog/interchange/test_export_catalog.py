@@ -59,7 +59,7 @@ def build_jpeg(garment: str) -> bytes:
 def fill_catalogue() -> None:
     """Products with formulas, line ends, quotes, many countries, no image, no text, and media names."""
     for number, text in enumerate(FORMULAS):
-        create_product(text, images=[f"-{number}.png"], descriptions={"us": (text, None), "de-at": (None, text)})
+        create_product(text, images=[f"-{number}.png"], descriptions={"us": (text, None), "at": (None, text)})
     create_product('Line\r\nend, "quotes"', images=["a.png", "b.png"], descriptions={"us": ("a\rb\nc", "c\u2028d")})
     create_product("Bare")
     create_product("No text", descriptions={"fr": (None, None)})
@@ -142,6 +142,7 @@ def test_csv_has_a_row_for_each_country_and_label_columns_beside_the_six(tmp_pat
     )
     label = {"label_group": "Bags", "label_garment": "Bag", "label_confidence": "0.5", "label_status": "needs_review"}
     label |= {"label_source": "machine", "label_reason": "unsure", "label_model_version": "", "label_labelled_at": ""}
+    label |= {"refused": ""}
     product_cells = {"id": str(product.pk), "title": "'=cmd()", "image_urls": url}
     assert list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))) == [
         product_cells | {"country_code": country, "original_text": "'-5%", "translated_text": ""} | label

@@ -192,7 +192,7 @@ def pack_zip() -> bytes:
         (HEADER.replace("title,", "").encode(), "received 'id', 'image_urls'"),
         (HEADER.replace("title", "id").encode(), "expected a first row with every name once, received 'id' twice"),
         (HEADER.replace("original_text", "originaltxt").encode(), "the column original_text, received 'originaltxt'"),
-        (b'"id,title\n' + GOOD.encode(), "cannot be read"),
+        (b'"id,title\n' + GOOD.encode(), "separated by commas, semicolons, tabs or |"),
     ],
 )
 def test_file_that_is_no_csv_catalogue_is_refused_as_a_whole(importer, content, message):
