@@ -51,7 +51,9 @@ def read_records(
     """
     country = clean_country(country)
     lines = open_lines(stream, encoding=encoding)
-    notes = (f"The file does not say its encoding; does this look right: {lines.doubt}?",) if lines.doubt else ()
+    notes: tuple[str, ...] = (
+        (f"The file does not say its encoding; does this look right: {lines.doubt}?",) if lines.doubt else ()
+    )
     if not format:
         suffix = name.rpartition(".")[2].lower()
         format = "jsonl" if lines.begin.startswith(("[", "{")) or suffix in {"jsonl", "ndjson"} else ""
