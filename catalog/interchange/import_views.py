@@ -213,6 +213,8 @@ def _describe_preview(preview: ImportPreview, *, ticket: str) -> dict[str, Any]:
     ]
     return {
         "preview": preview,
+        "sentences": [remove_bidi_controls(sentence) for sentence in (*preview.notes, *preview.seen)],
+        "warnings": [remove_bidi_controls(sentence) for sentence in preview.warnings],
         "changes": changes,
         "report": report,
         "numbers": numbers,
