@@ -3,6 +3,7 @@
 from classifier.models.adoption import AdoptionRun
 from classifier.models.labelling import Classification, LabellingRun, LabelTask, LabelTaskQuerySet, SelectedImage
 from classifier.models.labels import LabelChange, LabelWalk
+from classifier.models.placeholders import SuspectedPicture
 from classifier.models.queues import QueueCanary
 from classifier.models.reviews import ImageToReview, Review, ReviewRun
 from classifier.models.runs import OPEN_STATES, Run, RunState
@@ -27,5 +28,6 @@ __all__ = [
     "Run",
     "RunState",
     "SelectedImage",
+    "SuspectedPicture",
     "TrainingRun",
 ]

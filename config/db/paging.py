@@ -1,5 +1,6 @@
 """Pages of long lists: by signed keyset cursors for readers, by capped numbers for the admin. No table is counted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -105,22 +106,27 @@ def get_page(
     page_size: int,
     cursor: str = "",
     search: Search | None = None,
+    beside: Sequence[QuerySet[Any]] = (),
 ) -> Page:
     """Return the page that the cursor points at (the first without one), at the cost of one query.
 
-    With a `search` the page has those of the rows that meet it, at the cost that the search says. A row that is added
-    or removed meanwhile neither repeats nor hides another. Raises `InvalidCursorError`.
+    With a `search` the page has those of the rows that meet it, at the cost that the search says. The rows of the
+    querysets `beside` it, which have the ordering's fields too, stand among its own, at the cost of one query each. A
+    row that is added or removed meanwhile neither repeats nor hides another. Raises `InvalidCursorError`.
     """
     backwards, values = _read_cursor(cursor, ordering=ordering) if cursor else (False, None)
-    if values is not None:
-        queryset = queryset.filter(ordering.beyond(values, reverse=backwards))
-    queryset = queryset.order_by(*ordering.order_by(reverse=backwards))
+    beyond = Q() if values is None else ordering.beyond(values, reverse=backwards)
+    order_by = ordering.order_by(reverse=backwards)
+    first, *others = [source.filter(beyond).order_by(*order_by) for source in (queryset, *beside)]
     # One row more than asked for tells whether there is another page.
     count = page_size + 1
     if search is None:
-        rows = find_first_rows(queryset, count=count)
+        rows = find_first_rows(first, count=count)
     else:
-        rows = search.find_first(queryset, count=count, walk=ordering.get_walk(values, reverse=backwards))
+        rows = search.find_first(first, count=count, walk=ordering.get_walk(values, reverse=backwards))
+    if others:
+        rows += [row for source in others for row in find_first_rows(source, count=count)]
+        rows.sort(key=ordering.values_of, reverse=ordering.descending != backwards)
     has_more = len(rows) > page_size
     rows = rows[:page_size]
     if backwards:

@@ -14,6 +14,7 @@ from classifier.models import (
     QueueCanary,
     Review,
     ReviewRun,
+    SuspectedPicture,
     TrainingRun,
 )
 from tests.support.factories import create_image, create_product
@@ -31,6 +32,7 @@ READ_ONLY = [
     ProductLabel,
     QueueCanary,
     ReviewRun,
+    SuspectedPicture,
     TrainingRun,
 ]
 
@@ -47,6 +49,7 @@ def labelled() -> None:
     AdoptionRun.objects.create(model_version=version)
     QueueCanary.objects.create(queue="labelling")
     ReviewRun.objects.create(group="Bags", requested_by=User.objects.create_user("reviewer"))
+    SuspectedPicture.objects.create(sha256="0" * 64, products=20)
 
 
 def sign_in(client: Client, *permissions: str) -> User:

@@ -48,7 +48,7 @@ def test_every_number_has_its_list_and_the_list_has_that_many(client: Client) ->
     assert '<h1><a href="/products/">8 products</a></h1>' in page
     assert read_figures(page) == {
         "Labelled": ("status=labelled", "2"),
-        "Need review": ("status=needs_review&amp;ordering=confidence", "1"),
+        "Need review": ("status=needs_review", "1"),
         "Reviewed": ("status=reviewed", "1"),
         "Failed": ("status=failed", "1"),
         "Not labelled yet": ("status=pending", "1"),
@@ -265,7 +265,7 @@ def test_a_duty_leads_to_what_its_reader_may_see() -> None:
     summary = build_summary(needs_review=2, failed=1, pending=3)
     unsure = Duty(
         2,
-        "products whose label the network is not sure of.",
+        "products whose label no network is sure of.",
         button="Least sure first",
         address="/products/?status=needs_review&ordering=confidence",
     )
