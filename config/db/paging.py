@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from django.core import signing
 from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db import connection
+from django.db.models import Model, Q, QuerySet, Value
 
 CURSOR_SALT = "catalog.paging.cursor"
 
@@ -64,7 +65,9 @@ class KeysetOrdering:
         for field, value in reversed(list(zip(self.fields[:-1], values[:-1], strict=True))):
             # Equivalent to `field beyond value OR (field = value AND condition)`, but the first factor is a range on
             # the leading column, which is what lets PostgreSQL start inside the index.
-            condition = Q(**{f"{field}__{comparison}e": value}) & (Q(**{f"{field}__{comparison}": value}) | condition)
+            least, most = _get_bounds(value)
+            strict, loose = (least, most) if comparison == "lt" else (most, least)
+            condition = Q(**{f"{field}__{comparison}e": loose}) & (Q(**{f"{field}__{comparison}": strict}) | condition)
         return condition
 
     def get_walk(self, values: list[Any] | None, *, reverse: bool) -> Walk:
@@ -81,6 +84,19 @@ class KeysetOrdering:
         """Return the row's values of the fields, as JSON knows them: times as text, to the microsecond."""
         values = [attrgetter(field.replace("__", "."))(row) for field in self.fields]
         return [value.isoformat() if isinstance(value, datetime) else value for value in values]
+
+
+def _get_bounds(value: Any) -> tuple[Any, Any]:
+    """Return the least and the most that a column of a row with this value holds.
+
+    They differ on SQLite, which compares times as text and has them as Python writes them, or, by its own clock, with
+    three digits behind the second.
+    """
+    if connection.vendor != "sqlite" or not isinstance(value, str):
+        return value, value
+    time = datetime.fromisoformat(value).astimezone(UTC).replace(tzinfo=None)
+    texts = [str(time)] if time.microsecond % 1000 else [str(time), time.isoformat(" ", "milliseconds")]
+    return Value(min(texts)), Value(max(texts))
 
 
 @dataclass(frozen=True, slots=True)
