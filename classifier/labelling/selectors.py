@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet, Subquery
 
@@ -90,7 +91,7 @@ def list_errors(**criteria: str | int) -> QuerySet[LabelTask]:
 SUSPECTED = "suspected"
 
 
-def list_suspects(**criteria: str | int) -> QuerySet[SuspectedPicture]:
+def list_suspects(**criteria: Any) -> QuerySet[SuspectedPicture]:
     """Return the suspected pictures that nobody answered, as far as the criteria of `list_errors` meet them.
 
     No run and no version is behind them, whoever asks for one of these. Not ordered; see `with_suspects_places`.

@@ -66,7 +66,7 @@ class ErrorSerializer(serializers.ModelSerializer[LabelTask]):
             "last_failed_at": found_at,
             "products": entry.products,
         }
-        return {name: known.get(name) for name in self.fields}
+        return {name: known.get(name) for name in self.Meta.fields}
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_products(self, task: LabelTask) -> None:

@@ -208,8 +208,8 @@ def error_list(request: HttpRequest) -> HttpResponse:
         )
     except InvalidCursorError as error:
         raise Http404 from error
-    describe = {LabelTask: describe_error, SuspectedPicture: describe_suspect}
-    context |= {"page": page, "rows": [describe[type(row)](row) for row in page.rows]}
+    rows = [describe_suspect(row) if isinstance(row, SuspectedPicture) else describe_error(row) for row in page.rows]
+    context |= {"page": page, "rows": rows}
     context["worker"] = find_queue_health(LabellingRun.queue)
     if not page.rows:
         context["has_runs"] = LabellingRun.objects.exists()

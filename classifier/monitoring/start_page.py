@@ -53,7 +53,8 @@ def start(request: HttpRequest) -> HttpResponse:
     newest = list(list_labelled_products(ProductCriteria()).order_by("-pk")[:NEWEST_LOOKED_AT])
     newest.sort(key=lambda product: product.thumbnail_sha256 is None)
     summary = get_catalogue_summary()
-    suspects = SuspectedPicture.objects.filter(answer="").count()
+    may_see_errors = request.user.has_perm("classifier.view_labeltask")
+    suspects = SuspectedPicture.objects.filter(answer="").count() if may_see_errors else 0
     version = find_active_model_version()
     may_see_runs = request.user.has_perm("classifier.view_labellingrun")
     context = {
@@ -79,7 +80,7 @@ def describe_size(summary: CatalogueSummary) -> str:
 def list_duties(summary: CatalogueSummary, *, suspects: int = 0, user: User | AnonymousUser) -> list[Duty]:
     """Return what waits for a person, each with the page that this user may open, or else a command.
 
-    `suspects` is how many pictures are suspected, and not answered for.
+    `suspects` is how many suspected pictures this user may answer for, or look at.
     """
     status, products = ProductLabel.Status, reverse("product-list")
     may_see_errors = user.has_perm("classifier.view_labeltask")
@@ -93,7 +94,7 @@ def list_duties(summary: CatalogueSummary, *, suspects: int = 0, user: User | An
             address=f"{products}?status=needs_review&ordering=confidence",
         ),
         Duty(
-            suspects if may_see_errors else 0,
+            suspects,
             f"suspected {'placeholder' if suspects == 1 else 'placeholders'}: one answer for all the products of each.",
             button="Say what they are",
             address=f"{reverse('error-list')}?code={PLACEHOLDER}",
