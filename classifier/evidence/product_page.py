@@ -87,8 +87,8 @@ class ImagePage(ProductImageDetail):
         label = self.label
         if label.reason == PLACEHOLDER:
             return (
-                "No label follows from this picture: many unlike products show it first, so it may be a placeholder. "
-                "In the error queue a person says once for all of them what it is."
+                "No label follows from this picture: many unlike products show it first, so it is taken for a "
+                "placeholder, unless a person says otherwise in the error queue."
             )
         if not label.abstained or label.source != ProductLabel.Source.MACHINE or label.confidence is None:
             return ""

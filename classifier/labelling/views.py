@@ -209,7 +209,7 @@ def error_list(request: HttpRequest) -> HttpResponse:
     except InvalidCursorError as error:
         raise Http404 from error
     rows = [describe_suspect(row) if isinstance(row, SuspectedPicture) else describe_error(row) for row in page.rows]
-    context |= {"page": page, "rows": rows}
+    context |= {"page": page, "rows": rows, "has_failures": any("task" in row for row in rows)}
     context["worker"] = find_queue_health(LabellingRun.queue)
     if not page.rows:
         context["has_runs"] = LabellingRun.objects.exists()

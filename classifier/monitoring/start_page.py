@@ -85,18 +85,19 @@ def list_duties(summary: CatalogueSummary, *, suspects: int = 0, user: User | An
     status, products = ProductLabel.Status, reverse("product-list")
     may_see_errors = user.has_perm("classifier.view_labeltask")
     may_see_runs = user.has_perm("classifier.view_labellingrun")
-    unsure, failed, pending = (summary.statuses[name] for name in (status.NEEDS_REVIEW, status.FAILED, status.PENDING))
+    failed, pending = summary.statuses[status.FAILED], summary.statuses[status.PENDING]
+    unsure = summary.statuses[status.NEEDS_REVIEW] - summary.placeholders
     duties = [
         Duty(
             unsure,
-            f"{_products(unsure)} whose label no network is sure of.",
+            f"{_products(unsure)} whose label the network is not sure of.",
             button="Least sure first",
             address=f"{products}?status=needs_review&ordering=confidence",
         ),
         Duty(
             suspects,
-            f"suspected {'placeholder' if suspects == 1 else 'placeholders'}: one answer for all the products of each.",
-            button="Say what they are",
+            f"suspected placeholder{'' if suspects == 1 else 's'}, to be answered once for all their products.",
+            button="Answer",
             address=f"{reverse('error-list')}?code={PLACEHOLDER}",
         ),
         Duty(

@@ -139,7 +139,9 @@ def test_the_page_shows_it_and_takes_the_answer(
     assert "The first picture of 20 products, and no word is in half of their titles." in page
     assert f'<a href="/products/{Product.objects.order_by("pk")[1].pk}/">robe0 bleue0</a> and others' in page
     assert page.count(f'name="only" value="{-suspect.pk}"') == 2
-    assert "Try again" not in page
+    assert "again" not in page.partition("Many unlike products show this picture first</h2>")[2]
+    assert "Ignore chosen" not in page
+    assert "Ignore chosen" in client.get(ERRORS).text
     form = {"only": -suspect.pk, "query": "code=placeholder"}
     answered = client.post(f"{ERRORS}{action}/", form, follow=True)
     assert answered.redirect_chain == [(address, 302)]
@@ -186,13 +188,14 @@ def test_pages_and_exports_say_why_there_is_no_label(
     assert (label["status"], label["reason"], label["group"]) == ("needs_review", "placeholder", None)
     assert (label["source"], label["model_version"], label["confidence"]) == (None, None, None)
     page = client.get(f"/products/{product.pk}/").text
-    assert "many unlike products show it first, so it may be a placeholder" in page
+    assert "many unlike products show it first, so it is taken for a placeholder" in page
     assert "the picture was taken for a placeholder" in page
     assert "suspected placeholder" not in client.get("/").text
     sign_in(client, "view_labeltask")
     page = client.get("/").text
-    assert "suspected placeholder: one answer for all the products of each." in page
-    assert '<a class="button" href="/errors/?code=placeholder">' in page.replace("button quiet", "button")
+    assert "suspected placeholder, to be answered once for all their products." in page
+    assert 'href="/errors/?code=placeholder">Answer</a>' in page
+    assert "not sure of" not in page
     call_command("export_catalog", "--format", "jsonl", "--status", "needs_review")
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["label"]["reason"] for row in rows] == ["placeholder"] * 20

@@ -265,7 +265,7 @@ def test_a_duty_leads_to_what_its_reader_may_see() -> None:
     summary = build_summary(needs_review=2, failed=1, pending=3)
     unsure = Duty(
         2,
-        "products whose label no network is sure of.",
+        "products whose label the network is not sure of.",
         button="Least sure first",
         address="/products/?status=needs_review&ordering=confidence",
     )
