@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet, Subquery
 
-from catalog.models import ProductImages, StoredPicture
+from catalog.models import Image, Product, ProductImages, StoredPicture
 from classifier.labels.decision import PLACEHOLDER
 from classifier.labels.placeholders import list_showing
 from classifier.models import Classification, LabellingRun, LabelTask, SuspectedPicture
@@ -104,16 +104,17 @@ def list_suspects(**criteria: Any) -> QuerySet[SuspectedPicture]:
 
 
 def with_suspects_places(suspects: QuerySet[SuspectedPicture]) -> QuerySet[SuspectedPicture]:
-    """Annotate `image` and `image_url` of a suspected picture, `product_id` and `product_title`; None without any.
+    """Annotate `image` and `image_url` of a suspected picture, and `product_id` and `product_title`; None without any.
 
-    All of them are those of the oldest product that shows the picture first.
+    They are those of any place where it is shown first: there may be a million, which no page can put in order.
     """
-    first = list_showing(OuterRef("sha256")).order_by("product_id")
-    return suspects.annotate(
-        image=Subquery(first.values("image_id")[:1]),
-        image_url=Subquery(first.values("image__url")[:1]),
-        product_id=Subquery(first.values("product_id")[:1]),
-        product_title=Subquery(first.values("product__title")[:1]),
+    showing = list_showing(OuterRef("sha256"))
+    places = suspects.annotate(
+        image=Subquery(showing.values("image_id")[:1]), product_id=Subquery(showing.values("product_id")[:1])
+    )
+    return places.annotate(
+        image_url=Subquery(Image.objects.filter(pk=OuterRef("image")).values("url")),
+        product_title=Subquery(Product.objects.filter(pk=OuterRef("product_id")).values("title")),
     )
 
 

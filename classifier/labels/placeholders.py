@@ -76,9 +76,9 @@ def suspect_pictures(after: int, until: int) -> None:
     showing = list_showing(OuterRef("sha256"))
     # No more than so many are counted of any picture, and of most there is one.
     shown = StoredPicture.objects.filter(Exists(showing[MINIMUM_PRODUCTS - 1 :]), image__in=image_of.values())
-    first_product = Subquery(showing.order_by("product_id").values("product_id")[:1])
-    for sha256, product_id in shown.values_list("sha256", first_product):
-        if product_id > after and (products := _count_unlike_products(sha256)):
+    earlier_product = Subquery(showing.filter(product__lte=after).values("product_id")[:1])
+    for sha256, product_id in shown.values_list("sha256", earlier_product):
+        if product_id is None and (products := _count_unlike_products(sha256)):
             SuspectedPicture.objects.get_or_create(sha256=sha256, defaults={"products": products})
             logger.info("the picture %s of %s unlike products is taken for a placeholder", sha256, products)
 
