@@ -106,7 +106,9 @@ class ClassifyView(ModelView):
         except NoActiveModelVersionError as error:
             raise ConflictError(str(error)) from error
         except ArtefactError as error:
-            raise ServiceUnavailableError(f"The active model version cannot be used here: {error.reason}.") from error
+            raise ServiceUnavailableError(
+                f"The model version in production cannot be used here: {error.reason}."
+            ) from error
         picture = form.validated_data["picture"]
         answer = classify_picture(picture.name, picture.read(), classifier=classifier)
         return Response(PictureAnswerSerializer([answer.to_json()], many=True).data)

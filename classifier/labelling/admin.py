@@ -20,7 +20,7 @@ from catalog.admin.lists import render_thumbnail, show_confidence
 from catalog.models import ProductImages
 from classifier.labelling.errors import MAXIMUM_ERRORS, ignore_errors, retry_errors
 from classifier.labelling.reports import get_run_report
-from classifier.labelling.steps import cancel_labelling_run
+from classifier.labelling.runs import cancel_labelling_run
 from classifier.labels.placeholders import answer_suspects
 from classifier.labels.reads import get_probabilities
 from classifier.models import Classification, LabellingRun, LabelTask, SuspectedPicture

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from classifier.labelling.errors import ignore_entries, keep_entries, retry_errors
 from classifier.labelling.reports import forget_run_report
+from classifier.labelling.runs import cancel_labelling_run
 from classifier.labelling.selectors import (
     LATEST_FAILURE_FIRST,
     SUSPECTED,
@@ -21,7 +22,6 @@ from classifier.labelling.selectors import (
 )
 from classifier.labelling.serializers import ErrorSerializer, LabellingRunRequestSerializer, LabellingRunSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
-from classifier.labelling.steps import cancel_labelling_run
 from classifier.models import LabellingRun, LabelTask, SuspectedPicture
 from classifier.registry.selectors import NoActiveModelVersionError
 from classifier.runs.api import RunCancelView, RunDetailView, RunView
@@ -56,7 +56,7 @@ class LabellingRunListView(LabellingRunView):
         responses={202: LabellingRunSerializer, **problems(400, 401, 403, 409, 415, 422, 429)},
     )
     def post(self, request: Request) -> Response:
-        """Start a run over the pictures that the active model version has not labelled yet."""
+        """Start a run over the pictures that the model version in production has not labelled yet."""
         form = LabellingRunRequestSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         key = request.headers.get("Idempotency-Key")

@@ -1,4 +1,4 @@
-"""Reads of model versions and runs."""
+"""Reads of labelling runs, their tasks and the error queue."""
 
 from dataclasses import dataclass
 from datetime import datetime

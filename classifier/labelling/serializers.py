@@ -80,7 +80,9 @@ class ErrorSerializer(serializers.ModelSerializer[LabelTask]):
 class LabellingRunRequestSerializer(serializers.Serializer[Any]):
     """What a labelling run shall do; everything may be left out."""
 
-    relabel = serializers.BooleanField(default=False, help_text="Label again what the active version has labelled.")
+    relabel = serializers.BooleanField(
+        default=False, help_text="Label again what the version in production has labelled."
+    )
     limit = serializers.IntegerField(
         min_value=1, max_value=2**31 - 1, allow_null=True, default=None, help_text="Take at most so many pictures."
     )

@@ -24,10 +24,10 @@ from classifier.labelling.errors import (
     retry_run_errors,
 )
 from classifier.labelling.reports import RunReport, forget_run_report, get_run_report
+from classifier.labelling.runs import cancel_labelling_run
 from classifier.labelling.selectors import LATEST_FAILURE_FIRST, SUSPECTED, with_first_product
 from classifier.labelling.serializers import LabellingRunRequestSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
-from classifier.labelling.steps import cancel_labelling_run
 from classifier.labels.decision import PLACEHOLDER
 from classifier.models import LabellingRun, LabelTask, SuspectedPicture
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version

@@ -1,8 +1,8 @@
 """Labels that other programs left behind when they wrote into the catalogue: found by a walk through the products.
 
 The walk also finds the pictures that are placeholders, since nobody else sees how many products show them. New products
-are found within a sweep. Everything else is looked at in ranges of ids, once round and then again; a step
-takes a share of one process, and the next one waits until it is worth it.
+are found within a sweep. Everything else is looked at in ranges of ids, once round and then again; a step takes a share
+of one process, and the next one waits until it is worth it.
 """
 
 import logging
@@ -64,9 +64,9 @@ def _do_next_step() -> int:
         due.update(next_step_at=Now() + timedelta(seconds=60))
     started = time.thread_time()
     until, (_, changed) = _refresh_next(walk.after, size=STEP_SIZE)
+    reviewed = review_suspects() if until is None else 0
     rest = timedelta(seconds=RESTS * (time.thread_time() - started))
     if until is None:
-        changed = review_suspects()
         LabelWalk.objects.filter(pk=1).update(
             after=0, rounds=walk.rounds + 1, round_started_at=Now(), next_step_at=Now() + rest
         )
@@ -74,7 +74,7 @@ def _do_next_step() -> int:
         LabelWalk.objects.filter(pk=1).update(after=until, next_step_at=Now() + rest)
     if changed:
         logger.info("%s labels up to product %s were left behind, and are right now", changed, until)
-    return changed
+    return changed + reviewed
 
 
 def _refresh_next(after: int, *, size: int, dry_run: bool = False) -> tuple[int | None, tuple[int, int]]:

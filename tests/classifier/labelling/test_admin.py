@@ -99,7 +99,9 @@ def test_lists_cost_few_queries_and_count_no_table(
 ) -> None:
     with django_assert_max_num_queries(6) as captured:
         admin_client.get(address_of(model))
-    assert all("LIMIT 10000" in query["sql"] for query in captured if query["sql"].startswith("SELECT COUNT(*)"))
+    counts = [query["sql"] for query in captured if query["sql"].startswith("SELECT COUNT(*)")]
+    assert counts
+    assert [sql for sql in counts if "LIMIT 10000" not in sql] == []
 
 
 @pytest.mark.usefixtures("labelled")
@@ -155,7 +157,7 @@ def test_a_review_with_a_garment_of_another_group_is_refused(client: Client) -> 
     sign_in(client, "add_review", "view_review")
     data = {"image": create_image().pk, "group": "Bags", "garment": "Sandal", "note": ""}
     response = client.post("/admin/classifier/review/add/", data)
-    assert "Expected a garment of Bags; received Sandal." in response.text
+    assert "Expected a garment of Bags (Bag), or none; received &#x27;Sandal&#x27;." in response.text
     assert not Review.objects.exists()
 
 

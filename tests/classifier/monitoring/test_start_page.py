@@ -188,7 +188,7 @@ def test_without_counts_the_page_shows_the_rest(client: Client, monkeypatch: pyt
     monkeypatch.setattr("classifier.monitoring.start_page.get_catalogue_summary", lambda: None)
     page = client.get("/").text
     assert "The catalogue is too large to be counted at the moment" in page
-    assert "Active model version" in page
+    assert "Model version in production" in page
     assert '<span class="name" dir="auto">Bag</span>' in page
 
 
