@@ -33,6 +33,7 @@ class Command(ReportingCommand):
         "Without --model-version the active one is measured; without one, or without a database, the one that comes\n"
         "with the product."
     )
+    shows_progress = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
