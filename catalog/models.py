@@ -205,6 +205,7 @@ class ProductLabel(models.Model):
             models.Index(fields=["status", "product", "confidence"], name="productlabel_status_product"),
             models.Index(fields=["status", "confidence", "product"], name="productlabel_status_conf"),
             models.Index(fields=["confidence", "product"], name="productlabel_confidence"),
+            models.Index(fields=["source", "product"], condition=~Q(source=""), name="productlabel_source_product"),
         ]
 
     def __str__(self) -> str:
