@@ -21,10 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
 TRANSPORT_ALIASES |= TRANSPORTS
 app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-# The modules of tasks, whose names on the queue are given in their decorators: a module may move, a message stays.
-app.conf.imports = [
-    f"classifier.{package}.tasks" for package in ("adoption", "labelling", "reviews", "training", "worker")
-]
+app.conf.imports = ["classifier.worker.tasks"]
 app.steps["worker"] |= {
     "classifier.worker.timers:SweepStep",
     "classifier.worker.timers:CanaryStep",

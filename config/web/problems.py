@@ -4,7 +4,7 @@ import sys
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from rest_framework import exceptions, serializers
@@ -135,6 +135,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request that Django itself refused: a foreign Host header, too many parameters, too large a body."""
     if isinstance(exception, RequestDataTooBig):
         return answer_problem(request, 413, "Expected a smaller body.")
+    if isinstance(exception, BadRequest) and str(exception):
+        return answer_problem(request, 400, str(exception))
     return answer_problem(request, 400, "The request is not one that this site accepts.")
 
 

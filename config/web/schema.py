@@ -31,7 +31,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         detail="Some of what was sent is not accepted; see errors.",
         errors={"group": ['"Hats" is not a valid choice.']},
     ),
-    "Review": {"image": 7, "group": "Bags", "garment": "Bag", "note": "A rucksack."},
+    "ReviewRequest": {"image": 7, "group": "Bags", "garment": "Bag", "note": "A rucksack."},
     "LabellingRunRequest": {"relabel": False, "limit": 1000},
     "TrainingRunRequest": {"recipe": "default", "seed": 1, "epochs": None, "limit": None},
 }
@@ -39,6 +39,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 def complete_schema(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """Return the schema with the common problems in every operation and an example in what people send and read."""
+    simplify_enums(result["components"]["schemas"])
     content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for operations in result["paths"].values():
         for operation in operations.values():
@@ -50,3 +51,19 @@ def complete_schema(result: dict[str, Any], generator: Any, request: Any, public
     for name, example in EXAMPLES.items():
         result["components"]["schemas"][name]["example"] = example
     return result
+
+
+def simplify_enums(schemas: dict[str, Any]) -> None:
+    """Let fields say themselves that they may be null or empty: generated clients choke on enumerations of nothing."""
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            names = [option["$ref"].rpartition("/")[2] for option in field.get("oneOf", ())]
+            if "BlankEnum" in names:
+                field |= {"type": "string", "enum": [*schemas[names[0]]["enum"], ""]}
+            elif "NullEnum" in names:
+                field["allOf"] = field["oneOf"][:1]
+            else:
+                continue
+            del field["oneOf"]
+    for name in ("BlankEnum", "NullEnum"):
+        schemas.pop(name, None)
