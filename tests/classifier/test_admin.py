@@ -34,7 +34,7 @@ def test_rows_are_shown_in_words(admin_client: Client) -> None:
             name = f"{model._meta.app_label}_{model._meta.model_name}"
             pages = [reverse(f"admin:{name}_changelist"), reverse(f"admin:{name}_change", args=[row.pk])]
             for page in pages:
-                found = re.findall(r"\d\.\d{5,}|\{&quot;\w+&quot;:|\+00:00", admin_client.get(page).text)
+                found = re.findall(r"\d\.\d{5,}|>\{&quot;\w+&quot;:|\+00:00", admin_client.get(page).text)
                 assert not found, f"expected words on {page}, found {found}"
             seen.add(model)
     assert {ProductLabel, Classification, ModelVersion, LabellingRun, LabelTask, TrainingRun} <= seen

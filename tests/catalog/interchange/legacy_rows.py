@@ -36,8 +36,8 @@ _URLS = (
 
 
 def _mostly(usual: strategies.SearchStrategy[Any], *seldom: Any) -> strategies.SearchStrategy[Any]:
-    """Return a strategy that takes one of the few values once in twenty times."""
-    return strategies.integers(0, 19).flatmap(lambda number: usual if number else strategies.sampled_from(seldom))
+    """Return a strategy that takes one of the few values once in fifty times."""
+    return strategies.integers(0, 49).flatmap(lambda number: usual if number else strategies.sampled_from(seldom))
 
 
 _TEXTS = _mostly(

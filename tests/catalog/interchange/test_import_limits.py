@@ -1,18 +1,24 @@
-"""Imports at the same time take turns, whatever limits the connection has for everything else."""
+"""An import may take its time, and takes turns with others, whatever limits a connection of the site has."""
 
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
 
+from catalog.interchange import importing, preview
 from catalog.interchange.importing import _IMPORT_LOCK, ImportReport, import_catalog
 from catalog.interchange.records import ProductRecord
 from catalog.models import Product
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
+LINE = b'{"id": 1, "title": "T", "descriptions": [{"country_code": "us", "original_text": "x"}]}'
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
@@ -56,3 +62,26 @@ def test_an_import_waits_for_another_longer_than_for_any_other_lock(monkeypatch:
         holder.result(20)
     assert Product.objects.get().title == "Late"
     assert limits == ["50ms"]
+
+
+def test_an_upload_that_was_confirmed_has_no_limit_and_pages_have_theirs_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any
+) -> None:
+    settings.VAR_DIR = tmp_path
+    limits: list[object] = []
+
+    def refresh(product_ids: list[int]) -> int:
+        limits.append(ask("SHOW statement_timeout"))
+        return len(product_ids)
+
+    monkeypatch.setattr(importing, "refresh_labels", refresh)
+    user_id = User.objects.create_user("ann").pk
+    ask("SELECT set_config('statement_timeout', '2s', false)")
+    try:
+        ticket = preview.keep_upload(SimpleUploadedFile("a.jsonl", LINE), archive=None, user_id=user_id)
+        _, ticket = preview.preview_upload(ticket, user_id=user_id)
+        assert preview.import_upload(ticket, user_id=user_id).created == 1
+        assert limits == ["0"]
+        assert ask("SHOW statement_timeout") == "2s"
+    finally:
+        ask("SELECT set_config('statement_timeout', '0', false)")
