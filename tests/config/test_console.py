@@ -3,7 +3,6 @@
 import io
 import os
 import sys
-from pathlib import Path
 from typing import IO
 
 import pytest
@@ -45,7 +44,7 @@ def answer_into(stream: IO[str]) -> None:
 
 def test_a_full_output_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", sys.stdout)  # given back after the test
-    stream = Path("/dev/full").open("w")
+    stream = os.fdopen(os.open("/dev/full", os.O_WRONLY), "w")
     with pytest.raises(CommandError, match="standard output: No space left on device"):
         answer_into(stream)
     with pytest.raises(OSError, match="No space"):
