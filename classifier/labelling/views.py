@@ -281,10 +281,10 @@ def image_mend(request: HttpRequest, image_id: int) -> HttpResponse:
         status = 503 if isinstance(error, StorageError) else 400
         return render(request, "classifier/image_mend.html", context, status=status)
     replacement, number, retried = mend_image(image, url=address)
-    said = "The picture is tried again." if retried else "Nothing of this picture waits to be tried again."
+    said = ["The picture is tried again."] if retried else []
     if replacement.pk != image.pk:
         products = "1 product" if number == 1 else f"{number:,} products"
-        said = f"The address is replaced in {products}. {said}"
+        said.insert(0, f"The address is replaced in {products}.")
         LogEntry.objects.create(
             user=get_member(request),
             content_type=ContentType.objects.get_for_model(Image),
@@ -293,7 +293,7 @@ def image_mend(request: HttpRequest, image_id: int) -> HttpResponse:
             action_flag=CHANGE,
             change_message=f"Replaced by image {replacement.pk} in {products}.",
         )
-    messages.success(request, said)
+    messages.success(request, " ".join(said) or "This picture has not failed, or is being tried already.")
     product = request.POST.get("product", "")
     if product.isascii() and product.isdecimal() and len(product) < 19:
         return redirect(f"{reverse('product-detail', args=[int(product)])}{keep_list_query(request.GET)}")

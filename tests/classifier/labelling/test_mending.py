@@ -83,7 +83,7 @@ def test_the_same_address_is_tried_again_and_nothing_else(client: Client, task: 
     assert "The picture is tried again." in post(client, task, url="ftp://old.example/a.jpg")
     assert LabelTask.objects.get().state == "retry"
     assert not LogEntry.objects.exists()
-    assert "Nothing of this picture waits to be tried again." in post(client, create_done(task))
+    assert "This picture has not failed, or is being tried already." in post(client, create_done(task))
 
 
 def create_done(task: LabelTask) -> LabelTask:
