@@ -185,7 +185,7 @@ def database(django_db_blocker: Any, tmp_path: Any) -> Iterator[Any]:
         else:
             settings["NAME"] = f"aged_{uuid.uuid4().hex}"
             with connections[DEFAULT_DB_ALIAS].creation._nodb_cursor() as cursor:
-                cursor.execute(f"CREATE DATABASE {settings['NAME']}")
+                cursor.execute(f"CREATE DATABASE {settings['NAME']} TEMPLATE template0")
         connections.settings[alias] = settings
         made.append(alias)
         return connections[alias]
