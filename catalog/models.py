@@ -213,9 +213,10 @@ CONFIDENCE_VALIDATORS = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 
 
 class ProductLabel(models.Model):
-    """The current label of a product, one row for each; `catalog.labels` writes it, and says what a missing row means.
+    """The current label of a product, one row for each; `catalog.labels` says what a missing row means.
 
-    What decides it stands elsewhere. `reason` says why there is no sure label: `unsure`, or an error's code.
+    Whoever decides labels writes it; while nobody does, `catalog.labels` writes *pending* or *no image*. `reason` says
+    why there is no sure label: `unsure`, `placeholder`, or an error's code.
     """
 
     class Status(models.TextChoices):
@@ -257,6 +258,7 @@ class ProductLabel(models.Model):
             models.Index(fields=["status", "product", "confidence"], name="productlabel_status_product"),
             models.Index(fields=["status", "confidence", "product"], name="productlabel_status_conf"),
             models.Index(fields=["confidence", "product"], name="productlabel_confidence"),
+            models.Index(fields=["source", "product"], condition=~Q(source=""), name="productlabel_source_product"),
         ]
 
     def __str__(self) -> str:

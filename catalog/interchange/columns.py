@@ -43,7 +43,9 @@ _SHOPIFY_NAMES: Final = {
     "image_position": ("imageposition",),
     "original_text": ("bodyhtml", "description"),
 }
-_SEPARATOR_LINE: Final = re.compile(r'\ufeff?"?sep=(.)"?\s*', re.IGNORECASE)
+_MAX_COLUMNS: Final = 1_000
+_BLANK: Final = "\ufeff \t\r\n"
+_SEPARATOR_LINE: Final = re.compile(r'\ufeff?"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Header:
 
     def repeats(self, cells: list[str]) -> bool:
         """Return whether a row is the header once more, as in files that were joined."""
-        return len(cells) > 1 and cells[-1] == self.names[-1] and _normalise(cells[0]) == _normalise(self.names[0])
+        is_likely = len(cells) > 1 and cells[-1] == self.names[-1]
+        return is_likely and [cell.strip(_BLANK) for cell in cells] == [name.strip(_BLANK) for name in self.names]
 
 
 def read_header(lines: Lines, *, format: str) -> Header:
@@ -82,14 +85,18 @@ def read_header(lines: Lines, *, format: str) -> Header:
     rows = {separator: _split(taken, separator) for separator in (given[1] if given else SEPARATORS)}
     separator = max(rows, key=lambda separator: _count_known(rows[separator]))  # the first of several
     names = rows[separator]
-    is_shopify = format == "shopify" or (not format and {"handle", "title"} <= _name_fields(names, _SHOPIFY_NAMES))
+    if len(names) > _MAX_COLUMNS:
+        raise SourceError(f"expected at most {_MAX_COLUMNS:,} columns, received {len(names):,}")
+    known = _name_fields(names, _SHOPIFY_NAMES)
+    looks_like_shopify = {"handle", "title"} <= known and len(known) > len(_name_fields(names, _NAMES))
+    is_shopify = format == "shopify" or (not format and looks_like_shopify)
     wanted = _SHOPIFY_NAMES if is_shopify else _NAMES
     columns = _choose_columns(names, wanted)
     if "title" not in columns or (is_shopify and "handle" not in columns):
         expected = "Handle,Title,Image Src" if is_shopify else f"{','.join(CSV_COLUMNS)} (title at least)"
         raise SourceError(
             f"expected a first row with the columns {expected}, separated by commas, semicolons, tabs or |, received "
-            f"{', '.join(map(shorten, names[:10])) if len(names) > 1 else shorten(taken[0].rstrip())}"
+            f"{', '.join(map(shorten, names[:10])) if len(names) > 1 else shorten(taken[-1].rstrip())}"
         )
     unused = tuple(name.strip() for name, column in zip(names, columns, strict=True) if column == "")
     unused = tuple(name for name in unused if name.lower() not in (*LABEL_COLUMNS, REFUSED_FIELD))
@@ -104,18 +111,18 @@ def _take_first_row(lines: Lines) -> list[str]:
     for line in lines:
         taken.append(line)
         # A name may have a line break, in quotes.
-        if line.strip("\ufeff \t\r\n") and sum(part.count('"') for part in taken) % 2 == 0:
+        if line.strip(_BLANK) and sum(part.count('"') for part in taken) % 2 == 0:
             return taken
         if len(taken) > 100:
             break
-    return [] if not any(line.strip("\ufeff \t\r\n") for line in taken) else taken
+    return [] if not any(line.strip(_BLANK) for line in taken) else taken
 
 
 def _split(lines: list[str], separator: str) -> list[str]:
     """Return the cells of the row; none where it cannot be read with this separator."""
     try:
         rows = csv.reader(lines, delimiter=separator, strict=True)
-        return next((row for row in rows if any(cell.strip("\ufeff \t") for cell in row)), [])
+        return next((row for row in rows if any(cell.strip(_BLANK) for cell in row)), [])
     except csv.Error:
         return []
 
@@ -135,7 +142,7 @@ def _count_known(names: list[str]) -> int:
 
 def _choose_columns(names: list[str], wanted: dict[str, tuple[str, ...]]) -> tuple[str | None, ...]:
     keys = [_normalise(name) for name in names]
-    columns: list[str | None] = ["" if name.strip("\ufeff \t\r\n") else None for name in names]
+    columns: list[str | None] = ["" if name.strip(_BLANK) else None for name in names]
     for field, known in wanted.items():
         if field == "image_urls":
             found = [index for index, key in enumerate(keys) if key.rstrip("0123456789") in known]

@@ -5,19 +5,18 @@ import html
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from django.core.exceptions import SuspiciousOperation
 from django.utils.html import strip_tags
 
 from catalog.interchange.cells import restore_cell, split_images
-from catalog.interchange.columns import Header
+from catalog.interchange.columns import CSV_COLUMNS, Header
 from catalog.interchange.records import (
     Description,
     ProductRecord,
     RowError,
-    SourceRows,
     add_description,
     build_record,
 )
@@ -44,8 +43,8 @@ class _Row:
     error: str = ""
 
     @property
-    def source(self) -> SourceRows:
-        return ((self.line, self.text),)
+    def source(self) -> tuple[int, str]:
+        return self.line, self.text
 
 
 def read_products(lines: Lines, *, header: Header, country: str) -> Iterator[ProductRecord | RowError]:
@@ -65,30 +64,30 @@ def read_products(lines: Lines, *, header: Header, country: str) -> Iterator[Pro
 
 
 def _read_rows(lines: Lines, *, header: Header) -> Iterator[_Row]:
-    names = set(header.columns) - {"", None}
+    names = (*CSV_COLUMNS, *filter(None, header.columns))
     # One more than a text may have: the apostrophe of a defused one. (The limit holds for the whole process.)
     csv.field_size_limit(MAX_TEXT_CHARACTERS + 1)
     rows_without_id: int | None = 0
-    for row, values in _split_rows(lines, header=header):
+    for line, text, values, error in _split_rows(lines, header=header):
         if header.repeats(values):
             continue
-        if row.error:
-            yield row
+        if error:
+            yield _Row(line, text, {}, error)
             continue
-        cells = dict.fromkeys((*names, "id", "image_urls", "country_code", "original_text", "translated_text"), "")
+        cells = dict.fromkeys(names, "")
         for column, value in zip(header.columns, values, strict=True):
             cell = value.strip()
-            if column == "image_urls":
+            if column == "image_urls" and cells[column]:
                 cells[column] += f" | {restore_cell(cell)}"
             elif column:
                 cells[column] = restore_cell(cell)
             elif column is None and cell:
-                row = replace(row, error=f"expected nothing in a column without a name, received {shorten(cell)}")
+                error = f"expected nothing in a column without a name, received {shorten(cell)}"
         try:
             # As it is compared with that of another row, and split.
             cells["image_urls"] = " | ".join(split_images(cells["image_urls"]))
-        except RecordError as error:
-            row = replace(row, error=str(error))
+        except RecordError as refusal:
+            error = str(refusal)
         if rows_without_id is not None:
             rows_without_id = rows_without_id + 1 if cells["id"] and not _CSV_ID.fullmatch(cells["id"]) else None
             if rows_without_id == _ROWS_WITHOUT_ID:
@@ -96,13 +95,13 @@ def _read_rows(lines: Lines, *, header: Header) -> Iterator[_Row]:
                     f"expected whole numbers as id, received {shorten(cells['id'])} and others; give that column "
                     "another name, such as sku, and products are known by their title and images"
                 )
-        # An export of what an import would refuse is such a row.
-        if any(cells.values()) or row.error:
-            yield replace(row, cells=cells)
+        # An export of what an import would refuse has rows with nothing for us.
+        if error or any(cells.values()):
+            yield _Row(line, text, cells, error)
 
 
-def _split_rows(lines: Lines, *, header: Header) -> Iterator[tuple[_Row, list[str]]]:
-    """Yield every row that is not blank, and all its cells.
+def _split_rows(lines: Lines, *, header: Header) -> Iterator[tuple[int, str, list[str], str]]:
+    """Yield (line, text, cells, why it cannot be read) of every row that is not blank.
 
     No line within quotes is a row: a row that cannot be read ends where its quotes do. One whose quotes never end costs
     its first line only.
@@ -113,19 +112,20 @@ def _split_rows(lines: Lines, *, header: Header) -> Iterator[tuple[_Row, list[st
         taken, cells, error = _take_row(lines, header.separator)
         if not taken:
             return
-        if '\\"' in "".join(taken) and (longer := _take_escaped(lines, taken, header=header, is_broken=bool(error))):
+        text = taken[0] if len(taken) == 1 else "".join(taken)
+        if '\\"' in text and (longer := _take_escaped(lines, taken, header=header, is_broken=bool(error))):
             taken, error = longer, "expected a quote within quotes to be doubled, received one behind a backslash"
         elif error:
             taken = _find_end(lines, taken, start=start)
         while len(cells) > width and not cells[-1].strip():
             cells.pop()
-        is_blank = not error and not any(cell.strip() for cell in cells)
+        is_blank = not error and not any(map(str.strip, cells))
         if not is_blank and not error and len(cells) != width:
             error = f"expected {width} cells, received {len(cells)}"
         if len(taken) > 1 and error:
             error += f"; the row ends in line {start + len(taken) - 1}"
         if not is_blank:
-            yield _Row(line=start, text="".join(taken), cells={}, error=error), cells
+            yield start, "".join(taken) if error else text, cells, error
 
 
 def _take_row(lines: Lines, separator: str, *, escape: str | None = None) -> tuple[list[str], list[str], str]:
@@ -198,7 +198,7 @@ class _ProductKey:
 
     def __call__(self, row: _Row) -> int:
         content = row.cells.get("title"), row.cells.get("image_urls")
-        identity = row if row.error else row.cells["id"] or content
+        identity = row.cells["id"] or content if row.cells else row
         if identity != self._identity:
             self._number += 1
             self._identity = identity
@@ -212,7 +212,7 @@ class _HandleKey:
         self._handle = ""
 
     def __call__(self, row: _Row) -> str:
-        if not row.error:
+        if row.cells:
             self._handle = row.cells["handle"]
         return self._handle
 
@@ -225,7 +225,7 @@ def _build_from_rows(rows: Iterator[_Row], *, country: str) -> Iterator[ProductR
     record: ProductRecord | None = None
     first: _Row | None = None
     descriptions: dict[str, Description] = {}
-    source: SourceRows = ()
+    source: list[tuple[int, str]] = []
     for row in rows:
         try:
             if row.error:
@@ -240,22 +240,23 @@ def _build_from_rows(rows: Iterator[_Row], *, country: str) -> Iterator[ProductR
                     title=row.cells["title"],
                     images=_list_images(row.cells) or None,
                     descriptions=descriptions,
+                    source=source,
                 )
                 first = row
-            source += row.source
+            source.append(row.source)
         except RecordError as error:
             if record is None:
                 descriptions.clear()
             # Alone, a row may not say whose it is.
-            yield RowError(row.line, str(error), source=(first.source if first else ()) + row.source)
+            yield RowError(row.line, str(error), source=[*([first.source] if first else []), row.source])
     if record is not None:
-        yield replace(record, source=source)
+        yield record
 
 
 def _build_from_shopify(rows: Iterator[_Row], *, country: str) -> ProductRecord | RowError:
     """Return the product of one handle: title and text of its first row, and the images of all by their position."""
     taken = list(itertools.islice(rows, _MAX_SHOPIFY_ROWS))
-    source: SourceRows = sum((row.source for row in taken), ())
+    source = [row.source for row in taken]
     line = taken[0].line
     try:
         placed: list[tuple[int, str]] = []
@@ -274,12 +275,16 @@ def _build_from_shopify(rows: Iterator[_Row], *, country: str) -> ProductRecord 
         if text := _extract_text(first["original_text"]):
             add_description(descriptions, country, text, None)
         images = list(dict.fromkeys(url for _, url in sorted(placed, key=lambda pair: pair[0])))
-        record = build_record(
-            line=line, id=None, title=first["title"], images=images or None, descriptions=descriptions
+        return build_record(
+            line=line,
+            id=None,
+            title=first["title"],
+            images=images or None,
+            descriptions=descriptions,
+            source=source,
         )
     except RecordError as error:
         return RowError(line, str(error), source=source)
-    return replace(record, source=source)
 
 
 def _extract_text(markup: str) -> str:

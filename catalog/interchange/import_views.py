@@ -164,7 +164,8 @@ def product_import_refused(request: HttpRequest) -> HttpResponse:
 
 def _sort(files: list[UploadedFile]) -> tuple[list[UploadedFile], list[UploadedFile]]:
     """Return the catalogue files and the archives, by name: a workbook begins as an archive does."""
-    catalogues, archives = [], []
+    catalogues: list[UploadedFile] = []
+    archives: list[UploadedFile] = []
     for file in files:
         (archives if (file.name or "").lower().endswith(".zip") else catalogues).append(file)
     return catalogues, archives
@@ -177,7 +178,7 @@ def _pick(request: HttpRequest, name: str, known: Any) -> str:
 
 def _show(request: HttpRequest, ticket: str, *, choice: ReadingChoice | None = None, refusal: str = "") -> HttpResponse:
     """Answer with what the file would do, or why it cannot be read, and how it may be read otherwise."""
-    controls = {
+    controls: dict[str, Any] = {
         "choice": choice or ReadingChoice(),
         "formats": NAMES_OF_FORMATS.items(),
         "encodings": ENCODINGS.items(),
@@ -212,6 +213,8 @@ def _describe_preview(preview: ImportPreview, *, ticket: str) -> dict[str, Any]:
     ]
     return {
         "preview": preview,
+        "sentences": [remove_bidi_controls(sentence) for sentence in (*preview.notes, *preview.seen)],
+        "warnings": [remove_bidi_controls(sentence) for sentence in preview.warnings],
         "changes": changes,
         "report": report,
         "numbers": numbers,

@@ -3,11 +3,10 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any, Final
 
 from catalog.interchange.columns import LABEL_FIELD, REFUSED_FIELD
-from catalog.interchange.records import Description, ProductRecord, RowError, add_description, build_record
+from catalog.interchange.records import Description, ProductRecord, RowError, SourceRows, add_description, build_record
 from catalog.interchange.text_source import MAX_LINE_CHARACTERS, Lines, expect_bounded
 from catalog.values import RecordError, shorten
 
@@ -82,12 +81,12 @@ def read_products(texts: Iterable[tuple[int, str]]) -> Iterator[ProductRecord | 
             continue
         source = ((line, text),)
         try:
-            yield replace(_parse(text, line=line), source=source)
+            yield _parse(text, line=line, source=source)
         except RecordError as error:
             yield RowError(line, str(error), source=source)
 
 
-def _parse(text: str, *, line: int) -> ProductRecord:
+def _parse(text: str, *, line: int, source: SourceRows) -> ProductRecord:
     expect_bounded(len(text))
     try:
         product = _decoder.decode(text.lstrip("\ufeff"))
@@ -111,6 +110,7 @@ def _parse(text: str, *, line: int) -> ProductRecord:
         title=product.get("title"),
         images=_expect_list(product.get("images"), field="images"),
         descriptions=descriptions,
+        source=source,
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.core import signing
@@ -105,7 +105,13 @@ def keep_upload(file: UploadedFile, *, archive: UploadedFile | None, user_id: in
     for path in folder.iterdir():
         if time.time() - path.stat().st_mtime > TICKET_SECONDS:
             path.unlink(missing_ok=True)
-    facts = {"name": secrets.token_hex(16), "file": file.name, "user": user_id, "digest": "", "choice": {}}
+    facts: dict[str, Any] = {
+        "name": secrets.token_hex(16),
+        "file": file.name,
+        "user": user_id,
+        "digest": "",
+        "choice": {},
+    }
     for suffix, content in (("", file), (".zip", archive)):
         facts[f"sha256{suffix}"] = _copy(content, _find_path(facts, suffix)) if content else ""
     return _sign(facts)
@@ -188,7 +194,7 @@ def find_refused_rows(ticket: str, *, user_id: int) -> tuple[str, bytes]:
 
 
 def _read(content: bytes, *, facts: dict[str, Any]) -> CatalogueFile:
-    stream = io.BufferedReader(io.BytesIO(content))  # type: ignore[type-var]  # what it needs of a raw stream
+    stream = cast(io.BufferedReader, io.BufferedReader(io.BytesIO(content)))
     return read_records(stream, name=facts["file"], **facts["choice"])
 
 

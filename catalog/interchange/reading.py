@@ -15,6 +15,7 @@ from catalog.values import clean_country
 FORMATS: Final = ("jsonl", "csv", "shopify")
 #: The country of texts in a file that names none.
 USUAL_COUNTRY: Final = "us"
+SHOWN_COLUMNS: Final = 20
 # The first line of an object that takes several.
 _BEGUN_OBJECT: Final = re.compile(r"\{[ \t]*[\r\n]")
 
@@ -51,7 +52,9 @@ def read_records(
     """
     country = clean_country(country)
     lines = open_lines(stream, encoding=encoding)
-    notes = (f"The file does not say its encoding; does this look right: {lines.doubt}?",) if lines.doubt else ()
+    notes: tuple[str, ...] = (
+        (f"The file does not say its encoding; does this look right: {lines.doubt}?",) if lines.doubt else ()
+    )
     if not format:
         suffix = name.rpartition(".")[2].lower()
         format = "jsonl" if lines.begin.startswith(("[", "{")) or suffix in {"jsonl", "ndjson"} else ""
@@ -60,7 +63,8 @@ def read_records(
         return _read_json(lines, written=written, notes=notes)
     header = read_header(lines, format=format)
     if header.unused:
-        notes += (f"Columns that are not used: {', '.join(header.unused)}.",)
+        more = f" and {len(header.unused) - SHOWN_COLUMNS:,} others" if len(header.unused) > SHOWN_COLUMNS else ""
+        notes += (f"Columns that are not used: {', '.join(header.unused[:SHOWN_COLUMNS])}{more}.",)
     if header.is_shopify or ("country_code" not in header.columns and "original_text" in header.columns):
         notes += (f"Texts are taken for those of the country {country}, for the file names none.",)
     separator = SEPARATORS.get(header.separator, header.separator)

@@ -1,6 +1,6 @@
 """One product as a catalogue file gives it: validated and cleaned, not yet compared with the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ REFUSED: Final = -1
 
 Description = tuple[str | None, str | None]
 #: Rows as they are in the file: for each the line where it starts, and its text.
-SourceRows = tuple[tuple[int, str], ...]
+SourceRows = Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,13 @@ class ProductRecord:
 
 
 def build_record(
-    *, line: int, id: int | None, title: Any, images: list[Any] | None, descriptions: Mapping[str, Description]
+    *,
+    line: int,
+    id: int | None,
+    title: Any,
+    images: list[Any] | None,
+    descriptions: Mapping[str, Description],
+    source: SourceRows = (),
 ) -> ProductRecord:
     """Validate what both formats share and return the record. Raises `RecordError`."""
     clean = clean_title(title)
@@ -66,6 +72,7 @@ def build_record(
         title=clean,
         images=None if images is None else tuple(clean_image_url(url) for url in images),
         descriptions=descriptions,
+        source=source,
     )
 
 

@@ -105,7 +105,7 @@ def open_lines(stream: io.BufferedReader, *, encoding: str = "") -> "Lines":
     else:
         head = stream.read(CHUNK_BYTES)
         chunks = [head]
-        stream = io.BufferedReader(_Rejoined(head, stream))  # type: ignore[type-var]  # what it needs of a raw stream
+        stream = io.BufferedReader(_Rejoined(head, stream))
     for magic, part, words in _FOREIGN:
         if head.startswith(magic) and part in head[:4096]:
             raise SourceError(f"expected CSV or JSON Lines, received {words}")

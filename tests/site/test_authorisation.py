@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from classifier.models import LabellingRun, LabelTask, Review, TrainingRun
+from classifier.models import LabellingRun, LabelTask, Review, SuspectedPicture, TrainingRun
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
@@ -60,6 +60,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "error-list": {"GET": Row("view_labeltask", 200)},
     "error-retry": {"POST": Row("change_labeltask", 302)},
     "error-ignore": {"POST": Row("change_labeltask", 302)},
+    "error-picture": {"POST": Row("change_labeltask", 302)},
     "training-run-list": {"GET": Row("view_trainingrun", 200), "POST": Row("add_trainingrun", 409)},
     "training-run-detail": {"GET": Row("view_trainingrun", 200)},
     "training-run-cancel": {"POST": Row("change_trainingrun", 302)},
@@ -92,6 +93,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-error-list": {"GET": Row("view_labeltask", 200)},
     "api-error-retry": {"POST": Row("change_labeltask", 200)},
     "api-error-ignore": {"POST": Row("change_labeltask", 200)},
+    "api-error-picture": {"POST": Row("change_labeltask", 200)},
 }
 # A page's form stands on the page, so its permission comes on top of the one to see it; the review is somebody else's.
 ALSO_NEEDED = {
@@ -131,6 +133,7 @@ def create_arguments() -> dict[str, list[Any]]:
     image = product.product_images.get().image
     run = LabellingRun.objects.create(model_version=version)
     task = LabelTask.objects.create(image=image, model_version=version, run=run, state="failed")
+    suspect = SuspectedPicture.objects.create(sha256="0" * 64, products=20)
     review = Review.objects.create(image=image, url=image.url, group="Bags", reviewer=create_member())
     training = TrainingRun.objects.create(recipe="default", seed=1)
     by_beginning = {
@@ -155,6 +158,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "api-labelling-run-": [run.pk],
         "api-training-run-": [training.pk],
         "api-model-version-": [version.pk],
+        "api-error-picture": [-suspect.pk],
         "api-error-": [task.pk],
         "api-review-": [review.pk],
     }

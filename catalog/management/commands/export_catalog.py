@@ -48,8 +48,12 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
         parser.add_argument("--format", choices=FORMATS, default="jsonl", help="what is written (default: jsonl)")
         filters = parser.add_argument_group("filters")
         for name, parameter in ProductExportQuery().fields.items():
-            option = f"--{name.replace('_', '-')}"
-            filters.add_argument(option, metavar=name.rpartition("_")[2].upper(), help=str(parameter.help_text))
+            filters.add_argument(
+                f"--{name.replace('_', '-')}",
+                action="append",
+                metavar=name.rpartition("_")[2].upper(),
+                help=str(parameter.help_text),
+            )
         parser.add_argument(
             "--output",
             metavar="FILE|DIR|-",
@@ -109,7 +113,10 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
 def _build_query(options: dict[str, Any]) -> ProductExportQuery:
     parameters = QueryDict(mutable=True)
     names: list[str] = list(ProductExportQuery().fields)
-    parameters.update({name: options[name] for name in names if options[name] is not None})
+    for name in names:
+        if options[name] is not None:
+            given = options[name]
+            parameters.setlist(name, [given] if isinstance(given, str) else given)
     try:
         return check_parameters(ProductExportQuery, parameters)
     except ValidationError as error:

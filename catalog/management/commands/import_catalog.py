@@ -103,11 +103,12 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
             raise CommandError("interrupted; whole batches are imported, run the command again for the rest") from None
         seconds = time.monotonic() - started
         left_out = report.refused - len(report.errors)
+        notes, warnings = [*source.notes, *observations.describe()], observations.warn()
         document = {
             "dry_run": report.dry_run,
             "read_as": source.words,
-            "notes": [*source.notes, *observations.describe()],
-            "warnings": observations.warn(),
+            "notes": notes,
+            "warnings": warnings,
             "created": report.created,
             "changed": report.changed,
             "unchanged": report.unchanged,
@@ -123,7 +124,7 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
         )
         if not options["json"]:
             self.stderr.write(f"read as {source.words}")
-            for sentence in (*document["notes"], *document["warnings"]):
+            for sentence in (*notes, *warnings):
                 self.stderr.write(sentence)
             for row in report.errors:
                 self.stderr.write(f"line {row.line}: {row.message}")

@@ -175,7 +175,7 @@ def test_many_pictures_are_changed_together(client: Client, run: LabellingRun) -
     assert list(LabelTask.objects.order_by("pk").values_list("state", flat=True)) == ["ignored", "ignored", "done"]
 
 
-@pytest.mark.parametrize("chosen", [{}, {"task": ["x", "-1", "²", "9" * 40]}])
+@pytest.mark.parametrize("chosen", [{}, {"task": ["x", "--1", "²", "9" * 40]}])
 def test_a_form_without_a_choice_changes_nothing_and_says_so(
     client: Client, run: LabellingRun, chosen: dict[str, Any]
 ) -> None:
@@ -211,8 +211,8 @@ def test_the_queue_costs_the_same_for_any_number_of_errors(
     sign_in(client, "view_labeltask", "change_labeltask")
     for _ in range(3):
         create_product(images=[create_error(run).image])
-        # Session, user, permissions twice, the page.
-        with django_assert_num_queries(6):
+        # Session, user, permissions twice, the page, suspects, the worker.
+        with django_assert_num_queries(7):
             client.get(ERRORS)
 
 

@@ -162,7 +162,7 @@ def test_versions_show_their_figures_beside_the_active_one(
     assert page.index("twin-1") < page.index(active.name)
     assert f"{100 * active.metrics['accuracy']:.2f} %" in page
     page = client.get(f"{VERSIONS}{candidate.pk}/").text
-    assert f"Active: {active.name}" in page
+    assert f"In production: {active.name}" in page
     assert re.findall(r'<td class="number">([\d.]+(?: %)?)</td>', page)[:2] == [
         "50.00 %",
         f"{100 * active.metrics['accuracy']:.2f} %",
