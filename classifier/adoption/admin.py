@@ -32,6 +32,8 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     list_filter = ("stage",)
     search_fields = ("name",)
     actions = ("activate_selected",)
+    exclude = ("metrics",)  # the version's own page draws them
+    readonly_fields = ("accuracy",)
 
     @admin.display
     def accuracy(self, version: ModelVersion) -> str | None:

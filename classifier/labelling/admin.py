@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -13,6 +13,7 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -46,6 +47,7 @@ class LabellingRunAdmin(RunAdmin):
     )
     list_select_related = ("model_version", "requested_by")
     list_per_page = 25
+    exclude = ("figures",)
     readonly_fields = ("tasks_by_state", "errors")
     cancel_run = staticmethod(cancel_labelling_run)
     cancel_permission = "classifier.change_labellingrun"
@@ -101,12 +103,12 @@ class ClassificationAdmin(ReadOnlyAdmin):
     list_filter = ("group", "abstained", "model_version")
     list_select_related = ("image", "model_version")
     search_fields = ("image__url",)
-    fields = (
+    fields: ClassVar[Any] = (
         "thumbnail",
         "image",
         "group",
         "garment",
-        "confidence",
+        show_confidence,
         "abstained",
         "probabilities",
         "model_version",
@@ -114,7 +116,7 @@ class ClassificationAdmin(ReadOnlyAdmin):
         "sha256",
         "created_at",
     )
-    readonly_fields = ("thumbnail", "probabilities")
+    readonly_fields: ClassVar[Any] = ("thumbnail", show_confidence, "probabilities")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Classification]:
         """Return the classifications without their embeddings."""
@@ -192,6 +194,7 @@ class LabelTaskAdmin(ReadOnlyAdmin):
     list_select_related = ("image", "run")
     search_fields = ("image__url",)
     search_help_text = "The id of a task, or a part of the image's URL."
+    exclude = ("former",)
     readonly_fields = ("product", "next_try")
     actions = ("retry_selected", "ignore_selected")
 
@@ -215,9 +218,9 @@ class LabelTaskAdmin(ReadOnlyAdmin):
         return url if len(url) <= SHOWN_URL_LENGTH else f"…{url[-SHOWN_URL_LENGTH:]}"
 
     @admin.display
-    def next_try(self, task: LabelTask) -> Any:
+    def next_try(self, task: LabelTask) -> str | None:
         """Show when it is tried again, if it waits for that."""
-        return task.next_try_at if task.state == LabelTask.State.RETRY else None
+        return localize(task.next_try_at) if task.next_try_at and task.state == LabelTask.State.RETRY else None
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may say what becomes of a failed picture."""

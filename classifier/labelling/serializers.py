@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from classifier.labelling.reports import get_run_report
@@ -77,6 +77,7 @@ class ErrorSerializer(serializers.ModelSerializer[LabelTask]):
         return task.next_try_at if task.state == LabelTask.State.RETRY else None
 
 
+@extend_schema_serializer(component_name="LabellingRun")
 class LabellingRunRequestSerializer(serializers.Serializer[Any]):
     """What a labelling run shall do; everything may be left out."""
 

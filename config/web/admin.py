@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from config.db.paging import CappedPaginator
+from config.web.queries import MAXIMUM_SEARCH_WORDS
 
 
 class LargeTableAdmin(admin.ModelAdmin):
@@ -32,9 +34,14 @@ class LargeTableAdmin(admin.ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Return the row with exactly this id, if the term is one; otherwise what `search_texts` finds."""
+        """Return the row with exactly this id, if the term is one; otherwise what `search_texts` finds.
+
+        Raises `BadRequest` for more words than a search may have.
+        """
         term = search_term.strip()
-        if term.isascii() and term.isdigit():
+        if len(term.split()) > MAXIMUM_SEARCH_WORDS:
+            raise BadRequest(f"Expected at most {MAXIMUM_SEARCH_WORDS} words; received {len(term.split()):,}.")
+        if term.isascii() and term.isdigit() and len(term) < 20:
             by_id = queryset.filter(pk=term)
             if by_id.exists():
                 return by_id, False

@@ -38,6 +38,10 @@ TABLE: dict[str, dict[str, Row]] = {
     "product-similar": {"GET": Row(PUBLIC, 200)},
     "product-export": {"GET": Row("view_productlabel", 200)},
     "product-label-moved": dict.fromkeys(METHODS, Row(PUBLIC, 301)),
+    "product-import": {"GET": Row("add_product", 200), "POST": Row("add_product", 400)},
+    "product-import-run": {"POST": Row("add_product", 302)},
+    "product-import-done": {"GET": Row("add_product", 302)},
+    "product-import-refused": {"GET": Row("add_product", 302)},
     "thumbnail": {"GET": Row(PUBLIC, 404)},
     "full-size": {"GET": Row(PUBLIC, 404)},
     "image-explanation": {"GET": Row(PUBLIC, 404)},
@@ -63,6 +67,8 @@ TABLE: dict[str, dict[str, Row]] = {
     "model-version-list": {"GET": Row("view_modelversion", 200)},
     "model-version-detail": {"GET": Row("view_modelversion", 200)},
     "model-version-activate": {"POST": Row("change_modelversion", 409)},
+    "sign-in": {"GET": Row(PUBLIC, 200), "POST": Row(PUBLIC, 200)},
+    "sign-out": {"POST": Row(PUBLIC, 302)},
     "token-list": {"GET": Row(SIGNED_IN, 200), "POST": Row(SIGNED_IN, 200)},
     "token-revoke": {"POST": Row(SIGNED_IN, 404)},
     "api-schema": {"GET": Row(PUBLIC, 200)},
@@ -94,6 +100,11 @@ ALSO_NEEDED = {
     ("training-run-list", "POST"): "view_trainingrun",
     ("labelling-run-list", "POST"): "view_labellingrun",
     ("api-review-withdraw", "POST"): "change_review",
+    ("product-import", "GET"): "change_product",
+    ("product-import", "POST"): "change_product",
+    ("product-import-run", "POST"): "change_product",
+    ("product-import-done", "GET"): "change_product",
+    ("product-import-refused", "GET"): "change_product",
 }
 
 # What a member of staff without any permission may open in the admin, and what belongs to nobody's permission.

@@ -33,6 +33,7 @@ class Command(ReportingCommand):
         "Without --model-version the one in production is measured; without one, or without a database, the one that\n"
         "comes with the product."
     )
+    shows_progress = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""

@@ -21,6 +21,7 @@ class Command(ReportingCommand):
         "Workers do the work: celery -A config worker -Q labelling\n\n"
         "Example:\n  manage.py label_catalog --wait"
     )
+    shows_progress = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""

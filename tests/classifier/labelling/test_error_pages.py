@@ -60,7 +60,7 @@ def test_the_queue_shows_why_how_often_and_when_and_needs_its_permission(client:
     create_product("Linen <shirt>", id=17, images=[task.image])
     create_product("The same shirt", id=18, images=[task.image])
     create_error(run, error_code="not_image", attempts=1, state="ignored")
-    assert client.get(ERRORS).headers["Location"] == f"/admin/login/?next={ERRORS}"
+    assert client.get(ERRORS).headers["Location"] == f"/sign-in/?next={ERRORS}"
     sign_in(client, staff=True)
     assert client.get(ERRORS).status_code == 403
     sign_in(client, "view_labeltask")

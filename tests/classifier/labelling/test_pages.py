@@ -40,7 +40,7 @@ def test_the_list_shows_runs_newest_first_and_needs_its_permission(client: Clien
     version = create_model_version()
     first = LabellingRun.objects.create(model_version=version, state="cancelled")
     second = LabellingRun.objects.create(model_version=version, total=1234567, relabel=True)
-    assert client.get(RUNS).headers["Location"] == f"/admin/login/?next={RUNS}"
+    assert client.get(RUNS).headers["Location"] == f"/sign-in/?next={RUNS}"
     sign_in(client, staff=True)
     assert client.get(RUNS).status_code == 403
     sign_in(client, "view_labellingrun")
