@@ -23,7 +23,7 @@ app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # The modules of tasks, whose names on the queue are given in their decorators: a module may move, a message stays.
 app.conf.imports = [
-    f"classifier.{package}.tasks" for package in ("adoption", "labelling", "reviews", "training", "worker")
+    f"classifier.{package}.tasks" for package in ("adoption", "cleaning", "labelling", "reviews", "training", "worker")
 ]
 app.steps["worker"] |= {
     "classifier.worker.timers:SweepStep",
