@@ -59,6 +59,7 @@ proof: $(VENV)/installed-dev
 	$(RUN) -m tests.faults --json --seed $(SEED)
 	$(RUN) -m tests.site.generated_requests --json --seed $(SEED)
 	$(RUN) -m tests.catalog.fetching.published_urls --json --seed $(SEED)
+	$(RUN) -m tests.catalog.interchange.legacy_rows --json --seed $(SEED)
 	$(RUN) -m tests.config.messages --json --seed $(SEED)
 	$(RUN) -m tests.classifier.management.lasting_demo --json
 	$(RUN) -m benchmarks.doors --json

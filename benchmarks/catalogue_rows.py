@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-EMBEDDING_SIZE: Final = 64
+from classifier.ml.types import EMBEDDING_SIZE
+
 IMAGES_PER_PRODUCT: Final = 2
 DESCRIPTIONS_PER_PRODUCT: Final = 3
 #: A word in the titles of a tenth of the products, one in those of one of a thousand, one that stands nowhere.

@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks.catalogue_site import running_database
 from benchmarks.machine import describe_machine, machine_lines
+from classifier.ml.types import EMBEDDING_SIZE
 
 _ROWS_AT_ONCE: Final = 20_000
 #: What a page of ten similar products looks at first.
@@ -33,11 +34,13 @@ def write_both(folder: Path, *, embeddings: int, cursor: Any) -> None:
     from classifier.features.files import RECORD
 
     generator = np.random.default_rng(0)
-    cursor.execute("CREATE EXTENSION vector; CREATE TABLE nearest (id bigint PRIMARY KEY, embedding vector(64))")
+    cursor.execute(
+        f"CREATE EXTENSION vector; CREATE TABLE nearest (id bigint PRIMARY KEY, embedding vector({EMBEDDING_SIZE}))"
+    )
     with (folder / "all").open("wb") as file:
         for start in range(0, embeddings, _ROWS_AT_ONCE):
             ids = np.arange(start + 1, min(start + _ROWS_AT_ONCE, embeddings) + 1, dtype="<i8")
-            vectors = generator.standard_normal((len(ids), 64), dtype=np.float32)
+            vectors = generator.standard_normal((len(ids), EMBEDDING_SIZE), dtype=np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             records = np.empty(len(ids), RECORD)
             records["id"], records["vector"] = ids, vectors

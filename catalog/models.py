@@ -1,11 +1,59 @@
 """The catalogue's tables, on the schema's own table and column names, and the pictures we hold ourselves."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Lower, Now, NullIf, Trim
 
+from catalog.values import RecordError, clean_country, clean_image_url, clean_text, clean_title, find_country
 from classifier.ml.labels import GARMENTS, GROUPS
+from config.web.forms import PlainTextField
+
+if TYPE_CHECKING:
+    _Mixed = models.Field[Any, Any]
+else:
+    _Mixed = object
+
+
+class _RuledMixin(_Mixed):
+    """A column whose values follow a rule of `catalog.values` wherever one is judged; its type is that of any other."""
+
+    def __init__(self, *args: Any, rule: Callable[[Any], Any] | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.rule = rule
+
+    def clean(self, value: Any, model_instance: models.Model | None) -> Any:
+        """Return the value as the rule has it stored. Raises `ValidationError`."""
+        try:
+            return super().clean(self.rule(value) if self.rule else value, model_instance)
+        except RecordError as error:
+            raise ValidationError(error.sentence) from error
+
+    def formfield(self, **options: Any) -> Any:
+        """Return a field of a form that leaves alone what nobody changed."""
+        empty = {"empty_value": None} if self.null else {}
+        return super().formfield(**{"form_class": PlainTextField, **empty, **options})
+
+
+class RuledTextField(_RuledMixin, models.TextField):
+    """A text of any length that follows a rule."""
+
+    def deconstruct(self) -> Any:
+        """Return what a migration has of it, which is the column."""
+        return self.name, "django.db.models.TextField", *super().deconstruct()[2:]
+
+
+class RuledCharField(_RuledMixin, models.CharField):
+    """A bounded text that follows a rule."""
+
+    def deconstruct(self) -> Any:
+        """Return what a migration has of it, which is the column."""
+        return self.name, "django.db.models.CharField", *super().deconstruct()[2:]
 
 
 class ProductQuerySet(models.QuerySet):
@@ -15,16 +63,17 @@ class ProductQuerySet(models.QuerySet):
         """Annotate `image_url` (the picture at index 0) and `description` (the text for `country`).
 
         One row for every product whatever is missing or doubled, None where there is nothing. The description is the
-        translated text unless it is missing or only spaces, else the original; countries compare without case, and the
-        lowest id wins where a country is doubled.
+        translated text unless it is missing or only spaces, else the original; countries compare without case, as the
+        code and as it is spelled here, and the lowest id wins where a country is doubled.
         """
+        spellings = {country.lower(), find_country(country) or country.lower()}
         image_url = (
             ProductImages.objects.filter(product=OuterRef("pk"), image_index=0).order_by("pk").values("image__url")[:1]
         )
         translation = NullIf(Trim("translated_text"), Value("", output_field=models.TextField()))
         description = (
             ProductDescription.objects.alias(lower_country=Lower("country_code"))
-            .filter(product=OuterRef("pk"), lower_country=country.lower())
+            .filter(product=OuterRef("pk"), lower_country__in=sorted(spellings))
             .order_by("pk")
             .values(text=Coalesce(translation, "original_text"))[:1]
         )
@@ -34,7 +83,7 @@ class ProductQuerySet(models.QuerySet):
 class Product(models.Model):
     """A product as a retailer offers it."""
 
-    title = models.TextField()
+    title = RuledTextField(rule=clean_title)
 
     # What lists annotate (`ProductQuerySet.with_listing_fields`, `catalog.browse.listing`); unset on other products.
     image_url: str | None
@@ -53,8 +102,8 @@ class Product(models.Model):
 class Image(models.Model):
     """A picture, named by its URL; a name without a scheme lies in the media storage. Products share images."""
 
-    # 2,048 bytes is what the importer accepts: PostgreSQL's unique index cannot hold more than about 2,700.
-    url = models.CharField(max_length=2048, unique=True)
+    # The rule takes 2,048 bytes: PostgreSQL's unique index cannot hold more than about 2,700.
+    url = RuledCharField(max_length=2048, unique=True, rule=clean_image_url)
 
     class Meta:
         db_table = "image"
@@ -99,9 +148,13 @@ class ProductDescription(models.Model):
     product = models.ForeignKey(
         Product, on_delete=models.CASCADE, db_column="productid", related_name="descriptions", db_index=False
     )
-    country_code = models.CharField(max_length=16, db_column="countrycode")
-    original_text = models.TextField(null=True, blank=True, db_column="originaltext")
-    translated_text = models.TextField(null=True, blank=True, db_column="translatedtext")
+    country_code = RuledCharField(max_length=16, db_column="countrycode", rule=clean_country)
+    original_text = RuledTextField(
+        null=True, blank=True, db_column="originaltext", rule=partial(clean_text, field="original_text")
+    )
+    translated_text = RuledTextField(
+        null=True, blank=True, db_column="translatedtext", rule=partial(clean_text, field="translated_text")
+    )
 
     class Meta:
         db_table = "productdescription"
@@ -173,9 +226,10 @@ CONFIDENCE_VALIDATORS = [MinValueValidator(0.0), MaxValueValidator(1.0)]
 
 
 class ProductLabel(models.Model):
-    """The current label of a product, one row for each; `catalog.labels` writes it, and says what a missing row means.
+    """The current label of a product, one row for each; `catalog.labels` says what a missing row means.
 
-    What decides it stands elsewhere. `reason` says why there is no sure label: `unsure`, or an error's code.
+    Whoever decides labels writes it; while nobody does, `catalog.labels` writes *pending* or *no image*. `reason` says
+    why there is no sure label: `unsure`, `placeholder`, or an error's code.
     """
 
     class Status(models.TextChoices):
@@ -217,6 +271,7 @@ class ProductLabel(models.Model):
             models.Index(fields=["status", "product", "confidence"], name="productlabel_status_product"),
             models.Index(fields=["status", "confidence", "product"], name="productlabel_status_conf"),
             models.Index(fields=["confidence", "product"], name="productlabel_confidence"),
+            models.Index(fields=["source", "product"], condition=~Q(source=""), name="productlabel_source_product"),
         ]
 
     def __str__(self) -> str:

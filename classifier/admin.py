@@ -7,7 +7,12 @@ from django.contrib import admin
 from catalog.admin.products import ImageAdmin, ProductAdmin
 from catalog.models import Image, Product, ProductLabel
 from classifier.adoption.admin import AdoptionRunAdmin, ModelVersionAdmin
-from classifier.labelling.admin import ClassificationAdmin, LabellingRunAdmin, LabelTaskAdmin
+from classifier.labelling.admin import (
+    ClassificationAdmin,
+    LabellingRunAdmin,
+    LabelTaskAdmin,
+    SuspectedPictureAdmin,
+)
 from classifier.labelling.product_actions import LabellingMixin
 from classifier.labels.admin import LabelModelVersionFilter, ProductLabelAdmin
 from classifier.models import (
@@ -20,6 +25,7 @@ from classifier.models import (
     QueueCanary,
     Review,
     ReviewRun,
+    SuspectedPicture,
     TrainingRun,
 )
 from classifier.reviews.admin import MARK_ACTIONS, ImageMarkingMixin, ProductMarkingMixin, ReviewAdmin, ReviewRunAdmin
@@ -65,6 +71,7 @@ for model, model_admin in (
     (AdoptionRun, AdoptionRunAdmin),
     (LabellingRun, LabellingRunAdmin),
     (LabelTask, LabelTaskAdmin),
+    (SuspectedPicture, SuspectedPictureAdmin),
     (Classification, ClassificationAdmin),
     (Review, ReviewAdmin),
     (ReviewRun, ReviewRunAdmin),

@@ -7,6 +7,7 @@ from classifier.evidence.views import image_explanation, product_detail
 from classifier.labelling.views import (
     error_ignore,
     error_list,
+    error_picture,
     error_retry,
     labelling_run_cancel,
     labelling_run_detail,
@@ -39,6 +40,7 @@ urlpatterns = [
     path("errors/", error_list, name="error-list"),
     path("errors/retry/", error_retry, name="error-retry"),
     path("errors/ignore/", error_ignore, name="error-ignore"),
+    path("errors/picture/", error_picture, name="error-picture"),
     path("training-runs/", training_run_list, name="training-run-list"),
     path("training-runs/<int:pk>/", training_run_detail, name="training-run-detail"),
     path("training-runs/<int:pk>/cancel/", training_run_cancel, name="training-run-cancel"),

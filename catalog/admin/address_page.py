@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 
-from catalog.interchange.records import RecordError, clean_image_url
 from catalog.labels import refresh_labels
 from catalog.models import Image, ProductImages
+from catalog.values import RecordError, clean_image_url
 from config.db.bulk import insert_missing_rows
 from config.db.statements import allow_long_statements
 from config.web.admin import LargeTableAdmin
@@ -30,7 +30,7 @@ class AddressForm(forms.Form):
         try:
             return clean_image_url(self.cleaned_data["url"])
         except RecordError as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(error.sentence) from error
 
 
 def answer_address_page(model_admin: LargeTableAdmin, request: HttpRequest, pk: int) -> HttpResponse:

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from catalog.admin.address_page import answer_address_page
-from catalog.admin.import_pages import ImportPages
+from catalog.admin.formsets import DescriptionFormSet, PlaceFormSet
 from catalog.admin.lists import (
     LabelConfidenceFilter,
     LabelGarmentFilter,
@@ -31,20 +31,29 @@ from catalog.interchange.writing import ExportReport
 from catalog.labels import get_label_summary, refresh_labels, remove_labels
 from catalog.models import Image, Product, ProductDescription, ProductImages
 from catalog.search.query import TextSearch
+from config.db.statements import allow_long_statements
 from config.web.admin import LargeTableAdmin
+from config.web.bodies import takes_body
+from config.web.forms import KeepingForm
 from config.web.texts import remove_bidi_controls
 
 admin.site.site_header = admin.site.site_title = "Fashion catalogue"
 admin.site.index_title = "Administration"
+# Its room is the lists'.
+admin.site.enable_nav_sidebar = False
 
 # Products that an image's page links to; the same picture may stand for any number.
 SHOWN_PRODUCTS = 10
+# The texts of a product in many languages, as browsers write them out.
+FORM_BYTES = 8 * 1_048_576
+takes_texts = takes_body(FORM_BYTES, expected="Expected at most 8 MB of text; import longer texts by import_catalog.")
 
 
 class ProductImagesInline(admin.TabularInline):
     """The images of a product, by index."""
 
     model = ProductImages
+    formset = PlaceFormSet
     extra = 0
     fields = ("thumbnail", "image", "image_index")
     readonly_fields = ("thumbnail",)
@@ -66,6 +75,8 @@ class ProductDescriptionInline(admin.TabularInline):
     """The texts of a product."""
 
     model = ProductDescription
+    form = KeepingForm
+    formset = DescriptionFormSet
     extra = 0
     formfield_overrides = {TextField: {"widget": Textarea(attrs={"rows": 3, "cols": 45})}}
 
@@ -110,11 +121,21 @@ class WithLabelsMixin(LargeTableAdmin):
         """Delete one row as a selection of one."""
         self.delete_queryset(request, self.model._default_manager.filter(pk=obj.pk))
 
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Delete the rows with all that goes with them, or none."""
+        with transaction.atomic(), allow_long_statements():
+            self.remove(request, queryset)
+
+    def remove(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Delete the rows, inside a transaction."""
+        super().delete_queryset(request, queryset)
+
 
 @admin.register(Product)
 class ProductAdmin(WithLabelsMixin, ExportingMixin):
     """Products with their picture and label; whoever decides labels registers a subclass with more actions."""
 
+    form = KeepingForm
     change_list_template = "admin/catalog/product_change_list.html"
     list_display = ("thumbnail", "id", "short_title", "label_text", "confidence", "status", "labelled_at")
     list_display_links = ("id", "short_title")
@@ -129,16 +150,6 @@ class ProductAdmin(WithLabelsMixin, ExportingMixin):
     formfield_overrides = {TextField: {"widget": Textarea(attrs={"rows": 2, "cols": 90})}}
     inlines = (ProductImagesInline, ProductDescriptionInline)
     actions = ("export_csv", "export_jsonl", *LargeTableAdmin.actions)
-
-    def get_urls(self) -> list[URLPattern]:
-        """Return the admin's addresses and those of the import."""
-        pages = ImportPages(self, has_permission=self.has_import_permission)
-        views = self.admin_site.admin_view
-        return [
-            path("import/", views(pages.upload), name="catalog_product_import"),
-            path("import/preview/", views(pages.preview), name="catalog_product_import_preview"),
-            *super().get_urls(),
-        ]
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may import files, which adds products and changes them."""
@@ -159,16 +170,26 @@ class ProductAdmin(WithLabelsMixin, ExportingMixin):
         """Return the products that the catalogue's text search finds, each once."""
         return TextSearch(term).find(queryset), False
 
+    @takes_texts
+    def add_view(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
+        """Answer with an empty form, or add what it brings."""
+        return super().add_view(request, *args, **options)
+
+    @takes_texts
+    def change_view(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
+        """Answer with the product's form, or change what it brings."""
+        return super().change_view(request, *args, **options)
+
+    @allow_long_statements()
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save images and texts, then what follows for the product's label."""
         super().save_related(request, form, formsets, change)
         refresh_labels([form.instance.pk])
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
+    def remove(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
         """Delete the products with their labels."""
-        with transaction.atomic():
-            remove_labels(list(queryset.order_by("pk").values_list("pk", flat=True)))
-            super().delete_queryset(request, queryset)
+        remove_labels(list(queryset.order_by("pk").values_list("pk", flat=True)))
+        super().remove(request, queryset)
 
     def view_on_site(self, product: Product) -> str:
         """Return the address of the product's page."""
@@ -228,13 +249,12 @@ class ImageAdmin(WithLabelsMixin):
         """Keep the address of an image that is there: what was said of its picture was said of that address."""
         return (*self.readonly_fields, "url") if obj else self.readonly_fields
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
+    def remove(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
         """Delete the images with what was said of their pictures; a person's label stays for other images of these."""
-        with transaction.atomic():
-            shown = ProductImages.objects.filter(image__in=queryset.order_by().values("pk"), image_index=0)
-            product_ids = list(shown.order_by("product_id").values_list("product_id", flat=True))
-            super().delete_queryset(request, queryset)
-            refresh_labels(product_ids)
+        shown = ProductImages.objects.filter(image__in=queryset.order_by().values("pk"), image_index=0)
+        product_ids = list(shown.order_by("product_id").values_list("product_id", flat=True))
+        super().remove(request, queryset)
+        refresh_labels(product_ids)
 
     def search_texts(self, request: HttpRequest, queryset: QuerySet[Image], term: str) -> tuple[QuerySet[Image], bool]:
         """Return the images whose URL begins so, found by an index, or else those whose URL contains it."""

@@ -1,11 +1,12 @@
 """Reads of products together with their labels: lists, and one product in full."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 
-from catalog.models import Product, ProductImages
+from catalog.models import Product, ProductImages, ProductLabel
 from catalog.search.query import TextSearch
 from config.db.paging import KeysetOrdering, Page, get_page
 
@@ -23,19 +24,37 @@ PRODUCT_ORDERINGS: Mapping[str, KeysetOrdering] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductCriteria:
-    """Which products a list shows; empty strings and None do not narrow it.
+    """Which products a list shows; what is empty or None does not narrow it.
 
-    `search` finds products that contain each of its words, without case, in the title or in any description. `country`
-    chooses the description only.
+    Of `group`, `garment` and `status` the label has one, and `model_version` are the ids of versions it may have come
+    from. A confidence is at least `min_confidence` and less than `confidence_below`. `search` is a `TextSearch`.
+    `country` chooses the description only.
     """
 
     country: str = "us"
-    group: str = ""
-    garment: str = ""
-    status: str = ""
+    group: Sequence[str] = ()
+    garment: Sequence[str] = ()
+    status: Sequence[str] = ()
+    source: str = ""
+    model_version: Sequence[int] = ()
     min_confidence: float | None = None
+    confidence_below: float | None = None
     search: str = ""
     ordering: str = "id"
+
+    @property
+    def label_conditions(self) -> dict[str, Any]:
+        """What the criteria ask of the label's columns, as Django's lookups."""
+        wanted = {
+            "label__group__in": self.group,
+            "label__garment__in": self.garment,
+            "label__status__in": self.status,
+            "label__source": self.source,
+            "label__model_version__in": self.model_version,
+            "label__confidence__gte": self.min_confidence,
+            "label__confidence__lt": self.confidence_below,
+        }
+        return {lookup: value for lookup, value in wanted.items() if value not in ("", (), None)}
 
 
 def get_product_ordering(criteria: ProductCriteria) -> KeysetOrdering:
@@ -45,8 +64,7 @@ def get_product_ordering(criteria: ProductCriteria) -> KeysetOrdering:
     its indexes has the order behind what is chosen.
     """
     ordering = PRODUCT_ORDERINGS[criteria.ordering]
-    by_label = criteria.group or criteria.garment or criteria.status or criteria.min_confidence is not None
-    if ordering.fields == ("pk",) and by_label:
+    if ordering.fields == ("pk",) and criteria.label_conditions:
         return replace(ordering, fields=("label__product_id",), same_as_last=("pk",))
     return ordering
 
@@ -58,12 +76,9 @@ def list_labelled_products(criteria: ProductCriteria) -> QuerySet[Product]:
     None, and its label and model version loaded; all of it in one query, after two at once for a search on PostgreSQL.
     For the first of them in an order `find_product_page` is faster.
     """
-    wanted = {"label__status": criteria.status, "label__group": criteria.group, "label__garment": criteria.garment}
     products = with_thumbnails(Product.objects.with_listing_fields(criteria.country))
-    products = products.filter(**{column: value for column, value in wanted.items() if value})
-    if criteria.min_confidence is not None:
-        products = products.filter(label__confidence__gte=criteria.min_confidence)
-    elif "confidence" in criteria.ordering:
+    products = products.filter(**criteria.label_conditions)
+    if "confidence" in criteria.ordering and criteria.min_confidence is None:
         products = products.filter(label__confidence__isnull=False)
     return TextSearch(criteria.search).find(products).select_related("label__model_version")
 
@@ -90,3 +105,16 @@ def with_thumbnails(products: QuerySet[Product]) -> QuerySet[Product]:
     sha256 = Subquery(first.values("image__stored_picture__sha256")[:1])
     # The model declares the attribute for its readers.
     return products.annotate(thumbnail_sha256=sha256)  # type: ignore[no-redef]
+
+
+def list_model_versions() -> QuerySet[Any]:
+    """Return the model versions that labels may come from, newest first; the catalogue knows no more of them."""
+    versions: Any = ProductLabel._meta.get_field("model_version").related_model
+    found: QuerySet[Any] = versions.objects.order_by("-pk")
+    return found
+
+
+def list_labelling_versions() -> list[str]:
+    """Return the names of the versions that labels come from, newest first, each once."""
+    with_labels = list_model_versions().filter(Exists(ProductLabel.objects.filter(model_version=OuterRef("pk"))))
+    return list(dict.fromkeys(with_labels.values_list("name", flat=True)))

@@ -5,12 +5,12 @@ from typing import Any
 
 from rest_framework import serializers
 
-from catalog.browse.listing import PRODUCT_ORDERINGS, ProductCriteria
+from catalog.browse.listing import PRODUCT_ORDERINGS, ProductCriteria, list_model_versions
 from catalog.models import ProductLabel
+from catalog.values import RecordError, clean_country
 from classifier.ml.labels import GARMENTS, GROUPS
-from config.web.queries import PageQuery
+from config.web.queries import MAXIMUM_SEARCH_WORDS, AnyOfField, PageQuery
 
-MAXIMUM_SEARCH_WORDS = 8
 COUNTRY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}\Z"
 
 
@@ -20,30 +20,52 @@ class ProductDetailQuery(serializers.Serializer[dict[str, Any]]):
     country = serializers.RegexField(
         COUNTRY_PATTERN,
         required=False,
-        help_text="Country code of the description; case does not matter. Default us.",
+        help_text="ISO 3166 code of the description's country; case does not matter. Default us.",
     )
+
+    def validate_country(self, value: str) -> str:
+        """Refuse what names no country, which would find no description."""
+        try:
+            clean_country(value)
+        except RecordError as error:
+            raise serializers.ValidationError(error.sentence) from error
+        return value
 
 
 class ProductListQuery(ProductDetailQuery, PageQuery):
     """The filters, the order and the page of a list of products. An empty value is the same as none."""
 
-    group = serializers.ChoiceField(GROUPS, required=False, allow_blank=True, help_text="Group of the current label.")
-    garment = serializers.ChoiceField(
-        GARMENTS, required=False, allow_blank=True, help_text="Garment of the current label."
+    group = AnyOfField(choices=GROUPS, required=False, help_text="Group of the current label; of several, any of them.")
+    garment = AnyOfField(
+        choices=GARMENTS, required=False, help_text="Garment of the current label; of several, any of them."
     )
-    status = serializers.ChoiceField(
-        ProductLabel.Status.choices, required=False, allow_blank=True, help_text="Status of the current label."
+    status = AnyOfField(
+        choices=ProductLabel.Status.choices,
+        required=False,
+        help_text="Status of the current label; of several, any of them.",
+    )
+    source = serializers.ChoiceField(  # type: ignore[assignment]  # shadows Field.source
+        ProductLabel.Source.choices, required=False, allow_blank=True, help_text="Who gave the current label."
+    )
+    model_version = serializers.CharField(
+        max_length=255,
+        required=False,
+        allow_blank=True,
+        help_text="The name of the model version that the current label came from.",
     )
     min_confidence = serializers.FloatField(
         min_value=0.0, max_value=1.0, required=False, help_text="The label's confidence is at least this."
+    )
+    confidence_below = serializers.FloatField(
+        min_value=0.0, max_value=1.0, required=False, help_text="The label's confidence is less than this."
     )
     search = serializers.CharField(
         max_length=200,
         required=False,
         allow_blank=True,
         help_text=(
-            f"Words that the title or a description contains, {MAXIMUM_SEARCH_WORDS} at most, parts of words included; "
-            "case does not matter."
+            f"Words that the title or a description contains, {MAXIMUM_SEARCH_WORDS} at most, parts of words included, "
+            "or a product's id. Case, accents and typography do not matter."
         ),
     )
     ordering = serializers.ChoiceField(
@@ -53,11 +75,20 @@ class ProductListQuery(ProductDetailQuery, PageQuery):
         help_text="Default id. An order by confidence leaves out products that have no confidence.",
     )
 
+    def validate_model_version(self, value: str) -> tuple[int, ...]:
+        """Return the ids of the versions of this name, which the label's column is compared with; none without one."""
+        found = tuple(list_model_versions().filter(name=value).values_list("pk", flat=True)) if value else ()
+        if value and not found:
+            raise serializers.ValidationError(f"Expected the name of a model version; received {value!r}.")
+        return found
+
     def validate_min_confidence(self, value: float) -> float:
         """Refuse "nan", which is neither below 0 nor above 1."""
         if math.isnan(value):
             raise serializers.ValidationError("Expected a number from 0 to 1; received nan.")
         return value
+
+    validate_confidence_below = validate_min_confidence
 
     def validate_search(self, value: str) -> str:
         """Refuse a search whose query would be long to plan and slow to run."""

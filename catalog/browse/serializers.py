@@ -23,7 +23,9 @@ class LabelSerializer(serializers.Serializer[Any]):
     source = serializers.ChoiceField(  # type: ignore[assignment]  # shadows Field.source
         ProductLabel.Source.choices, allow_null=True, help_text="Who gave the label."
     )
-    reason = serializers.CharField(help_text="Why there is no sure label: `unsure`, or an error's code; else empty.")
+    reason = serializers.CharField(
+        help_text="Why there is no sure label: `unsure`, `placeholder`, or an error's code; else empty."
+    )
     model_version = serializers.CharField(allow_null=True, help_text="The name of the version that labelled it.")
     labelled_at = serializers.DateTimeField(allow_null=True)
 

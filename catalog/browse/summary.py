@@ -61,7 +61,8 @@ class Period:
 class CatalogueSummary:
     """The catalogue at one moment.
 
-    `products` is the database's estimate where `is_estimate` says so. `statuses` counts the products of each status,
+    `products` is the database's estimate where `is_estimate` says so. `placeholders` of those that need review have no
+    group at all, since their picture is none of theirs. `statuses` counts the products of each status,
     `groups` those of each group. `periods` are the last days or weeks by when the current labels were given, the newest
     last; `period_name` says which.
     """
@@ -73,6 +74,7 @@ class CatalogueSummary:
     groups: dict[str, int]
     period_name: str
     periods: list[Period]
+    placeholders: int = 0
 
 
 def get_catalogue_summary() -> CatalogueSummary | None:
@@ -132,6 +134,7 @@ def count_catalogue() -> CatalogueSummary:
         groups=dict(groups),
         period_name=period_name,
         periods=periods,
+        placeholders=sum(row[-1] for row in rows if row[:2] == (Status.NEEDS_REVIEW, "")),
     )
 
 

@@ -1,23 +1,23 @@
 """The catalogue's pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from io import BytesIO
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import F
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
 
-from catalog.browse.listing import find_product_page
+from catalog.browse.listing import find_product_page, list_labelling_versions
 from catalog.browse.query import ProductListQuery
 from catalog.labels import Status, get_label_summary
-from catalog.models import StoredPicture
+from catalog.models import ProductLabel, StoredPicture
 from catalog.pictures.decoding import PictureError
 from catalog.pictures.storage import StorageError, build_full_size, read_thumbnail, thumbnail_name
 from classifier.ml.labels import GARMENTS_OF_GROUPS, GROUPS
@@ -40,24 +40,31 @@ PICTURE_HEADERS = {
 }
 
 
+class Control(NamedTuple):
+    """A filter of the form; its `options` are (value, words, whether it is chosen), `nothing` the words of none."""
+
+    title: str
+    name: str
+    options: list[tuple[str, str, bool]]
+    nothing: str = "Any"
+
+    @property
+    def chosen(self) -> str:
+        """The chosen options in words."""
+        return ", ".join(words for _, words, is_chosen in self.options if is_chosen) or self.nothing
+
+
 @require_safe
 def product_list(request: HttpRequest) -> HttpResponse:
     """Answer with a grid of products, newest first; filters and page are in the address."""
     parameters, filters = pick_parameters(ProductListQuery, request.GET)
     context: dict[str, Any] = {
         "filters": filters,
-        "controls": ("search", "garment", "status", "min_confidence", "country", "ordering"),
         "groups": GROUPS,
-        "garments": [row for row in GARMENTS_OF_GROUPS if parameters.get("group", row[0]) == row[0]],
-        "confidences": list_confidences(parameters.get("min_confidence", "")),
-        "statuses": [(value, label.capitalize()) for value, label in Status.choices],
-        "orderings": [
-            ("id", "Oldest first"),
-            ("confidence", "Least sure first"),
-            ("-confidence", "Most sure first"),
-        ],
+        "choices": build_choices(filters),
+        "selects": build_selects(parameters),
+        "folded": len(filters.keys() - {"group", "search"}),
     }
-    context["folded"] = sum(name in filters for name in context["controls"][1:])
     try:
         query = check_parameters(ProductListQuery, parameters)
     except ValidationError as error:
@@ -74,7 +81,7 @@ def product_list(request: HttpRequest) -> HttpResponse:
     products = [(product, get_label_summary(product)) for product in page.rows]
     context |= {
         "exports": EXPORTS,
-        "export_query": urlencode(filters),
+        "export_query": urlencode(filters, doseq=True),
         "page": page,
         "previous_name": previous_name,
         "next_name": next_name,
@@ -84,13 +91,43 @@ def product_list(request: HttpRequest) -> HttpResponse:
     return render(request, "catalog/product_list.html", context)
 
 
-def list_confidences(chosen: str) -> list[tuple[str, str, bool]]:
-    """Return (value, words, whether it is chosen) of the least confidences to choose from, the address's among them."""
+def build_choices(filters: Mapping[str, Any]) -> list[Control]:
+    """Return the filters of which several values may be chosen: garments, of the chosen groups if there are some."""
+    names = [name for group, names in GARMENTS_OF_GROUPS if group in filters.get("group", GROUPS) for name in names]
+    garments = list(dict.fromkeys([*names, *filters.get("garment", ())]))
+    statuses = [(value, label.capitalize()) for value, label in Status.choices]
+    return [
+        Control("Garment", "garment", [(name, name, name in filters.get("garment", ())) for name in garments]),
+        Control("Status", "status", [(value, words, value in filters.get("status", ())) for value, words in statuses]),
+    ]
+
+
+def build_selects(parameters: QueryDict) -> list[Control]:
+    """Return the filters of which one value may be chosen, and the order."""
+    version = parameters.get("model_version", "")
+    versions = dict.fromkeys([*list_labelling_versions(), *filter(None, [version])])
+    orders = (("id", "Oldest first"), ("confidence", "Least sure first"), ("-confidence", "Most sure first"))
+    source, ordering = parameters.get("source"), parameters.get("ordering")
+    return [
+        Control("Confidence", "min_confidence", list_confidences(parameters, "min_confidence", words="{} and more")),
+        Control(
+            "Confidence below", "confidence_below", list_confidences(parameters, "confidence_below", words="Below {}")
+        ),
+        Control(
+            "Label from", "source", [(value, f"A {value}", value == source) for value in ProductLabel.Source.values]
+        ),
+        Control("Model version", "model_version", [(name, name, name == version) for name in versions]),
+        Control("Order", "ordering", [(value, words, value == ordering) for value, words in orders], "Newest first"),
+    ]
+
+
+def list_confidences(parameters: QueryDict, name: str, *, words: str) -> list[tuple[str, str, bool]]:
+    """Return the confidences to choose from, the address's among them; `words` say what is kept."""
     value = -1.0
     with suppress(ValueError):
-        value = float(chosen)
+        value = float(parameters.get(name, ""))
     values = sorted({*CONFIDENCES, value} if 0 <= value <= 1 else CONFIDENCES)
-    return [(f"{known:g}", f"{100 * known:g} % and more", known == value) for known in values]
+    return [(f"{known:g}", words.format(f"{100 * known:g} %"), known == value) for known in values]
 
 
 @require_safe

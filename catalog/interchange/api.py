@@ -43,11 +43,14 @@ class ProductExportView(APIView):
             OpenApiParameter("suffix", str, OpenApiParameter.PATH, enum=list(MEDIA_TYPES)),
         ],
         responses={
-            **{(200, media_type.partition(";")[0]): OpenApiTypes.BINARY for media_type in MEDIA_TYPES.values()},
+            **{
+                (200, media_type.partition(";")[0]): OpenApiTypes.BINARY if suffix == "zip" else OpenApiTypes.STR
+                for suffix, media_type in MEDIA_TYPES.items()
+            },
             **{(status, PROBLEM_MEDIA_TYPE): ProblemSerializer for status in (401, 403, 404)},
         },
     )
     def get(self, request: Request, suffix: str) -> HttpResponseBase:
-        """Return the file."""
+        """Return the products that the filters choose, with their labels, as a file."""
         query = check_parameters(ProductExportQuery, request.query_params)
         return build_query_response(query, suffix=suffix)

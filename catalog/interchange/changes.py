@@ -1,13 +1,17 @@
 """What a batch of records changes in the catalogue: found by comparison, written in bulk."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from catalog.interchange.disk_map import DiskMap
-from catalog.interchange.records import REFUSED, ProductRecord
+from catalog.interchange.records import REFUSED, Description, ProductRecord, clean_description
 from catalog.interchange.stored import StoredProduct, find_similar_product_ids, find_stored_products
 from catalog.models import Image, Product, ProductDescription, ProductImages
+from catalog.values import RecordError, clean_image_url, clean_title
 from config.db.bulk import draw_ids, insert_missing_rows, insert_or_update_rows, insert_rows
+
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
@@ -76,21 +80,39 @@ def _compare(record: ProductRecord, *, stored: StoredProduct | None) -> ProductC
         old = stored.descriptions.get(country) if stored else None
         if old is None:
             new_texts.append((country, *texts))
-        elif (old.original_text, old.translated_text) != texts:
+        elif _differs((old.original_text, old.translated_text), texts, rule=_clean_texts):
             other_texts[old.id] = (country, *texts)
     if stored is None or record.images is None:
         changes_images = bool(record.images)
     else:
-        changes_images = stored.has_gaps or stored.images != list(record.images)
+        changes_images = stored.has_gaps or _differs(tuple(stored.images), record.images, rule=_clean_images)
     return ProductChange(
         record=record,
         stored=stored,
         product_id=stored.id if stored else record.id,
-        changes_title=stored is None or stored.title != record.title,
+        changes_title=stored is None or _differs(stored.title, record.title, rule=clean_title),
         changes_images=changes_images,
         new_texts=new_texts,
         other_texts=other_texts,
     )
+
+
+def _differs(stored: Value, given: Value, *, rule: Callable[[Value], Value]) -> bool:
+    """Return whether what is stored means something else: white space around it, which no import writes, is nothing."""
+    if stored == given:
+        return False
+    try:
+        return rule(stored) != given
+    except RecordError:
+        return True
+
+
+def _clean_images(urls: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(clean_image_url, urls))
+
+
+def _clean_texts(texts: Description) -> Description:
+    return clean_description(texts[0], translated_text=texts[1])
 
 
 def _number_products(changes: Collection[ProductChange]) -> None:

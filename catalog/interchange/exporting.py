@@ -23,6 +23,7 @@ from catalog.interchange.writing import (
 )
 from catalog.labels import LabelSummary, get_label_summary
 from catalog.models import Product, ProductImages
+from catalog.values import find_country
 from config.db.paging import KeysetOrdering
 from config.db.statements import allow_long_statements
 
@@ -87,9 +88,11 @@ def list_exported_products(
         stored = find_stored_products(ids)
         labels = _find_labels(ids)
         if country:
+            wanted = find_country(country) or country.lower()
             for product in stored.values():
                 texts = product.descriptions.items()
-                product.descriptions = {code: text for code, text in texts if code == country.lower()}
+                product.descriptions = {code: text for code, text in texts if code == wanted}
+                product.repeated = []
         # What was deleted since the ids were read is left out.
         yield [
             ExportedProduct(product=stored[product_id], label=labels[product_id])

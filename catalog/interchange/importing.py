@@ -9,8 +9,7 @@ from django.db import connection, transaction
 
 from catalog.interchange.changes import ProductChange, find_changes, write_changes
 from catalog.interchange.disk_map import DiskMap
-from catalog.interchange.reading import RowError
-from catalog.interchange.records import REFUSED, ProductRecord, content_digest, content_key
+from catalog.interchange.records import REFUSED, ProductRecord, RowError, content_digest, content_key
 from catalog.interchange.stored import StoredProduct, find_stored_products
 from catalog.labels import refresh_labels
 
@@ -28,7 +27,7 @@ _IMPORT_LOCK: Final = 0x696D706F7274
 class ImportReport:
     """What an import did, or with `dry_run` would have done, in products; `refused` counts rows.
 
-    `errors` holds the first `KEPT_ERRORS` refused rows.
+    `errors` holds the first `KEPT_ERRORS` refused rows; `keep` gets all of them, with their text.
     """
 
     dry_run: bool = False
@@ -37,6 +36,7 @@ class ImportReport:
     unchanged: int = 0
     refused: int = 0
     errors: list[RowError] = field(default_factory=list)
+    keep: Callable[[RowError], None] | None = None
 
     @property
     def products(self) -> int:
@@ -47,7 +47,9 @@ class ImportReport:
         """Count a row that was not imported."""
         self.refused += 1
         if len(self.errors) < KEPT_ERRORS:
-            self.errors.append(error)
+            self.errors.append(RowError(error.line, error.message))
+        if self.keep:
+            self.keep(error)
 
 
 def import_catalog(
@@ -56,18 +58,19 @@ def import_catalog(
     dry_run: bool = False,
     progress: Callable[[ImportReport], None] | None = None,
     observe: Callable[[list[ProductChange]], None] | None = None,
+    refuse: Callable[[RowError], None] | None = None,
 ) -> ImportReport:
     """Bring the catalogue to what `rows` say and return what was done; a refused row is reported, the rest imported.
 
     Each batch is one transaction, so an import that dies leaves whole batches, and running it again ends in the same
     state. Importing the same rows twice changes nothing. With `dry_run` nothing is written and the counts are those
     that the import would have had. `progress` gets the report after every batch, `observe` the
-    changes that a batch needs before they are written.
+    changes that a batch needs before they are written, and `refuse` every row that is refused.
 
     Both hold as long as no row names by id what the database drew for a row of the same file without one; in a file
     that mixes the two, ids belong above those that are drawn.
     """
-    report = ImportReport(dry_run=dry_run)
+    report = ImportReport(dry_run=dry_run, keep=refuse)
     with DiskMap() as seen:
         for batch in _split_batches(rows, report=report):
             with nullcontext() if dry_run else transaction.atomic():
@@ -122,10 +125,12 @@ def _import_batch(
 
 
 def _take_turns() -> None:
-    """Wait until no other import is inside a batch; the lock ends with the transaction."""
+    """Wait until no other import is inside a batch, however long that takes; the lock ends with the transaction."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = 0")
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_IMPORT_LOCK])
+            cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
 
 
 def _leave_out_repeats(
@@ -157,9 +162,8 @@ def _leave_out_repeats(
             if record.id is not None:
                 # No later row gets this id either: which one did must not depend on what is stored today.
                 added.append((id_key, digests.setdefault(id_key, REFUSED)))
-            report.refuse(
-                RowError(record.line, "expected each product once, received an earlier one with other values")
-            )
+            message = "expected each product once, received an earlier one with other values"
+            report.refuse(RowError(record.line, message, source=record.source))
     seen.add(added)
     return fresh
 

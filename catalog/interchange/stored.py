@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from catalog.models import Product, ProductDescription, ProductImages
+from catalog.values import find_country
 
 
 @dataclass(slots=True)
@@ -11,16 +12,18 @@ class StoredDescription:
     """The text of a product in one country as the database holds it."""
 
     id: int
+    country_code: str
     original_text: str | None
     translated_text: str | None
 
 
 @dataclass(slots=True)
 class StoredProduct:
-    """A product as the database holds it.
+    """A product as the database holds it, which may be what no import would write.
 
     `images` are the URLs by ImageIndex; `has_gaps` says that their indexes are not 0, 1, 2, ...  `descriptions` holds
-    the row with the lowest id for each lower-cased country.
+    the row with the lowest id for each country: its code if the row's spelling means one, else that in lower case.
+    `repeated` holds the other rows.
     """
 
     id: int
@@ -28,6 +31,7 @@ class StoredProduct:
     images: list[str] = field(default_factory=list)
     has_gaps: bool = False
     descriptions: dict[str, StoredDescription] = field(default_factory=dict)
+    repeated: list[StoredDescription] = field(default_factory=list)
 
 
 def find_stored_products(ids: Collection[int]) -> dict[int, StoredProduct]:
@@ -44,11 +48,12 @@ def find_stored_products(ids: Collection[int]) -> dict[int, StoredProduct]:
         product.has_gaps = product.has_gaps or image_index != len(product.images)
         product.images.append(url)
     descriptions = ProductDescription.objects.filter(product__in=products).order_by("pk")
-    for product_id, country_code, id, original_text, translated_text in descriptions.values_list(
-        "product_id", "country_code", "pk", "original_text", "translated_text"
-    ):
-        description = StoredDescription(id=id, original_text=original_text, translated_text=translated_text)
-        products[product_id].descriptions.setdefault(country_code.lower(), description)
+    columns = ("product_id", "pk", "country_code", "original_text", "translated_text")
+    for product_id, *values in descriptions.values_list(*columns):
+        product, description = products[product_id], StoredDescription(*values)
+        country = find_country(description.country_code) or description.country_code.lower()
+        if product.descriptions.setdefault(country, description) is not description:
+            product.repeated.append(description)
     return products
 
 

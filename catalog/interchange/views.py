@@ -7,7 +7,7 @@ from typing import Final
 from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
 
 from catalog.interchange.exporting import MEDIA_TYPES, ProductExportQuery, describe_refusals, encode_export
@@ -84,7 +84,7 @@ def build_query_response(query: ProductExportQuery, *, suffix: str) -> Streaming
     return build_export_response(encode_export(query, suffix=suffix, report=ExportReport()), suffix=suffix)
 
 
-@require_GET
+@require_safe
 @login_required
 @permission_required("catalog.view_productlabel", raise_exception=True)
 def product_export(request: HttpRequest, suffix: str) -> HttpResponseBase:

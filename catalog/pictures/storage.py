@@ -218,6 +218,12 @@ def is_media_name(url: str) -> bool:
     return not url.startswith(("/", "\\")) and ":" not in url.partition("/")[0]
 
 
+def is_stored(name: str) -> bool:
+    """Return whether the media storage has a file of this name. Raises StorageError."""
+    with reaching_storage():
+        return _is_safe_name(name) and default_storage.exists(name)
+
+
 def read_media_picture(name: str) -> bytes:
     """Return the bytes of a file in the media storage.
 

@@ -1,7 +1,8 @@
 """The word index of titles and descriptions: PostgreSQL only, its rows kept by triggers, built and rebuilt from here.
 
-`catalog_searchdocument` has the words of each product. Its GIN index has them and the *part* of the catalogue that the
-product belongs to, which neighbouring ids share, so that words can be looked for in one part alone.
+`catalog_searchdocument` has the words of each product as `catalog.search.folding` leaves them. Its GIN index has them
+and the *part* of the catalogue that the product belongs to, which neighbouring ids share, so that words can be looked
+for in one part alone.
 `catalog_searchword` has every word once or, when two transactions brought it at the same time, more often, with a
 trigram index for parts of words. No model stands for them: nothing but the triggers writes there.
 """
@@ -15,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 #: A part has 2 to the power of so many ids, 16,384. The functions of the database and the index have the number too.
 PART_BITS: Final = 14
-#: Products whose words are written in one transaction.
-BATCH_PRODUCTS: Final = 20_000
+#: Products whose words are written in one transaction; whoever writes the same ones waits for a second or two.
+BATCH_PRODUCTS: Final = 5_000
 
 _INDEXES: Final = {
     "catalog_searchdocument_parts": f"catalog_searchdocument USING gin (words, (ARRAY[product_id >> {PART_BITS}]))",

@@ -1,5 +1,6 @@
 """Text search: products whose title or descriptions contain every word of a search, parts of words included."""
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,11 +9,12 @@ from typing import Any, Final
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigIntegerField, BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
+from django.db.models import BigIntegerField, BooleanField, Exists, F, Func, OuterRef, Q, QuerySet, TextField
 from django.db.models.expressions import RawSQL
 from django.db.models.sql.compiler import SQLCompiler
 
 from catalog.models import Product, ProductDescription
+from catalog.search.folding import fold
 from catalog.search.index import PART_BITS
 from config.db.paging import BY_NOTHING, Walk, find_first_rows
 
@@ -34,11 +36,15 @@ MAXIMUM_WORDS_BY_PARTS: Final = 200
 _WORDS_A_CONDITION: Final = 50
 
 _LIKE_ESCAPES: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
+#: What may be a product's id: no bigint has more digits but a few, which nobody reaches.
+_ID: Final = re.compile(r"[1-9][0-9]{0,17}")
 _LEXEME_ESCAPES: Final = str.maketrans({"\\": r"\\", "'": "''"})
 _MATCHING_WORDS: Final = """
     (SELECT CASE WHEN count(*) <= %s THEN coalesce(array_agg(word), '{}') END
-     FROM (SELECT word FROM catalog_searchword WHERE word LIKE lower(%s) LIMIT %s) AS found)"""
+     FROM (SELECT word FROM catalog_searchword WHERE word LIKE %s LIMIT %s) AS found)"""
 
+#: Behind what finds products by their words.
+_NAMED: Final = " UNION ALL SELECT unnest(%s::bigint[])"
 _PARTS: Final = [
     f"(SELECT {end}(product_id) >> {PART_BITS} FROM catalog_searchdocument)"  # noqa: S608
     for end in ("min", "max")
@@ -47,18 +53,19 @@ _PARTS: Final = [
 
 @dataclass(frozen=True)
 class TextSearch:
-    """A search for products that contain each of its words, without case, in the title or in a description.
+    """A search for products that contain each of its words in the title or in a description, or have it as their id.
 
-    PostgreSQL answers from an index of words (`catalog.search.index`): the few words that contain what is searched for
-    are looked up first, then the products that have them. Other databases read every product.
+    Words are compared as `catalog.search.folding` leaves them. PostgreSQL answers from an index of words
+    (`catalog.search.index`): the few words that contain what is searched for are looked up first, then the products
+    that have them. Other databases read every product.
     """
 
     text: str = ""
 
     @cached_property
     def words(self) -> list[str]:
-        """The words to find, each once, in their order."""
-        return list(dict.fromkeys(self.text.split()))
+        """The words to find, folded, each once, in their order."""
+        return list(dict.fromkeys(fold(self.text).split()))
 
     def find(self, products: QuerySet[Product]) -> QuerySet[Product]:
         """Keep the products that meet the search, all of them; on PostgreSQL at the cost of two queries at once."""
@@ -95,33 +102,34 @@ class TextSearch:
         PostgreSQL is told which they are, or made to ask the index by itself: it would guess how many there are, and
         knows nothing of words that never stand together, or only at the far end of a list.
         """
-        if [] in known.words:
-            return products.none()
-        terms = known.get_terms()
         id_field = walk.id_fields[0]
+        if [] in known.words:
+            return _keep_ids(products, known.named, id_field=id_field)
+        terms = known.get_terms()
         products = _keep_by_looking(products, words=known.get_frequent(self.words), id_field=id_field)
         if not terms:
             return products
         by_parts = count is not None and walk.by_id and known.fits_parts
         ids = _find_ids(terms, maximum=MAXIMUM_FOUND_BEFORE_PARTS if by_parts else MAXIMUM_FOUND)
         if ids is not None:
-            array = f"{{{','.join(map(str, ids))}}}"
-            return products.filter(_Condition("product.id = ANY (%s::bigint[])", [array], id_field=id_field))
+            return _keep_ids(products, [*ids, *known.named], id_field=id_field)
         if by_parts and count is not None:
-            return _keep_by_parts(products, terms=terms, count=count, walk=walk, parts=known.parts)
+            return _keep_by_parts(products, known=known, count=count, walk=walk)
         # Within CASE it is no join: it becomes a hash table in which each product is looked up.
-        found = "CASE WHEN product.id IN (SELECT catalog_find_products(%s, NULL)) THEN true ELSE false END"
-        return products.filter(_Condition(found, [terms], id_field=id_field))
+        found = f"CASE WHEN product.id IN (SELECT catalog_find_products(%s, NULL){_NAMED}) THEN true ELSE false END"
+        return products.filter(_Condition(found, [terms, known.named], id_field=id_field))
 
 
 @dataclass(frozen=True, slots=True)
 class _KnownWords:
     """For each word of a search those of the catalogue that contain it, None where they are too many.
 
-    `has_more` says whether a list goes on behind its window, `parts` are the first and the last part with products.
+    `named` are the products that meet the search by their ids. `has_more` says whether a list goes on behind its
+    window; `parts` are the first and the last part with products.
     """
 
     words: list[list[str] | None]
+    named: list[int]
     has_more: bool
     parts: range
 
@@ -145,18 +153,24 @@ def _look_up_words(words: list[str], *, beyond: QuerySet[Any] | None = None) -> 
     parameters: list[Any] = []
     for word in words:
         parameters += [MAXIMUM_WORDS, f"%{word.translate(_LIKE_ESCAPES)}%", MAXIMUM_WORDS + 1]
+    named = "'{}'::bigint[]"
+    if ids := _list_ids(words):
+        matches, patterns = _match_documents(words)
+        # The ids are in there twice: as the rows to look at, and in place of the words that they are.
+        named = f"ARRAY(SELECT product_id FROM catalog_searchdocument WHERE product_id = ANY (%s) AND {matches})"  # noqa: S608
+        parameters += [ids, *patterns]
     has_more = "false"
     if beyond is not None:
         with suppress(EmptyResultSet):
             sql, beyond_parameters = beyond.query.sql_with_params()
             has_more = f"EXISTS ({sql})"
             parameters += beyond_parameters
-    columns = [*[_MATCHING_WORDS] * len(words), *_PARTS, has_more]
+    columns = [*[_MATCHING_WORDS] * len(words), named, *_PARTS, has_more]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(columns)}", parameters)
-        *known, first, last, has_row = cursor.fetchone()
+        *known, by_id, first, last, has_row = cursor.fetchone()
     parts = range(0) if first is None else range(first, last + 1)
-    return _KnownWords(words=known, has_more=has_row, parts=parts)
+    return _KnownWords(words=known, named=by_id, has_more=has_row, parts=parts)
 
 
 def _build_word_queries(words: list[str]) -> list[str]:
@@ -175,22 +189,28 @@ def _find_ids(terms: list[str], *, maximum: int) -> list[int] | None:
     return ids if len(ids) <= maximum else None
 
 
-def _keep_by_parts(
-    products: QuerySet[Product], *, terms: list[str], count: int, walk: Walk, parts: range
-) -> QuerySet[Product]:
-    """Keep the first `count` of the ordered products that the index finds for all of the terms.
+def _keep_ids(products: QuerySet[Product], ids: list[int], *, id_field: str) -> QuerySet[Product]:
+    """Keep the products with these ids."""
+    if not ids:
+        return products.none()
+    array = f"{{{','.join(map(str, ids))}}}"
+    return products.filter(_Condition("product.id = ANY (%s::bigint[])", [array], id_field=id_field))
+
+
+def _keep_by_parts(products: QuerySet[Product], *, known: _KnownWords, count: int, walk: Walk) -> QuerySet[Product]:
+    """Keep the first `count` of the ordered products that the index finds for all of the words, or that are named.
 
     The index is asked for one part after the other in the order of the list, until there are enough. A part without any
     costs next to nothing, and no part has many, so that no plan is a bad one.
     """
-    parts = parts[::-1] if walk.descending else parts
+    parts = known.parts[::-1] if walk.descending else known.parts
     if walk.start is not None and parts:
         skipped = ((walk.start >> PART_BITS) - parts[0]) * parts.step
         parts = parts[max(0, skipped) :]
     if not parts:
         return products.none()
-    found = "product.id IN (SELECT catalog_find_products_of(%s, part.number))"
-    inside = products.filter(_Condition(found, [terms], id_field=walk.id_fields[0]))
+    found = f"product.id IN (SELECT catalog_find_products_of(%s, part.number){_NAMED})"
+    inside = products.filter(_Condition(found, [known.get_terms(), known.named], id_field=walk.id_fields[0]))
     first = RawSQL(f"part.number << {PART_BITS}", [], output_field=BigIntegerField())  # noqa: S611
     behind = RawSQL(f"(part.number + 1) << {PART_BITS}", [], output_field=BigIntegerField())  # noqa: S611
     for field in walk.id_fields:
@@ -207,11 +227,28 @@ def _keep_by_looking(products: QuerySet[Product], *, words: list[str], id_field:
     """Keep the products that have all of the words, by looking at the document of each; PostgreSQL only."""
     if not words:
         return products
-    matches = " AND ".join(["words::text LIKE lower(%s)"] * len(words))
-    patterns = [f"%{word.translate(_LEXEME_ESCAPES).translate(_LIKE_ESCAPES)}%" for word in words]
+    matches, patterns = _match_documents(words)
     # A subquery that gives a value is evaluated for each product; PostgreSQL cannot turn it into a join.
     document = f"(SELECT {matches} FROM catalog_searchdocument WHERE product_id = product.id)"  # noqa: S608
     return products.filter(_Condition(document, patterns, id_field=id_field))
+
+
+def _match_documents(words: list[str]) -> tuple[str, list[Any]]:
+    """Return the condition, and its parameters, that a document has each of the words, or its product has it as id."""
+    conditions: list[str] = []
+    parameters: list[Any] = []
+    for word in words:
+        conditions.append("words::text LIKE %s")
+        parameters.append(f"%{word.translate(_LEXEME_ESCAPES).translate(_LIKE_ESCAPES)}%")
+        if ids := _list_ids([word]):
+            conditions[-1] = f"({conditions[-1]} OR product_id = ANY (%s))"
+            parameters.append(ids)
+    return " AND ".join(conditions), parameters
+
+
+def _list_ids(words: list[str]) -> list[int]:
+    """Return those of the words that may be ids."""
+    return [int(word) for word in words if _ID.fullmatch(word)]
 
 
 class _Condition(Func):
@@ -235,9 +272,20 @@ class _Condition(Func):
 
 def _keep_by_reading(products: QuerySet[Product], *, words: list[str]) -> QuerySet[Product]:
     """Keep the products that have all of the words, without an index."""
+    products = products.alias(folded_title=_Folded("title"))
+    descriptions = ProductDescription.objects.alias(
+        original=_Folded("original_text"), translated=_Folded("translated_text")
+    )
     for word in words:
-        described = ProductDescription.objects.filter(
-            Q(original_text__icontains=word) | Q(translated_text__icontains=word), product=OuterRef("pk")
+        described = descriptions.filter(
+            Q(original__contains=word) | Q(translated__contains=word), product=OuterRef("pk")
         )
-        products = products.filter(Q(title__icontains=word) | Exists(described))
+        products = products.filter(Q(folded_title__contains=word) | Exists(described) | Q(pk__in=_list_ids([word])))
     return products
+
+
+class _Folded(Func):
+    """A text column as `catalog.search.folding` leaves it."""
+
+    function = "catalog_fold"
+    output_field = TextField()

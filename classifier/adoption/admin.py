@@ -32,6 +32,8 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     list_filter = ("stage",)
     search_fields = ("name",)
     actions = ("activate_selected",)
+    exclude = ("metrics",)  # the version's own page draws them
+    readonly_fields = ("accuracy",)
 
     @admin.display
     def accuracy(self, version: ModelVersion) -> str | None:
@@ -63,7 +65,9 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             self.message_user(request, f"{version.name} was not activated. {error}", messages.ERROR)
             return None
         self.log_change(request, version, "Activated.")
-        self.message_user(request, f"{version.name} is active. New runs use it, and labels follow.", messages.SUCCESS)
+        self.message_user(
+            request, f"{version.name} is in production. New runs use it, and labels follow.", messages.SUCCESS
+        )
         warn_without_worker(request)
         return None
 

@@ -1,4 +1,4 @@
-"""Model versions over HTTP: which there are, and which one is active."""
+"""Model versions over HTTP: which there are, and which one is in production."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from config.web.responses import PROBLEMS, problems
 
 VERSION_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
 ETAG = OpenApiParameter(
-    "ETag", str, OpenApiParameter.HEADER, response=[200], description="Which version is active since when."
+    "ETag", str, OpenApiParameter.HEADER, response=[200], description="Which version is in production since when."
 )
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag that the list was answered with."
@@ -67,7 +67,7 @@ class ModelVersionView(ModelView):
 
 @extend_schema(parameters=[PageQuery, ETAG], responses={200: ModelVersionSerializer(many=True), **PROBLEMS})
 class ModelVersionListView(ModelVersionView, PagedListView):
-    """Model versions with their metrics, newest first. The ETag says which one is active since when."""
+    """Model versions with their metrics, newest first. The ETag says which one is in production since when."""
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer with a page and the ETag, which is read first: what it stands for is never newer than the page."""
@@ -88,7 +88,7 @@ class ModelVersionDetailView(ModelVersionView):
 
 
 class ModelVersionActivationView(ModelVersionView):
-    """The choice of the active version."""
+    """The choice of the version in production."""
 
     permission_classes = [ChangePermissions]
 
@@ -98,7 +98,7 @@ class ModelVersionActivationView(ModelVersionView):
         responses={200: ModelVersionSerializer, **problems(401, 403, 404, 409, 412, 428, 429)},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Make this version the active one: labels follow it, and open labelling runs of other versions end.
+        """Bring this version into production: labels follow it, and open labelling runs of other versions end.
 
         If-Match is the ETag of the list: 412 when another version was activated since, 428 without it. 409 when the
         version's files are not those that were registered, or their network cannot be loaded.

@@ -6,9 +6,8 @@ from typing import Any
 
 from catalog.models import Product
 from classifier.adoption.runs import list_version_counts
-from classifier.labelling.reports import CACHED_SECONDS, FRESH_SECONDS, FRESH_TIMES
 from classifier.models import AdoptionRun, ModelVersion
-from config.cached_counts import get_cached_count
+from classifier.runs.counts import get_run_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +42,8 @@ def find_adoption_report(version: ModelVersion) -> AdoptionReport | None:
     run = AdoptionRun.objects.filter(model_version=version).select_related("requested_by", "labelling_run").first()
     if run is None:
         return None
-    counted = get_cached_count(
-        f"adoption-{run.pk}",
-        count=lambda _: _count(run),
-        is_current=lambda known: known["state"] == run.state,
-        fresh_seconds=FRESH_SECONDS,
-        fresh_times=FRESH_TIMES,
-        timeout_seconds=CACHED_SECONDS,
+    counted = get_run_count(
+        f"adoption-{run.pk}", count=lambda _: _count(run), is_current=lambda known: known["state"] == run.state
     )
     return AdoptionReport(
         run=run,

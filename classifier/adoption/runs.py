@@ -54,8 +54,7 @@ def _end(run: AdoptionRun) -> None:
 
 def cancel_adoption_run(run: AdoptionRun) -> bool:
     """Cancel the run: labels that follow its version already stay; return False if the run had ended already."""
-    running = AdoptionRun.objects.filter(pk=run.pk, state=State.RUNNING)
-    return bool(running.update(state=State.CANCELLED, cancel_requested=True, finished_at=Now()))
+    return bool(AdoptionRun.objects.filter(pk=run.pk).cancel())
 
 
 def count_missing(run: AdoptionRun, product_ids: list[int]) -> int:

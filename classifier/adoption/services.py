@@ -5,11 +5,10 @@ from functools import partial
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models.functions import Now
 
 from catalog.models import Product
 from classifier.adoption.tasks import send_adoption_runs
-from classifier.labelling.steps import request_cancel
+from classifier.labelling.runs import request_cancel
 from classifier.models import STAGE_TRANSITIONS, AdoptionRun, LabellingRun, ModelVersion
 from classifier.registry.runtime import verify_version
 from config.db.clock import get_database_time
@@ -57,7 +56,7 @@ def activate_model_version(
         tag = _build_activation_tag(active)
         if expected_tags is not None and tag not in expected_tags:
             raise StaleActivationError(
-                f"Expected {', '.join(sorted(expected_tags)) or 'nothing'} to be active; it is {tag} by now."
+                f"Expected {', '.join(sorted(expected_tags)) or 'nothing'} to be in production; it is {tag} by now."
             )
         chosen = rows[version.pk]
         if chosen == active:
@@ -88,8 +87,7 @@ def _change_stage(version: ModelVersion, stage: Stage) -> None:
 
 def _start_adoption(version: ModelVersion, *, user: User | None) -> AdoptionRun:
     """Save the run that brings labels to the version, and end what was about another; sent on commit."""
-    others = AdoptionRun.objects.filter(state=AdoptionRun.State.RUNNING)
-    others.update(state=AdoptionRun.State.CANCELLED, cancel_requested=True, finished_at=Now())
+    AdoptionRun.objects.cancel()
     last = Product.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     run = AdoptionRun.objects.create(
         model_version=version,

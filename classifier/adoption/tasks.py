@@ -5,7 +5,8 @@ from django.conf import settings
 
 from classifier.adoption.runs import adopt_next_step
 from classifier.models import AdoptionRun
-from classifier.runs.sending import AT_ONCE_SECONDS, do_steps, find_room, send_run, send_runs
+from classifier.runs.sending import find_room, send_run, send_runs
+from classifier.runs.steps import AT_ONCE_SECONDS, do_steps
 
 
 @shared_task(

@@ -1,12 +1,14 @@
 """Addresses of the classifier below /api/v1/."""
 
-from django.urls import path
+from django.urls import path, register_converter
+from django.urls.converters import IntConverter
 
 from classifier.adoption.api import ModelVersionActivationView, ModelVersionDetailView, ModelVersionListView
 from classifier.evidence.api import ClassifyView, ImageClassificationListView, ProductDetailView
 from classifier.labelling.api import (
     ErrorIgnoreView,
     ErrorListView,
+    ErrorPictureView,
     ErrorRetryView,
     LabellingRunCancelView,
     LabellingRunDetailView,
@@ -15,6 +17,15 @@ from classifier.labelling.api import (
 from classifier.reviews.api import ReviewListView, ReviewWithdrawalView
 from classifier.similar.api import SimilarProductsView
 from classifier.training.api import TrainingRunCancelView, TrainingRunDetailView, TrainingRunListView
+
+
+class SignedConverter(IntConverter):
+    """A number that may be below zero."""
+
+    regex = "-?[0-9]+"
+
+
+register_converter(SignedConverter, "signed")
 
 IMAGE, RUN, TRAINING, VERSION = "images/<int:image_id>", "labelling-runs/", "training-runs/", "model-versions/"
 
@@ -35,6 +46,7 @@ urlpatterns = [
     path(f"{VERSION}<int:pk>/", ModelVersionDetailView.as_view(), name="api-model-version-detail"),
     path(f"{VERSION}<int:pk>/activate/", ModelVersionActivationView.as_view(), name="api-model-version-activate"),
     path("errors/", ErrorListView.as_view(), name="api-error-list"),
-    path("errors/<int:pk>/retry/", ErrorRetryView.as_view(), name="api-error-retry"),
-    path("errors/<int:pk>/ignore/", ErrorIgnoreView.as_view(), name="api-error-ignore"),
+    path("errors/<signed:pk>/retry/", ErrorRetryView.as_view(), name="api-error-retry"),
+    path("errors/<signed:pk>/ignore/", ErrorIgnoreView.as_view(), name="api-error-ignore"),
+    path("errors/<signed:pk>/picture/", ErrorPictureView.as_view(), name="api-error-picture"),
 ]

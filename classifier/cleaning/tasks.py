@@ -12,7 +12,8 @@ from catalog.pictures.storage import StorageError
 from classifier.cleaning.rules import Figures, Terms
 from classifier.cleaning.services import clean_next
 from classifier.models import CleaningRun
-from classifier.runs.sending import AT_ONCE_SECONDS, do_steps, find_room, send_run, send_runs
+from classifier.runs.sending import find_room, send_run, send_runs
+from classifier.runs.steps import AT_ONCE_SECONDS, do_steps
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,6 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
-from django.utils.decorators import method_decorator
-from django.views.decorators.http import conditional_page
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import AllowAny
@@ -30,16 +28,16 @@ from classifier.models import Classification
 from classifier.registry.runtime import get_classifier
 from classifier.registry.selectors import NoActiveModelVersionError, get_active_model_version
 from config.web.bodies import takes_body
+from config.web.conditional import ConditionalView
 from config.web.model_views import ModelView, PagedListView
 from config.web.parsing import FormParser
 from config.web.permissions import QueryPermissions
 from config.web.problems import ConflictError, ServiceUnavailableError
-from config.web.queries import CheckedView, PageQuery
+from config.web.queries import PageQuery
 from config.web.responses import PROBLEMS, problems
 
 
-@method_decorator(conditional_page, name="dispatch")
-class ProductDetailView(CheckedView):
+class ProductDetailView(ConditionalView):
     """A product with every image and its label, and every description. Answers carry an ETag."""
 
     permission_classes = [AllowAny]
@@ -50,7 +48,7 @@ class ProductDetailView(CheckedView):
         responses={200: ProductDetailSerializer, **BAD_REQUEST, **NOT_FOUND},
     )
     def get(self, request: Request, pk: int) -> Response:
-        """Return the product in full."""
+        """Return a product with every image and its label, and every description."""
         try:
             detail = get_product_detail(pk, **self.query.validated_data)
         except Product.DoesNotExist as error:
@@ -93,7 +91,7 @@ class ClassifyView(ModelView):
         responses={200: PictureAnswerSerializer(many=True), **problems(400, 401, 403, 409, 413, 415, 429, 503)},
     )
     def post(self, request: Request) -> Response:
-        """Answer with a list of one entry, as the command `classify --json` does.
+        """Say which group and garment a picture shows: a list of one entry, as the command `classify --json` prints it.
 
         A picture that cannot be read has a code in `error`; a body that is larger than any picture is a 413.
         """
@@ -106,7 +104,9 @@ class ClassifyView(ModelView):
         except NoActiveModelVersionError as error:
             raise ConflictError(str(error)) from error
         except ArtefactError as error:
-            raise ServiceUnavailableError(f"The active model version cannot be used here: {error.reason}.") from error
+            raise ServiceUnavailableError(
+                f"The model version in production cannot be used here: {error.reason}."
+            ) from error
         picture = form.validated_data["picture"]
         answer = classify_picture(picture.name, picture.read(), classifier=classifier)
         return Response(PictureAnswerSerializer([answer.to_json()], many=True).data)

@@ -10,6 +10,7 @@ from django.db.models.functions import Cast, Coalesce, NullIf, RowNumber
 from django.utils.text import Truncator
 
 from catalog.models import ProductLabel
+from classifier.labels.decision import PLACEHOLDER
 from classifier.labels.reads import ProductDetail, ProductImageDetail, get_product_detail
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.words import percent
@@ -84,6 +85,11 @@ class ImagePage(ProductImageDetail):
     def why_not_kept(self) -> str:
         """Why the version's label is not kept without a person; empty where it is, or where a person gave one."""
         label = self.label
+        if label.reason == PLACEHOLDER:
+            return (
+                "No label follows from this picture: many unlike products show it first, so it is taken for a "
+                "placeholder, unless a person says otherwise in the error queue."
+            )
         if not label.abstained or label.source != ProductLabel.Source.MACHINE or label.confidence is None:
             return ""
         if self.too_little_evidence:

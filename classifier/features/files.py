@@ -18,12 +18,12 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Length
 from numpy.typing import NDArray
 
+from classifier.ml.types import EMBEDDING_SIZE
 from classifier.models import Classification, ModelVersion
 from config.db.clock import get_database_time
 
 logger = logging.getLogger(__name__)
 
-EMBEDDING_SIZE: Final = 64
 #: One embedding of the file; its vector has length 1, or 0 where the network gave nothing.
 RECORD: Final = np.dtype([("id", "<i8"), ("vector", "<f4", (EMBEDDING_SIZE,))])
 #: A transaction that wrote an earlier id may still be open; none is for so long (`idle_in_transaction_session_timeout`

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -13,6 +13,7 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -20,9 +21,10 @@ from catalog.admin.lists import render_thumbnail, show_confidence
 from catalog.models import ProductImages
 from classifier.labelling.errors import MAXIMUM_ERRORS, ignore_errors, retry_errors
 from classifier.labelling.reports import get_run_report
-from classifier.labelling.steps import cancel_labelling_run
+from classifier.labelling.runs import cancel_labelling_run
+from classifier.labels.placeholders import answer_suspects
 from classifier.labels.reads import get_probabilities
-from classifier.models import Classification, LabellingRun, LabelTask
+from classifier.models import Classification, LabellingRun, LabelTask, SuspectedPicture
 from classifier.runs.admin import RunAdmin
 from classifier.runs.pages import warn_without_worker
 from config.web.admin import Question, ReadOnlyAdmin, ask
@@ -45,6 +47,7 @@ class LabellingRunAdmin(RunAdmin):
     )
     list_select_related = ("model_version", "requested_by")
     list_per_page = 25
+    exclude = ("figures",)
     readonly_fields = ("tasks_by_state", "errors")
     cancel_run = staticmethod(cancel_labelling_run)
     cancel_permission = "classifier.change_labellingrun"
@@ -100,12 +103,12 @@ class ClassificationAdmin(ReadOnlyAdmin):
     list_filter = ("group", "abstained", "model_version")
     list_select_related = ("image", "model_version")
     search_fields = ("image__url",)
-    fields = (
+    fields: ClassVar[Any] = (
         "thumbnail",
         "image",
         "group",
         "garment",
-        "confidence",
+        show_confidence,
         "abstained",
         "probabilities",
         "model_version",
@@ -113,7 +116,7 @@ class ClassificationAdmin(ReadOnlyAdmin):
         "sha256",
         "created_at",
     )
-    readonly_fields = ("thumbnail", "probabilities")
+    readonly_fields: ClassVar[Any] = ("thumbnail", show_confidence, "probabilities")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Classification]:
         """Return the classifications without their embeddings."""
@@ -191,6 +194,7 @@ class LabelTaskAdmin(ReadOnlyAdmin):
     list_select_related = ("image", "run")
     search_fields = ("image__url",)
     search_help_text = "The id of a task, or a part of the image's URL."
+    exclude = ("former",)
     readonly_fields = ("product", "next_try")
     actions = ("retry_selected", "ignore_selected")
 
@@ -214,9 +218,9 @@ class LabelTaskAdmin(ReadOnlyAdmin):
         return url if len(url) <= SHOWN_URL_LENGTH else f"…{url[-SHOWN_URL_LENGTH:]}"
 
     @admin.display
-    def next_try(self, task: LabelTask) -> Any:
+    def next_try(self, task: LabelTask) -> str | None:
         """Show when it is tried again, if it waits for that."""
-        return task.next_try_at if task.state == LabelTask.State.RETRY else None
+        return localize(task.next_try_at) if task.next_try_at and task.state == LabelTask.State.RETRY else None
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may say what becomes of a failed picture."""
@@ -280,4 +284,63 @@ class LabelTaskAdmin(ReadOnlyAdmin):
         self.message_user(request, f"{changed} pictures are {done}.", messages.SUCCESS)
         if change is retry_errors:
             warn_without_worker(request)
+        return None
+
+
+class SuspectedPictureAdmin(ReadOnlyAdmin):
+    """Pictures that may be placeholders, and what people answered; here an answer can be given again."""
+
+    list_display = ("id", "thumbnail", "products", "found_at", "answer", "answered_by", "answered_at")
+    list_filter = ("answer",)
+    list_select_related = ("answered_by",)
+    fields = ("thumbnail", "sha256", "products", "found_at", "answer", "answered_by", "answered_at")
+    readonly_fields = ("thumbnail",)
+    actions = ("answer_picture", "answer_ignore")
+
+    @admin.display(description="picture")
+    def thumbnail(self, suspect: SuspectedPicture) -> SafeString | str:
+        """Show the picture."""
+        return render_thumbnail(suspect.sha256)
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may say what becomes of the entries of the error queue."""
+        return request.user.has_perm("classifier.change_labeltask")
+
+    @admin.action(description="Selected are pictures", permissions=["decide"])
+    def answer_picture(self, request: HttpRequest, queryset: QuerySet[SuspectedPicture]) -> HttpResponse | None:
+        """Ask, then let the selected pictures be labelled as any other."""
+        return self._answer(
+            request,
+            queryset,
+            answer=SuspectedPicture.Answer.PICTURE,
+            question="Are these pictures of their products?",
+            text="The products that show them are labelled as any other from now on.",
+        )
+
+    @admin.action(description="Ignore selected placeholders", permissions=["decide"])
+    def answer_ignore(self, request: HttpRequest, queryset: QuerySet[SuspectedPicture]) -> HttpResponse | None:
+        """Ask, then take the selected pictures for placeholders for good."""
+        return self._answer(
+            request,
+            queryset,
+            answer=SuspectedPicture.Answer.IGNORE,
+            question="Ignore these placeholders?",
+            text="The products that show them need review until they show another picture first.",
+        )
+
+    def _answer(
+        self, request: HttpRequest, queryset: QuerySet[SuspectedPicture], *, answer: str, question: str, text: str
+    ) -> HttpResponse | None:
+        if self.is_more_than(request, queryset, maximum=self.maximum_chosen, verb="answer"):
+            return None
+        suspects = list(queryset)
+        counts = [("Products that show them", f"{sum(suspect.products for suspect in suspects):,}")]
+        if page := ask(self, request, queryset, question=Question(question, text, "Answer", counts)):
+            return page
+        number = answer_suspects(
+            [suspect.pk for suspect in suspects], answer=answer, user=get_member(request), again=True
+        )
+        for suspect in suspects:
+            self.log_change(request, suspect, f"Answered: {answer}.")
+        self.message_user(request, f"{number} pictures are answered.", messages.SUCCESS)
         return None

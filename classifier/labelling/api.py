@@ -10,13 +10,19 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.labelling.errors import ignore_errors, retry_errors
+from classifier.labelling.errors import ignore_entries, keep_entries, retry_errors
 from classifier.labelling.reports import forget_run_report
-from classifier.labelling.selectors import LATEST_FAILURE_FIRST, list_errors
+from classifier.labelling.runs import cancel_labelling_run
+from classifier.labelling.selectors import (
+    LATEST_FAILURE_FIRST,
+    SUSPECTED,
+    list_errors,
+    list_suspects,
+    with_suspects_places,
+)
 from classifier.labelling.serializers import ErrorSerializer, LabellingRunRequestSerializer, LabellingRunSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
-from classifier.labelling.steps import cancel_labelling_run
-from classifier.models import LabellingRun, LabelTask
+from classifier.models import LabellingRun, LabelTask, SuspectedPicture
 from classifier.registry.selectors import NoActiveModelVersionError
 from classifier.runs.api import RunCancelView, RunDetailView, RunView
 from config.web.model_views import ModelView, PagedListView
@@ -50,7 +56,7 @@ class LabellingRunListView(LabellingRunView):
         responses={202: LabellingRunSerializer, **problems(400, 401, 403, 409, 415, 422, 429)},
     )
     def post(self, request: Request) -> Response:
-        """Start a run over the pictures that the active model version has not labelled yet."""
+        """Start a run over the pictures that the model version in production has not labelled yet."""
         form = LabellingRunRequestSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         key = request.headers.get("Idempotency-Key")
@@ -95,8 +101,9 @@ RESPONSES: dict[Any, Any] = {200: ErrorSerializer, **problems(401, 403, 404, 409
 # Larger numbers are no id of any table.
 MAXIMUM_ID = 2**63 - 1
 ERROR_STATES = [
-    (state.value, str(state.label))
-    for state in (LabelTask.State.RETRY, LabelTask.State.FAILED, LabelTask.State.IGNORED)
+    *((state.value, str(state.label)) for state in (LabelTask.State.RETRY, LabelTask.State.FAILED)),
+    (LabelTask.State.IGNORED.value, str(LabelTask.State.IGNORED.label)),
+    (SUSPECTED, "waits for an answer"),
 ]
 
 
@@ -107,7 +114,10 @@ class ErrorListQuery(PageQuery):
         source="error_code", max_length=32, required=False, help_text="Why it failed, such as timeout."
     )
     state = serializers.ChoiceField(
-        ERROR_STATES, required=False, help_text="retry: waits for its next try; failed: given up; ignored: by a person."
+        ERROR_STATES,
+        required=False,
+        help_text="retry: waits for its next try; failed: given up; ignored: by a person; "
+        "suspected: may be a placeholder.",
     )
     run = serializers.IntegerField(
         min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The labelling run that tried."
@@ -119,14 +129,19 @@ class ErrorListQuery(PageQuery):
 
     def list_errors(self) -> QuerySet[LabelTask]:
         """Return the part of the error queue that a valid query asks for."""
-        return list_errors(
-            **{name: value for name, value in self.validated_data.items() if name not in PageQuery().fields}
-        )
+        return list_errors(**self._get_criteria())
+
+    def list_suspects(self) -> QuerySet[SuspectedPicture]:
+        """Return the suspected pictures that a valid query asks for."""
+        return list_suspects(**self._get_criteria())
+
+    def _get_criteria(self) -> dict[str, Any]:
+        return {name: value for name, value in self.validated_data.items() if name not in PageQuery().fields}
 
 
 @extend_schema(parameters=[ErrorListQuery], responses={200: ErrorSerializer(many=True), **problems(400, 401, 403, 404)})
 class ErrorListView(PagedListView):
-    """Pictures that could not be labelled, the latest failure first. A list never says how many there are."""
+    """Pictures that could not be labelled, or may be placeholders, the latest first. It is never said how many."""
 
     queryset = LabelTask.objects.none()
     query_class = ErrorListQuery
@@ -137,24 +152,30 @@ class ErrorListView(PagedListView):
         """Return the part of the error queue that the query asks for."""
         return self.query.list_errors()
 
+    def list_beside(self) -> list[QuerySet[Any]]:
+        """Return the suspected pictures that the query asks for."""
+        return [self.query.list_suspects()]
+
 
 class ErrorView(ModelView):
-    """One picture in the error queue."""
+    """One entry of the error queue: a picture that failed, or a suspected one."""
 
     queryset = LabelTask.objects.none()
     permission_classes = [ChangePermissions]
     serializer_class = ErrorSerializer
 
-    def find(self, pk: int) -> LabelTask:
-        """Return the task with image and version; not found when there is none."""
+    def find(self, pk: int) -> LabelTask | SuspectedPicture:
+        """Return the task with image and version, or the suspected picture; not found when there is none."""
+        if pk < 0:
+            return get_object_or_404(with_suspects_places(SuspectedPicture.objects.all()), pk=-pk)
         return get_object_or_404(LabelTask.objects.select_related("image", "model_version"), pk=pk)
 
-    def answer(self, task: LabelTask, *, changed: bool) -> Response:
-        """Return the task as it is now; a conflict when the call did not apply to it."""
-        task.refresh_from_db()
+    def answer(self, pk: int, *, changed: bool, expected: str = "a task in the error queue") -> Response:
+        """Return the entry as it is now; a conflict when the call did not apply to it."""
+        entry = self.get_serializer(self.find(pk)).data
         if not changed:
-            raise ConflictError(f"Expected a task in the error queue; it is {task.state}.")
-        return Response(self.get_serializer(task).data)
+            raise ConflictError(f"Expected {expected}; it is {entry['state']}.")
+        return Response(entry)
 
 
 class ErrorRetryView(ErrorView):
@@ -162,17 +183,29 @@ class ErrorRetryView(ErrorView):
 
     @extend_schema(parameters=[ERROR_ID], request=None, responses=RESPONSES)
     def post(self, request: Request, pk: int) -> Response:
-        """Try the picture again, now and as often as a new one. 409 when it is not in the error queue."""
-        task = self.find(pk)
-        return self.answer(task, changed=bool(retry_errors([task.pk])))
+        """Try the picture again, now and as often as a new one. 409 when it did not fail."""
+        self.find(pk)
+        return self.answer(pk, changed=bool(retry_errors([pk])))
 
 
 class ErrorIgnoreView(ErrorView):
-    """The end of all tries of one picture."""
+    """The end of all tries of one picture, or of the question whether it is a placeholder."""
 
     @extend_schema(parameters=[ERROR_ID], request=None, responses=RESPONSES)
     def post(self, request: Request, pk: int) -> Response:
-        """Leave the picture alone until somebody retries it. Ignoring twice is no error."""
-        task = self.find(pk)
-        changed = bool(ignore_errors([task.pk])) or task.state == LabelTask.State.IGNORED
-        return self.answer(task, changed=changed)
+        """Leave the picture alone until somebody retries it; a suspected one for good. Ignoring twice is no error."""
+        entry = self.find(pk)
+        changed = bool(ignore_entries([pk], user=get_member(request)))
+        changed |= isinstance(entry, LabelTask) and entry.state == LabelTask.State.IGNORED
+        return self.answer(pk, changed=changed)
+
+
+class ErrorPictureView(ErrorView):
+    """The answer that a suspected picture is a picture."""
+
+    @extend_schema(parameters=[ERROR_ID], request=None, responses=RESPONSES)
+    def post(self, request: Request, pk: int) -> Response:
+        """Let a suspected picture be labelled as any other. 409 for one that is ignored; twice is no error."""
+        self.find(pk)
+        changed = bool(keep_entries([pk], user=get_member(request)))
+        return self.answer(pk, changed=changed, expected="a suspected picture")

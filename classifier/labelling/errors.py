@@ -1,14 +1,20 @@
-"""The error queue: its codes in words, and what people do with it: try a picture again, or leave it be."""
+"""The error queue: its codes in words, and what people do with it: try a picture again, or leave it be.
+
+An entry is a task that failed, by the task's id, or a suspected picture, which has its own id below zero.
+"""
 
 from collections.abc import Collection, Mapping
 from functools import partial
 
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models.functions import Least, Now
 
 from classifier.labelling.ledger import MAXIMUM_CRASHES
 from classifier.labelling.tasks import send_due_batches
-from classifier.models import LabellingRun, LabelTask
+from classifier.labels.decision import PLACEHOLDER
+from classifier.labels.placeholders import answer_suspects
+from classifier.models import LabellingRun, LabelTask, SuspectedPicture
 
 State = LabelTask.State
 # Errors that one call may touch; a statement stays small and the list that chose them is one that a person has seen.
@@ -59,6 +65,19 @@ def ignore_errors(task_ids: Collection[int]) -> int:
     return failed.update(state=State.IGNORED, sent_at=None)
 
 
+def ignore_entries(entry_ids: Collection[int], *, user: User) -> int:
+    """Ignore those of the entries that failed, as `ignore_errors` does, or are suspected pictures; return how many."""
+    ignored = ignore_errors([pk for pk in entry_ids if pk > 0])
+    suspects = [-pk for pk in entry_ids if pk < 0]
+    return ignored + answer_suspects(suspects, answer=SuspectedPicture.Answer.IGNORE, user=user)
+
+
+def keep_entries(entry_ids: Collection[int], *, user: User) -> int:
+    """Say of those of the entries that are suspected pictures that they are pictures; return how many."""
+    suspects = [-pk for pk in entry_ids if pk < 0]
+    return answer_suspects(suspects, answer=SuspectedPicture.Answer.PICTURE, user=user)
+
+
 ERROR_WORDS: Mapping[str, str] = {
     "url_invalid": "The address is not one that pictures are fetched from",
     "url_blocked": "The address leads into a network that is closed to us",
@@ -84,6 +103,10 @@ ERROR_WORDS: Mapping[str, str] = {
     "artefact_error": "A worker's machine has not the model version's files, or has others",
     "worker_error": "A worker met a fault that is not the picture's; its log says more",
 }
+
+
+#: What the queue has beside failures, by the code that filters ask for.
+QUEUE_WORDS: Mapping[str, str] = {PLACEHOLDER: "Many unlike products show this picture first", **ERROR_WORDS}
 
 
 def get_error_words(code: str) -> str:

@@ -21,14 +21,11 @@ from classifier.labelling.selectors import (
     list_waits,
 )
 from classifier.models import Classification, LabellingRun, LabelTask
-from config.cached_counts import forget_cached_count, get_cached_count
+from classifier.runs.counts import get_run_count
+from config.cached_counts import forget_cached_count
 
 State = LabelTask.State
 
-# What was counted is shown for so long, or for so many times as long as the counting took: 5 % of a core at most.
-FRESH_SECONDS = 1.9
-FRESH_TIMES = 20
-CACHED_SECONDS = 600
 # The rate is that of the last minute, as far as somebody watched.
 RATE_SECONDS = 60.0
 SHORTEST_RATE_SECONDS = 5.0
@@ -79,16 +76,13 @@ class RunReport:
 
 def get_run_report(run: LabellingRun) -> RunReport:
     """Return the run's report, some seconds old at most on a small ledger and longer where counting takes long."""
-    counted = get_cached_count(
+    counted = get_run_count(
         _key(run),
         count=lambda known: _count(run, samples=known["samples"] if known else []),
         # A count from before an update may lack what was added since.
         is_current=lambda known: (
             (known["state"], known.get("taking"), "waits" in known) == (run.state, run.is_taking, True)
         ),
-        fresh_seconds=FRESH_SECONDS,
-        fresh_times=FRESH_TIMES,
-        timeout_seconds=CACHED_SECONDS,
     )
     return _build_report(run, counted)
 

@@ -1,15 +1,18 @@
-"""Reads of model versions and runs."""
+"""Reads of labelling runs, their tasks and the error queue."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, Exists, Min, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet, Subquery
 
-from catalog.models import ProductImages
-from classifier.models import Classification, LabellingRun, LabelTask
+from catalog.models import Image, Product, ProductImages, StoredPicture
+from classifier.labels.decision import PLACEHOLDER
+from classifier.labels.placeholders import list_showing
+from classifier.models import Classification, LabellingRun, LabelTask, SuspectedPicture
 from config.db.paging import KeysetOrdering
 
-#: The error queue, the latest failure first; there is an index for it.
+#: The error queue, the latest failure first; there is an index for it. A suspected picture stands where it was found.
 LATEST_FAILURE_FIRST = KeysetOrdering("-last_failed_at", ("last_failed_at", "pk"), descending=True)
 
 
@@ -82,6 +85,37 @@ def list_errors(**criteria: str | int) -> QuerySet[LabelTask]:
     """
     errors = LabelTask.objects.errors().filter(last_failed_at__isnull=False, **criteria)
     return errors.select_related("image", "model_version")
+
+
+#: The state of a suspected picture in the error queue.
+SUSPECTED = "suspected"
+
+
+def list_suspects(**criteria: Any) -> QuerySet[SuspectedPicture]:
+    """Return the suspected pictures that nobody answered, as far as the criteria of `list_errors` meet them.
+
+    No run and no version is behind them, whoever asks for one of these. Not ordered; see `with_suspects_places`.
+    """
+    suspects = SuspectedPicture.objects.filter(answer="").annotate(last_failed_at=F("found_at"))
+    if image := criteria.pop("image", None):
+        suspects = suspects.filter(sha256__in=StoredPicture.objects.filter(image=image).values("sha256"))
+    meets = criteria.items() <= {"error_code": PLACEHOLDER, "state": SUSPECTED}.items()
+    return with_suspects_places(suspects) if meets else suspects.none()
+
+
+def with_suspects_places(suspects: QuerySet[SuspectedPicture]) -> QuerySet[SuspectedPicture]:
+    """Annotate `image` and `image_url` of a suspected picture, and `product_id` and `product_title`; None without any.
+
+    They are those of any place where it is shown first: there may be a million, which no page can put in order.
+    """
+    showing = list_showing(OuterRef("sha256"))
+    places = suspects.annotate(
+        image=Subquery(showing.values("image_id")[:1]), product_id=Subquery(showing.values("product_id")[:1])
+    )
+    return places.annotate(
+        image_url=Subquery(Image.objects.filter(pk=OuterRef("image")).values("url")),
+        product_title=Subquery(Product.objects.filter(pk=OuterRef("product_id")).values("title")),
+    )
 
 
 def with_first_product(tasks: QuerySet[LabelTask]) -> QuerySet[LabelTask]:

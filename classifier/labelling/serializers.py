@@ -4,21 +4,32 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from classifier.labelling.reports import get_run_report
-from classifier.models import LabellingRun, LabelTask
+from classifier.labelling.selectors import SUSPECTED
+from classifier.labels.decision import PLACEHOLDER
+from classifier.models import LabellingRun, LabelTask, SuspectedPicture
 from classifier.runs.api import RUN_FIELDS, RunSerializer
+
+SUSPECT_STATES = {"": SUSPECTED, SuspectedPicture.Answer.PICTURE: "picture", SuspectedPicture.Answer.IGNORE: "ignored"}
 
 
 class ErrorSerializer(serializers.ModelSerializer[LabelTask]):
-    """A picture that could not be labelled: why, how often, and when it is tried again."""
+    """A picture that could not be labelled: why, how often, and when it is tried again; or a suspected picture."""
 
-    code = serializers.CharField(source="error_code")
-    image_url = serializers.CharField(source="image.url")
-    model_version = serializers.CharField(source="model_version.name")
+    id = serializers.IntegerField(help_text="Below zero for a suspected picture.")
+    image = serializers.IntegerField(source="image_id", allow_null=True, help_text="Of a suspected one: any with it.")
+    image_url = serializers.CharField(source="image.url", allow_null=True)
+    code = serializers.CharField(source="error_code", help_text="`placeholder` for a suspected picture.")
+    state = serializers.ChoiceField(
+        [*LabelTask.State.choices, (SUSPECTED, "waits for an answer"), ("picture", "no placeholder, a person said")]
+    )
+    run = serializers.IntegerField(source="run_id", allow_null=True)
+    model_version = serializers.CharField(source="model_version.name", allow_null=True)
     next_try_at = serializers.SerializerMethodField(help_text="Null unless it waits for another try.")
+    products = serializers.SerializerMethodField(help_text="How many show a suspected picture first; else null.")
 
     class Meta:
         model = LabelTask
@@ -35,17 +46,44 @@ class ErrorSerializer(serializers.ModelSerializer[LabelTask]):
             "first_failed_at",
             "last_failed_at",
             "next_try_at",
+            "products",
         ]
+
+    def to_representation(self, entry: Any) -> dict[str, Any]:
+        """Return the entry's JSON; a suspected picture has null where tasks have what it has not."""
+        if not isinstance(entry, SuspectedPicture):
+            return super().to_representation(entry)
+        found_at = serializers.DateTimeField().to_representation(entry.found_at)
+        known = {
+            "id": -entry.pk,
+            "image": vars(entry)["image"],
+            "image_url": vars(entry)["image_url"],
+            "code": PLACEHOLDER,
+            "state": SUSPECT_STATES[entry.answer],
+            "attempts": 0,
+            "crashes": 0,
+            "first_failed_at": found_at,
+            "last_failed_at": found_at,
+            "products": entry.products,
+        }
+        return {name: known.get(name) for name in self.Meta.fields}
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_products(self, task: LabelTask) -> None:
+        """Return nothing: a task is about one picture's row."""
 
     def get_next_try_at(self, task: LabelTask) -> datetime | None:
         """Return when it is tried again, or None."""
         return task.next_try_at if task.state == LabelTask.State.RETRY else None
 
 
+@extend_schema_serializer(component_name="LabellingRun")
 class LabellingRunRequestSerializer(serializers.Serializer[Any]):
     """What a labelling run shall do; everything may be left out."""
 
-    relabel = serializers.BooleanField(default=False, help_text="Label again what the active version has labelled.")
+    relabel = serializers.BooleanField(
+        default=False, help_text="Label again what the version in production has labelled."
+    )
     limit = serializers.IntegerField(
         min_value=1, max_value=2**31 - 1, allow_null=True, default=None, help_text="Take at most so many pictures."
     )

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from catalog.models import Image
 from classifier.labelling import ledger
-from classifier.labelling.steps import find_last_image_id, find_next_step, take_step
+from classifier.labelling.runs import find_last_image_id, find_next_step, take_step
 from classifier.labelling.tasks import send_due_batches
 from classifier.models import LabellingRun, SelectedImage
 from classifier.registry.selectors import get_active_model_version

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from classifier.labelling import ledger
 from classifier.labelling.batches import label_batch
-from classifier.labelling.steps import do_run_steps
+from classifier.labelling.runs import do_run_steps
 from classifier.registry.runtime import get_classifier
 from config.queues import broker_errors, count_messages
 

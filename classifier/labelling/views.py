@@ -15,19 +15,21 @@ from rest_framework.exceptions import ValidationError
 
 from classifier.labelling.api import MAXIMUM_ID, MAXIMUM_KEY_LENGTH, ErrorListQuery
 from classifier.labelling.errors import (
-    ERROR_WORDS,
     MAXIMUM_ERRORS,
+    QUEUE_WORDS,
     get_error_words,
-    ignore_errors,
+    ignore_entries,
+    keep_entries,
     retry_errors,
     retry_run_errors,
 )
 from classifier.labelling.reports import RunReport, forget_run_report, get_run_report
-from classifier.labelling.selectors import LATEST_FAILURE_FIRST, with_first_product
+from classifier.labelling.runs import cancel_labelling_run
+from classifier.labelling.selectors import LATEST_FAILURE_FIRST, SUSPECTED, with_first_product
 from classifier.labelling.serializers import LabellingRunRequestSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
-from classifier.labelling.steps import cancel_labelling_run
-from classifier.models import LabellingRun, LabelTask
+from classifier.labels.decision import PLACEHOLDER
+from classifier.models import LabellingRun, LabelTask, SuspectedPicture
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
 from classifier.runs.pages import answer_run_list, cancel_run, describe_run
 from classifier.runs.workers import find_queue_health
@@ -173,6 +175,7 @@ ERRORS_PER_PAGE = 50
 # What one press of a button may touch: more than a page shows.
 MAXIMUM_CHOSEN = 100
 STATE_WORDS = {
+    SUSPECTED: "Waits for an answer",
     LabelTask.State.RETRY: "Waits for its next try",
     LabelTask.State.FAILED: "Given up",
     LabelTask.State.IGNORED: "Ignored",
@@ -183,12 +186,12 @@ STATE_WORDS = {
 @login_required
 @permission_required("classifier.view_labeltask", raise_exception=True)
 def error_list(request: HttpRequest) -> HttpResponse:
-    """Answer with the pictures that could not be labelled, the latest failure first; filters are in the address."""
+    """Answer with the pictures that failed, or may be placeholders, the latest first; filters are in the address."""
     parameters, filters = pick_parameters(ErrorListQuery, request.GET)
     context: dict[str, Any] = {
         "parameters": parameters,
         "filters": filters,
-        "codes": list(ERROR_WORDS.items()),
+        "codes": list(QUEUE_WORDS.items()),
         "states": list(STATE_WORDS.items()),
     }
     try:
@@ -201,10 +204,12 @@ def error_list(request: HttpRequest) -> HttpResponse:
             ordering=LATEST_FAILURE_FIRST,
             page_size=query.get_page_size(default=ERRORS_PER_PAGE),
             cursor=query.get_cursor(),
+            beside=[query.list_suspects()],
         )
     except InvalidCursorError as error:
         raise Http404 from error
-    context |= {"page": page, "rows": [describe_error(task) for task in page.rows]}
+    rows = [describe_suspect(row) if isinstance(row, SuspectedPicture) else describe_error(row) for row in page.rows]
+    context |= {"page": page, "rows": rows, "has_failures": any("task" in row for row in rows)}
     context["worker"] = find_queue_health(LabellingRun.queue)
     if not page.rows:
         context["has_runs"] = LabellingRun.objects.exists()
@@ -224,14 +229,23 @@ def error_retry(request: HttpRequest) -> HttpResponse:
 @permission_required("classifier.change_labeltask", raise_exception=True)
 def error_ignore(request: HttpRequest) -> HttpResponse:
     """Leave the chosen pictures alone, and answer with the page that they were chosen on."""
-    return change_chosen(request, change=ignore_errors, done="ignored")
+    return change_chosen(request, change=partial(ignore_entries, user=get_member(request)), done="ignored")
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_labeltask", raise_exception=True)
+def error_picture(request: HttpRequest) -> HttpResponse:
+    """Let the chosen suspected pictures be labelled as any other, and answer with the page they were chosen on."""
+    done = "no placeholder, and labelled as any other"
+    return change_chosen(request, change=partial(keep_entries, user=get_member(request)), done=done)
 
 
 def change_chosen(request: HttpRequest, *, change: Callable[[Collection[int]], int], done: str) -> HttpResponse:
     """Apply the change to the pictures that the form names: the one whose button was pressed, or those with a mark."""
     chosen = request.POST.getlist("only") or request.POST.getlist("task")
-    task_ids = [int(text) for text in chosen[:MAXIMUM_CHOSEN] if text.isascii() and text.isdecimal()]
-    task_ids = [pk for pk in task_ids if pk <= MAXIMUM_ID]
+    texts = [text for text in chosen[:MAXIMUM_CHOSEN] if text.isascii() and text.removeprefix("-").isdecimal()]
+    task_ids = [pk for pk in map(int, texts) if abs(pk) <= MAXIMUM_ID]
     if task_ids:
         changed = change(task_ids)
         pictures = "1 picture is" if changed == 1 else f"{changed} pictures are"
@@ -256,6 +270,21 @@ def describe_error(task: LabelTask) -> dict[str, Any]:
         "tries": describe_tries(task),
         "next_try_at": task.next_try_at if task.state == LabelTask.State.RETRY else None,
         "can_ignore": task.state != LabelTask.State.IGNORED,
+    }
+
+
+def describe_suspect(suspect: SuspectedPicture) -> dict[str, Any]:
+    """Return what the page says of a suspected picture."""
+    return {
+        "suspect": suspect,
+        "entry": -suspect.pk,
+        "code": PLACEHOLDER,
+        "words": QUEUE_WORDS[PLACEHOLDER],
+        "state": STATE_WORDS[SUSPECTED],
+        "address": remove_bidi_controls(vars(suspect)["image_url"] or ""),
+        "sha256": suspect.sha256,
+        "shown": f"The first picture of {suspect.products:,} products, and no word is in half of their titles. "
+        "It gives them no label until somebody says what it is.",
     }
 
 

@@ -1,6 +1,6 @@
 """The current labels in the admin, and the filters of lists by model version."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.admin.options import BaseModelAdmin
 from django.db.models import QuerySet
@@ -45,6 +45,8 @@ class ProductLabelAdmin(ReadOnlyAdmin):
     search_help_text = "The id of a product, or words of its title and descriptions, parts of words included."
     sortable_by = ()
     ordering = ("-pk",)
+    exclude = ("confidence",)
+    readonly_fields: ClassVar[Any] = (show_confidence,)
 
     def search_texts(
         self, request: HttpRequest, queryset: QuerySet[ProductLabel], term: str

@@ -1,7 +1,8 @@
 """What decides a label: the only place that knows. Facts go in, a decision comes out; nothing is read or written here.
 
-A person's newest review that stands, for the picture it was given for; else what the version in production said of the
-picture that we hold; else what the versions in production before it said, newest first; else a failure.
+A person's newest review that stands, for the picture it was given for; else nothing more than that it is a placeholder,
+where the picture is taken for one; else what the version in production said of the picture that we hold; else what the
+versions in production before it said, newest first; else a failure.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from catalog.models import ProductLabel
 
 Status = ProductLabel.Status
 Source = ProductLabel.Source
+#: The reason of a label that no version decides, since its picture is none of the product.
+PLACEHOLDER = "placeholder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,14 @@ class PictureFacts:
     """What is known of an image's picture.
 
     `sha256` is the hash of the bytes that we hold of the image's present address, empty without any. `review` is the
-    newest one that stands for this picture, `classifications` are those of this picture by versions that are or were
-    in production, the one that counts first.
+    newest one that stands for this picture, `placeholder_since` says since when it is taken for a placeholder.
+    `classifications` are those of this picture by versions that are or were in production, the one that counts first.
     """
 
     image_id: int
     sha256: str = ""
     review: Reviewed | None = None
+    placeholder_since: datetime | None = None
     classifications: Sequence[Classified] = field(default=())
     failure: Failure | None = None
 
@@ -99,6 +103,13 @@ def decide(facts: PictureFacts | None) -> Decision:
             classification_id=machine.id if machine else None,
             review_id=facts.review.id,
             labelled_at=facts.review.at,
+        )
+    if facts.placeholder_since is not None:
+        return Decision(
+            status=Status.NEEDS_REVIEW,
+            image_id=facts.image_id,
+            reason=PLACEHOLDER,
+            labelled_at=facts.placeholder_since,
         )
     if machine is not None:
         return Decision(

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 
 from catalog.models import Image
 from classifier.labels.decision import Classified, Failure, PictureFacts, Reviewed
-from classifier.models import Classification, LabelTask, ModelVersion, Review
+from classifier.models import Classification, LabelTask, ModelVersion, Review, SuspectedPicture
 
 
 def list_deciding_versions() -> list[int]:
@@ -30,14 +30,21 @@ def find_picture_facts(image_ids: Collection[int], *, every_failure: bool = Fals
 
     Failures are looked for where they decide, or of every image: the last try may have failed after one that did not.
     """
+    suspected = SuspectedPicture.objects.exclude(answer=SuspectedPicture.Answer.PICTURE)
     rows = Image.objects.filter(pk__in=image_ids).values_list(
-        "pk", "url", "stored_picture__url", "stored_picture__sha256", "stored_picture__former_appearance"
+        "pk",
+        "url",
+        "stored_picture__url",
+        "stored_picture__sha256",
+        "stored_picture__former_appearance",
+        Subquery(suspected.filter(sha256=OuterRef("stored_picture__sha256")).values("found_at")),
     )
     # Address, hash and appearance; a picture that came from another address is not the image's own.
-    pictures = {
-        pk: (url, sha256, former_appearance or sha256) if stored_url == url else (url, "", "")
-        for pk, url, stored_url, sha256, former_appearance in rows
-    }
+    pictures, placeholders = {}, {}
+    for pk, url, stored_url, sha256, former_appearance, suspected_since in rows:
+        is_own = stored_url == url
+        pictures[pk] = (url, sha256, former_appearance or sha256) if is_own else (url, "", "")
+        placeholders[pk] = suspected_since if is_own else None
     reviews = _find_reviews(pictures)
     held = {pk: sha256 for pk, (_, sha256, _) in pictures.items() if sha256}
     classified = _find_classifications(held) if held else {}
@@ -48,6 +55,7 @@ def find_picture_facts(image_ids: Collection[int], *, every_failure: bool = Fals
             image_id=pk,
             sha256=sha256,
             review=reviews.get(pk),
+            placeholder_since=placeholders[pk],
             classifications=classified.get(pk, ()),
             failure=failures.get(pk),
         )

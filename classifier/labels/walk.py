@@ -1,10 +1,12 @@
 """Labels that other programs left behind when they wrote into the catalogue: found by a walk through the products.
 
-New products are found within a sweep. Everything else is looked at in ranges of ids, once round and then again; a step
-takes a share of one process, and the next one waits until it is worth it.
+The walk also finds the pictures that are placeholders, since nobody else sees how many products show them. New products
+are found within a sweep. Everything else is looked at in ranges of ids, once round and then again; a step takes a share
+of one process, and the next one waits until it is worth it.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,6 +15,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from catalog.models import Product, ProductLabel
+from classifier.labels.placeholders import review_suspects, settle_labels, suspect_pictures
 from classifier.labels.services import Why, refresh_product_range
 from classifier.models import LabelWalk
 
@@ -24,13 +27,15 @@ STEP_SIZE = 2000
 RESTS = 19
 # New products that one sweep looks at; an import of another program may have brought any number.
 NEW_PRODUCTS = 5000
+# What a sweep spends on the labels that follow from suspects and answers.
+SETTLE_SECONDS = 1.0
 
 
 def walk_labels() -> int:
     """Look at the newest products without a label, and do the walk's next step if it is due; return what changed."""
     newest = ProductLabel.objects.order_by("-product_id").values_list("product_id", flat=True).first() or 0
     _, (_, changed) = _refresh_next(newest, size=NEW_PRODUCTS)
-    return changed + _do_next_step()
+    return changed + _do_next_step() + settle_labels(seconds=SETTLE_SECONDS)
 
 
 def refresh_all_labels(*, dry_run: bool = False, progress: Callable[[int, int], None] | None = None) -> tuple[int, int]:
@@ -42,7 +47,7 @@ def refresh_all_labels(*, dry_run: bool = False, progress: Callable[[int, int], 
     while True:
         until, (number, stale) = _refresh_next(after, size=STEP_SIZE, dry_run=dry_run)
         if until is None:
-            return looked_at, changed
+            return looked_at, changed if dry_run else changed + review_suspects() + settle_labels(seconds=math.inf)
         after, looked_at, changed = until, looked_at + number, changed + stale
         if progress:
             progress(looked_at, changed)
@@ -59,6 +64,7 @@ def _do_next_step() -> int:
         due.update(next_step_at=Now() + timedelta(seconds=60))
     started = time.thread_time()
     until, (_, changed) = _refresh_next(walk.after, size=STEP_SIZE)
+    reviewed = review_suspects() if until is None else 0
     rest = timedelta(seconds=RESTS * (time.thread_time() - started))
     if until is None:
         LabelWalk.objects.filter(pk=1).update(
@@ -68,7 +74,7 @@ def _do_next_step() -> int:
         LabelWalk.objects.filter(pk=1).update(after=until, next_step_at=Now() + rest)
     if changed:
         logger.info("%s labels up to product %s were left behind, and are right now", changed, until)
-    return changed
+    return changed + reviewed
 
 
 def _refresh_next(after: int, *, size: int, dry_run: bool = False) -> tuple[int | None, tuple[int, int]]:
@@ -77,4 +83,6 @@ def _refresh_next(after: int, *, size: int, dry_run: bool = False) -> tuple[int 
     if not ids:
         return None, (0, 0)
     found = refresh_product_range(after, ids[-1], why=Why.FOUND, dry_run=dry_run)
+    if not dry_run:
+        suspect_pictures(after, ids[-1])
     return ids[-1], found

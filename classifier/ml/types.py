@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+#: The numbers of an embedding.
+EMBEDDING_SIZE: Final = 64
 #: Pictures of any kind: uint8, H x W x 3 (RGB), H x W (grey), or H x W x 4 (RGB on a ground, and opacities).
 Picture = NDArray[np.uint8]
 

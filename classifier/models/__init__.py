@@ -2,9 +2,17 @@
 
 from classifier.models.adoption import AdoptionRun
 from classifier.models.cleaning import CleaningRun
-from classifier.models.labelling import Classification, LabellingRun, LabelTask, LabelTaskQuerySet, SelectedImage
+from classifier.models.labelling import (
+    Classification,
+    LabellingRun,
+    LabellingRunQuerySet,
+    LabelTask,
+    LabelTaskQuerySet,
+    SelectedImage,
+)
 from classifier.models.labels import LabelChange, LabelWalk
-from classifier.models.queues import QueueCanary
+from classifier.models.placeholders import SuspectedPicture
+from classifier.models.queues import QueueCanary, is_unsent
 from classifier.models.reviews import ImageToReview, Review, ReviewRun
 from classifier.models.runs import OPEN_STATES, Run, RunState
 from classifier.models.trainings import TrainingRun
@@ -22,6 +30,7 @@ __all__ = [
     "LabelTaskQuerySet",
     "LabelWalk",
     "LabellingRun",
+    "LabellingRunQuerySet",
     "ModelVersion",
     "QueueCanary",
     "Review",
@@ -29,5 +38,7 @@ __all__ = [
     "Run",
     "RunState",
     "SelectedImage",
+    "SuspectedPicture",
     "TrainingRun",
+    "is_unsent",
 ]

@@ -7,11 +7,12 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from catalog.models import CONFIDENCE_VALIDATORS, GARMENT_CHOICES, GROUP_CHOICES, Image
-from classifier.models.runs import Run
+from classifier.models.queues import is_unsent
+from classifier.models.runs import Run, RunQuerySet
 from classifier.models.versions import ModelVersion
 
 
-class LabellingRunQuerySet(models.QuerySet):
+class LabellingRunQuerySet(RunQuerySet):
     """Reads of labelling runs."""
 
     def taking(self) -> "LabellingRunQuerySet":
@@ -43,7 +44,7 @@ class LabelTaskQuerySet(models.QuerySet):
 
     def unsent(self, *, resend_after: timedelta) -> "LabelTaskQuerySet":
         """Tasks that are not on the queue, or were sent so long ago that the message must be lost."""
-        return self.filter(Q(sent_at__isnull=True) | Q(sent_at__lt=Now() - resend_after))
+        return self.filter(is_unsent(resend_after=resend_after))
 
     def lease_expired(self) -> "LabelTaskQuerySet":
         """Tasks whose worker did not come back in time."""
@@ -72,7 +73,7 @@ class LabellingRun(Run):
     selected = models.BooleanField(default=False, db_default=False, help_text="Takes the images of its selection only.")
     figures = models.JSONField(null=True, blank=True, help_text="Of an ended run: its tasks by state, and its errors.")
 
-    objects = LabellingRunQuerySet.as_manager()
+    objects = LabellingRunQuerySet.as_manager()  # type: ignore[misc]  # in place of that of all runs
 
     def __str__(self) -> str:
         return f"labelling run {self.pk} ({self.state})"

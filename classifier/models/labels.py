@@ -20,6 +20,8 @@ class LabelChange(models.Model):
         PICTURE = "picture", "the picture changed"
         ACTIVATED = "activated", "another version came into production"
         CANCELLED = "cancelled", "a run was cancelled"
+        SUSPECTED = "suspected", "the picture was taken for a placeholder, or is no longer"
+        ANSWERED = "answered", "a person said whether it is a placeholder"
         FOUND = "found", "the catalogue had changed past the product"
         DELETED = "deleted", "the product was deleted"
 

@@ -1,7 +1,15 @@
 """What is known of the broker's queues."""
 
+from datetime import timedelta
+
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
+
+
+def is_unsent(*, resend_after: timedelta) -> Q:
+    """Find rows that were never put on the queue, or so long ago that the message must be lost."""
+    return Q(sent_at__isnull=True) | Q(sent_at__lt=Now() - resend_after)
 
 
 class QueueCanary(models.Model):

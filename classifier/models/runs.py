@@ -19,11 +19,21 @@ class RunState(models.TextChoices):
 OPEN_STATES = (RunState.QUEUED, RunState.RUNNING)
 
 
+class RunQuerySet(models.QuerySet):
+    """Runs of one kind."""
+
+    def cancel(self, **fields: object) -> int:
+        """End those of the runs that have not ended as cancelled, with these fields as well; return how many."""
+        cancelled = {"state": RunState.CANCELLED, "cancel_requested": True, "finished_at": Now()}
+        return self.filter(state__in=OPEN_STATES).update(**cancelled, **fields)
+
+
 class Run(models.Model):
     """A job that workers do, asked for and followed through its row.
 
     `done`, `failed` and `total` count the same things: pictures, products or epochs. They are final once the run has
-    ended. A message on the queue is a hint; what was `sent_at` and not taken up is sent again.
+    ended. A message on the queue is a hint; what was `sent_at` and not taken up is sent again. `cancel_requested` stays
+    true once somebody, or an activation, asked for the end; a training that runs ends at its next step.
     """
 
     State = RunState
@@ -42,6 +52,8 @@ class Run(models.Model):
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True, help_text="When it was last put on the queue.")
     error = models.TextField(blank=True, default="", db_default="")
+
+    objects = RunQuerySet.as_manager()
 
     class Meta:
         abstract = True

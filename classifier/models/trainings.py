@@ -26,7 +26,7 @@ class TrainingRun(Run):
         blank=True, default="", db_default="", help_text="Folder of the artefact. Empty: it becomes a model version."
     )
     activate = models.BooleanField(default=False)
-    exclusive = models.BooleanField(default=False, help_text="Refused while another exclusive run is open.")
+    exclusive = models.BooleanField(default=False, help_text="Refused while another training is open.")
     state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
     progress = models.JSONField(default=dict, help_text="Phase, epoch, step and the metrics of each epoch so far.")
     model_version = models.OneToOneField(

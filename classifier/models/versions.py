@@ -10,7 +10,7 @@ class ModelVersion(models.Model):
 
     class Stage(models.TextChoices):
         CANDIDATE = "candidate"
-        ACTIVE = "active"
+        ACTIVE = "active", "In production"
         RETIRED = "retired"
 
     # For people; the same weights trained twice on one day have the same name. The manifest's hash is the identity.
@@ -22,7 +22,7 @@ class ModelVersion(models.Model):
     metrics = models.JSONField(default=dict)
     stage = models.CharField(max_length=16, choices=Stage, default=Stage.CANDIDATE)
     created_at = models.DateTimeField(db_default=Now())
-    activated_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is active, or was last.")
+    activated_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is in production, or was last.")
     # The order in which versions came into production, which going back and forth does not change.
     first_activated_at = models.DateTimeField(null=True, blank=True)
     left_at = models.DateTimeField(

@@ -99,9 +99,9 @@ def check_model_version() -> str:
         check_registered_manifest(version)
         get_classifier(version)
     except NoActiveModelVersionError:
-        return "none is active"
+        return "none is in production"
     except ArtefactError as error:
-        logger.warning("the active model version cannot be loaded: %s", error)
+        logger.warning("the model version in production cannot be loaded: %s", error)
         return error.reason
     return OK
 

@@ -13,8 +13,9 @@ from catalog.browse.listing import ProductCriteria, list_labelled_products
 from catalog.browse.summary import CatalogueSummary, get_catalogue_summary
 from catalog.labels import get_label_summary
 from catalog.models import ProductLabel
+from classifier.labels.decision import PLACEHOLDER
 from classifier.ml.words import percent
-from classifier.models import LabellingRun, ModelVersion
+from classifier.models import LabellingRun, ModelVersion, SuspectedPicture
 from classifier.registry.selectors import find_active_model_version
 from classifier.runs.workers import find_queue_health
 
@@ -32,7 +33,7 @@ VERSION_FIGURES = {
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """What waits for a person: so many products, what is the matter with them, and a button or a command for it."""
+    """What waits for a person: so many of what, what is the matter with them, and a button or a command for it."""
 
     number: int
     words: str
@@ -52,6 +53,8 @@ def start(request: HttpRequest) -> HttpResponse:
     newest = list(list_labelled_products(ProductCriteria()).order_by("-pk")[:NEWEST_LOOKED_AT])
     newest.sort(key=lambda product: product.thumbnail_sha256 is None)
     summary = get_catalogue_summary()
+    may_see_errors = request.user.has_perm("classifier.view_labeltask")
+    suspects = SuspectedPicture.objects.filter(answer="").count() if may_see_errors else 0
     version = find_active_model_version()
     may_see_runs = request.user.has_perm("classifier.view_labellingrun")
     context = {
@@ -59,7 +62,7 @@ def start(request: HttpRequest) -> HttpResponse:
         "summary": summary,
         "size": describe_size(summary) if summary else "Products",
         "figures": list_figures(summary) if summary else [],
-        "duties": list_duties(summary, user=request.user) if summary else [],
+        "duties": list_duties(summary, suspects=suspects, user=request.user) if summary else [],
         "groups": list_groups(summary) if summary else [],
         "worker": find_queue_health(LabellingRun.queue) if may_see_runs else None,
         "version": version,
@@ -74,18 +77,28 @@ def describe_size(summary: CatalogueSummary) -> str:
     return f"About {size}" if summary.is_estimate else size
 
 
-def list_duties(summary: CatalogueSummary, *, user: User | AnonymousUser) -> list[Duty]:
-    """Return what waits for a person, each with the page that this user may open, or else a command."""
+def list_duties(summary: CatalogueSummary, *, suspects: int = 0, user: User | AnonymousUser) -> list[Duty]:
+    """Return what waits for a person, each with the page that this user may open, or else a command.
+
+    `suspects` is how many suspected pictures this user may answer for, or look at.
+    """
     status, products = ProductLabel.Status, reverse("product-list")
     may_see_errors = user.has_perm("classifier.view_labeltask")
     may_see_runs = user.has_perm("classifier.view_labellingrun")
-    unsure, failed, pending = (summary.statuses[name] for name in (status.NEEDS_REVIEW, status.FAILED, status.PENDING))
+    failed, pending = summary.statuses[status.FAILED], summary.statuses[status.PENDING]
+    unsure = summary.statuses[status.NEEDS_REVIEW] - summary.placeholders
     duties = [
         Duty(
             unsure,
             f"{_products(unsure)} whose label the network is not sure of.",
             button="Least sure first",
             address=f"{products}?status=needs_review&ordering=confidence",
+        ),
+        Duty(
+            suspects,
+            f"suspected placeholder{'' if suspects == 1 else 's'}, to be answered once for all their products.",
+            button="Answer",
+            address=f"{reverse('error-list')}?code={PLACEHOLDER}",
         ),
         Duty(
             failed,
@@ -119,7 +132,7 @@ def list_figures(summary: CatalogueSummary) -> list[tuple[str, int, str]]:
     status = ProductLabel.Status
     figures = [
         ("Labelled", statuses[status.LABELLED], "status=labelled"),
-        ("Need review", statuses[status.NEEDS_REVIEW], "status=needs_review&ordering=confidence"),
+        ("Need review", statuses[status.NEEDS_REVIEW], "status=needs_review"),
         ("Reviewed", statuses[status.REVIEWED], "status=reviewed"),
         ("Failed", statuses[status.FAILED], "status=failed"),
         ("Not labelled yet", statuses[status.PENDING], "status=pending"),

@@ -8,8 +8,8 @@ class NoActiveModelVersionError(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "There is no active model version. Run: manage.py register_model_version classifier/artefacts/default "
-            "--activate"
+            "There is no model version in production. Run: manage.py register_model_version "
+            "classifier/artefacts/default --activate"
         )
 
 

@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from catalog.models import Image, Product, ProductImages
-from classifier.ml.labels import GROUP_OF_GARMENT, GROUPS
+from classifier.ml.labels import GROUPS
 from classifier.models import Review, ReviewRun
-from classifier.reviews.runs import cancel_review_run
-from classifier.reviews.services import record_review, withdraw_review_run, withdraw_reviews
+from classifier.reviews.runs import cancel_review_run, withdraw_review_run
+from classifier.reviews.services import ReviewError, check_label, record_review, withdraw_reviews
 from classifier.reviews.starting import start_review_run
 from classifier.runs.admin import RunAdmin
 from classifier.runs.pages import warn_without_worker
@@ -35,9 +35,11 @@ class ReviewForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """Refuse a garment of another group."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        garment, group = cleaned.get("garment"), cleaned.get("group")
-        if garment and group and GROUP_OF_GARMENT[garment] != group:
-            raise ValidationError({"garment": f"Expected a garment of {group}; received {garment}."})
+        if cleaned.get("group"):
+            try:
+                check_label(cleaned["group"], cleaned.get("garment", ""))
+            except ReviewError as error:
+                raise ValidationError({"garment": str(error)}) from error
         return cleaned
 
 
@@ -142,7 +144,6 @@ class ReviewRunAdmin(RunAdmin):
         if page := ask(self, request, queryset, question=question):
             return page
         for run in queryset:
-            self.cancel_run(run)
             number = withdraw_review_run(run)
             self.log_change(request, run, f"Withdrew {number} labels.")
             self.message_user(request, f"{number:,} labels of run {run.pk} are withdrawn.")

@@ -7,10 +7,8 @@ or to do. Whoever labels one of the pictures after the run was asked for has dec
 from django.db import transaction
 from django.db.models.functions import Now
 
-from catalog.models import Image
-from classifier.labels.services import lock_images
 from classifier.models import ImageToReview, Review, ReviewRun
-from classifier.reviews.services import record_reviews
+from classifier.reviews.services import record_reviews, withdraw_reviews
 
 State = ReviewRun.State
 # Pictures of one step; their products' labels are locked for about a fifth of a second.
@@ -29,7 +27,17 @@ def record_next_step(run_id: int) -> bool:
         if run is None:
             return False
         image_ids = list(run.selection.order_by("image_id").values_list("image_id", flat=True)[:STEP_SIZE])
-        recorded = _record_reviews(run, image_ids=image_ids)
+        # The person decided when they asked, which is what a later decision is told from.
+        recorded = len(
+            record_reviews(
+                image_ids,
+                group=run.group,
+                reviewer_id=run.requested_by_id,
+                note=run.note,
+                run=run,
+                decided_at=run.created_at,
+            )
+        )
         run.selection.filter(image_id__in=image_ids).delete()
         run.done += recorded
         run.skipped += len(image_ids) - recorded
@@ -41,28 +49,20 @@ def record_next_step(run_id: int) -> bool:
     return has_more
 
 
-def _record_reviews(run: ReviewRun, *, image_ids: list[int]) -> int:
-    """Save the run's label for those of the images that may get it; return how many. Within a transaction."""
-    lock_images(image_ids)
-    decided_later = Review.objects.filter(image_id__in=image_ids, created_at__gt=run.created_at)
-    images = Image.objects.filter(pk__in=image_ids).exclude(pk__in=decided_later.values("image_id"))
-    # The person decided when they asked, which is what a later decision is told from.
-    reviews = record_reviews(
-        list(images.values_list("pk", flat=True)),
-        group=run.group,
-        reviewer_id=run.requested_by_id,
-        note=run.note,
-        run=run,
-        created_at=run.created_at,
-    )
-    return len(reviews)
-
-
 def cancel_review_run(run: ReviewRun) -> bool:
     """Cancel the run: what has its label keeps it, the rest gets none; return False if the run had ended already."""
     with transaction.atomic():
-        running = ReviewRun.objects.filter(pk=run.pk, state=State.RUNNING)
-        cancelled = running.update(state=State.CANCELLED, cancel_requested=True, finished_at=Now())
+        cancelled = ReviewRun.objects.filter(pk=run.pk).cancel()
         if cancelled:
             ImageToReview.objects.filter(run=run).delete()
     return bool(cancelled)
+
+
+def withdraw_review_run(run: ReviewRun) -> int:
+    """Cancel the run and withdraw all its reviews, in steps that may be interrupted; return how many stood."""
+    cancel_review_run(run)
+    ReviewRun.objects.filter(pk=run.pk, withdrawn_at__isnull=True).update(withdrawn_at=Now())
+    withdrawn, standing = 0, Review.objects.filter(run=run, withdrawn_at__isnull=True).order_by("pk")
+    while ids := list(standing.values_list("pk", flat=True)[:STEP_SIZE]):
+        withdrawn += withdraw_reviews(Review.objects.filter(pk__in=ids))
+    return withdrawn

@@ -1,6 +1,7 @@
 """People's labels: given, and withdrawn."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -11,7 +12,7 @@ from catalog.models import Image
 from classifier.labels.facts import find_images_with_appearance
 from classifier.labels.services import Why, lock_images, refresh_image_labels
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
-from classifier.models import Review, ReviewRun
+from classifier.models import Review
 
 
 class ReviewError(ValueError):
@@ -38,8 +39,15 @@ def record_review(image: Image, *, group: str, garment: str = "", reviewer: User
     return review
 
 
-def record_reviews(image_ids: Collection[int], *, group: str, reviewer_id: int, **fields: object) -> list[Review]:
-    """Save a person's label for the pictures of these images, and refresh who shows them; within a transaction."""
+def record_reviews(
+    image_ids: Collection[int], *, group: str, reviewer_id: int, decided_at: datetime | None = None, **fields: object
+) -> list[Review]:
+    """Save a person's label for the pictures of these images, and refresh who shows them; within a transaction.
+
+    With `decided_at`, a past time, pictures that a person labelled after it, by whatever image, keep that label.
+    """
+    if decided_at is not None:
+        fields["created_at"] = decided_at
     reviews = [
         Review(
             image=image,
@@ -52,6 +60,12 @@ def record_reviews(image_ids: Collection[int], *, group: str, reviewer_id: int, 
         for image in Image.objects.filter(pk__in=image_ids).select_related("stored_picture").order_by("pk")
     ]
     affected = _lock_images_of(reviews)
+    if decided_at is not None:
+        later = Review.objects.filter(created_at__gt=decided_at, withdrawn_at__isnull=True).order_by()
+        images = set(later.filter(image__in=image_ids).values_list("image_id", flat=True))
+        looks = {review.appearance for review in reviews} - {""}
+        looks = set(later.filter(appearance__in=looks).values_list("appearance", flat=True))
+        reviews = [review for review in reviews if review.image_id not in images and review.appearance not in looks]
     Review.objects.bulk_create(reviews)
     refresh_image_labels(affected, why=Why.REVIEWED)
     return reviews
@@ -66,15 +80,6 @@ def withdraw_reviews(reviews: QuerySet[Review]) -> int:
         number = withdrawn.update(withdrawn_at=Now())
         refresh_image_labels(affected, why=Why.WITHDRAWN)
     return number
-
-
-def withdraw_review_run(run: ReviewRun) -> int:
-    """Withdraw every review of a run, as one, in steps that may be interrupted; return how many stood."""
-    ReviewRun.objects.filter(pk=run.pk, withdrawn_at__isnull=True).update(withdrawn_at=Now())
-    withdrawn, standing = 0, Review.objects.filter(run=run, withdrawn_at__isnull=True).order_by("pk")
-    while ids := list(standing.values_list("pk", flat=True)[:500]):
-        withdrawn += withdraw_reviews(Review.objects.filter(pk__in=ids))
-    return withdrawn
 
 
 def _lock_images_of(reviews: Collection[Review]) -> list[int]:

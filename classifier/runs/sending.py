@@ -1,22 +1,18 @@
 """Runs on the queue: a message is a hint, and what it was lost for is sent again."""
 
 import logging
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from classifier.models import is_unsent
 from config.queues import broker_errors, count_messages
 
 logger = logging.getLogger(__name__)
-
-# After which a run lets other work on the queue go first.
-AT_ONCE_SECONDS = 10.0
 
 
 def find_room() -> int:
@@ -40,7 +36,7 @@ def send_runs(waiting: QuerySet[Any], *, task: Any, room: int) -> int:
     """
     lost_after = timedelta(seconds=settings.LABELLING_RESEND_SECONDS)
     with transaction.atomic():
-        unsent = waiting.filter(Q(sent_at__isnull=True) | Q(sent_at__lt=Now() - lost_after))
+        unsent = waiting.filter(is_unsent(resend_after=lost_after))
         held = unsent.select_for_update(skip_locked=True).order_by("pk")
         run_ids = list(held.values_list("pk", flat=True)[: max(room, 0)])
         waiting.model._default_manager.filter(pk__in=run_ids).update(sent_at=Now())
@@ -55,12 +51,3 @@ def send_run(run_id: int, *, task: Any) -> None:
         task.apply_async((run_id,), retry=False)
     except broker_errors() as error:
         logger.warning("broker not reachable (%s); run %s waits for the sweep", error, run_id)
-
-
-def do_steps(run_id: int, *, step: Callable[[int], bool], seconds: float) -> bool:
-    """Do steps of the run until there is none, or for so many seconds; return whether there is more to do."""
-    end = time.monotonic() + seconds
-    while has_more := step(run_id):
-        if time.monotonic() >= end:
-            break
-    return has_more

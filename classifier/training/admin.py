@@ -13,6 +13,8 @@ class TrainingRunAdmin(RunAdmin):
 
     list_display = ("id", "recipe", "state", "phase", "model_version", "requested_by", "created_at", "finished_at")
     list_select_related = ("model_version", "requested_by")
+    exclude = ("progress",)
+    readonly_fields = ("phase",)
     cancel_run = staticmethod(cancel_training_run)
     cancel_permission = "classifier.change_trainingrun"
     cancel_text = "A training that is running stops at its next step. Nothing is registered."

@@ -61,7 +61,7 @@ def has_stalled(run: TrainingRun, *, now: datetime) -> bool:
 
 def cancel_training_run(run: TrainingRun) -> bool:
     """Cancel a queued run at once and a running one at its next step; return False if it had ended already."""
-    if TrainingRun.objects.filter(pk=run.pk, state=State.QUEUED).update(state=State.CANCELLED, finished_at=Now()):
+    if TrainingRun.objects.filter(pk=run.pk, state=State.QUEUED).cancel():
         return True
     return bool(TrainingRun.objects.filter(pk=run.pk, state=State.RUNNING).update(cancel_requested=True))
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from classifier.ml.config import DEFAULT_RECIPE, RECIPES
@@ -9,6 +10,7 @@ from classifier.models import TrainingRun
 from classifier.runs.api import RUN_FIELDS, RunSerializer
 
 
+@extend_schema_serializer(component_name="TrainingRun")
 class TrainingRunRequestSerializer(serializers.Serializer[Any]):
     """What to train."""
 

@@ -1,4 +1,4 @@
-"""What every worker process does besides its tasks: timers, the sweep, canaries.
+"""What a worker process does: which tasks, and besides them timers, the sweep, canaries.
 
-For `monitoring` and the faces; the Celery application names its timers by string.
+For `monitoring` and the faces; the Celery application names its tasks and timers by string.
 """

@@ -5,8 +5,8 @@ import logging
 from classifier.adoption.tasks import send_adoption_runs
 from classifier.cleaning.tasks import send_cleaning_runs
 from classifier.labelling import ledger
+from classifier.labelling.runs import do_run_steps
 from classifier.labelling.starting import MANY_BATCHES
-from classifier.labelling.steps import do_run_steps
 from classifier.labelling.tasks import send_due_batches
 from classifier.labels.walk import walk_labels
 from classifier.reviews.tasks import send_review_runs

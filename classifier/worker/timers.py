@@ -61,7 +61,7 @@ def sweep_once() -> None:
 
 def send_canaries_once(queues: list[str]) -> None:
     """Send the canaries that are due."""
-    from classifier.worker.tasks import send_canaries
+    from classifier.worker.canaries import send_canaries
 
     call_once(send_canaries, queues, missed="no canary was sent")
 

@@ -1,14 +1,16 @@
 """Pages of long lists: by signed keyset cursors for readers, by capped numbers for the admin. No table is counted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from django.core import signing
 from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db import connection
+from django.db.models import Model, Q, QuerySet, Value
 
 CURSOR_SALT = "catalog.paging.cursor"
 
@@ -63,7 +65,9 @@ class KeysetOrdering:
         for field, value in reversed(list(zip(self.fields[:-1], values[:-1], strict=True))):
             # Equivalent to `field beyond value OR (field = value AND condition)`, but the first factor is a range on
             # the leading column, which is what lets PostgreSQL start inside the index.
-            condition = Q(**{f"{field}__{comparison}e": value}) & (Q(**{f"{field}__{comparison}": value}) | condition)
+            least, most = _get_bounds(value)
+            strict, loose = (least, most) if comparison == "lt" else (most, least)
+            condition = Q(**{f"{field}__{comparison}e": loose}) & (Q(**{f"{field}__{comparison}": strict}) | condition)
         return condition
 
     def get_walk(self, values: list[Any] | None, *, reverse: bool) -> Walk:
@@ -80,6 +84,19 @@ class KeysetOrdering:
         """Return the row's values of the fields, as JSON knows them: times as text, to the microsecond."""
         values = [attrgetter(field.replace("__", "."))(row) for field in self.fields]
         return [value.isoformat() if isinstance(value, datetime) else value for value in values]
+
+
+def _get_bounds(value: Any) -> tuple[Any, Any]:
+    """Return the least and the most that a column of a row with this value holds.
+
+    They differ on SQLite, which compares times as text and has them as Python writes them, or, by its own clock, with
+    three digits behind the second.
+    """
+    if connection.vendor != "sqlite" or not isinstance(value, str):
+        return value, value
+    time = datetime.fromisoformat(value).astimezone(UTC).replace(tzinfo=None)
+    texts = [str(time)] if time.microsecond % 1000 else [str(time), time.isoformat(" ", "milliseconds")]
+    return Value(min(texts)), Value(max(texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +122,27 @@ def get_page(
     page_size: int,
     cursor: str = "",
     search: Search | None = None,
+    beside: Sequence[QuerySet[Any]] = (),
 ) -> Page:
     """Return the page that the cursor points at (the first without one), at the cost of one query.
 
-    With a `search` the page has those of the rows that meet it, at the cost that the search says. A row that is added
-    or removed meanwhile neither repeats nor hides another. Raises `InvalidCursorError`.
+    With a `search` the page has those of the rows that meet it, at the cost that the search says. The rows of the
+    querysets `beside` it, which have the ordering's fields too, stand among its own, at the cost of one query each. A
+    row that is added or removed meanwhile neither repeats nor hides another. Raises `InvalidCursorError`.
     """
     backwards, values = _read_cursor(cursor, ordering=ordering) if cursor else (False, None)
-    if values is not None:
-        queryset = queryset.filter(ordering.beyond(values, reverse=backwards))
-    queryset = queryset.order_by(*ordering.order_by(reverse=backwards))
+    beyond = Q() if values is None else ordering.beyond(values, reverse=backwards)
+    order_by = ordering.order_by(reverse=backwards)
+    first, *others = [source.filter(beyond).order_by(*order_by) for source in (queryset, *beside)]
     # One row more than asked for tells whether there is another page.
     count = page_size + 1
     if search is None:
-        rows = find_first_rows(queryset, count=count)
+        rows = find_first_rows(first, count=count)
     else:
-        rows = search.find_first(queryset, count=count, walk=ordering.get_walk(values, reverse=backwards))
+        rows = search.find_first(first, count=count, walk=ordering.get_walk(values, reverse=backwards))
+    if others:
+        rows += [row for source in others for row in find_first_rows(source, count=count)]
+        rows.sort(key=ordering.values_of, reverse=ordering.descending != backwards)
     has_more = len(rows) > page_size
     rows = rows[:page_size]
     if backwards:

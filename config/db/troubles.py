@@ -17,6 +17,11 @@ class Trouble(NamedTuple):
 
 
 AWAY: Final = Trouble((), (), "cannot be reached", "Does it run, and where DATABASE_URL says?")
+UNIQUE_VIOLATION: Final = "23505"
+BEHIND: Final = (
+    "Rows were loaded with their ids, and the table's sequence does not know of them. "
+    "Run: manage.py sqlsequencereset catalog | manage.py dbshell"
+)
 TOO_LARGE: Final = Trouble(
     ("54",), ("too many sql variables", "too large", "too big"), "takes no statement as large as this one", ""
 )
@@ -61,4 +66,6 @@ def explain(error: Error) -> str:
     """Return the error as sentences of a command: the database's own, what that means, and what helps against it."""
     trouble = find_trouble(error)
     text = str(error).strip()
+    if getattr(error.__cause__, "pgcode", None) == UNIQUE_VIOLATION and "_pkey" in text:
+        return f"{text}. {BEHIND}"
     return f"{text}. The database {trouble.words}. {trouble.help}".strip() if trouble else text

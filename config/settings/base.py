@@ -57,7 +57,7 @@ MIDDLEWARE = [
     "config.web.bodies.BodyLimitMiddleware",
     "config.web.guesses.GuessLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "config.web.redirects.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -123,7 +123,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "config.accounts.authentication.TokensEndWithPassword"},
 ]
 PASSWORD_HASHERS = ["config.hashers.PatientHasher", *global_settings.PASSWORD_HASHERS[1:]]
-LOGIN_URL = "admin:login"
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "start"
 # The first asks whether the name is locked for this address, and signs nobody in.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -302,6 +303,9 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    # Requests have components of their own: a file is bytes in one and an address in the other, and what only the
+    # site writes is in neither request nor its list of required fields.
+    "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.web.schema.complete_schema",
@@ -324,8 +328,11 @@ SPECTACULAR_SETTINGS = {
 
 # --- security -------------------------------------------------------------------------------------------------------
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# What a body may have that no view says more of (`config.web.bodies`); Django's own limit is that of the largest form.
+BODY_BYTES = 1_048_576
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * BODY_BYTES
+# A product has up to 1,000 images with four fields each, and texts in all countries.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 6_000
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -1,17 +1,19 @@
 """What the admin's lists share: they cost the same however many rows there are, and actions ask first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from config.db.paging import CappedPaginator
+from config.web.queries import MAXIMUM_SEARCH_WORDS
 
 
 class LargeTableAdmin(admin.ModelAdmin):
@@ -32,9 +34,14 @@ class LargeTableAdmin(admin.ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Return the row with exactly this id, if the term is one; otherwise what `search_texts` finds."""
+        """Return the row with exactly this id, if the term is one; otherwise what `search_texts` finds.
+
+        Raises `BadRequest` for more words than a search may have.
+        """
         term = search_term.strip()
-        if term.isascii() and term.isdigit():
+        if len(term.split()) > MAXIMUM_SEARCH_WORDS:
+            raise BadRequest(f"Expected at most {MAXIMUM_SEARCH_WORDS} words; received {len(term.split()):,}.")
+        if term.isascii() and term.isdigit() and len(term) < 20:
             by_id = queryset.filter(pk=term)
             if by_id.exists():
                 return by_id, False
@@ -124,50 +131,3 @@ class ReadOnlyAdmin(LastingAdmin):
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
-
-
-class CancellingAdmin(ReadOnlyAdmin):
-    """Runs, which a subclass says how to cancel.
-
-    `cancel_permission` is asked of the user; `cancel_text` says what becomes of their work, and `left_title` what
-    `count_left` counts, if that is asked for.
-    """
-
-    list_filter = ("state",)
-    actions: tuple[str, ...] = ("cancel_selected",)
-    # Cancels the run; returns False if it had ended.
-    cancel_run: Callable[[Any], bool]
-    cancel_permission = ""
-    cancel_text = ""
-    left_title = ""
-
-    def count_left(self, running: Sequence[Any]) -> int:
-        """Return how much these runs have left."""
-        return 0
-
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may cancel runs."""
-        return request.user.has_perm(self.cancel_permission)
-
-    @admin.action(description="Cancel selected runs", permissions=["cancel"])
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """Ask, then cancel those of the selected runs that have not ended."""
-        if self.is_more_than(request, queryset, maximum=self.maximum_chosen, verb="cancel"):
-            return None
-        running = [run for run in queryset if run.is_open]
-        question = Question(
-            title="Cancel these runs?",
-            text=self.cancel_text,
-            button="Cancel the runs",
-            counts=[
-                ("Runs that have not ended", f"{len(running):,}"),
-                *([(self.left_title, f"{self.count_left(running):,}")] if self.left_title else []),
-            ],
-        )
-        if page := ask(self, request, queryset, question=question):
-            return page
-        cancelled = [run for run in queryset if self.cancel_run(run)]
-        for run in cancelled:
-            self.log_change(request, run, "Cancelled.")
-        self.message_user(request, f"{len(cancelled)} runs are cancelled.", messages.SUCCESS)
-        return None

@@ -12,8 +12,25 @@ from config.web.queries import CheckedView
 from config.web.security import API_DOCUMENTATION_POLICY
 
 
+class ApiSchemaQuery(serializers.Serializer[dict[str, Any]]):
+    """What the schema is written in."""
+
+    format = serializers.ChoiceField(("json", "yaml"), required=False)
+
+
 class ApiSchemaView(CheckedView, SpectacularAPIView):
-    """This API as OpenAPI 3, in YAML or JSON by the header Accept. SERVE_INCLUDE_SCHEMA keeps it out of itself."""
+    """This API as OpenAPI 3, in YAML or JSON by the header Accept or by ?format=, which links can say.
+
+    SERVE_INCLUDE_SCHEMA keeps it out of itself.
+    """
+
+    query_class = ApiSchemaQuery
+
+    def get_renderers(self) -> list[Any]:
+        """Return what the address asks for, or everything for the header to choose from."""
+        asked = self.request.query_params.get("format", "") if isinstance(self.request, Request) else ""
+        renderers: list[Any] = super().get_renderers()
+        return [renderer for renderer in renderers if asked in renderer.media_type] or renderers
 
 
 class ApiDocumentationQuery(serializers.Serializer[dict[str, Any]]):

@@ -46,7 +46,7 @@ class BodyLimitMiddleware:
 
     def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
         """Return the refusal of a body that the view does not take, None for any other."""
-        usual = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        usual = settings.BODY_BYTES
         maximum, expected = getattr(
             getattr(view, "view_class", view), "body_limit", (usual, f"Expected a body of at most {usual:,} bytes.")
         )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import GenericAPIView, ListAPIView
@@ -28,6 +29,7 @@ class KeysetPagination(BasePagination):
                 page_size=view.query.get_page_size(),
                 cursor=view.query.get_cursor(),
                 search=view.search,
+                beside=view.list_beside(),
             )
         except InvalidCursorError as error:
             raise NotFound(str(error)) from error
@@ -78,3 +80,7 @@ class PagedListView(CheckedView, ListAPIView):
     filter_backends: list[Any] = []
     ordering: KeysetOrdering = NEWEST_FIRST
     search: Any = None
+
+    def list_beside(self) -> Sequence[QuerySet[Any]]:
+        """Return rows of other tables that stand among those of the list."""
+        return ()

@@ -9,6 +9,17 @@ from rest_framework.views import APIView
 
 DEFAULT_PAGE_SIZE = 50
 MAXIMUM_PAGE_SIZE = 100
+#: More make a query that is long to plan and slow to run.
+MAXIMUM_SEARCH_WORDS = 8
+
+
+class AnyOfField(serializers.MultipleChoiceField):
+    """A choice that may be made more than once: a row has any of the values. A tuple, without empty ones."""
+
+    def to_internal_value(self, data: Any) -> tuple[str, ...]:  # type: ignore[override]  # of a set
+        """Return the values, each once; an empty one is the same as none."""
+        given: Any = [value for value in data if value != ""]
+        return tuple(sorted(super().to_internal_value(given)))
 
 
 class NoQuery(serializers.Serializer[dict[str, Any]]):
@@ -36,17 +47,20 @@ class PageQuery(serializers.Serializer[dict[str, Any]]):
 
 def pick_parameters(
     query_class: type[serializers.Serializer[dict[str, Any]]], parameters: QueryDict
-) -> tuple[QueryDict, dict[str, str]]:
+) -> tuple[QueryDict, dict[str, Any]]:
     """Return those of a page's parameters that the query knows and that have a value, and the filters among them.
 
     A page is reached by links that others made; what they added to the address is no reason to refuse it. What a form
-    leaves empty is not asked for.
+    leaves empty is not asked for. The value of a filter is a text, of an `AnyOfField` a list of them.
     """
     known = query_class().fields
     picked = QueryDict(mutable=True)
-    picked.update({name: str(value) for name, value in parameters.items() if name in known and value})
+    for name, values in parameters.lists():
+        if name in known and any(values):
+            picked.setlist(name, [value for value in values if value])
     pages = PageQuery().fields
-    return picked, {name: str(value) for name, value in picked.items() if name not in pages}
+    filters = {name: values if isinstance(known[name], AnyOfField) else values[-1] for name, values in picked.lists()}
+    return picked, {name: value for name, value in filters.items() if name not in pages}
 
 
 Query = TypeVar("Query", bound=serializers.Serializer[dict[str, Any]])
@@ -55,13 +69,19 @@ Query = TypeVar("Query", bound=serializers.Serializer[dict[str, Any]])
 def check_parameters(query_class: type[Query], parameters: QueryDict) -> Query:
     """Return the query made of these parameters, valid.
 
-    Raises `ValidationError` for a parameter that is unknown, or whose value is not accepted.
+    Raises `ValidationError` for a parameter that is unknown, or there more often than it may be, or whose value is not
+    accepted.
     """
     known = query_class().fields
-    unknown = [name for name in parameters if name not in known]
-    if unknown:
-        message = f"Unknown parameter; expected one of {', '.join(known)}." if known else "Expected no parameters."
-        raise serializers.ValidationError({name: [message] for name in unknown})
+    unknown = f"Unknown parameter; expected one of {', '.join(known)}." if known else "Expected no parameters."
+    refused = {}
+    for name, values in parameters.lists():
+        if name not in known:
+            refused[name] = [unknown]
+        elif len(values) > 1 and not isinstance(known[name], AnyOfField):
+            refused[name] = [f"Expected one value; received {len(values)}."]
+    if refused:
+        raise serializers.ValidationError(refused)
     query = query_class(data=parameters)
     query.is_valid(raise_exception=True)
     return query

@@ -31,17 +31,22 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         detail="Some of what was sent is not accepted; see errors.",
         errors={"group": ['"Hats" is not a valid choice.']},
     ),
-    "Review": {"image": 7, "group": "Bags", "garment": "Bag", "note": "A rucksack."},
+    "ReviewRequest": {"image": 7, "group": "Bags", "garment": "Bag", "note": "A rucksack."},
     "LabellingRunRequest": {"relabel": False, "limit": 1000},
     "TrainingRunRequest": {"recipe": "default", "seed": 1, "epochs": None, "limit": None},
 }
 
 
 def complete_schema(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Return the schema with the common problems in every operation and an example in what people send and read."""
+    """Return the schema with a summary and the common problems in every operation, and examples."""
+    simplify_enums(result["components"]["schemas"])
     content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for operations in result["paths"].values():
         for operation in operations.values():
+            # The first sentence of what the code says of it, whose first paragraph has more of them perhaps.
+            paragraph, _, others = operation["description"].partition("\n\n")
+            summary, _, rest = " ".join(paragraph.split()).partition(". ")
+            operation |= {"summary": summary.removesuffix("."), "description": f"{rest}\n\n{others}".strip()}
             problems = COMMON_PROBLEMS | (BODY_PROBLEMS if "requestBody" in operation else {})
             for status, description in problems.items():
                 response = operation["responses"].setdefault(str(status.value), {"content": content, "description": ""})
@@ -50,3 +55,19 @@ def complete_schema(result: dict[str, Any], generator: Any, request: Any, public
     for name, example in EXAMPLES.items():
         result["components"]["schemas"][name]["example"] = example
     return result
+
+
+def simplify_enums(schemas: dict[str, Any]) -> None:
+    """Let fields say themselves that they may be null or empty: generated clients choke on enumerations of nothing."""
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            names = [option["$ref"].rpartition("/")[2] for option in field.get("oneOf", ())]
+            if "BlankEnum" in names:
+                field |= {"type": "string", "enum": [*schemas[names[0]]["enum"], ""]}
+            elif "NullEnum" in names:
+                field["allOf"] = field["oneOf"][:1]
+            else:
+                continue
+            del field["oneOf"]
+    for name in ("BlankEnum", "NullEnum"):
+        schemas.pop(name, None)

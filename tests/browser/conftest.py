@@ -95,10 +95,10 @@ def session(browser: Browser, demo_site: DemoSite) -> BrowserContext:
     """Somebody who has signed in as admin, by the form."""
     context = create_context(browser, demo_site)
     page = context.new_page()
-    page.goto("/admin/login/?next=/admin/")
+    page.goto("/sign-in/?next=/admin/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill(demo_site.password)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/admin/")
     page.close()
     return context

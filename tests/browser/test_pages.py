@@ -22,13 +22,15 @@ PUBLIC = {
     "products-none": "/products/?group=Bags&garment=Trouser",
     "data": "/data/",
     "experiments": "/experiments/",
-    "sign-in": "/admin/login/",
+    "sign-in": "/sign-in/",
+    "admin-sign-in": "/admin/login/",
     "api-docs": "/api/v1/docs/",
 }
 SIGNED_IN = {
     "start-signed-in": "/",
     "products-signed-in": "/products/",
     "product": "/products/1/",
+    "import": "/import/",
     "model-versions": "/model-versions/",
     "model-version": "/model-versions/1/",
     "training-runs": "/training-runs/",
@@ -248,6 +250,18 @@ def test_experiments_are_sections_that_open(stranger: Page) -> None:
     expect(stranger.locator("details").last).to_have_attribute("open", "")
     stranger.locator("details").evaluate_all("sections => sections.forEach((section) => (section.open = true))")
     assert AXE.run(stranger, options={"runOnly": list(ALSO)}).response["violations"] == []
+
+
+def test_no_list_of_the_admin_is_cut(member: Page) -> None:
+    member.goto("/admin/")
+    addresses = member.eval_on_selector_all("#content-main th a", "links => links.map((link) => link.href)")
+    assert len(addresses) > 10
+    for address in addresses:
+        member.goto(address)
+        widths = member.eval_on_selector_all(
+            ".results", "rows => rows.map((row) => [row.scrollWidth, row.clientWidth])"
+        )
+        assert all(needed <= width for needed, width in widths), f"{address}: {widths}"
 
 
 def test_a_long_address_makes_no_page_of_the_admin_wider(member: Page) -> None:

@@ -6,13 +6,11 @@ Rows 1 to 37 are the lines of `CORPUS`; rows that take more than one request hav
 import base64
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -49,6 +47,7 @@ from tests.support.hostile import (
     read_tables,
     sign_cursor,
 )
+from tests.support.json_calls import post_together
 from tests.support.members import build_token_header, create_member
 
 pytestmark = pytest.mark.django_db
@@ -315,25 +314,6 @@ def test_row_38_only_the_header_takes_a_token(site: Site) -> None:
         response = Client().generic(method, address, headers={"Authorization": f"Bearer {token}"})
         assert response.status_code == (TABLE[name][method].status if public else 401), name
     assert read_tables() == before
-
-
-def post_together(requests: list[tuple[str, dict[str, str]]]) -> list[int]:
-    """Send each request (address, headers) from a thread of its own, all at once; return the statuses, sorted."""
-    barrier, answers = threading.Barrier(len(requests)), []
-
-    def call(address: str, headers: dict[str, str]) -> None:
-        try:
-            barrier.wait(timeout=30)
-            answers.append(Client().post(address, {}, content_type=JSON, headers=headers).status_code)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=call, args=request) for request in requests]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    return sorted(answers)
 
 
 @pytest.mark.postgresql

@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from classifier.models import LabellingRun, LabelTask, Review, TrainingRun
+from classifier.models import LabellingRun, LabelTask, Review, SuspectedPicture, TrainingRun
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
@@ -38,6 +38,10 @@ TABLE: dict[str, dict[str, Row]] = {
     "product-similar": {"GET": Row(PUBLIC, 200)},
     "product-export": {"GET": Row("view_productlabel", 200)},
     "product-label-moved": dict.fromkeys(METHODS, Row(PUBLIC, 301)),
+    "product-import": {"GET": Row("add_product", 200), "POST": Row("add_product", 400)},
+    "product-import-run": {"POST": Row("add_product", 302)},
+    "product-import-done": {"GET": Row("add_product", 302)},
+    "product-import-refused": {"GET": Row("add_product", 302)},
     "thumbnail": {"GET": Row(PUBLIC, 404)},
     "full-size": {"GET": Row(PUBLIC, 404)},
     "image-explanation": {"GET": Row(PUBLIC, 404)},
@@ -56,12 +60,15 @@ TABLE: dict[str, dict[str, Row]] = {
     "error-list": {"GET": Row("view_labeltask", 200)},
     "error-retry": {"POST": Row("change_labeltask", 302)},
     "error-ignore": {"POST": Row("change_labeltask", 302)},
+    "error-picture": {"POST": Row("change_labeltask", 302)},
     "training-run-list": {"GET": Row("view_trainingrun", 200), "POST": Row("add_trainingrun", 409)},
     "training-run-detail": {"GET": Row("view_trainingrun", 200)},
     "training-run-cancel": {"POST": Row("change_trainingrun", 302)},
     "model-version-list": {"GET": Row("view_modelversion", 200)},
     "model-version-detail": {"GET": Row("view_modelversion", 200)},
     "model-version-activate": {"POST": Row("change_modelversion", 409)},
+    "sign-in": {"GET": Row(PUBLIC, 200), "POST": Row(PUBLIC, 200)},
+    "sign-out": {"POST": Row(PUBLIC, 302)},
     "token-list": {"GET": Row(SIGNED_IN, 200), "POST": Row(SIGNED_IN, 200)},
     "token-revoke": {"POST": Row(SIGNED_IN, 404)},
     "api-schema": {"GET": Row(PUBLIC, 200)},
@@ -86,12 +93,18 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-error-list": {"GET": Row("view_labeltask", 200)},
     "api-error-retry": {"POST": Row("change_labeltask", 200)},
     "api-error-ignore": {"POST": Row("change_labeltask", 200)},
+    "api-error-picture": {"POST": Row("change_labeltask", 200)},
 }
 # A page's form stands on the page, so its permission comes on top of the one to see it; the review is somebody else's.
 ALSO_NEEDED = {
     ("training-run-list", "POST"): "view_trainingrun",
     ("labelling-run-list", "POST"): "view_labellingrun",
     ("api-review-withdraw", "POST"): "change_review",
+    ("product-import", "GET"): "change_product",
+    ("product-import", "POST"): "change_product",
+    ("product-import-run", "POST"): "change_product",
+    ("product-import-done", "GET"): "change_product",
+    ("product-import-refused", "GET"): "change_product",
 }
 
 # What a member of staff without any permission may open in the admin, and what belongs to nobody's permission.
@@ -120,6 +133,7 @@ def create_arguments() -> dict[str, list[Any]]:
     image = product.product_images.get().image
     run = LabellingRun.objects.create(model_version=version)
     task = LabelTask.objects.create(image=image, model_version=version, run=run, state="failed")
+    suspect = SuspectedPicture.objects.create(sha256="0" * 64, products=20)
     review = Review.objects.create(image=image, url=image.url, group="Bags", reviewer=create_member())
     training = TrainingRun.objects.create(recipe="default", seed=1)
     by_beginning = {
@@ -144,6 +158,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "api-labelling-run-": [run.pk],
         "api-training-run-": [training.pk],
         "api-model-version-": [version.pk],
+        "api-error-picture": [-suspect.pk],
         "api-error-": [task.pk],
         "api-review-": [review.pk],
     }

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from catalog.admin.import_pages import FORM_BYTES, MAX_UPLOAD_BYTES
+from catalog.admin.products import FORM_BYTES as PRODUCT_FORM_BYTES
+from catalog.interchange.import_views import BODY_BYTES as IMPORT_BODY_BYTES
 from catalog.pictures.formats import MAX_FILE_BYTES
 from classifier.evidence.api import FORM_BYTES as PICTURE_FORM_BYTES
-from config.settings.base import DATA_UPLOAD_MAX_MEMORY_SIZE
+from config.settings.base import BODY_BYTES
 from tests.support.front import HOST, Door, find_missing_program, running_front, running_site
 
 MISSING = find_missing_program()
@@ -21,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"needs {MISSING}, which is not here"),
 ]
 
-LOGIN, IMPORT, CLASSIFY = "/admin/login/", "/admin/catalog/product/import/", "/api/v1/classify/"
+LOGIN, IMPORT, CLASSIFY = "/admin/login/", "/import/", "/api/v1/classify/"
 PUBLIC = "/api/v1/schema/"
 #: More than all threads of the site.
 MANY = 24
@@ -69,9 +70,12 @@ def test_a_foreign_host_is_no_line_in_the_log_of_the_site(site: tuple[Door, Path
     "address, most, status",
     [
         (LOGIN, 16_384, 403),  # there is no cookie of the form
-        (PUBLIC, DATA_UPLOAD_MAX_MEMORY_SIZE, 405),
+        (PUBLIC, BODY_BYTES, 405),
         (CLASSIFY, MAX_FILE_BYTES + PICTURE_FORM_BYTES, 401),
-        (IMPORT, MAX_UPLOAD_BYTES + FORM_BYTES, 403),
+        (IMPORT, IMPORT_BODY_BYTES, 403),
+        ("/sign-in/", 16_384, 403),
+        ("/admin/catalog/product/add/", PRODUCT_FORM_BYTES, 403),
+        ("/admin/catalog/product/17/change/", PRODUCT_FORM_BYTES, 403),
     ],
 )
 def test_a_body_goes_as_far_as_the_site_takes_it(site: tuple[Door, Path], address: str, most: int, status: int) -> None:

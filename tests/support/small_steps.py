@@ -2,7 +2,7 @@
 
 import pytest
 
-from classifier.labelling import steps as run_steps
+from classifier.labelling import runs as labelling_runs
 from classifier.models import LabellingRun
 from tests.support.factories import create_image
 
@@ -10,7 +10,7 @@ from tests.support.factories import create_image
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a step take, or close, two pictures; for every test of a module that imports this."""
-    monkeypatch.setattr(run_steps, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(labelling_runs, "CHUNK_SIZE", 2)
 
 
 def create_images(number: int) -> list[int]:

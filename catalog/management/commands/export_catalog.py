@@ -48,8 +48,12 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
         parser.add_argument("--format", choices=FORMATS, default="jsonl", help="what is written (default: jsonl)")
         filters = parser.add_argument_group("filters")
         for name, parameter in ProductExportQuery().fields.items():
-            option = f"--{name.replace('_', '-')}"
-            filters.add_argument(option, metavar=name.rpartition("_")[2].upper(), help=str(parameter.help_text))
+            filters.add_argument(
+                f"--{name.replace('_', '-')}",
+                action="append",
+                metavar=name.rpartition("_")[2].upper(),
+                help=str(parameter.help_text),
+            )
         parser.add_argument(
             "--output",
             metavar="FILE|DIR|-",
@@ -93,6 +97,13 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
             document |= {"images_left_out": report.images_left_out}
         if report.images_left_out:
             text += f"; {report.images_left_out:,} without their images, whose names no CSV cell can hold"
+        if suffix != "zip":
+            document |= {"refused": report.refused, "reasons": report.reasons}
+        if report.refused:
+            text += f"; {report.refused:,} have values that an import refuses"
+        if not options["json"]:
+            for reason in report.reasons:
+                self.stderr.write(reason)
         if output == STANDARD_OUTPUT:
             self.stderr.write(text)
         else:
@@ -102,7 +113,10 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
 def _build_query(options: dict[str, Any]) -> ProductExportQuery:
     parameters = QueryDict(mutable=True)
     names: list[str] = list(ProductExportQuery().fields)
-    parameters.update({name: options[name] for name in names if options[name] is not None})
+    for name in names:
+        if options[name] is not None:
+            given = options[name]
+            parameters.setlist(name, [given] if isinstance(given, str) else given)
     try:
         return check_parameters(ProductExportQuery, parameters)
     except ValidationError as error:

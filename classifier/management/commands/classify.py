@@ -25,7 +25,8 @@ class Command(ReportingCommand):
         "Examples:\n"
         "  manage.py classify shirt.jpg shoes.png\n"
         "  manage.py classify --json *.jpg\n\n"
-        "The active model version answers; without one, or without a database, the one that comes with the product.\n"
+        "The model version in production answers; without one, or without a database, the one that comes with the\n"
+        "product.\n"
         "Exit status: 0 at least one file could be read; 1 none could."
     )
 

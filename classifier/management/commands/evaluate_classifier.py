@@ -30,9 +30,10 @@ class Command(ReportingCommand):
         "  manage.py evaluate_classifier\n"
         "  manage.py evaluate_classifier --model-version 3 --json\n"
         "  manage.py evaluate_classifier --pictures photos --split validation\n\n"
-        "Without --model-version the active one is measured; without one, or without a database, the one that comes\n"
-        "with the product."
+        "Without --model-version the one in production is measured; without one, or without a database, the one that\n"
+        "comes with the product."
     )
+    shows_progress = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""

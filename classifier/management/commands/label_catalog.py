@@ -1,4 +1,4 @@
-"""Label the catalogue's pictures with the active model version."""
+"""Label the catalogue's pictures with the model version in production."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import asdict
@@ -17,10 +17,11 @@ class Command(ReportingCommand):
     """`label_catalog [--wait] [--relabel] [--limit N] [--json]`."""
 
     help = (
-        "Start a labelling run over the pictures that the active model version has not labelled yet.\n"
+        "Start a labelling run over the pictures that the model version in production has not labelled yet.\n"
         "Workers do the work: celery -A config worker -Q labelling\n\n"
         "Example:\n  manage.py label_catalog --wait"
     )
+    shows_progress = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""

@@ -23,7 +23,9 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
         parser.add_argument("folder", type=Path, metavar="DIR", help="the artefact: manifest.json and its files")
-        parser.add_argument("--activate", action="store_true", help="make it the active version, which labels follow")
+        parser.add_argument(
+            "--activate", action="store_true", help="bring it into production, so that labels follow it"
+        )
 
     def handle(self, *args: Any, folder: Path, activate: bool, **options: Any) -> None:
         """Register the folder and say what it became."""

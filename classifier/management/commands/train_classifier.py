@@ -50,7 +50,7 @@ class Command(ReportingCommand):
             help="what the backbone starts from (default: imagenet, or none where BACKBONE_WEIGHTS is none)",
         )
         parser.add_argument(
-            "--activate", action="store_true", help="make the result the active version, which labels follow"
+            "--activate", action="store_true", help="bring the result into production, so that labels follow it"
         )
         parser.add_argument("--enqueue", action="store_true", help="let a worker of the training queue do it")
         parser.add_argument(

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from classifier.ml.config import Recipe
 from classifier.ml.labels import GARMENTS
+from classifier.ml.types import EMBEDDING_SIZE
 
 logger = logging.getLogger(__name__)
 
-EMBEDDING_SIZE: Final = 64
 IMAGENET: Final = "imagenet"
 NO_WEIGHTS: Final = "none"
 #: Keras' default of 0.999 follows the statistics over a thousand steps; a short training ends before they arrive.

@@ -6,7 +6,7 @@ from django.core.files.storage import default_storage
 from django.test import Client
 
 from catalog.models import Product
-from classifier.models import LabellingRun, LabelTask
+from classifier.models import LabellingRun, LabelTask, ModelVersion
 from classifier.reviews.services import record_review
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
@@ -196,6 +196,94 @@ def test_an_unchanged_product_is_not_sent_again(client: Client) -> None:
     Product.objects.update(title="Blouse")
     changed = client.get(f"{PRODUCTS}{product.pk}/", headers={"If-None-Match": first.headers["ETag"]})
     assert (changed.status_code, changed.json()["title"]) == (200, "Blouse")
+
+
+def test_the_head_of_a_product_has_its_etag_and_nothing_else(client: Client) -> None:
+    address = f"{PRODUCTS}{create_product('Shirt').pk}/"
+    whole, head = client.get(address), client.head(address)
+    assert (head.status_code, head.content) == (200, b"")
+    assert {name: head.headers[name] for name in ("ETag", "Content-Length")} == {
+        name: whole.headers[name] for name in ("ETag", "Content-Length")
+    }
+    assert client.head(address, headers={"If-None-Match": whole.headers["ETag"]}).status_code == 304
+
+
+def test_a_product_that_is_another_than_expected_is_a_problem(client: Client) -> None:
+    address = f"{PRODUCTS}{create_product('Shirt').pk}/"
+    tag = client.get(address).headers["ETag"]
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        assert client.get(address, headers={"If-Match": known}).status_code == 200, known
+    assert client.get(address, headers={"If-Unmodified-Since": "Mon, 01 Jan 2024 00:00:00 GMT"}).status_code == 200
+    refused = client.get(address, headers={"If-Match": '"other"'})
+    assert (refused.status_code, refused.headers["Content-Type"]) == (412, "application/problem+json")
+    assert refused.json()["detail"].startswith("Expected the present ETag in the header If-Match")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/classify", "/api/v1/reviews", "/products", "/api/v1/products"])
+def test_an_address_without_its_slash_keeps_method_and_body(client: Client, path: str) -> None:
+    assert (client.post(path).status_code, client.get(path).status_code) == (308, 301)
+    assert client.post(path).headers["Location"] == f"{path}/"
+
+
+def test_several_values_mean_any_of_them_and_one_value_is_one(client: Client) -> None:
+    bag = create_labelled_product(group="Bags", garment="Bag", confidence=0.6)
+    boot = create_labelled_product(group="Footwear", garment="Ankle boot", status="needs_review", confidence=0.5)
+    coat = create_labelled_product(
+        group="Upper part", garment="Coat", source="person", status="reviewed", confidence=1.0
+    )
+    for query, products in (
+        ("group=Bags&group=Footwear", [bag, boot]),
+        ("group=Bags&group=", [bag]),
+        ("garment=Coat&garment=Bag&garment=Bag", [bag, coat]),
+        ("status=reviewed&status=needs_review&group=Footwear", [boot]),
+        ("source=person", [coat]),
+        ("confidence_below=0.6", [boot]),
+        ("confidence_below=0.6&min_confidence=0.6", []),
+        ("confidence_below=1&source=machine&ordering=-confidence", [bag, boot]),
+    ):
+        rows = client.get(f"{PRODUCTS}?{query}").json()["results"]
+        assert [row["id"] for row in rows] == [product.pk for product in products], query
+    for query in (
+        "page_size=2&page_size=3",
+        "search=a&search=a",
+        "group=Bags&group=Hats",
+        "source=machine&source=person",
+    ):
+        response = client.get(f"{PRODUCTS}?{query}")
+        assert (response.status_code, list(response.json()["errors"])) == (400, [query.partition("=")[0]]), query
+    assert client.get(f"{PRODUCTS}?page_size=2&page_size=2").json()["errors"] == {
+        "page_size": ["Expected one value; received 2."]
+    }
+
+
+def test_labels_are_found_by_the_name_of_their_version(client: Client) -> None:
+    old, new = create_model_version(stage="retired"), create_model_version()
+    ModelVersion.objects.filter(pk=new.pk).update(name=old.name)
+    both = [create_labelled_product(model_version=version).pk for version in (old, new)]
+    create_labelled_product()
+    rows = client.get(PRODUCTS, {"model_version": old.name}).json()["results"]
+    assert [row["id"] for row in rows] == both
+    assert client.get(PRODUCTS, {"model_version": "none"}).json()["errors"] == {
+        "model_version": ["Expected the name of a model version; received 'none'."]
+    }
+
+
+def test_the_schema_is_json_or_yaml_as_the_address_says(client: Client) -> None:
+    json_schema = client.get("/api/v1/schema/?format=json")
+    assert json_schema.json()["openapi"].startswith("3.")
+    assert client.get("/api/v1/schema/?format=yaml").text.startswith("openapi: 3.")
+    assert client.get("/api/v1/schema/?format=xml").status_code == 400
+
+
+def test_a_picture_is_bytes_to_whoever_reads_the_schema(client: Client) -> None:
+    schemas = client.get("/api/v1/schema/?format=json").json()["components"]["schemas"]
+    assert schemas["PictureRequest"]["properties"]["picture"]["format"] == "binary"
+    assert set(schemas["ReviewRequest"]["required"]) == {"image", "group"}
+    assert schemas["Label"]["properties"]["group"] == {
+        "allOf": [{"$ref": "#/components/schemas/GroupEnum"}],
+        "nullable": True,
+    }
+    assert schemas["Review"]["properties"]["garment"]["enum"][-1] == ""
 
 
 def test_reading_needs_no_account_and_writes_nothing(client: Client) -> None:

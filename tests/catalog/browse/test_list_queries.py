@@ -20,14 +20,16 @@ PART = 1 << PART_BITS
 IDS = [*range(1, 13), *range(PART - 4, PART + 12), *range(2 * PART - 5, 2 * PART + 3), *range(4 * PART, 4 * PART + 12)]
 WORDS = ("linen", "wool", "boot")
 FILTERS: list[tuple[str, Any]] = [
-    ("group", "Footwear"),
-    ("group", "Bags"),
-    ("garment", "Sneaker"),
-    ("status", "labelled"),
-    ("status", "failed"),
-    ("status", "pending"),
-    ("status", "no_image"),
+    ("group", ("Footwear",)),
+    ("group", ("Bags", "Footwear")),
+    ("garment", ("Sneaker",)),
+    ("status", ("labelled",)),
+    ("status", ("failed", "needs_review")),
+    ("status", ("pending",)),
+    ("status", ("no_image",)),
+    ("source", "person"),
     ("min_confidence", 0.7),
+    ("confidence_below", 0.7),
 ]
 ORDERINGS = ("id", "-id", "confidence", "-confidence")
 
@@ -68,6 +70,7 @@ def create_rows() -> list[Row]:
                 "garment": "" if failed else dice.choice(["Sneaker", "Bag"]),
                 "confidence": None if failed else dice.choice([0.5, 0.7, 0.9]),
                 "status": "failed" if failed else dice.choice(["labelled", "needs_review"]),
+                "source": "" if failed else dice.choice(["machine", "person"]),
             }
             ProductLabel.objects.filter(product=product).update(**label)
         rows.append(Row(id=id, text=title.lower(), has_image=has_image, label=label))
@@ -81,11 +84,13 @@ def find_plainly(rows: list[Row], criteria: ProductCriteria) -> list[int]:
         label = row.label or {}
         confidence = label.get("confidence")
         return (
-            all(word in row.text for word in criteria.search.split())
-            and criteria.group in ("", label.get("group"))
-            and criteria.garment in ("", label.get("garment"))
-            and criteria.status in ("", row.status)
+            all(word in row.text or word == str(row.id) for word in criteria.search.split())
+            and (not criteria.group or label.get("group") in criteria.group)
+            and (not criteria.garment or label.get("garment") in criteria.garment)
+            and (not criteria.status or row.status in criteria.status)
+            and criteria.source in ("", label.get("source"))
             and (criteria.min_confidence is None or (confidence is not None and confidence >= criteria.min_confidence))
+            and (criteria.confidence_below is None or (confidence or 1.0) < criteria.confidence_below)
             and ("confidence" not in criteria.ordering or confidence is not None)
         )
 
@@ -128,7 +133,7 @@ def compare_all_lists(searches: tuple[str, ...]) -> int:
 
 
 def test_every_list_with_up_to_two_filters_is_what_reading_every_product_would_find() -> None:
-    assert compare_all_lists(("", "ine woo", "north")) > 500
+    assert compare_all_lists(("", "ine woo", f"{PART + 3}")) > 500
 
 
 def find_too_many(monkeypatch: pytest.MonkeyPatch, *, window: int) -> None:
@@ -145,7 +150,7 @@ def test_lists_of_words_that_very_many_have_are_the_same_by_parts_and_by_hash(
 ) -> None:
     find_too_many(monkeypatch, window=2)
     monkeypatch.setattr(search, "MAXIMUM_PARTS", maximum_parts)
-    assert compare_all_lists(("linen", "north", "ine woo")) > 300
+    assert compare_all_lists(("linen", "north", "ine woo", f"{PART + 3}")) > 300
 
 
 @pytest.mark.postgresql

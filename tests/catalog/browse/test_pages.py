@@ -72,7 +72,7 @@ def test_filters_stay_in_the_address_and_in_the_form(client: Client) -> None:
     assert list_titles(page) == ["Red bag"]
     assert '<input type="hidden" name="group" value="Bags">' in page
     assert 'value="red"' in page
-    assert '<option value="labelled" selected>' in page
+    assert 'name="status" value="labelled" checked>' in page
     assert 'href="?group=Footwear&amp;search=red&amp;status=labelled"' in page
 
 
@@ -80,12 +80,15 @@ def test_every_filter_has_its_control_and_what_is_chosen_is_counted(client: Clie
     create_labelled_product("Red bag", group="Bags", garment="Bag", confidence=0.85)
     create_labelled_product("Blue bag", group="Bags", garment="Bag", confidence=0.84)
     chosen = {"garment": "Bag", "status": "labelled", "min_confidence": "0.85", "country": "de", "ordering": "id"}
+    chosen |= {"confidence_below": "0.9", "source": "machine"}
     page = client.get("/products/", chosen).text
     assert list_titles(page) == ["Red bag"]
-    assert "<option selected>Bag</option>" in page
+    assert 'name="garment" value="Bag" checked> Bag</label>' in page
     assert '<option value="0.85" selected>85 % and more</option>' in page
+    assert '<option value="0.9" selected>Below 90 %</option>' in page
+    assert '<option value="machine" selected>A machine</option>' in page
     assert '<input name="country" value="de"' in page
-    assert '<span class="count">5<span class="hidden"> chosen</span></span>' in page
+    assert '<span class="count">7<span class="hidden"> chosen</span></span>' in page
 
 
 def test_what_the_form_leaves_empty_is_not_asked_for(client: Client) -> None:
@@ -99,7 +102,7 @@ def test_what_the_form_leaves_empty_is_not_asked_for(client: Client) -> None:
 def test_garments_are_those_of_the_chosen_group_and_another_group_forgets_them(client: Client) -> None:
     create_labelled_product("Boot", group="Footwear", garment="Ankle boot")
     page = client.get("/products/", {"group": "Footwear", "garment": "Ankle boot"}).text
-    assert re.findall(r"<option(?: selected)?>([^<]*)</option>", page) == ["Sandal", "Sneaker", "Ankle boot"]
+    assert re.findall(r'name="garment" value="([^"]*)"', page) == ["Sandal", "Sneaker", "Ankle boot"]
     assert 'href="?group=Bags"' in page
 
 
@@ -142,13 +145,48 @@ def test_older_and_newer_lead_through_all_products(client: Client) -> None:
 
 
 @pytest.mark.parametrize("products", [1, 24])
-def test_the_grid_costs_one_query(client: Client, products: int, django_assert_num_queries) -> None:
+def test_the_grid_costs_two_queries(client: Client, products: int, django_assert_num_queries) -> None:
     version = create_model_version()
     for _ in range(products):
         create_labelled_product(model_version=version)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):  # the products, and the versions to choose from
         page = client.get("/products/").text
     assert len(list_titles(page)) == products
+
+
+def test_several_values_of_a_filter_mean_any_of_them_and_stay(client: Client) -> None:
+    create_labelled_product("Bag", group="Bags", garment="Bag")
+    create_labelled_product("Boot", group="Footwear", garment="Ankle boot", status="needs_review")
+    create_labelled_product("Coat", group="Upper part", garment="Coat")
+    page = client.get("/products/?group=Bags&group=Footwear&status=labelled&status=needs_review&garment=").text
+    assert list_titles(page) == ["Boot", "Bag"]
+    assert re.findall(r'type="hidden" name="group" value="([^"]*)"', page) == ["Bags", "Footwear"]
+    assert re.findall(r'value="([^"]*)" checked', page) == ["labelled", "needs_review"]
+    assert "<b>Labelled, Needs review</b>" in page
+
+
+def test_a_filter_that_has_one_value_is_refused_with_two(client: Client) -> None:
+    response = client.get("/products/?ordering=id&ordering=confidence")
+    assert response.status_code == 400
+    assert "Expected one value; received 2." in response.text
+
+
+def test_labels_are_found_by_the_version_that_gave_them(client: Client) -> None:
+    old, new = create_model_version(stage="retired"), create_model_version()
+    create_model_version(stage="candidate")
+    create_labelled_product("Bag", model_version=old)
+    create_labelled_product("Boot", model_version=new)
+    page = client.get("/products/", {"model_version": old.name}).text
+    assert list_titles(page) == ["Bag"]
+    assert re.findall(r">(fake-.*)</option>", page) == [new.name, old.name]
+    refused = client.get("/products/", {"model_version": "older"})
+    assert (refused.status_code, "received &#x27;older&#x27;" in refused.text) == (400, True)
+
+
+def test_the_percentage_of_a_card_stands_beside_what_it_is_of(client: Client) -> None:
+    create_labelled_product("Boot", group="Footwear", garment="Sneaker", confidence=0.999)
+    page = " ".join(client.get("/products/").text.split())
+    assert '<span>Footwear</span> <span><span class="hidden">Confidence </span>99.9 %</span>' in page
 
 
 def test_a_hostile_title_stays_text(client: Client) -> None:

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from PIL import Image as PillowImage
 
-from catalog.interchange.reading import defuse_cell, restore_cell
+from catalog.interchange.cells import defuse_cell, restore_cell
 from catalog.models import Image, Product, ProductLabel
 from classifier.ml.labels import GARMENTS
 from tests.support.factories import create_product
@@ -59,7 +59,7 @@ def build_jpeg(garment: str) -> bytes:
 def fill_catalogue() -> None:
     """Products with formulas, line ends, quotes, many countries, no image, no text, and media names."""
     for number, text in enumerate(FORMULAS):
-        create_product(text, images=[f"-{number}.png"], descriptions={"us": (text, None), "de-at": (None, text)})
+        create_product(text, images=[f"-{number}.png"], descriptions={"us": (text, None), "at": (None, text)})
     create_product('Line\r\nend, "quotes"', images=["a.png", "b.png"], descriptions={"us": ("a\rb\nc", "c\u2028d")})
     create_product("Bare")
     create_product("No text", descriptions={"fr": (None, None)})
@@ -142,6 +142,7 @@ def test_csv_has_a_row_for_each_country_and_label_columns_beside_the_six(tmp_pat
     )
     label = {"label_group": "Bags", "label_garment": "Bag", "label_confidence": "0.5", "label_status": "needs_review"}
     label |= {"label_source": "machine", "label_reason": "unsure", "label_model_version": "", "label_labelled_at": ""}
+    label |= {"refused": ""}
     product_cells = {"id": str(product.pk), "title": "'=cmd()", "image_urls": url}
     assert list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))) == [
         product_cells | {"country_code": country, "original_text": "'-5%", "translated_text": ""} | label
@@ -150,23 +151,25 @@ def test_csv_has_a_row_for_each_country_and_label_columns_beside_the_six(tmp_pat
 
 
 def test_images_that_no_csv_cell_holds_are_left_out_and_an_import_leaves_them(tmp_path: Path) -> None:
-    create_product("Spaces", images=["a file.png", "b.png"])
+    create_product("Spaces", images=["a file.png", "https://shop.example/1", "b.png"])
+    create_product("Neither address nor file", images=["S, M | L"])
     create_product("Many", images=[f"https://shop.example/{'x' * 2_000}/{number}" for number in range(70)])
     before = read_catalogue()
     document = export(tmp_path / "a.csv", format="csv")
     again = Importer(tmp_path).run((tmp_path / "a.csv").read_bytes(), name="again.csv")
     assert document["images_left_out"] == 2
-    assert counts(again) == (0, 0, 2, 0)
+    assert counts(again) == (0, 0, 3, 0)
+    assert b",a file.png | https://shop.example/1 | b.png," in (tmp_path / "a.csv").read_bytes()
     assert read_catalogue() == before
 
 
-def test_an_import_reads_past_labels_but_not_past_other_columns(tmp_path: Path) -> None:
+def test_an_import_reads_past_labels_and_says_what_else_it_does_not_use(tmp_path: Path) -> None:
     importer = Importer(tmp_path)
     header = "label_group,id,title,image_urls,country_code,original_text,translated_text"
     assert counts(importer.run(f"{header}\nBags,1,T,,,,\n")) == (1, 0, 0, 0)
     assert counts(importer.run([{"id": 1, "title": "T", "label": {"group": "nonsense"}}])) == (0, 0, 1, 0)
-    assert "expected a first row" in importer.run(f"{header},label_price\nBags,2,U,,,,,\n")["failure"]
-    assert "expected a first row" in importer.run(f"{header},label_group\nBags,2,U,,,,,\n")["failure"]
+    document = importer.run(f"{header},label_price\nBags,1,T,,,,,5\n")
+    assert (*counts(document), document["notes"]) == (0, 0, 1, 0, ["Columns that are not used: label_price."])
     assert [product["title"] for product in read_catalogue()] == ["T"]
     assert list(ProductLabel.objects.values_list("status", "group")) == [("no_image", "")]
 
@@ -179,7 +182,8 @@ def test_an_import_reads_past_labels_but_not_past_other_columns(tmp_path: Path) 
         ({"garment": "Ankle boot"}, ["Red boot"]),
         ({"status": "no_image"}, ["Bare"]),
         ({"min_confidence": "0.8"}, ["Red bag", "Red boot"]),
-        ({"search": "red"}, ["Red bag", "Red boot"]),
+        ({"group": ["Bags", "Footwear"], "confidence_below": "0.9"}, ["Blue bag", "Red boot"]),
+        ({"search": "réd"}, ["Red bag", "Red boot"]),
         ({"ordering": "-id", "group": "Bags"}, ["Blue bag", "Red bag"]),
         ({"ordering": "confidence"}, ["Blue bag", "Red boot", "Red bag"]),
     ],

@@ -111,12 +111,12 @@ def test_only_so_many_are_sent_at_once_and_a_reader_that_leaves_makes_room(
     # One is read in part, the other is given up before its first part; closing twice makes no more room.
     next(iter(held[0].streaming_content))
     for response in [*held, *held]:
-        response.close()
+        assert read(response) == b""
     again = [client.get("/products/export.csv") for _ in range(EXPORTS_AT_ONCE)]
     assert [response.status_code for response in again] == [200] * EXPORTS_AT_ONCE
     assert client.get("/products/export.csv").status_code == 503
     for response in again:
-        response.close()
+        assert read(response) == b""
 
 
 def test_the_grid_offers_the_export_of_what_it_shows_to_those_who_may(client: Client) -> None:
@@ -130,3 +130,27 @@ def test_the_grid_offers_the_export_of_what_it_shows_to_those_who_may(client: Cl
     page = client.get(grid, {"group": "Bags", "search": "red", "ordering": "-id", "page_size": "1"}).text
     for suffix in ("csv", "jsonl", "zip"):
         assert f'href="/products/export.{suffix}?group=Bags&amp;search=red&amp;ordering=-id" download' in page
+
+
+@pytest.mark.parametrize("prefix", ["/products", "/api/v1/products"])
+def test_the_head_of_an_export_reads_no_product(client: Client, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(client, "view_productlabel")
+    monkeypatch.setattr("catalog.interchange.exporting.find_stored_products", lambda ids: pytest.fail("made"))
+    create_product("Shirt")
+    for _ in range(EXPORTS_AT_ONCE + 1):
+        response = client.head(f"{prefix}/export.csv")
+        assert (response.status_code, response.headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
+        assert read(response) == b""
+
+
+@pytest.mark.parametrize("prefix", ["/products", "/api/v1/products"])
+def test_an_export_has_any_of_several_groups_and_no_filter_twice(client: Client, prefix: str) -> None:
+    sign_in(client, "view_productlabel")
+    bag = create_labelled_product(group="Bags", garment="Bag")
+    boot = create_labelled_product(group="Footwear", garment="Ankle boot")
+    create_labelled_product(group="Upper part", garment="Coat")
+    lines = read(client.get(f"{prefix}/export.jsonl?group=Bags&group=Footwear")).splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [bag.pk, boot.pk]
+    refused = client.get(f"{prefix}/export.jsonl?ordering=id&ordering=-id")
+    assert refused.status_code == 400
+    assert b"Expected one value; received 2." in refused.content

@@ -295,7 +295,7 @@ def test_report_for_people_goes_to_standard_output_and_errors_beside_it(tmp_path
         call_command("import_catalog", str(path), stdout=output, stderr=errors)
 
     assert output.getvalue().startswith("1 created, 0 changed, 0 unchanged, 1 rows refused in ")
-    assert errors.getvalue() == "line 2: expected a title, received none\n"
+    assert errors.getvalue() == "read as JSON Lines, UTF-8\nline 2: expected a title, received none\n"
 
 
 @pytest.mark.parametrize("options, content", [({}, b'{"title": "A"}\n'), ({"format": "csv"}, f"{HEADER},A,,,,\n")])

@@ -15,7 +15,7 @@ from classifier.cleaning import services as cleaning_services
 from classifier.cleaning import versions as cleaning_versions
 from classifier.features.files import get_path, read_embeddings
 from classifier.features.neighbours import find_similar_products
-from classifier.labelling.steps import request_cancel
+from classifier.labelling.runs import request_cancel
 from classifier.models import AdoptionRun, Classification, LabelChange, LabellingRun, ModelVersion
 from tests.support.cleaning import clean_twice, let_pass, take_products_away
 from tests.support.factories import create_product

@@ -68,6 +68,7 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
         "/api/v1/classify/",
         "/api/v1/errors/",
         "/api/v1/errors/{id}/ignore/",
+        "/api/v1/errors/{id}/picture/",
         "/api/v1/errors/{id}/retry/",
         "/api/v1/images/{image_id}/classifications/",
         "/api/v1/labelling-runs/",

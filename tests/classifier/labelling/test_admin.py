@@ -14,6 +14,7 @@ from classifier.models import (
     QueueCanary,
     Review,
     ReviewRun,
+    SuspectedPicture,
     TrainingRun,
 )
 from tests.support.factories import create_image, create_product
@@ -31,6 +32,7 @@ READ_ONLY = [
     ProductLabel,
     QueueCanary,
     ReviewRun,
+    SuspectedPicture,
     TrainingRun,
 ]
 
@@ -47,6 +49,7 @@ def labelled() -> None:
     AdoptionRun.objects.create(model_version=version)
     QueueCanary.objects.create(queue="labelling")
     ReviewRun.objects.create(group="Bags", requested_by=User.objects.create_user("reviewer"))
+    SuspectedPicture.objects.create(sha256="0" * 64, products=20)
 
 
 def sign_in(client: Client, *permissions: str) -> User:
@@ -96,7 +99,9 @@ def test_lists_cost_few_queries_and_count_no_table(
 ) -> None:
     with django_assert_max_num_queries(6) as captured:
         admin_client.get(address_of(model))
-    assert all("LIMIT 10000" in query["sql"] for query in captured if query["sql"].startswith("SELECT COUNT(*)"))
+    counts = [query["sql"] for query in captured if query["sql"].startswith("SELECT COUNT(*)")]
+    assert counts
+    assert [sql for sql in counts if "LIMIT 10000" not in sql] == []
 
 
 @pytest.mark.usefixtures("labelled")
@@ -152,7 +157,7 @@ def test_a_review_with_a_garment_of_another_group_is_refused(client: Client) -> 
     sign_in(client, "add_review", "view_review")
     data = {"image": create_image().pk, "group": "Bags", "garment": "Sandal", "note": ""}
     response = client.post("/admin/classifier/review/add/", data)
-    assert "Expected a garment of Bags; received Sandal." in response.text
+    assert "Expected a garment of Bags (Bag), or none; received &#x27;Sandal&#x27;." in response.text
     assert not Review.objects.exists()
 
 

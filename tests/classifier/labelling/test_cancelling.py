@@ -4,12 +4,12 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from classifier.labelling import steps as run_steps
+from classifier.labelling import runs as labelling_runs
 from classifier.labelling.errors import retry_errors
 from classifier.labelling.ledger import Failed, claim_tasks, finish_tasks, release_tasks, take_batches_to_send
+from classifier.labelling.runs import cancel_labelling_run, close_next_tasks, do_run_steps, take_next_step
 from classifier.labelling.selectors import get_run_progress
 from classifier.labelling.starting import start_labelling_run
-from classifier.labelling.steps import cancel_labelling_run, close_next_tasks, do_run_steps, take_next_step
 from classifier.models import LabelTask
 from classifier.worker.sweep import sweep
 from tests.support.fakes import create_model_version, create_painted_image
@@ -79,7 +79,7 @@ def test_a_step_of_closing_that_is_killed_is_done_again(monkeypatch: pytest.Monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as dying:
-        dying.setattr(run_steps, "close_next_tasks", die)
+        dying.setattr(labelling_runs, "close_next_tasks", die)
         with pytest.raises(KeyboardInterrupt):
             cancel_labelling_run(run)
     run.refresh_from_db()

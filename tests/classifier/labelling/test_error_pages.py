@@ -63,7 +63,7 @@ def test_the_queue_shows_why_how_often_and_when_and_needs_its_permission(client:
     create_product("The same shirt", id=18, images=[task.image])
     lone = create_error(run, error_code="not_image", attempts=1, state="ignored")
     ProductImages.objects.filter(image=lone.image).delete()
-    assert client.get(ERRORS).headers["Location"] == f"/admin/login/?next={ERRORS}"
+    assert client.get(ERRORS).headers["Location"] == f"/sign-in/?next={ERRORS}"
     sign_in(client, staff=True)
     assert client.get(ERRORS).status_code == 403
     sign_in(client, "view_labeltask")
@@ -178,7 +178,7 @@ def test_many_pictures_are_changed_together(client: Client, run: LabellingRun) -
     assert list(LabelTask.objects.order_by("pk").values_list("state", flat=True)) == ["ignored", "ignored", "done"]
 
 
-@pytest.mark.parametrize("chosen", [{}, {"task": ["x", "-1", "²", "9" * 40]}])
+@pytest.mark.parametrize("chosen", [{}, {"task": ["x", "--1", "²", "9" * 40]}])
 def test_a_form_without_a_choice_changes_nothing_and_says_so(
     client: Client, run: LabellingRun, chosen: dict[str, Any]
 ) -> None:
@@ -214,8 +214,8 @@ def test_the_queue_costs_the_same_for_any_number_of_errors(
     sign_in(client, "view_labeltask", "change_labeltask")
     for _ in range(3):
         create_product(images=[create_error(run).image])
-        # Session, user, permissions twice, the page.
-        with django_assert_num_queries(6):
+        # Session, user, permissions twice, the page, suspects, the worker.
+        with django_assert_num_queries(7):
             client.get(ERRORS)
 
 

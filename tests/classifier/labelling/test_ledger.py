@@ -11,8 +11,8 @@ from classifier.labelling import batches as labelling
 from classifier.labelling import ledger
 from classifier.labelling.batches import label_batch
 from classifier.labelling.ledger import ClaimedBatch, Failed, Labelled, claim_tasks, finish_tasks
+from classifier.labelling.runs import cancel_labelling_run
 from classifier.labelling.starting import start_labelling_run
-from classifier.labelling.steps import cancel_labelling_run
 from classifier.models import Classification, LabellingRun, LabelTask, ModelVersion
 from tests.support.factories import create_product
 from tests.support.fakes import (

@@ -10,9 +10,9 @@ from django.utils import timezone
 from catalog.models import Image, ProductLabel, StoredPicture
 from classifier.labelling.errors import ignore_errors, retry_errors
 from classifier.labelling.ledger import Failed, Labelled, Outcome, claim_tasks, finish_tasks, give_back_lost_tasks
+from classifier.labelling.runs import cancel_labelling_run, do_run_steps
 from classifier.labelling.selectors import RunProgress, get_run_progress
 from classifier.labelling.starting import start_labelling_run
-from classifier.labelling.steps import cancel_labelling_run, do_run_steps
 from classifier.labels.services import Why, refresh_image_labels
 from classifier.models import LabelChange, LabellingRun, LabelTask
 from classifier.reviews.services import record_review

@@ -54,6 +54,11 @@ PERSON = {
         ),
         ({"classifications": [classified(1), classified(2)]}, {"status": "labelled", **MACHINE}),
         ({"classifications": [classified()], "failure": Failure("timeout", THEN)}, {"status": "labelled", **MACHINE}),
+        (
+            {"placeholder_since": THEN, "classifications": [classified()], "failure": Failure("timeout", THEN)},
+            {"status": "needs_review", "reason": "placeholder", "labelled_at": THEN},
+        ),
+        ({"review": REVIEW, "placeholder_since": THEN}, {"status": "reviewed", **PERSON}),
         ({"review": REVIEW}, {"status": "reviewed", **PERSON}),
         ({"review": REVIEW, "failure": Failure("timeout", THEN)}, {"status": "reviewed", **PERSON}),
         (
@@ -63,7 +68,9 @@ PERSON = {
     ],
     ids=lambda value: " and ".join(value) or "nothing",
 )
-def test_a_person_then_the_first_version_then_a_failure_decide(facts: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_a_person_a_suspicion_the_first_version_a_failure_decide(
+    facts: dict[str, Any], expected: dict[str, Any]
+) -> None:
     assert decide(PictureFacts(image_id=3, **facts)) == Decision(image_id=3, **expected)
 
 

@@ -15,7 +15,7 @@ from classifier.models import ModelVersion, QueueCanary, TrainingRun
 from classifier.monitoring import health
 from classifier.registry.services import get_artefact_folder, register_model_version
 from classifier.runs.workers import list_queue_health
-from classifier.worker.tasks import canary_task, send_canaries
+from classifier.worker.canaries import canary_task, send_canaries
 from tests.support.artefacts import create_broken_artefact, register_active_version
 from tests.support.refusing_redis import fill_up, turn_into_replica
 from tests.support.servers import start_redis
@@ -53,7 +53,7 @@ def test_a_site_with_everything_it_needs_is_ready(client: Client) -> None:
 
 def test_a_site_without_an_active_version_is_not_ready(client: Client) -> None:
     response = client.get("/healthz/ready")
-    checks = WELL | {"model_version": "none is active"}
+    checks = WELL | {"model_version": "none is in production"}
     assert (response.status_code, response.json()) == (503, {"status": "failing", "checks": checks})
 
 

@@ -48,7 +48,7 @@ def test_every_number_has_its_list_and_the_list_has_that_many(client: Client) ->
     assert '<h1><a href="/products/">8 products</a></h1>' in page
     assert read_figures(page) == {
         "Labelled": ("status=labelled", "2"),
-        "Need review": ("status=needs_review&amp;ordering=confidence", "1"),
+        "Need review": ("status=needs_review", "1"),
         "Reviewed": ("status=reviewed", "1"),
         "Failed": ("status=failed", "1"),
         "Not labelled yet": ("status=pending", "1"),
@@ -188,7 +188,7 @@ def test_without_counts_the_page_shows_the_rest(client: Client, monkeypatch: pyt
     monkeypatch.setattr("classifier.monitoring.start_page.get_catalogue_summary", lambda: None)
     page = client.get("/").text
     assert "The catalogue is too large to be counted at the moment" in page
-    assert "Active model version" in page
+    assert "Model version in production" in page
     assert '<span class="name" dir="auto">Bag</span>' in page
 
 

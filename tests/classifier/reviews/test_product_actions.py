@@ -59,11 +59,11 @@ def test_a_version_is_activated_after_a_confirmation(
     assert ModelVersion.objects.get(stage="active") == active
     tag = page.context["tag"]
     page = act(client, VERSIONS, "activate_selected", candidate, confirmed="yes", tag=tag)
-    assert list_messages(page) == ["twin-1 is active. New runs use it, and labels follow."]
+    assert list_messages(page) == ["twin-1 is in production. New runs use it, and labels follow."]
     assert ModelVersion.objects.get(stage="active") == candidate
     assert (LogEntry.objects.get().user, LogEntry.objects.get().object_id) == (user, str(candidate.pk))
     page = act(client, VERSIONS, "activate_selected", active, confirmed="yes", tag=tag)
-    assert list_messages(page)[0].startswith(f"{active.name} was not activated. Expected {tag} to be active")
+    assert list_messages(page)[0].startswith(f"{active.name} was not activated. Expected {tag} to be in production")
     assert ModelVersion.objects.get(stage="active") == candidate
 
 

@@ -5,6 +5,7 @@ import redis
 from django.conf import settings as django_settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
 from django.test import Client
 
 from catalog.models import Image, ProductLabel
@@ -13,14 +14,20 @@ from classifier.labelling.starting import start_labelling_run
 from classifier.models import ImageToReview, LabelTask, Review, ReviewRun
 from classifier.reviews import runs as review_runs
 from classifier.reviews import tasks
-from classifier.reviews.runs import cancel_review_run, record_next_step
-from classifier.reviews.services import ReviewError, record_review
+from classifier.reviews.runs import cancel_review_run, record_next_step, withdraw_review_run
+from classifier.reviews.services import ReviewError, record_review, withdraw_reviews
 from classifier.reviews.starting import start_review_run
 from classifier.reviews.tasks import record_reviews_task
-from classifier.runs.sending import do_steps
+from classifier.runs.steps import do_steps
 from classifier.worker.sweep import sweep
 from tests.support.factories import create_image, create_product
-from tests.support.fakes import FakeClassifier, Outbox, create_model_version, create_painted_image
+from tests.support.fakes import (
+    FakeClassifier,
+    Outbox,
+    create_model_version,
+    create_painted_image,
+    create_stored_image,
+)
 from tests.support.labels import label_everything
 from tests.support.members import create_member, sign_in
 
@@ -151,6 +158,27 @@ def test_a_later_decision_of_a_person_stays_and_an_earlier_one_gives_way() -> No
     assert list(groups) == [(before.pk, "Bags"), (after.pk, "Footwear"), (other.pk, "Bags")]
 
 
+@pytest.mark.parametrize(
+    "withdrawn, group, facts", [(False, "Footwear", ("done", 1, 0, 1)), (True, "Bags", ("done", 1, 1, 0))]
+)
+def test_a_later_decision_about_the_same_picture_of_another_image_stays_while_it_stands(
+    withdrawn: bool, group: str, facts: tuple[str, int, int, int]
+) -> None:
+    create_model_version()
+    chosen = create_painted_image("Sandal")
+    other = create_stored_image(default_storage.open(chosen.url).read())
+    for image in (chosen, other):
+        create_product(images=[image])
+    label_everything()
+    run = start(chosen)
+    review = record_review(other, group="Footwear", reviewer=create_member("add_review"))
+    if withdrawn:
+        withdraw_reviews(Review.objects.filter(pk=review.pk))
+    do_steps(run.pk, step=record_next_step, seconds=60)
+    assert get_facts(run) == facts
+    assert list(ProductLabel.objects.values_list("group", "source")) == [(group, "person")] * 2
+
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_of_two_runs_the_one_asked_for_last_wins_whichever_is_done_first(order: tuple[int, int]) -> None:
     (image,) = create_images(1)
@@ -192,6 +220,18 @@ def test_a_cancelled_run_leaves_what_it_has_not_done() -> None:
     assert list_reviewed() == [image.pk for image in images[:2]]
     assert not ImageToReview.objects.exists()
     assert cancel_review_run(run) is False
+
+
+def test_a_run_that_is_withdrawn_goes_on_no_more() -> None:
+    run = start(*create_images(3))
+    record_next_step(run.pk)
+    assert withdraw_review_run(run) == 2
+    assert do_steps(run.pk, step=record_next_step, seconds=60) is False
+    assert get_facts(run) == ("cancelled", 3, 2, 0)
+    assert not Review.objects.filter(withdrawn_at=None).exists()
+    assert not ImageToReview.objects.exists()
+    assert set(ProductLabel.objects.values_list("status", flat=True)) == {"pending"}
+    assert withdraw_review_run(run) == 0
 
 
 def test_a_run_over_nothing_is_done_and_one_of_an_unknown_group_is_none(outbox: Outbox) -> None:

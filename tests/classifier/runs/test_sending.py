@@ -9,7 +9,7 @@ from kombu.exceptions import OperationalError
 
 from classifier.models import ReviewRun
 from classifier.runs import sending
-from classifier.runs.sending import do_steps, find_room, send_runs
+from classifier.runs.sending import find_room, send_runs
 from tests.support.fakes import Outbox
 from tests.support.members import create_member
 
@@ -73,15 +73,3 @@ def test_there_is_no_room_where_the_broker_cannot_be_asked(monkeypatch: pytest.M
 
     monkeypatch.setattr(sending, "count_messages", refuse)
     assert find_room() == 0
-
-
-@pytest.mark.parametrize("seconds, more, done", [(60, False, 3), (0, True, 1)])
-def test_steps_are_done_until_there_is_none_or_the_time_is_over(seconds: float, more: bool, done: int) -> None:
-    calls: list[int] = []
-
-    def step(run_id: int) -> bool:
-        calls.append(run_id)
-        return len(calls) < 3
-
-    assert do_steps(7, step=step, seconds=seconds) is more
-    assert calls == [7] * done

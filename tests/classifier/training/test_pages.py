@@ -43,7 +43,7 @@ def versions(tmp_path: Path) -> tuple[ModelVersion, ModelVersion]:
 def test_the_list_shows_trainings_newest_first_and_needs_its_permission(client: Client) -> None:
     first = TrainingRun.objects.create(recipe="default", seed=1, state="abandoned")
     second = TrainingRun.objects.create(recipe="default", seed=2, model_version=create_model_version())
-    assert client.get(TRAININGS).headers["Location"] == f"/admin/login/?next={TRAININGS}"
+    assert client.get(TRAININGS).headers["Location"] == f"/sign-in/?next={TRAININGS}"
     sign_in(client, staff=True)
     assert client.get(TRAININGS).status_code == 403
     sign_in(client, "view_trainingrun")
@@ -162,7 +162,7 @@ def test_versions_show_their_figures_beside_the_active_one(
     assert page.index("twin-1") < page.index(active.name)
     assert f"{100 * active.metrics['accuracy']:.2f} %" in page
     page = client.get(f"{VERSIONS}{candidate.pk}/").text
-    assert f"Active: {active.name}" in page
+    assert f"In production: {active.name}" in page
     assert re.findall(r'<td class="number">([\d.]+(?: %)?)</td>', page)[:2] == [
         "50.00 %",
         f"{100 * active.metrics['accuracy']:.2f} %",

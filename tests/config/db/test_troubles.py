@@ -67,6 +67,8 @@ def test_a_command_is_told_what_helps_and_nothing_where_nothing_does() -> None:
     assert "migrate" not in explain(OperationalError("database is locked"))
     too_long = DataError("value too long")
     assert explain(too_long) == "value too long"
+    behind = fail_by_code(IntegrityError('duplicate key value violates unique constraint "image_pkey"'), "23505")
+    assert explain(behind).endswith("Run: manage.py sqlsequencereset catalog | manage.py dbshell")
     assert explain(OperationalError("refused")) == f"refused. The database {AWAY.words}. {AWAY.help}"
 
 

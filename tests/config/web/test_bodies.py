@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from catalog.admin.import_pages import FORM_BYTES, MAX_UPLOAD_BYTES
+from catalog.interchange.import_views import BODY_BYTES as IMPORT_BODY_BYTES
 from catalog.pictures.formats import MAX_FILE_BYTES
 from tests.support.members import sign_in
 
@@ -74,7 +74,7 @@ def test_views_that_take_more_say_so(client: Client) -> None:
     status, text = send(client, address, length=limit + 1)
     assert (status, "Expected a picture of at most 10,485,760 bytes." in text) == (413, True)
     sign_in(client, "add_product", "change_product", "view_product", staff=True)
-    status, text = send(client, reverse("admin:catalog_product_import"), length=MAX_UPLOAD_BYTES + FORM_BYTES + 1)
-    assert (status, "import a larger one by import_catalog" in text) == (413, True)
+    status, text = send(client, reverse("product-import"), length=IMPORT_BODY_BYTES + 1)
+    assert (status, "import a larger file by import_catalog" in text) == (413, True)
     with pytest.raises(AssertionError, match="the body was read"):
-        send(client, reverse("admin:catalog_product_import"), length=MAX_UPLOAD_BYTES + FORM_BYTES)
+        send(client, reverse("product-import"), length=IMPORT_BODY_BYTES)

@@ -16,7 +16,7 @@ from config.web.guesses import GuessLimitMiddleware
 from tests.support.members import build_token_header, create_member
 
 pytestmark = pytest.mark.django_db
-LOGIN = "/admin/login/"
+LOGIN = "/sign-in/"
 REVIEWS = "/api/v1/errors/"
 
 
@@ -39,12 +39,15 @@ def ann() -> User:
     return User.objects.create_user("ann", password="right", is_staff=True)
 
 
-def try_password(password: str, *, name: str = "ann", address: str = "192.0.2.1") -> HttpResponse:
-    return Client(REMOTE_ADDR=address).post(LOGIN, {"username": name, "password": password})
+def try_password(password: str, *, name: str = "ann", address: str = "192.0.2.1", page: str = LOGIN) -> HttpResponse:
+    return Client(REMOTE_ADDR=address).post(page, {"username": name, "password": password})
 
 
-def test_a_name_is_locked_for_an_address_after_five_wrong_passwords_whatever_comes_then(hashed: list[str]) -> None:
-    answers = [try_password(f"wrong {number}") for number in range(5)]
+@pytest.mark.parametrize("page", [LOGIN, "/admin/login/"])
+def test_a_name_is_locked_for_an_address_after_five_wrong_passwords_whatever_comes_then(
+    hashed: list[str], page: str
+) -> None:
+    answers = [try_password(f"wrong {number}", page=page) for number in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 429]
     hashed.clear()
     answer = try_password("right")

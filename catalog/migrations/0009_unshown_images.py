@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0006_long_storage_names'),
+        ('catalog', '0008_label_sources'),
     ]
 
     operations = [

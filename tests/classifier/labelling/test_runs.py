@@ -10,13 +10,13 @@ from django.db import DatabaseError, connection
 from django.test import Client
 
 from catalog.models import Image
-from classifier.labelling import steps as run_steps
+from classifier.labelling import runs as labelling_runs
 from classifier.labelling import tasks
 from classifier.labelling.batches import label_batch
 from classifier.labelling.reports import forget_run_report
+from classifier.labelling.runs import cancel_labelling_run, do_run_steps, take_next_step
 from classifier.labelling.selectors import get_run_progress
 from classifier.labelling.starting import start_labelling_run
-from classifier.labelling.steps import cancel_labelling_run, do_run_steps, take_next_step
 from classifier.models import Classification, LabellingRun, LabelTask, SelectedImage
 from classifier.worker.sweep import sweep
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image
@@ -138,15 +138,15 @@ def test_a_step_that_somebody_else_did_meanwhile_is_not_done_twice(monkeypatch: 
     create_model_version()
     ids = create_images(6)
     run = start_labelling_run()
-    find = run_steps.find_next_step
+    find = labelling_runs.find_next_step
 
-    def overtake(run: LabellingRun) -> run_steps.Step:
-        monkeypatch.setattr(run_steps, "find_next_step", find)
+    def overtake(run: LabellingRun) -> labelling_runs.Step:
+        monkeypatch.setattr(labelling_runs, "find_next_step", find)
         step = find(run)
         assert take_next_step(run.pk)
         return step
 
-    monkeypatch.setattr(run_steps, "find_next_step", overtake)
+    monkeypatch.setattr(labelling_runs, "find_next_step", overtake)
     assert not take_next_step(run.pk)
     run.refresh_from_db()
     assert (list_taken(run), run.total, run.taken_until) == (ids[:4], 4, ids[3])

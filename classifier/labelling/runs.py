@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import Error, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q
 from django.db.models.functions import JSONObject, Now
 
 from catalog.models import Image, ProductImages, StoredPicture
 from classifier.labelling import ledger
-from classifier.models import Classification, LabellingRun, LabelTask, LabelTaskQuerySet
+from classifier.models import Classification, LabellingRun, LabellingRunQuerySet, LabelTask, LabelTaskQuerySet
 from config.db.statements import allow_long_statements
 
 logger = logging.getLogger(__name__)
@@ -162,15 +162,9 @@ def take_next_step(run_id: int) -> bool:
     return True
 
 
-def request_cancel(runs: QuerySet[LabellingRun]) -> int:
+def request_cancel(runs: LabellingRunQuerySet) -> int:
     """Let nobody begin any more tasks of those of the runs that have not ended; steps close them. Return how many."""
-    return runs.filter(state=LabellingRun.State.RUNNING).update(
-        state=LabellingRun.State.CANCELLED,
-        cancel_requested=True,
-        closing=True,
-        takes_until=F("taken_until"),
-        finished_at=Now(),
-    )
+    return runs.cancel(closing=True, takes_until=F("taken_until"))
 
 
 def cancel_labelling_run(run: LabellingRun) -> bool:

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0015_what_tasks_wait_for'),
+        ('classifier', '0017_suspected_pictures'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
