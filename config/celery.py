@@ -7,16 +7,22 @@ done stands in the database (``classifier.models.LabelTask``), so a lost or doub
 """
 
 import os
+import sys
 from inspect import signature
+from io import StringIO
 from typing import Any
 
 from celery import Celery, Task, signals
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from kombu.transport import TRANSPORT_ALIASES
 
 from config.broker import TRANSPORTS
 from config.logs import log_fields
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
+# Celery runs Django's checks and passes over what they find; see `refuse_bad_settings`.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 TRANSPORT_ALIASES |= TRANSPORTS
 app = Celery("config")
@@ -27,6 +33,27 @@ app.steps["worker"] |= {
     "classifier.worker.timers:CanaryStep",
     "classifier.worker.stopping:StopStep",
 }
+
+
+@app.on_configure.connect
+def read_settings(**_: Any) -> None:
+    """End the program with a sentence if the settings, which Celery is about to read, cannot be."""
+    try:
+        _ = settings.INSTALLED_APPS
+    except ImproperlyConfigured as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+@signals.worker_init.connect
+def refuse_bad_settings(**_: Any) -> None:
+    """End a worker before it works if Django's checks find an error, with their words."""
+    from django.core.management import call_command
+    from django.core.management.base import SystemCheckError
+
+    try:
+        call_command("check", stdout=StringIO())
+    except SystemCheckError as error:
+        sys.exit(str(error))
 
 
 @signals.task_prerun.connect

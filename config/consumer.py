@@ -5,7 +5,8 @@ And a broker that refuses something, as Redis does that is full or a replica, is
 
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from inspect import signature
+from typing import Any, NoReturn, get_args, get_origin
 
 from celery.worker.consumer import Consumer
 
@@ -21,14 +22,24 @@ class SteadyConsumer(Consumer):
     """
 
     def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Any], Any]:
-        """Return what takes a message; the limits that one may bring are not ours, and are read when it is too late."""
+        """Return what takes a message; the limits that one may bring are not ours, and are read when it is too late.
+
+        So are the arguments: a task that is given others than it says would end in a traceback.
+        """
         handle = super().create_task_handler(*arguments, **options)
 
-        def handle_without_limits(message: Any) -> Any:
+        def handle_what_fits(message: Any) -> Any:
             message.headers.pop("timelimit", None)
+            if "task" not in message.headers:
+                self.on_unknown_message(None, message)
+            task = self.app.tasks.get(message.headers["task"])
+            if task is not None:
+                sent, named, _ = message.payload
+                if not takes(task.run, sent, named):
+                    raise UnreadableMessageError(f"{task.name} takes {signature(task.run)}, got {sent!r} and {named!r}")
             return handle(message)
 
-        return handle_without_limits
+        return handle_what_fits
 
     def on_unknown_message(self, body: Any, message: Any) -> NoReturn:
         """Refuse what names no task."""
@@ -55,3 +66,21 @@ class SteadyConsumer(Consumer):
         """Say so, give back what is in hand, and wait a moment."""
         super().on_connection_error_after_connected(exc)
         time.sleep(PAUSE_SECONDS)
+
+
+def takes(function: Callable[..., Any], sent: list[Any], named: dict[str, Any]) -> bool:
+    """Return whether the function can be called with these arguments, by their number, names and declared types."""
+    called = signature(function)
+    try:
+        given = called.bind(*sent, **named).arguments
+    except TypeError:
+        return False
+    return all(_is_a(value, called.parameters[name].annotation) for name, value in given.items())
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_is_a(item, get_args(kind)[0]) for item in value)
+    if kind is int:  # an id: no truth value, and none that no database holds
+        return type(value) is int and 0 <= value < 2**63
+    return kind is not str or isinstance(value, str)

@@ -18,7 +18,15 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
 
-from tests.support.servers import Server, ServerError, move_redis_url, start_postgresql, start_redis
+from tests.support.servers import (
+    Server,
+    ServerError,
+    make_template,
+    migrate,
+    move_redis_url,
+    start_postgresql,
+    start_redis,
+)
 from tests.support.side_by_side import (
     FILE_VARIABLE,
     WholeModulesScheduling,
@@ -29,6 +37,8 @@ from tests.support.side_by_side import (
 )
 
 SETTINGS_MODULE = "config.settings.test"
+# Names a file of SQLite with the product's tables.
+FILE_TEMPLATE_VARIABLE = "TEST_SQLITE_TEMPLATE"
 MARKERS = (
     "postgresql: the test needs PostgreSQL; skipped on SQLite",
     "redis: the test needs a Redis server; skipped on the file-system broker",
@@ -66,7 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = Path(tempfile.mkdtemp(prefix="test-var-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     try:
-        _provide_database(config)
+        _provide_database(config, folder)
         if divides_tests(config):
             # Those that run the tests have the rest each for itself, and this process does without Django.
             os.environ[FILE_VARIABLE] = str(folder / "groups.json")
@@ -83,16 +93,29 @@ def _is_embedded() -> bool:
     return urlsplit(os.environ.get("TEST_DATABASE_URL", "")).scheme == "sqlite"
 
 
-def _provide_database(config: pytest.Config) -> None:
+def _provide_database(config: pytest.Config, folder: Path) -> None:
     """Name one server for the whole run in DATABASE_URL; on it, pytest-django makes a database for each process."""
     if get_worker_number(config) is not None and "DATABASE_URL" in os.environ:
         return  # the process that divides the tests has named it
     url = os.environ.get("TEST_DATABASE_URL", "")
     os.environ.pop("DATABASE_URL", None)
+    if divides_tests(config):
+        # Each of the processes would go through all migrations.
+        _migrate_once(config, url, folder)
     if not url:
         url = _start(config, start_postgresql)
     if url != "sqlite://":
         os.environ["DATABASE_URL"] = url
+
+
+def _migrate_once(config: pytest.Config, url: str, folder: Path) -> None:
+    """Make what the tests' databases begin with: a server's data, or a file of SQLite."""
+    if not url:
+        config.add_cleanup(make_template().stop)
+    elif url == "sqlite://":
+        path = folder / "template.sqlite3"
+        migrate(f"sqlite:///{path}")
+        os.environ[FILE_TEMPLATE_VARIABLE] = str(path)
 
 
 def _provide_redis(config: pytest.Config) -> None:
@@ -136,6 +159,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     order_groups(items)  # pytest-django has put the tests in an order of its own
     if get_worker_number(config) == 0:
         write_groups(items)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_modify_db_settings: None) -> bool:
+    """Have a database of SQLite begin as a copy, where the run made what to copy."""
+    template = os.environ.get(FILE_TEMPLATE_VARIABLE)
+    if template is not None:
+        shutil.copy(template, django_settings.DATABASES["default"]["TEST"]["NAME"])
+    return template is not None
 
 
 @pytest.fixture(autouse=True)

@@ -37,6 +37,7 @@ from catalog.fetching.policy import (
     build_redirect_url,
     validate_url,
 )
+from catalog.fetching.response_headers import PREFIX, find_end, mend_header
 from catalog.fetching.responses import (
     EXPECTED_ERRORS,
     FetchRequest,
@@ -244,13 +245,14 @@ def _build_rest_error(rest: Rest) -> FetchError:
 
 
 class _Protocol(ResponseHandler):
-    """Hands a response's header to the parser before what follows it, and takes as much of it as a browser does.
+    """Reads a response's header as browsers do, as much of it as they take, before what follows it.
 
     The parser forgets a whole piece of data in which it finds a fault: a body longer than its announced length would
     hide the response, where it should show as a truncated picture. It limits single headers only.
     """
 
     _header_bytes_left: int | None = None
+    _header = b""
 
     def set_response_params(self, **options: Any) -> None:
         """Await the header of the next response."""
@@ -264,18 +266,38 @@ class _Protocol(ResponseHandler):
         super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came."""
-        received = len(data)
-        head, separator, rest = data.partition(b"\r\n\r\n")
-        if separator and rest:
-            super().data_received(head + separator)
-            data = rest
-        super().data_received(data)
-        if self._header_bytes_left is not None and self.transport is not None:
-            self._header_bytes_left -= received
-            if self._header_bytes_left < 0:
+        """Take what came; what is no HTTP at all is the parser's to refuse."""
+        if self._header_bytes_left is None:
+            super().data_received(data)
+            return
+        data, self._header = self._header + data, b""
+        while self._header_bytes_left is not None and data.startswith(PREFIX[: len(data)]):
+            end = find_end(data)
+            header, data = (data, b"") if end is None else (data[:end], data[end:])
+            if self.transport is None or self.transport.is_closing():
+                return
+            if len(header) > self._header_bytes_left:
                 self.transport.close()
                 self.set_exception(HttpProcessingError(message="the header is too long"))
+                return
+            if end is None:
+                self._header = header
+                return
+            self._header_bytes_left -= end
+            mended = mend_header(header)
+            if mended != header:
+                # Where the next response begins is not as sure as it should be.
+                self.force_close()
+            super().data_received(mended)
+        if data:
+            super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let the parser judge a header that has no end."""
+        if self._header:
+            super().data_received(self._header)
+            self._header = b""
+        super().connection_lost(exc)
 
 
 class _Connector(aiohttp.TCPConnector):

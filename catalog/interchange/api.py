@@ -51,6 +51,6 @@ class ProductExportView(APIView):
         },
     )
     def get(self, request: Request, suffix: str) -> HttpResponseBase:
-        """Return the file."""
+        """Return the products that the filters choose, with their labels, as a file."""
         query = check_parameters(ProductExportQuery, request.query_params)
         return build_query_response(query, suffix=suffix)

@@ -43,6 +43,7 @@ _SHOPIFY_NAMES: Final = {
     "image_position": ("imageposition",),
     "original_text": ("bodyhtml", "description"),
 }
+_MAX_COLUMNS: Final = 1_000
 _BLANK: Final = "\ufeff \t\r\n"
 _SEPARATOR_LINE: Final = re.compile(r'\ufeff?"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
 
@@ -84,6 +85,8 @@ def read_header(lines: Lines, *, format: str) -> Header:
     rows = {separator: _split(taken, separator) for separator in (given[1] if given else SEPARATORS)}
     separator = max(rows, key=lambda separator: _count_known(rows[separator]))  # the first of several
     names = rows[separator]
+    if len(names) > _MAX_COLUMNS:
+        raise SourceError(f"expected at most {_MAX_COLUMNS:,} columns, received {len(names):,}")
     known = _name_fields(names, _SHOPIFY_NAMES)
     looks_like_shopify = {"handle", "title"} <= known and len(known) > len(_name_fields(names, _NAMES))
     is_shopify = format == "shopify" or (not format and looks_like_shopify)

@@ -15,6 +15,7 @@ from catalog.values import clean_country
 FORMATS: Final = ("jsonl", "csv", "shopify")
 #: The country of texts in a file that names none.
 USUAL_COUNTRY: Final = "us"
+SHOWN_COLUMNS: Final = 20
 # The first line of an object that takes several.
 _BEGUN_OBJECT: Final = re.compile(r"\{[ \t]*[\r\n]")
 
@@ -62,8 +63,9 @@ def read_records(
         return _read_json(lines, written=written, notes=notes)
     header = read_header(lines, format=format)
     if header.unused:
-        notes += (f"Columns that are not used: {', '.join(header.unused)}.",)
-    if header.is_shopify or ("country_code" not in header.columns and "original_text" in header.columns):
+        more = f" and {len(header.unused) - SHOWN_COLUMNS:,} others" if len(header.unused) > SHOWN_COLUMNS else ""
+        notes += (f"Columns that are not used: {', '.join(header.unused[:SHOWN_COLUMNS])}{more}.",)
+    if "country_code" not in header.columns and {"original_text", "translated_text"}.intersection(header.columns):
         notes += (f"Texts are taken for those of the country {country}, for the file names none.",)
     separator = SEPARATORS.get(header.separator, header.separator)
     return CatalogueFile(

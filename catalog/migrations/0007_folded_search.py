@@ -4,8 +4,8 @@ from importlib import import_module
 
 from django.db import migrations
 
-#: Products whose words are written in one transaction, for a second at most: whoever writes the same ones waits so long.
-BATCH_PRODUCTS = 2_000
+#: Products whose words are written in one transaction, which whoever writes the same ones waits for.
+BATCH_PRODUCTS = 1_000
 
 # The same as `catalog.search.folding`.
 FUNCTIONS = r"""

@@ -28,6 +28,8 @@ MAX_PIXELS = 40_000_000
 # libjpeg-turbo 3.2): 1,000 scans of 40 megapixels would take 40 s. The largest picture allowed may have 15 scans;
 # progressive files usually have 10.
 MAX_SCANNED_PIXELS = 600_000_000
+# A progressive JPEG's coefficients, its pixels and a copy in another mode; a WebP's canvas, twice, and its frame.
+MOST_BYTES_A_PIXEL = 16
 # Rows converted at a time, so that a picture of 40 megapixels never exists in two colour modes at once.
 BAND_ROWS = 256
 # A picture of at most this many pixels is converted in one piece.
@@ -43,10 +45,11 @@ MOSTLY_OPAQUE = 128
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
-# What Pillow's decoders raise for hostile bytes. Not Exception: a task's time limit arrives as one and must pass.
+# What Pillow's decoders raise for hostile bytes. Not Exception: a task's time limit arrives as one and must pass. Nor
+# MemoryError: what a picture may need is bounded above, and a machine that has less says nothing of the picture.
 _DECODER_ERRORS = (
-    ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, LookupError, MemoryError, OSError,
-    RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zlib.error,
+    ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, LookupError, OSError, RuntimeError,
+    SyntaxError, TypeError, ValueError, struct.error, zlib.error,
 )  # fmt: skip
 
 
@@ -86,9 +89,11 @@ def decode_picture(data: bytes, *, target_size: int | None = None) -> DecodedPic
 
     With `target_size` (pixels) a larger picture is decoded smaller, which saves time and memory: its longer side stays
     at least that long, and a smaller picture is returned as it is. Raises PictureError with the code `not_image`,
-    `format_not_allowed`, `truncated`, `decode_error`, `too_small` or `too_many_pixels`.
+    `format_not_allowed`, `truncated`, `decode_error`, `too_small` or `too_many_pixels`, and MemoryError where the
+    machine has no room for a picture of an allowed size.
     """
     picture_format = get_picture_format(data)
+    width = height = 0
     if picture_format == formats.PNG and (header := formats.get_png_header(data)):
         # Pillow does not open a picture of 0 x 0, and would not say why.
         _check_size(header[0], header[1])
@@ -113,6 +118,7 @@ def decode_picture(data: bytes, *, target_size: int | None = None) -> DecodedPic
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError("too_many_pixels", f"expected at most {MAX_PIXELS:,} pixels") from error
     except _DECODER_ERRORS as error:
+        _check_memory(width * height)
         if "truncated" in str(error).lower() or formats.is_cut_short(data, picture_format):
             raise PictureError("truncated", f"the {picture_format} file ends before its pixels do") from error
         raise PictureError("decode_error", f"the {picture_format} file is damaged") from error
@@ -158,6 +164,14 @@ def _check_size(width: int, height: int) -> None:
         raise PictureError("too_many_pixels", f"expected at most {MAX_SIDE:,} pixels a side, got {size}")
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise PictureError("too_small", f"expected sides of at most {MAX_ASPECT_RATIO} to 1, got {size}")
+
+
+def _check_memory(pixels: int) -> None:
+    """Raise MemoryError if there is no room for what so many pixels may need, or the most that are allowed for none.
+
+    Decoders that get no memory say, most of them, that the file is damaged.
+    """
+    np.empty((pixels or MAX_PIXELS) * MOST_BYTES_A_PIXEL, dtype=np.uint8)
 
 
 def _check_jpeg_scans(width: int, height: int, *, data: bytes) -> None:

@@ -16,6 +16,7 @@ from catalog.models import Image, ProductImages
 from catalog.pictures.decoding import PictureError, decode_picture
 from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
 from catalog.pictures.storage import THUMBNAIL_SIZE, write_once
+from config.db.bulk import insert_missing_rows
 from config.db.statements import allow_long_statements
 
 _FOLDER = "uploads"
@@ -29,7 +30,7 @@ def replace_image(image: Image, *, url: str) -> tuple[Image, int]:
     Return that image and how many products it was; the former one stays, with what was said of it.
     """
     with transaction.atomic():
-        replacement, _ = Image.objects.get_or_create(url=url)
+        replacement = Image.objects.get(pk=insert_missing_rows(Image, field="url", values=[url])[url])
         places = ProductImages.objects.filter(image=image)
         product_ids = sorted(set(places.values_list("product_id", flat=True)))
         places.update(image=replacement)

@@ -235,7 +235,8 @@ def _keep_by_looking(products: QuerySet[Product], *, words: list[str], id_field:
 
 def _match_documents(words: list[str]) -> tuple[str, list[Any]]:
     """Return the condition, and its parameters, that a document has each of the words, or its product has it as id."""
-    conditions, parameters = [], []
+    conditions: list[str] = []
+    parameters: list[Any] = []
     for word in words:
         conditions.append("words::text LIKE %s")
         parameters.append(f"%{word.translate(_LEXEME_ESCAPES).translate(_LIKE_ESCAPES)}%")

@@ -48,7 +48,7 @@ class ProductDetailView(ConditionalView):
         responses={200: ProductDetailSerializer, **BAD_REQUEST, **NOT_FOUND},
     )
     def get(self, request: Request, pk: int) -> Response:
-        """Return the product in full."""
+        """Return a product with every image and its label, and every description."""
         try:
             detail = get_product_detail(pk, **self.query.validated_data)
         except Product.DoesNotExist as error:
@@ -91,7 +91,7 @@ class ClassifyView(ModelView):
         responses={200: PictureAnswerSerializer(many=True), **problems(400, 401, 403, 409, 413, 415, 429, 503)},
     )
     def post(self, request: Request) -> Response:
-        """Answer with a list of one entry, as the command `classify --json` does.
+        """Say which group and garment a picture shows: a list of one entry, as the command `classify --json` prints it.
 
         A picture that cannot be read has a code in `error`; a body that is larger than any picture is a 413.
         """

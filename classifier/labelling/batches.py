@@ -90,12 +90,18 @@ def label_tasks(tasks: Sequence[LabelTask], *, get_classifier: GetClassifier) ->
     before the storage went away, or the time was up, is labelled.
     """
     outcomes: dict[int, Outcome] = {}
+    starved: list[int] = []
     readable: dict[ModelVersion, list[_Readable]] = defaultdict(list)
     rest, decoded = PutOff(WORKER), None
     try:
         for task, content in zip(tasks, _read(tasks), strict=True):
             decoded = task
-            found = _decode(task, content)
+            try:
+                found = _decode(task, content)
+            except MemoryError:
+                logger.warning("there is no memory for the picture of image %s", task.image_id)
+                starved.append(task.pk)
+                continue
             if isinstance(found, _Readable):
                 readable[task.model_version].append(found)
             else:
@@ -109,6 +115,9 @@ def label_tasks(tasks: Sequence[LabelTask], *, get_classifier: GetClassifier) ->
             outcomes[decoded.pk], rest = Suspected(), PutOff()
     except Exception:
         logger.exception("this machine cannot label")
+    # Where others find room, or there is no other, the large one waits for its next try and holds no run up.
+    is_machine_full = len(starved) > 1 and not readable
+    outcomes.update(dict.fromkeys(starved, PutOff(WORKER) if is_machine_full else Failed(WORKER, retryable=True)))
     for version, entries in readable.items():
         said = _classify(entries, version=version, get_classifier=get_classifier)
         outcomes.update(zip([entry.task.pk for entry in entries], said, strict=True))
@@ -120,7 +129,7 @@ def _read(tasks: Sequence[LabelTask]) -> list[PictureContent | FetchError]:
     return _try_alone(
         lambda part: read_pictures([task.image for task in part], refetch=[task.run.relabel for task in part]),
         tasks,
-        refuse=lambda _: FetchError(WORKER, "reading this picture failed as it should not", retryable=True),
+        refuse=lambda *_: FetchError(WORKER, "reading this picture failed as it should not", retryable=True),
     )
 
 
@@ -140,7 +149,7 @@ def _decode(task: LabelTask, content: PictureContent | FetchError) -> Outcome | 
         )
     except PictureError as error:
         return Failed(error.code)
-    except (StorageTimeoutError, SoftTimeLimitExceeded):
+    except (StorageTimeoutError, SoftTimeLimitExceeded, MemoryError):
         raise
     except StorageError as error:
         check_storage()
@@ -167,14 +176,19 @@ def _classify(
         return [Labelled(picture=entry.picture, prediction=said) for entry, said in zip(part, predictions, strict=True)]
 
     try:
-        return _try_alone(classify, entries, refuse=lambda _: Suspected())
+        return _try_alone(classify, entries, refuse=lambda _, error: _judge(error))
     except SoftTimeLimitExceeded:
         logger.warning("the time limit struck while %s pictures were classified", len(entries))
         return [Suspected()] * len(entries)
     except Exception as error:
         is_fit = _can_classify(classifier)
         logger.error("none of %s pictures could be classified%s: %r", len(entries), "" if is_fit else " here", error)
-        return [Suspected() if is_fit else PutOff(WORKER)] * len(entries)
+        return [_judge(error) if is_fit else PutOff(WORKER)] * len(entries)
+
+
+def _judge(error: Exception) -> Outcome:
+    """Return what becomes of a picture that alone failed in a network which others went through."""
+    return Failed(WORKER, retryable=True) if isinstance(error, MemoryError) else Suspected()
 
 
 def _can_classify(classifier: ImageClassifier) -> bool:
@@ -197,13 +211,16 @@ def _finish(batch: ClaimedBatch, outcomes: Sequence[Outcome]) -> int:
         _try_alone(
             finish,
             list(zip(batch.tasks, outcomes, strict=True)),
-            refuse=lambda pair: finish([(pair[0], Failed(WORKER, retryable=True))])[0],
+            refuse=lambda pair, _: finish([(pair[0], Failed(WORKER, retryable=True))])[0],
         )
     )
 
 
 def _try_alone(
-    call: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], *, refuse: Callable[[Item], Result]
+    call: Callable[[Sequence[Item]], list[Result]],
+    items: Sequence[Item],
+    *,
+    refuse: Callable[[Item, Exception], Result],
 ) -> list[Result]:
     """Return what `call` makes of the items; if that fails, of each alone, and `refuse` of those that fail alone.
 
@@ -225,7 +242,7 @@ def _try_alone(
             if refused == len(items) or _is_no_items_fault(error):
                 raise
             logger.warning("%s failed alone", item, exc_info=True)
-            results.append(refuse(item))
+            results.append(refuse(item, error))
     return results
 
 

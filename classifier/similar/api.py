@@ -61,7 +61,7 @@ class SimilarProductsView(CheckedView):
         responses={200: SimilarProductSerializer(many=True), **BAD_REQUEST, **NOT_FOUND},
     )
     def get(self, request: Request, pk: int) -> Response:
-        """Return the list."""
+        """Return the products whose pictures look most like those of a product, the nearest first."""
         try:
             similar = find_similar_products(pk, **self.query.validated_data)
         except Product.DoesNotExist as error:

@@ -1,8 +1,18 @@
 """Tokens of programs."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
+from django.db.models.functions import Now
+
+
+class TokenManager(models.Manager["Token"]):
+    """Tokens with the time at which they were read, by the database's clock."""
+
+    def get_queryset(self) -> models.QuerySet["Token"]:
+        """Return all tokens."""
+        return super().get_queryset().annotate(read_at=Now())
 
 
 class Token(models.Model):
@@ -12,9 +22,12 @@ class Token(models.Model):
     name = models.CharField(max_length=100)
     # A key is random and long: unlike a password's, its hash need not be slow.
     sha256 = models.CharField(max_length=64, unique=True, editable=False)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty for one from before tokens expired.")
     last_used_on = models.DateField(null=True, blank=True)
+
+    objects = TokenManager()
+    read_at: datetime
 
     class Meta:
         ordering = ["-id"]
@@ -26,8 +39,8 @@ class Token(models.Model):
 
     @property
     def is_expired(self) -> bool:
-        """Whether its time is over."""
-        return self.expires_at is not None and self.expires_at <= timezone.now()
+        """Whether its time was over when it was read."""
+        return self.expires_at is not None and self.expires_at <= self.read_at
 
     @property
     def end(self) -> str:

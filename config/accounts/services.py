@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from django.contrib.auth.models import AbstractBaseUser, User
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from config.accounts.models import Token
+from config.db.clock import get_database_time
 
 LONGEST_DAYS = 366
 USUAL_DAYS = 90
@@ -24,10 +24,11 @@ def create_token(user: User, *, name: str, days: int) -> tuple[Token, str]:
     Those of the user that have expired go. Raises `TokenNameError`.
     """
     key = secrets.token_urlsafe(32)
-    now = timezone.now()
+    now = get_database_time()
     user_tokens = Token.objects.filter(user=user)
     user_tokens.filter(expires_at__lte=now).delete()
     token = Token(user=user, name=name, sha256=hash_key(key), created_at=now, expires_at=now + timedelta(days=days))
+    token.read_at = now
     try:
         with transaction.atomic():
             token.save()
@@ -47,8 +48,8 @@ def find_token(key: str) -> Token | None:
 
 
 def note_use(token: Token) -> None:
-    """Keep the day on which a token was last used; one write a day."""
-    today = timezone.now().date()
+    """Keep the day on which a token, just read, was last used; one write a day."""
+    today = token.read_at.date()
     if token.last_used_on != today:
         Token.objects.filter(pk=token.pk).update(last_used_on=today)
 

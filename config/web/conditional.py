@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response, set_response_etag
 from django.utils.http import parse_etags
 from rest_framework.response import Response
@@ -17,7 +18,7 @@ CHANGED = "Expected the present ETag in the header If-Match; what is here has an
 class ConditionalView(CheckedView):
     """A view whose answers to GET and HEAD carry an ETag of their content."""
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer as ever; the ETag follows once the content is there."""
         response = super().dispatch(request, *args, **kwargs)
         if isinstance(response, Response) and response.status_code == 200 and request.method in ("GET", "HEAD"):

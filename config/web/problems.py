@@ -151,12 +151,16 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer after an uncaught error; Django has logged it by now. A database away or slow is 503, and passes."""
+    """Answer after an uncaught error; Django has logged it by now. A database away or slow, or a lack of memory, is
+    503, and passes.
+    """
     error = sys.exception()
     if is_statement_timeout(error):
         return answer_problem(
             request, 503, "This takes longer than the site allows. Ask for less, or try again later.", retry_after=30
         )
+    if isinstance(error, MemoryError):
+        return answer_problem(request, 503, "There is no memory left for this; please try again.", retry_after=30)
     trouble = find_trouble(error)
     if trouble is TOO_LARGE:
         return answer_problem(request, 500, f"The database {trouble.words}; please ask for less.")

@@ -18,7 +18,8 @@ class AnyOfField(serializers.MultipleChoiceField):
 
     def to_internal_value(self, data: Any) -> tuple[str, ...]:  # type: ignore[override]  # of a set
         """Return the values, each once; an empty one is the same as none."""
-        return tuple(sorted(super().to_internal_value([value for value in data if value != ""])))
+        given: Any = [value for value in data if value != ""]
+        return tuple(sorted(super().to_internal_value(given)))
 
 
 class NoQuery(serializers.Serializer[dict[str, Any]]):

@@ -38,11 +38,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 
 def complete_schema(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Return the schema with the common problems in every operation and an example in what people send and read."""
+    """Return the schema with a summary and the common problems in every operation, and examples."""
     simplify_enums(result["components"]["schemas"])
     content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for operations in result["paths"].values():
         for operation in operations.values():
+            # The first sentence of what the code says of it, whose first paragraph has more of them perhaps.
+            paragraph, _, others = operation["description"].partition("\n\n")
+            summary, _, rest = " ".join(paragraph.split()).partition(". ")
+            operation |= {"summary": summary.removesuffix("."), "description": f"{rest}\n\n{others}".strip()}
             problems = COMMON_PROBLEMS | (BODY_PROBLEMS if "requestBody" in operation else {})
             for status, description in problems.items():
                 response = operation["responses"].setdefault(str(status.value), {"content": content, "description": ""})

@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -27,6 +28,23 @@ TASK = "tests.config.messages.write_down"
 # What waits at most: so few that messages are taken while they are being written.
 MOST_WAITING = 8
 PATIENCE_SECONDS = 120.0
+# What a task that takes one number may be sent instead: arguments by place, by name, and the rest of a message's body.
+WRONG_ARGUMENTS: list[Any] = [
+    [[], {}, {}],
+    [[1, 2], {}, {}],
+    [[1], {"nobody_knows_this": 2}, {}],
+    [[1], {"number": 1}, {}],
+    [["1"], {}, {}],
+    [[[1]], {}, {}],
+    [[None], {}, {}],
+    [[True], {}, {}],
+    [[10**30], {}, {}],
+    [[-1], {}, {}],
+    [1, {}, {}],
+    [[1], [], {}],
+    [[1], {}],
+    {"args": [1], "kwargs": {}},
+]
 # Many in hand: else a worker would look at its queue when it has done the one before, as between batches of pictures.
 WORKER = ["worker", "-Q", QUEUE, "-c", "1", "--prefetch-multiplier=64", "--loglevel=WARNING"]
 
@@ -92,6 +110,7 @@ def list_unreadable() -> list[bytes]:
         *(change_properties(delivery_tag=value) for value in (None, 7, [], {})),
         *(change_properties(body_encoding=value) for value in ("rot13", 7)),
         *(change(body=value) for value in (7, "%%%", "e30=", "bm9uc2Vuc2U=", None)),
+        *(change(body=b64encode(json.dumps(value).encode()).decode()) for value in WRONG_ARGUMENTS),
         *(change(content_type=value) for value in ("application/x-python-serialize", "text/nonsense", 7)),
         *(change(headers=value) for value in (None, [], 7, {}, {"task": None}, {"task": []}, {"id": "1"})),
         change(headers={"task": TASK}),

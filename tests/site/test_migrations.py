@@ -5,8 +5,11 @@ The rows are written by SQL, as they stand in the tables of people who run the r
 
 import hashlib
 import json
+import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,36 +175,46 @@ UNTOUCHED = [
 ]
 
 
-@pytest.fixture
-def database(django_db_blocker: Any, tmp_path: Any) -> Iterator[Any]:
-    """A connection to a new, empty database beside the tests' own; `make` gives more of them."""
-    made = []
-
-    def make() -> Any:
-        alias = f"aged{len(made)}"
-        settings = {**connections.settings[DEFAULT_DB_ALIAS]}
-        if settings["ENGINE"].endswith("sqlite3"):
-            settings["NAME"] = str(tmp_path / f"{alias}.sqlite3")
-        else:
-            settings["NAME"] = f"aged_{uuid.uuid4().hex}"
+@contextmanager
+def made_database(alias: str, folder: Path, *, copied: Any = None) -> Iterator[Any]:
+    """Give a connection to a new database beside the tests' own: an empty one, or a copy of one that nobody uses."""
+    settings = {**connections.settings[DEFAULT_DB_ALIAS]}
+    if settings["ENGINE"].endswith("sqlite3"):
+        settings["NAME"] = str(folder / f"{alias}.sqlite3")
+        if copied is not None:
+            shutil.copy(copied.settings_dict["NAME"], settings["NAME"])
+    else:
+        settings["NAME"] = f"{alias}_{uuid.uuid4().hex}"
+        template = "template0" if copied is None else copied.settings_dict["NAME"]
+        with connections[DEFAULT_DB_ALIAS].creation._nodb_cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {settings['NAME']} TEMPLATE {template}")
+    connections.settings[alias] = settings
+    try:
+        yield connections[alias]
+    finally:
+        connections[alias].close()
+        if connections[alias].vendor == "postgresql":
             with connections[DEFAULT_DB_ALIAS].creation._nodb_cursor() as cursor:
-                cursor.execute(f"CREATE DATABASE {settings['NAME']}")
-        connections.settings[alias] = settings
-        made.append(alias)
-        return connections[alias]
+                cursor.execute(f"DROP DATABASE {settings['NAME']} WITH (FORCE)")
+        del connections.settings[alias]
+        delattr(connections._connections, alias)
 
-    with django_db_blocker.unblock():
-        try:
-            yield make
-        finally:
-            for alias in made:
-                connections[alias].close()
-                name = connections.settings[alias]["NAME"]
-                if connections[alias].vendor == "postgresql":
-                    with connections[DEFAULT_DB_ALIAS].creation._nodb_cursor() as cursor:
-                        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
-                del connections.settings[alias]
-                delattr(connections._connections, alias)
+
+@pytest.fixture(scope="module")
+def released(django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A database of the last release with rows, to be copied."""
+    with django_db_blocker.unblock(), made_database("released", tmp_path_factory.mktemp("released")) as connection:
+        migrate(connection, RELEASED)
+        fill(connection)
+        connection.close()
+        yield connection
+
+
+@pytest.fixture
+def aged(released: Any, django_db_blocker: Any, tmp_path: Path) -> Iterator[Any]:
+    """A copy of it."""
+    with django_db_blocker.unblock(), made_database("aged", tmp_path, copied=released) as connection:
+        yield connection
 
 
 def migrate(connection: Any, targets: list[tuple[str, str]] | None = None) -> None:
@@ -252,10 +265,8 @@ def describe(connection: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("interrupted_after", [None, 1, 5, 9], ids=lambda number: f"interrupted {number}")
-def test_a_database_of_the_last_release_keeps_everything(database: Any, interrupted_after: int | None) -> None:
-    connection = database()
-    migrate(connection, RELEASED)
-    fill(connection)
+def test_a_database_of_the_last_release_keeps_everything(aged: Any, interrupted_after: int | None) -> None:
+    connection = aged
     columns = {table: names for table, names, _ in ROWS}
     before = {table: read_columns(connection, table, columns[table]) for table in UNTOUCHED}
     if interrupted_after is not None:
@@ -329,10 +340,8 @@ def test_a_database_of_the_last_release_keeps_everything(database: Any, interrup
     assert not gone & set(tables)
 
 
-def test_a_new_database_looks_like_one_of_the_last_release_that_was_migrated(database: Any) -> None:
-    aged, new = database(), database()
-    migrate(aged, RELEASED)
-    fill(aged)
-    migrate(aged)
-    migrate(new)
-    assert describe(aged) == describe(new)
+def test_a_new_database_looks_like_one_of_the_last_release_that_was_migrated(aged: Any, tmp_path: Path) -> None:
+    with made_database("new", tmp_path) as new:
+        migrate(aged)
+        migrate(new)
+        assert describe(aged) == describe(new)

@@ -91,12 +91,12 @@ def response(body: bytes, *, status: str = "200 OK", headers: str = "", length: 
     return f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\n{headers}\r\n".encode() + body
 
 
-def slowly(data: bytes, *, seconds: float) -> Handler:
-    """Return an answer that comes one byte at a time."""
+def slowly(data: bytes, *, seconds: float, length: int = 1) -> Handler:
+    """Return an answer that comes so many bytes at a time."""
 
     async def answer(_request: Request, writer: asyncio.StreamWriter) -> None:
-        for position in range(len(data)):
-            writer.write(data[position : position + 1])
+        for position in range(0, len(data), length):
+            writer.write(data[position : position + length])
             await writer.drain()
             await asyncio.sleep(seconds)
 

@@ -112,7 +112,8 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
 
 def _build_query(options: dict[str, Any]) -> ProductExportQuery:
     parameters = QueryDict(mutable=True)
-    for name in ProductExportQuery().fields:
+    names: list[str] = list(ProductExportQuery().fields)
+    for name in names:
         if options[name] is not None:
             given = options[name]
             parameters.setlist(name, [given] if isinstance(given, str) else given)

@@ -8,7 +8,7 @@ import pytest
 from catalog.pictures.decoding import PictureError, to_rgb
 from tests.support import make_images as make
 from tests.support.fetching import MOST_BYTES, code_of, fetch_one, make_fetcher, origin, shared_origin
-from tests.support.image_origin import endlessly, response, then_close
+from tests.support.image_origin import endlessly, response, slowly, then_close
 
 __all__ = ["make_fetcher", "origin", "shared_origin"]
 
@@ -73,6 +73,56 @@ def test_large_header_does_not_count_for_the_next_answer_of_the_connection(make_
 
     assert [fetch_one(fetcher, url).data for _ in range(3)] == [b"x" * 100] * 3
     assert origin.connections == 1
+
+
+ODD_HEADERS = {
+    "space in a name": b"X Powered By: x\r\n",
+    "space behind a name": b"Server : x\r\n",
+    "no name": b": x\r\n",
+    "no colon": b"nonsense\r\n",
+    "no colon, folded": b"nonsense\r\n and: more of it\r\n",
+    "folded": b"X-Long: a\r\n b\r\n\tc\r\n",
+    "folded status line": b" X-Long: a\r\n",
+    "Latin-1 value": b'Content-Disposition: inline; filename="caf\xe9.jpg"\r\n',
+    "Latin-1 name": b"Gr\xf6\xdfe: 1\r\n",
+    "UTF-8 name": "Größe: 1\r\n".encode(),
+    "brackets in a name": b"X-(Cache): HIT\r\n",
+    "zero in a name": b"X-\0: x\r\n",
+    "line feed alone": b"Server: x\nX-Cache: HIT\n",
+    "length twice": b"Content-Length: 5\r\n",
+    "length twice in a line": b"Content-Length: 5, 5\r\n",
+    "length twice, behind a blank": b"content-length : 5\r\n",
+}
+
+
+@pytest.mark.parametrize("lines", ODD_HEADERS.values(), ids=ODD_HEADERS)
+@pytest.mark.parametrize("length", [b"Content-Length: 5\r\n", b"Content-Length : 5\r\n"])
+def test_header_is_read_as_browsers_read_it(make_fetcher, origin, lines, length):
+    url = origin.serve("/1.jpg", b"HTTP/1.1 200 OK\r\n" + lines + length + b"ETag : x\r\n\r\nhelloand more")
+
+    outcome = fetch_one(make_fetcher(), url)
+
+    assert (outcome.data, outcome.etag) == (b"hello", "x")
+
+
+@pytest.mark.parametrize("length", [1, 7, 1_000])
+def test_odd_header_is_read_in_any_pieces(make_fetcher, origin, length):
+    hint = b"HTTP/1.1 103 Early Hints\r\nnonsense\r\n\r\n"
+    answer = hint + response(b"hello", headers="nonsense\r\nETag : x\r\n")
+    url = origin.serve("/1.jpg", slowly(answer, seconds=0.001, length=length))
+
+    outcome = fetch_one(make_fetcher(), url)
+
+    assert (outcome.data, outcome.etag) == (b"hello", "x")
+
+
+@pytest.mark.parametrize("headers,connections", [("Server: x\r\n", 1), ("Server : x\r\n", 3)])
+def test_connection_with_an_odd_header_is_not_used_again(make_fetcher, origin, headers, connections):
+    url = origin.serve("/1.jpg", response(b"x", headers=headers))
+    fetcher = make_fetcher()
+
+    assert [fetch_one(fetcher, url).data for _ in range(3)] == [b"x"] * 3
+    assert origin.connections == connections
 
 
 @pytest.mark.parametrize("coding", ["aws-chunked", "none", "utf-8", "binary", "identity", "AWS-Chunked, none", ""])

@@ -220,6 +220,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         write_csv(("id", "title"), [(f"SKU-{number}", "Rock") for number in range(30)]).encode(),
         "expected whole numbers as id, received 'SKU-19' and others; give that column another name",
     ),
+    "a table turned round": (write_csv(["title", *map(str, range(1_000))], []).encode(), "at most 1,000 columns"),
     "a file without a header": (write_csv(ROWS[1], ROWS).encode(), "expected a first row with the columns id,title,"),
     "a file with a name that is misspelt": (
         write_csv(("id", "title", "transalted_text", "country_code"), []).encode(),
@@ -252,6 +253,11 @@ def test_it_says_what_it_does_not_use_and_whose_texts_it_takes_them_for() -> Non
         "Texts are taken for those of the country de, for the file names none.",
     )
     assert list_products(source)[0][3] == {"de": ("Ein Rock", None)}
+
+
+def test_of_many_columns_some_are_named() -> None:
+    (note,) = read(write_csv(["title", *(f"attribute {number}" for number in range(30))], []).encode()).notes
+    assert note.endswith("attribute 18, attribute 19 and 10 others.")
 
 
 def test_a_guess_at_the_encoding_is_said_and_may_be_corrected() -> None:
@@ -290,7 +296,7 @@ def test_a_shopify_product_is_taken_whole_or_not_at_all() -> None:
     refused_a, b, refused_c, refused_d = list(read(write_csv(header, rows).encode()))
     assert isinstance(b, ProductRecord)
     assert [(row.line, row.message[:30]) for row in (refused_a, refused_c, refused_d)] == [
-        (2, "expected an http(s) url with a"),
+        (3, "expected an http(s) url with a"),
         (5, "expected a title, received non"),
         (6, "expected a handle, received no"),
     ]

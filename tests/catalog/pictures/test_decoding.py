@@ -1,7 +1,10 @@
 """Pictures as pixels: every row of the corpus of good, odd and hostile files, with its outcome."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ from PIL import Image, ImageFile
 from catalog.pictures.decoding import PictureError, decode_picture, to_rgb
 from tests.support import make_images as make
 
+ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")
 
 
@@ -290,3 +294,39 @@ def test_time_limit_is_not_taken_for_a_bad_picture(monkeypatch):
 
     with pytest.raises(TimeLimitError):
         to_rgb(make.jpeg())
+
+
+STARVED = """
+import os, resource, sys
+from catalog.pictures.decoding import PictureError, decode_picture
+
+pictures = [open(path, "rb").read() for path in sys.argv[1:]]
+for data in pictures:
+    if os.fork() == 0:
+        with open("/proc/self/statm") as file:
+            most = int(file.read().split()[0]) * resource.getpagesize() + 4_000_000
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        try:
+            decode_picture(data)
+        except (MemoryError, PictureError) as error:
+            print(type(error).__name__, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_a_machine_without_memory_says_nothing_of_a_picture(tmp_path):
+    large = Image.new("RGB", (3_000, 2_500), "white")
+    files = {
+        "1.jpg": make.encode(large, "JPEG"),
+        "2.jpg": make.encode(large, "JPEG", progressive=True),
+        "3.png": make.encode(large, "PNG", compress_level=1),
+        "4.webp": make.encode(large, "WEBP", method=0),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    command = [sys.executable, "-c", STARVED, *(str(tmp_path / name) for name in files)]
+
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert said.split() == ["MemoryError"] * 4

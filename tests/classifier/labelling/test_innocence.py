@@ -272,14 +272,13 @@ def create_blue_image(blue: int) -> Image:
     return image
 
 
-@pytest.mark.parametrize("error", [lambda: ValueError("a shape"), MemoryError])
-def test_a_picture_that_no_network_can_take_is_the_only_suspect(error: Callable[[], BaseException]) -> None:
+def test_a_picture_that_no_network_can_take_is_the_only_suspect() -> None:
     images = [create_blue_image(blue) for blue in (1, 2, 3)]
     start_run_over_all()
-    assert work(Poisoned(2, error=error)) == 3
+    assert work(Poisoned(2)) == 3
     assert list_states() == [(State.DONE, 0, 1, None, ""), (State.NEW, 1, 1, None, ""), (State.DONE, 0, 1, None, "")]
     for _ in range(2):
-        assert work(Poisoned(2, error=error)) == 1
+        assert work(Poisoned(2)) == 1
     assert list_states()[1] == (State.FAILED, 3, 3, None, "worker_crash")
     assert set(Classification.objects.values_list("image_id", flat=True)) == {images[0].pk, images[2].pk}
 
@@ -318,12 +317,38 @@ def fail_to_decode(
     monkeypatch.setattr(batches, "decode_picture", decode_or_fail)
 
 
-@pytest.mark.parametrize("error", [KeyError("chunk"), MemoryError()])
-def test_a_picture_whose_decoding_fails_as_none_should_is_the_only_suspect(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
+@pytest.mark.parametrize("where", ["decoding", "inference"])
+def test_a_picture_for_which_alone_there_is_no_memory_waits_for_its_next_try(
+    monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
+    images = [create_blue_image(blue) for blue in (1, 2, 3)]
+    run = start_run_over_all()
+    LabelTask.objects.update(attempts=50)
+    classifier = FakeClassifier()
+    if where == "decoding":
+        fail_to_decode(monkeypatch, images[1:2], MemoryError)
+    else:
+        classifier = Poisoned(2, error=MemoryError)
+    assert work(classifier) == 3
+    done = (State.DONE, 0, 51, None, "")
+    assert list_states() == [done, (State.RETRY, 0, 51, None, "worker_error"), done]
+    run.refresh_from_db()
+    assert run.state == LabellingRun.State.DONE
+    wait_for_the_next_try()
+    assert work(classifier) == 1, "nor when there is no other to compare it with"
+    assert list_states() == [done, (State.RETRY, 0, 52, None, "worker_error"), done]
+
+
+def test_a_machine_without_memory_to_decode_blames_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     run = start_run(3)
-    fail_to_decode(monkeypatch, [run.tasks.order_by("pk")[1].image], error)
+    fail_to_decode(monkeypatch, [task.image for task in run.tasks.all()], MemoryError)
+    assert work() == 0
+    assert_all_wait_for("worker_error", run)
+
+
+def test_a_picture_whose_decoding_fails_as_none_should_is_the_only_suspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start_run(3)
+    fail_to_decode(monkeypatch, [run.tasks.order_by("pk")[1].image], KeyError("chunk"))
     assert work() == 3
     assert list_states() == [(State.DONE, 0, 1, None, ""), (State.NEW, 1, 1, None, ""), (State.DONE, 0, 1, None, "")]
 

@@ -1,6 +1,6 @@
 """Who signs in by a token, and until when."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -8,12 +8,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
+from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from config.accounts.models import Token
 from config.accounts.services import TokenNameError, create_token
+from config.db.clock import get_database_time
 from tests.support.hostile import read_tables
 from tests.support.members import create_member
 
@@ -64,6 +66,26 @@ def test_an_expired_token_says_so_and_gives_its_name_free(user: User, key: str) 
     assert (response.status_code, response.json()["detail"]) == (401, f"The token expired on {yesterday:%Y-%m-%d}.")
     assert call(create_token(user, name="import", days=1)[1]) == 200
     assert Token.objects.count() == 1
+
+
+def test_the_databases_clock_says_when_a_token_is_made_used_and_over(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = get_database_time()
+    with monkeypatch.context() as patch:
+        # A machine whose clock is a year ahead. On SQLite there is no other clock than the machine's.
+        if connection.vendor == "postgresql":
+            patch.setattr(timezone, "now", lambda: datetime.now(UTC) + timedelta(days=365))
+        key = create_token(user, name="import", days=30)[1]
+        assert call(key) == 200
+        token = Token.objects.get()
+    assert not token.is_expired
+    assert timedelta(0) <= token.created_at - began < timedelta(minutes=1)
+    assert token.expires_at == token.created_at + timedelta(days=30)
+    assert token.last_used_on == token.created_at.date()
+    Token.objects.update(expires_at=Now())
+    assert Token.objects.get().is_expired
+    assert call(key) == 401
 
 
 def test_a_name_is_one_token_of_a_user(user: User, key: str) -> None:
