@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0008_label_sources'),
+        ('catalog', '0009_unshown_images'),
     ]
 
     operations = [
