@@ -210,7 +210,7 @@ def test_a_product_shows_every_image_with_its_probabilities_and_texts(client: Cl
     assert page.count('<svg class="bar ') == 15
     assert '<rect width="92.22" height="1"/>' in page
     assert version.name in page
-    assert "<code>not_image</code>" in page
+    assert "The last try failed. This is not a picture (not_image)." in page
     assert "Shoe" in page
     assert "DE" in page
 
