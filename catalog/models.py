@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import OuterRef, Q, Subquery, Value
-from django.db.models.functions import Coalesce, Lower, NullIf, Trim
+from django.db.models.functions import Coalesce, Lower, Now, NullIf, Trim
 
 from catalog.values import RecordError, clean_country, clean_image_url, clean_text, clean_title, find_country
 from classifier.ml.labels import GARMENTS, GROUPS
@@ -165,6 +165,19 @@ class ProductDescription(models.Model):
 
     def __str__(self) -> str:
         return f"{self.country_code} text of product {self.product_id}"
+
+
+class UnshownImage(models.Model):
+    """An image that no product showed when somebody looked; the row goes when one shows it again."""
+
+    image = models.OneToOneField(Image, on_delete=models.CASCADE, primary_key=True, related_name="unshown")
+    since = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"image {self.image_id}, which no product shows"
 
 
 class StoredPicture(models.Model):

@@ -18,6 +18,7 @@ from classifier.labels.admin import LabelModelVersionFilter, ProductLabelAdmin
 from classifier.models import (
     AdoptionRun,
     Classification,
+    CleaningRun,
     LabellingRun,
     LabelTask,
     ModelVersion,
@@ -53,6 +54,14 @@ class QueueCanaryAdmin(ReadOnlyAdmin):
     sortable_by = ()
 
 
+class CleaningRunAdmin(ReadOnlyAdmin):
+    """What the workers removed, round by round."""
+
+    list_display = ("id", "state", "started_at", "finished_at", "figures")
+    ordering = ("-id",)
+    sortable_by = ()
+
+
 admin.site.unregister([Product, Image])
 for model, model_admin in (
     (Product, LabelledProductAdmin),
@@ -68,5 +77,6 @@ for model, model_admin in (
     (ReviewRun, ReviewRunAdmin),
     (TrainingRun, TrainingRunAdmin),
     (QueueCanary, QueueCanaryAdmin),
+    (CleaningRun, CleaningRunAdmin),
 ):
     admin.site.register(model, model_admin)

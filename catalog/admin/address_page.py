@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 from catalog.labels import refresh_labels
 from catalog.models import Image, ProductImages
 from catalog.values import RecordError, clean_image_url
+from config.db.bulk import insert_missing_rows
 from config.db.statements import allow_long_statements
 from config.web.admin import LargeTableAdmin
 
@@ -65,7 +66,7 @@ def replace_image(image: Image, *, url: str) -> tuple[Image, int]:
     Return that image and how many products it was; the former one stays, with what was said of it.
     """
     with transaction.atomic():
-        replacement, _ = Image.objects.get_or_create(url=url)
+        replacement = Image.objects.get(pk=insert_missing_rows(Image, field="url", values=[url])[url])
         places = ProductImages.objects.filter(image=image)
         product_ids = sorted(set(places.values_list("product_id", flat=True)))
         places.update(image=replacement)

@@ -19,7 +19,7 @@ from catalog.browse.query import ProductListQuery
 from catalog.labels import Status, get_label_summary
 from catalog.models import ProductLabel, StoredPicture
 from catalog.pictures.decoding import PictureError
-from catalog.pictures.storage import StorageError, build_full_size, read_media_picture, thumbnail_name
+from catalog.pictures.storage import StorageError, build_full_size, read_thumbnail, thumbnail_name
 from classifier.ml.labels import GARMENTS_OF_GROUPS, GROUPS
 from config.db.paging import InvalidCursorError
 from config.web.problems import answer_problem, find_refusal
@@ -133,10 +133,9 @@ def list_confidences(parameters: QueryDict, name: str, *, words: str) -> list[tu
 @require_safe
 def thumbnail(request: HttpRequest, sha256: str, extension: str) -> HttpResponse | FileResponse:
     """Answer with our re-encoded copy of a picture. Its name is its content, so it may be kept for ever."""
-    name = thumbnail_name(sha256)
-    if PurePosixPath(name).suffix != f".{extension}":
+    if PurePosixPath(thumbnail_name(sha256)).suffix != f".{extension}":
         raise Http404
-    return _answer_picture(request, sha256, read=partial(read_media_picture, name))
+    return _answer_picture(request, sha256, read=partial(read_thumbnail, sha256))
 
 
 @require_safe

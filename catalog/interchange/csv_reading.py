@@ -21,7 +21,7 @@ from catalog.interchange.records import (
     build_record,
 )
 from catalog.interchange.text_source import Lines, SourceError, expect_bounded
-from catalog.values import MAX_IMAGES, MAX_TEXT_CHARACTERS, RecordError, shorten
+from catalog.values import MAX_IMAGES, MAX_TEXT_CHARACTERS, RecordError, clean_image_url, shorten
 
 # How far the end of a quotation is looked for that makes a row unreadable.
 _MAX_QUOTED_CHARACTERS: Final = 4_194_304
@@ -266,7 +266,8 @@ def _build_from_shopify(rows: Iterator[_Row], *, country: str) -> ProductRecord 
                 raise RecordError(row.error)
             position = row.cells.get("image_position", "")
             place = int(position) if position.isdecimal() and len(position) < 6 else MAX_IMAGES
-            placed += [(place, url) for url in _list_images(row.cells)]
+            # Judged here, so that the line is that of the row.
+            placed += [(place, clean_image_url(url)) for url in _list_images(row.cells)]
         first = taken[0].cells
         line = taken[0].line
         if not first["handle"]:

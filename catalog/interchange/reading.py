@@ -65,7 +65,7 @@ def read_records(
     if header.unused:
         more = f" and {len(header.unused) - SHOWN_COLUMNS:,} others" if len(header.unused) > SHOWN_COLUMNS else ""
         notes += (f"Columns that are not used: {', '.join(header.unused[:SHOWN_COLUMNS])}{more}.",)
-    if header.is_shopify or ("country_code" not in header.columns and "original_text" in header.columns):
+    if "country_code" not in header.columns and {"original_text", "translated_text"}.intersection(header.columns):
         notes += (f"Texts are taken for those of the country {country}, for the file names none.",)
     separator = SEPARATORS.get(header.separator, header.separator)
     return CatalogueFile(

@@ -28,7 +28,7 @@ MAX_PIXELS = 40_000_000
 # libjpeg-turbo 3.2): 1,000 scans of 40 megapixels would take 40 s. The largest picture allowed may have 15 scans;
 # progressive files usually have 10.
 MAX_SCANNED_PIXELS = 600_000_000
-# A progressive JPEG's coefficients, its pixels and a copy in another colour mode; a WebP's canvas, twice, and its frame.
+# A progressive JPEG's coefficients, its pixels and a copy in another mode; a WebP's canvas, twice, and its frame.
 MOST_BYTES_A_PIXEL = 16
 # Rows converted at a time, so that a picture of 40 megapixels never exists in two colour modes at once.
 BAND_ROWS = 256

@@ -7,10 +7,12 @@ scripts, archives).
 
 import errno
 import hashlib
+import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +22,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.urls import reverse
+from django.utils import timezone
 from PIL import Image as PillowImage
 
 from catalog.models import Image, StoredPicture
@@ -37,6 +40,8 @@ FULL_SIZE = 2048
 _JPEG_QUALITY = 85
 # With less than this a disk counts as full: room for 32 pictures of 128 KiB.
 FREE_BYTES = 4 * 2**20
+# How old a file may be that a picture which has no row yet relies on: longer than any batch is in a worker's hand.
+UNNAMED_AGE = timedelta(hours=1)
 # What a file system says of a name that no file of it has, or can have.
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
@@ -99,11 +104,17 @@ def build_stored_picture(
     if decoded is None:
         decoded = decode_picture(data, target_size=THUMBNAIL_SIZE)
     sha256 = hashlib.sha256(data).hexdigest()
-    name = storage_name or f"pictures/{sha256[:2]}/{sha256}.{EXTENSIONS[decoded.picture_format]}"
+    former = image.picture
+    held_name = former.storage_name if former is not None and former.sha256 == sha256 else ""
+    name = storage_name or held_name or _build_name("pictures", f"{sha256}.{EXTENSIONS[decoded.picture_format]}")
     if not storage_name:
-        write_once(name, data)
+        write_once(name, data, is_named=bool(held_name))
     shown = lay_on_ground(decoded.pixels)
-    write_once(thumbnail_name(sha256), _encode_jpeg(shown, size=THUMBNAIL_SIZE))
+    write_once(
+        _find_thumbnail_name(sha256) if held_name else thumbnail_name(sha256),
+        _encode_jpeg(shown, size=THUMBNAIL_SIZE),
+        is_named=bool(held_name),
+    )
     former_appearance, (look_hash, look_shape) = _find_look(image, sha256=sha256, shown=shown)
     return StoredPicture(
         image=image,
@@ -175,7 +186,31 @@ def find_picture_bytes(image: Image) -> bytes | None:
 
 def thumbnail_name(sha256: str) -> str:
     """Return the name in the media storage of the thumbnail of the picture with this content hash."""
+    return _build_name("thumbnails", f"{sha256}.jpg")
+
+
+def former_thumbnail_name(sha256: str) -> str:
+    """Return the name that the thumbnail has if it is from before folders had a second level."""
     return f"thumbnails/{sha256[:2]}/{sha256}.jpg"
+
+
+def _build_name(folder: str, name: str) -> str:
+    """Return the place of a file that is named by a hash: of ten million pictures 150 lie in a folder."""
+    return f"{folder}/{name[:2]}/{name[2:4]}/{name}"
+
+
+def _find_thumbnail_name(sha256: str) -> str:
+    with reaching_storage():
+        is_former = default_storage.exists(former_thumbnail_name(sha256))
+    return former_thumbnail_name(sha256) if is_former else thumbnail_name(sha256)
+
+
+def read_thumbnail(sha256: str) -> bytes:
+    """Return the thumbnail of the picture with this content hash; the errors are those of `read_media_picture`."""
+    try:
+        return read_media_picture(thumbnail_name(sha256))
+    except PictureError:
+        return read_media_picture(former_thumbnail_name(sha256))
 
 
 def is_media_name(url: str) -> bool:
@@ -249,25 +284,89 @@ def _encode_jpeg(pixels: np.ndarray, *, size: int) -> bytes:
     return encoded.getvalue()
 
 
-def write_once(name: str, content: bytes) -> None:
+def write_once(name: str, content: bytes, *, is_named: bool = False) -> None:
     """Put the content under exactly this name of the media storage, whole or not at all.
 
-    Whoever else does the same at the same time writes the same: a file that has this size already is left alone. Raises
+    Whoever else does the same at the same time writes the same: a file that has this size already is left alone. It is
+    made young, unless a row names it already (`is_named`): who removes what no row names leaves young files. Raises
     StorageError.
     """
     with reaching_storage():
         if not isinstance(default_storage, FileSystemStorage):
             # An object store: a file appears whole there, and a second writer is given another name.
-            if not default_storage.exists(name):
-                saved_name = default_storage.save(name, ContentFile(content))
-                if saved_name != name:
-                    default_storage.delete(saved_name)
+            if default_storage.exists(name):
+                if is_named or _is_younger(name, timezone.now() - UNNAMED_AGE / 2):
+                    return
+                default_storage.delete(name)
+            saved_name = default_storage.save(name, ContentFile(content))
+            if saved_name != name:
+                default_storage.delete(saved_name)
             return
         path = Path(default_storage.path(name))
-        if path.exists() and path.stat().st_size == len(content):
-            return
+        with suppress(FileNotFoundError, PermissionError):
+            if path.stat().st_size == len(content):
+                if not is_named:
+                    os.utime(path)
+                return
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, content)
+
+
+def _is_younger(name: str, than: datetime) -> bool:
+    """Whether a file of an object store was written after that time; yes where the store cannot say."""
+    try:
+        return bool(default_storage.get_modified_time(name) > than)
+    except NotImplementedError:
+        return True
+
+
+def list_folder(name: str) -> tuple[list[str], list[str]] | None:
+    """Return the names of the folders and of the files in a folder of the media storage; None if it cannot say.
+
+    Raises StorageError.
+    """
+    with reaching_storage():
+        try:
+            folders, files = default_storage.listdir(name)
+        except NotImplementedError:
+            return None
+        except FileNotFoundError:
+            return [], []
+    return folders, files
+
+
+def remove_file(name: str, *, newest: datetime, dry_run: bool = False) -> int | None:
+    """Remove a file unless it was written, or `write_once` relied on it, after `newest`; return its bytes, or None.
+
+    On a file system that holds up to the moment of the removal. An object store that cannot say how old its files are
+    loses it at any age. Raises StorageError.
+    """
+    with reaching_storage():
+        if not isinstance(default_storage, FileSystemStorage):
+            if not default_storage.exists(name):
+                return None
+            with suppress(NotImplementedError):
+                if default_storage.get_modified_time(name) > newest:
+                    return None
+            size = int(default_storage.size(name))
+            if not dry_run:
+                default_storage.delete(name)
+            return size
+        path = Path(default_storage.path(name))
+        try:
+            found = path.stat()
+            if found.st_mtime > newest.timestamp():
+                return None
+            if not dry_run:
+                # Out of the way first: who relies on it from now on writes it anew, and who did just now made it young.
+                aside = path.rename(path.with_name(f".{path.name}.{secrets.token_hex(8)}.part"))
+                if aside.stat().st_mtime_ns != found.st_mtime_ns:
+                    aside.rename(path)
+                    return None
+                aside.unlink()
+        except FileNotFoundError:
+            return None
+        return found.st_size
 
 
 def get_thumbnail_path(sha256: str) -> str:

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef
 from django.db.models.functions import Now
 
-from catalog.models import Image, Product, ProductLabel
+from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labelling.starting import start_labelling_run
 from classifier.labels.services import Why, refresh_product_labels
 from classifier.models import AdoptionRun, Classification, LabellingRun
@@ -74,7 +74,8 @@ def label_what_is_missing(run: AdoptionRun) -> LabellingRun | None:
     if version is None or version.pk != run.model_version_id or not (run.missing or run.closed_runs):
         return None
     said = Classification.objects.filter(image=OuterRef("pk")).order_by()
-    images = None if run.closed_runs else Image.objects.filter(Exists(said.exclude(model_version=version)))
+    shown = Image.objects.filter(Exists(ProductImages.objects.filter(image=OuterRef("pk")).order_by()))
+    images = None if run.closed_runs else shown.filter(Exists(said.exclude(model_version=version)))
     return start_labelling_run(images=images, user=run.requested_by)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Length
 from numpy.typing import NDArray
 
@@ -85,7 +85,17 @@ def read_embeddings(version: ModelVersion) -> Embeddings:
     settled = next((place for place, (_, _, at) in enumerate(chunk) if at >= limit), len(chunk))
     if settled:
         _append(path, fresh[:settled], after=after)
+        if not after:
+            remove_surplus_files()
     return Embeddings((stored, fresh), is_behind=settled == CHUNK_ROWS)
+
+
+def remove_surplus_files() -> None:
+    """Remove this machine's files of versions of which nothing that they said is left."""
+    said = Classification.objects.filter(model_version=OuterRef("pk")).order_by()
+    kept = {get_path(version) for version in ModelVersion.objects.filter(Exists(said)).only("manifest_sha256")}
+    for path in set(Path(settings.EMBEDDINGS_DIR).glob("*.embeddings")) - kept:
+        path.unlink(missing_ok=True)
 
 
 def read_embedding(data: bytes) -> NDArray[np.float32] | None:

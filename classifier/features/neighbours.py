@@ -50,11 +50,13 @@ def find_similar_products(product_id: int, *, limit: int, country: str = "us") -
     while True:
         count = factor * (limit + 1)
         nearest = dict(embeddings.find_nearest(vector, count=count))
-        similarities = _find_products(nearest, version=version, maximum=limit + 1)
+        similarities, known = _find_products(nearest, version=version, maximum=limit + 1)
         similarities.pop(product_id, None)
         if len(similarities) >= limit or len(nearest) < count or factor >= _LAST_FACTOR:
             break
         factor *= 4
+    if 2 * known < len(nearest):
+        forget_embeddings(version)
     best = sorted(similarities, key=lambda id: (-similarities[id], id))[:limit]
     products = list_labelled_products(ProductCriteria(country=country)).in_bulk(best)
     return [SimilarProduct(products[id], similarities[id]) for id in best if id in products]
@@ -77,22 +79,23 @@ def _find_embedding(product_id: int) -> tuple[ModelVersion, NDArray[np.float32]]
     return None
 
 
-def _find_products(nearest: dict[int, float], *, version: ModelVersion, maximum: int) -> dict[int, float]:
-    """Return the similarity of the products that have the classified pictures, by id; two queries.
+def _find_products(nearest: dict[int, float], *, version: ModelVersion, maximum: int) -> tuple[dict[int, float], int]:
+    """Return the similarity of the products that have the classified pictures, by id, and how many of these there are.
 
-    What a version said of a picture before it said something else does not count. Of the products that share one
-    picture no more than `maximum` are looked at.
+    What a version said of a picture before it said something else does not count, nor what was removed since the
+    file was written. Of the products that share one picture no more than `maximum` are looked at. Two queries.
     """
     later = Classification.objects.filter(image=OuterRef("image"), model_version=version, pk__gt=OuterRef("pk"))
-    rows = Classification.objects.filter(~Exists(later), pk__in=nearest, model_version=version)
-    cosines = {image_id: nearest[pk] for pk, image_id in rows.values_list("pk", "image_id")}
+    found = Classification.objects.filter(pk__in=nearest, model_version=version).annotate(is_last=~Exists(later))
+    rows = list(found.order_by().values_list("pk", "image_id", "is_last"))
+    cosines = {image_id: nearest[pk] for pk, image_id, is_last in rows if is_last}
     rank = Window(RowNumber(), partition_by=F("image_id"), order_by=F("pk").asc())
     placements = ProductImages.objects.filter(image_id__in=cosines).annotate(rank=rank).filter(rank__lte=maximum)
     similarities: dict[int, float] = {}
     for product_id, image_id in placements.values_list("product_id", "image_id"):
         similarity = min(1.0, max(0.0, cosines[image_id]))
         similarities[product_id] = max(similarity, similarities.get(product_id, 0.0))
-    return similarities
+    return similarities, len(rows)
 
 
 # --- the embeddings that this process has in memory ----------------------------------------------------------------
@@ -116,6 +119,13 @@ def get_embeddings(version: ModelVersion) -> Embeddings:
         if embeddings.is_behind:
             threading.Thread(target=_catch_up, args=[version], name="embeddings", daemon=True).start()
     return embeddings
+
+
+def forget_embeddings(version: ModelVersion) -> None:
+    """Let the version's file be made anew: of much that it has the table has nothing any more."""
+    logger.info("the embeddings of model version %s are made anew: pictures were removed", version.pk)
+    get_path(version).unlink(missing_ok=True)
+    _loaded.pop(get_path(version), None)
 
 
 def _catch_up(version: ModelVersion) -> None:

@@ -25,7 +25,7 @@ def retry_errors(task_ids: Collection[int]) -> int:
     """Let those of the tasks that are in the error queue be tried again, now and as often as new ones; return how many.
 
     A task that a worker holds, or that is done, cancelled or about to be, stays as it is. One that was in a crash is
-    tried alone, and given up again at the next crash. The tries go to the task's own run and model version.
+    tried alone, and given up again at the next crash that it causes. The tries go to the task's own run and version.
     """
     with transaction.atomic():
         retried = (
@@ -98,7 +98,7 @@ ERROR_WORDS: Mapping[str, str] = {
     "too_many_pixels": "The picture has too many pixels",
     "too_small": "The picture is too small",
     "decode_error": "The picture is damaged",
-    "worker_crash": "The picture brought a worker down three times",
+    "worker_crash": "The picture brought its worker down each time it was tried alone",
     "storage_error": "Our storage cannot be read, or takes no more",
     "artefact_error": "A worker's machine has not the model version's files, or has others",
     "worker_error": "A worker met a fault that is not the picture's; its log says more",

@@ -3,7 +3,8 @@
 The broker is a hint; the `LabelTask` row is the truth. A worker *claims* rows by writing a fresh lease token and
 commits before it fetches anything. It *finishes* in one transaction that first finds which rows still carry its token
 and writes labels for exactly those, so that a worker that was thought dead cannot write a second label. Rows whose
-lease ran out are *swept*: given back with one crash more, then tried alone, and given up after three crashes.
+lease ran out are *swept*: given back with one crash more, and tried alone from then on. Whoever is seen to bring a
+worker down alone is given up after three crashes; a worker that was merely killed, or is gone, proves nothing yet.
 """
 
 import random
@@ -33,6 +34,9 @@ from config.db.bulk import insert_rows
 State = LabelTask.State
 
 MAXIMUM_CRASHES = 3
+# So many where nobody saw whose fault they were: a picture that needs more memory than there is looks like one that is
+# in hand whenever somebody kills workers. From the second on it waits before the next one.
+MAXIMUM_LOSSES = 6
 # Tries that follow each other within an hour; later ones come once a day. What may pass is never given up.
 QUICK_ATTEMPTS = 6
 FIRST_RETRY_SECONDS = 30
@@ -128,7 +132,7 @@ def finish_tasks(batch: ClaimedBatch, outcomes: Sequence[Outcome]) -> int:
         refresh_image_labels(image_ids, why=Why.CLASSIFIED)
     suspected = [task.pk for task, o in finished if isinstance(o, Suspected)]
     if suspected:
-        _give_back_crashed(_list_held(batch).filter(pk__in=suspected))
+        _give_back_crashed(_list_held(batch).filter(pk__in=suspected), most=MAXIMUM_CRASHES)
     close_finished_runs({task.run_id for task in batch.tasks})
     return len(finished) - len(put_off)
 
@@ -256,30 +260,35 @@ def _wait_seconds(task: LabelTask, code: str) -> float:
     return min(max(waited, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
 
 
-def give_back_lost_tasks(task_ids: Sequence[int]) -> int:
+def give_back_lost_tasks(task_ids: Sequence[int], *, by_own_fault: bool) -> int:
     """Give back those of the tasks that are being worked on, each with one crash more; return how many.
 
-    For the worker that sees its child die with a message in hand. If another worker holds some of them (the message
-    came twice) that one is fenced off and they are done again.
+    For the worker that sees its child die with a message in hand, and whether of what it worked on. If another worker
+    holds some of them (the message came twice) that one is fenced off and they are done again.
     """
-    return _give_back_crashed(LabelTask.objects.filter(pk__in=task_ids, state=State.RUNNING))
+    most = MAXIMUM_CRASHES if by_own_fault and len(task_ids) == 1 else MAXIMUM_LOSSES
+    return _give_back_crashed(LabelTask.objects.filter(pk__in=task_ids, state=State.RUNNING), most=most)
 
 
 def sweep_expired_leases() -> int:
     """Give back the tasks whose lease ran out, each with one crash more; return how many there were."""
-    return _give_back_crashed(LabelTask.objects.lease_expired())
+    return _give_back_crashed(LabelTask.objects.lease_expired(), most=MAXIMUM_LOSSES)
 
 
-def _give_back_crashed(tasks: LabelTaskQuerySet) -> int:
+def _give_back_crashed(tasks: LabelTaskQuerySet, *, most: int) -> int:
     """Count a crash for each task: back to work, or given up with `worker_crash` when it was the last one allowed."""
     with transaction.atomic():
         found = list(
             tasks.select_for_update(skip_locked=True).order_by("pk").values_list("pk", "crashes", "image_id", "run_id")
         )
-        given_up = [row for row in found if row[1] + 1 >= MAXIMUM_CRASHES]
-        again = [pk for pk, crashes, _, _ in found if crashes + 1 < MAXIMUM_CRASHES]
+        given_up = [row for row in found if row[1] + 1 >= most]
+        again = [pk for pk, crashes, _, _ in found if crashes + 1 < most]
         back = {"crashes": F("crashes") + 1, "lease_token": None, "lease_until": None, "sent_at": None}
         LabelTask.objects.filter(pk__in=again).update(state=State.NEW, **back)
+        for crashes in {row[1] for row in found if row[1] and most == MAXIMUM_LOSSES}:
+            LabelTask.objects.filter(pk__in=again, crashes=crashes + 1).update(
+                next_try_at=Now() + timedelta(seconds=_loss_delay(crashes)), waits_for="worker_error", waits_since=Now()
+            )
         cancelled_runs = LabellingRun.objects.filter(state=LabellingRun.State.CANCELLED)
         close_tasks(LabelTask.objects.filter(pk__in=again, run__in=cancelled_runs))
         LabelTask.objects.filter(pk__in=[row[0] for row in given_up]).update(
@@ -296,6 +305,11 @@ def _give_back_crashed(tasks: LabelTaskQuerySet) -> int:
         refresh_image_labels(image_ids, why=Why.CLASSIFIED)
     close_finished_runs({run_id for _, _, _, run_id in given_up})
     return len(found)
+
+
+def _loss_delay(crashes: int) -> float:
+    """Seconds until a picture is tried again that was in so many crashes before its worker was lost once more."""
+    return min(SHORTEST_WAIT_SECONDS * 4 ** (crashes - 1), LONGEST_WAIT_SECONDS)
 
 
 def close_tasks(tasks: LabelTaskQuerySet) -> int:

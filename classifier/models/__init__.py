@@ -1,6 +1,7 @@
 """The classifier's tables, one file a feature; whoever uses them imports them from here."""
 
 from classifier.models.adoption import AdoptionRun
+from classifier.models.cleaning import CleaningRun
 from classifier.models.labelling import (
     Classification,
     LabellingRun,
@@ -22,6 +23,7 @@ __all__ = [
     "STAGE_TRANSITIONS",
     "AdoptionRun",
     "Classification",
+    "CleaningRun",
     "ImageToReview",
     "LabelChange",
     "LabelTask",

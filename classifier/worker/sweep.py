@@ -3,6 +3,7 @@
 import logging
 
 from classifier.adoption.tasks import send_adoption_runs
+from classifier.cleaning.tasks import send_cleaning_runs
 from classifier.labelling import ledger
 from classifier.labelling.runs import do_run_steps
 from classifier.labelling.starting import MANY_BATCHES
@@ -33,6 +34,7 @@ def sweep() -> None:
     send_queued_training()
     send_review_runs()
     send_adoption_runs()
+    send_cleaning_runs()
     walk_labels()
     if expired or abandoned:
         logger.warning("swept %s expired leases, %s dead trainings; sent %s batches", expired, abandoned, sent)

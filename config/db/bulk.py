@@ -6,6 +6,7 @@ Values are ids, numbers, texts without NUL, times, bytes, lists of numbers for J
 import io
 import json
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -52,24 +53,31 @@ def insert_or_update_rows(model: type[models.Model], *, fields: Sequence[str], r
 
 
 def insert_missing_rows(model: type[models.Model], *, field: str, values: Sequence[str]) -> dict[str, int]:
-    """Insert a row for each of the different `values` that a unique field does not have yet; return the ids of all."""
-    table, (name,) = _quote_names(model, [field])
+    """Insert a row for each of the different `values` that a unique field does not have yet; return the ids of all.
+
+    Nobody can delete one of the rows before the transaction ends.
+    """
+    table, (name, key) = _quote_names(model, [field, str(model._meta.pk.name)])
     insert = f"INSERT INTO {table} ({name})"
     conflict = f"ON CONFLICT ({name}) DO NOTHING"
+    if connection.vendor != "postgresql":
+        with connection.cursor() as cursor:
+            cursor.executemany(f"{insert} VALUES (%s) {conflict}", [(value,) for value in values])
+        return dict(model._default_manager.filter(**{f"{field}__in": values}).values_list(field, "pk"))
+    array = f"%s::{_array_type(model, field)}"
+    statements = (
+        f"{insert} SELECT * FROM unnest({array}) {conflict} RETURNING {name}, {key}",  # noqa: S608
+        # What stands there already, or is added by somebody else meanwhile, is not returned. A row that is deleted
+        # while it is waited for is not found either, and inserted in the next round.
+        f"SELECT {name}, {key} FROM {table} WHERE {name} = ANY({array}) FOR KEY SHARE",  # noqa: S608
+    )
     ids: dict[str, int] = {}
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            # Whatever stands there already, or is added by somebody else meanwhile, is not returned.
-            returned = f"RETURNING {name}, {connection.ops.quote_name(str(model._meta.pk.column))}"
-            array = f"%s::{_array_type(model, field)}"
-            statement = f"{insert} SELECT * FROM unnest({array}) {conflict} {returned}"  # noqa: S608
-            cursor.execute(statement, [list(values)])
+        for statement in cycle(statements):
+            if not (missing := [value for value in values if value not in ids]):
+                return ids
+            cursor.execute(statement, [missing])
             ids.update(cursor.fetchall())
-        else:
-            cursor.executemany(f"{insert} VALUES (%s) {conflict}", [(value,) for value in values])
-    known = [value for value in values if value not in ids]
-    if known:
-        ids.update(model._default_manager.filter(**{f"{field}__in": known}).values_list(field, "pk"))
     return ids
 
 

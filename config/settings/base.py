@@ -203,6 +203,14 @@ TRAINING_SILENCE_SECONDS = env.int("TRAINING_SILENCE_SECONDS", default=3600)
 CANARY_SECONDS = env.float("CANARY_SECONDS", default=30.0)
 CANARY_STALE_SECONDS = env.float("CANARY_STALE_SECONDS", default=120.0)
 
+# --- cleaning -------------------------------------------------------------------------------------------------------
+
+# How often workers remove what nothing shows, 0 for never, and for how long nothing must have shown it.
+CLEAN_EVERY_HOURS = env.float("CLEAN_EVERY_HOURS", default=24.0)
+CLEAN_OLDER_THAN_DAYS = env.float("CLEAN_OLDER_THAN_DAYS", default=30.0)
+
+# --- broker and workers ---------------------------------------------------------------------------------------------
+
 REDIS_URL, CELERY_BROKER_URL = "", "filesystem://localhost"
 if env.str("REDIS_URL", default=""):
     REDIS_URL, CELERY_BROKER_URL = parse_redis_url(env.str("REDIS_URL"))
@@ -234,6 +242,7 @@ CELERY_TASK_ROUTES = {
     "classifier.tasks.label_batch_task": {"queue": "labelling"},
     "classifier.tasks.record_reviews_task": {"queue": "labelling"},
     "classifier.tasks.adopt_task": {"queue": "labelling"},
+    "classifier.tasks.clean_task": {"queue": "labelling"},
     "classifier.tasks.train_task": {"queue": "training"},
 }
 CELERY_ACCEPT_CONTENT = ["json"]

@@ -25,7 +25,6 @@ def test_rows_are_shown_in_words(admin_client: Client) -> None:
     label_everything()
     create_labelled_product(confidence=0.9999998977855004)
     Classification.objects.update(confidence=0.9999998977855004)
-    LabellingRun.objects.update(figures={"done": 1})
     LabelTask.objects.update(former={"state": "done"}, state="retry", error_code="timeout", next_try_at=timezone.now())
     TrainingRun.objects.create(recipe="default", seed=1, progress={"phase": "training", "epoch": 2, "epochs": 18})
     seen = set()

@@ -23,7 +23,6 @@ from django.db.models import Count
 from PIL import Image as PillowImage
 
 from catalog.models import Image, Product, ProductImages, ProductLabel
-from classifier.labelling.errors import retry_errors
 from classifier.labelling.starting import start_labelling_run
 from classifier.labels.walk import refresh_all_labels
 from classifier.ml.labels import GROUPS
@@ -64,10 +63,8 @@ class ChaosPlan:
 class ChaosReport:
     """What became of the labels: `lost` have none, `doubled` have two, `overwritten` show another than a person's.
 
-    `given_up` pictures were in the hand of three processes that were killed: the ledger cannot tell them from a picture
-    that kills. They stand in the error queue, and are tried again once, as a person would have it, before the losses
-    are counted. `blamed` failed in any other way: there is no bad picture, so that a store, a broker, a database or a
-    neighbour did it. `recovery_p99_seconds` is from a kill to the end of the last task that the dead process had in
+    `blamed` pictures have failed: there is no bad one, so that a kill, a store, a broker, a database or a neighbour did
+    it. `recovery_p99_seconds` is from a kill to the end of the last task that the dead process had in
     hand.
     """
 
@@ -79,7 +76,6 @@ class ChaosReport:
     reviews: int = 0
     overwritten: int = 0
     deleted: int = 0
-    given_up: int = 0
     blamed: int = 0
     kills_with_work_in_hand: int = 0
     recovery_p50_seconds: float = 0.0
@@ -144,7 +140,6 @@ class ChaosRun:
                 break
             time.sleep(POLL_SECONDS)
         self.report.elapsed_seconds = round(time.monotonic() - started, 1)
-        self._retry_what_was_given_up(run)
         self._judge(run)
         return self.report
 
@@ -256,20 +251,12 @@ class ChaosRun:
         self.database.start()
         connection.close()  # our own, which died with the server
 
-    def _retry_what_was_given_up(self, run: LabellingRun) -> None:
-        # One that was met just when the store came back waits for a try of its own.
-        wait_until(lambda: not run.tasks.filter(state=LabelTask.State.RETRY).exists(), what="no more tries")
-        self.report.blamed = run.tasks.errors().exclude(error_code="worker_crash").count()
-        given_up = run.tasks.filter(state=LabelTask.State.FAILED, error_code="worker_crash")
-        ids = list(given_up.values_list("pk", flat=True))
-        self.report.given_up = len(ids)
-        retry_errors(ids)
-        retried = LabelTask.objects.filter(pk__in=ids, state=LabelTask.State.DONE)
-        wait_until(lambda: retried.count() == len(ids), what="labels of what was given up")
-
     def _judge(self, run: LabellingRun) -> None:
         """Count what is wrong, and what took how long."""
         report = self.report
+        # One that was met just when the store came back waits for a try of its own.
+        wait_until(lambda: not run.tasks.filter(state=LabelTask.State.RETRY).exists(), what="no more tries")
+        report.blamed = run.tasks.errors().count()
         report.lost, report.doubled = count_lost_and_doubled(run)
         # A review of a picture that was not held yet reaches the others with its look by the workers' walk.
         refresh_all_labels()

@@ -3,7 +3,9 @@
 import uuid
 
 # Stand behind a picture's pixels and decide what decoding it does.
-SEGFAULT, HANG, STUBBORN, HUNGRY = b"fault:segfault", b"fault:hang", b"fault:stubborn", b"fault:hungry"
+SEGFAULT, HANG, STUBBORN, HUNGRY, KILLED = (
+    b"fault:segfault", b"fault:hang", b"fault:stubborn", b"fault:hungry", b"fault:killed",
+)  # fmt: skip
 
 # A worker's lease tokens are its pid and 64 random bits.
 PID_SHIFT = 64

@@ -17,7 +17,7 @@ from catalog.models import Image, ProductLabel
 from classifier.labelling import ledger
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import Classification, LabelTask
-from tests.faults.harm import HANG, HUNGRY, SEGFAULT, STUBBORN
+from tests.faults.harm import HANG, HUNGRY, KILLED, SEGFAULT, STUBBORN
 from tests.faults.scenes import (
     PATIENT,
     SHORT_LEASE,
@@ -167,9 +167,11 @@ def count_deliveries(crew: Crew) -> Counter[str]:
 def test_k13_k14_k15_only_the_harmful_pictures_are_given_up(crew: Crew) -> None:
     create_model_version()
     harmless = [create_painted_image() for _ in range(6)]
-    # Crashes the process; hangs until the soft limit; hangs and ignores that, until the hard one; eats all memory.
-    harmful = [create_harmful_image(harm) for harm in (SEGFAULT, HANG, STUBBORN, HUNGRY)]
-    for image in (*harmless[:3], *harmful, *harmless[3:]):
+    # Crashes the process; hangs until the soft limit; hangs and ignores that, until the hard one.
+    harmful = [create_harmful_image(harm) for harm in (SEGFAULT, HANG, STUBBORN)]
+    # Asks for more memory than there is.
+    hungry = create_harmful_image(HUNGRY)
+    for image in (*harmless[:3], *harmful, hungry, *harmless[3:]):
         create_product(images=[image])
     run = start_labelling_run()
     workers = [crew.start() for _ in range(3)]
@@ -178,11 +180,30 @@ def test_k13_k14_k15_only_the_harmful_pictures_are_given_up(crew: Crew) -> None:
     assert set(given_up.values_list("state", "error_code", "crashes", "attempts")) == {
         (State.FAILED, "worker_crash", 3, 3)
     }
-    assert set(run.tasks.exclude(image__in=harmful).values_list("state", flat=True)) == {State.DONE}
+    waiting = run.tasks.get(image=hungry)
+    assert (waiting.state, waiting.error_code) == (State.RETRY, "worker_error")
+    assert set(run.tasks.filter(image__in=harmless).values_list("state", flat=True)) == {State.DONE}
     assert set(Classification.objects.values_list("image_id", flat=True)) == {image.pk for image in harmless}
     failed = ProductLabel.objects.filter(status="failed").values_list("image_id", flat=True)
-    assert set(failed) == {image.pk for image in harmful}
+    assert set(failed) == {image.pk for image in (*harmful, hungry)}
     assert all(worker.is_alive() for worker in workers)
+
+
+def test_k15_a_picture_whose_workers_are_killed_each_time_is_given_up_late_and_a_harmless_one_is_not(
+    crew: Crew, queue: Celery
+) -> None:
+    create_model_version()
+    greedy, harmless = create_harmful_image(KILLED), create_painted_image()
+    for image in (greedy, harmless):
+        create_product(images=[image])
+    run = start_labelling_run()
+    # As if it had been in hand, alone, whenever somebody killed workers.
+    run.tasks.filter(image=harmless).update(crashes=ledger.MAXIMUM_LOSSES - 1)
+    crew.start(environ={"FAULT_WAIT_SECONDS": "0.1"})
+    wait_until_done(run)
+    rows = run.tasks.values_list("state", "error_code", "crashes")
+    assert rows.get(image=greedy) == (State.FAILED, "worker_crash", ledger.MAXIMUM_LOSSES)
+    assert rows.get(image=harmless)[0] == State.DONE
 
 
 def create_harmful_image(harm: bytes) -> Image:

@@ -28,11 +28,11 @@ from classifier.labelling.ledger import ClaimedBatch, Outcome
 from classifier.ml import artefacts, pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.types import ImageClassifier, Picture, Prediction, TrainingProgress
-from classifier.models import Classification, LabelTask, ModelVersion
+from classifier.models import Classification, ModelVersion
 from classifier.registry.runtime import get_classifier as load_classifier
 from config import files
 from config.celery import app
-from tests.faults.harm import HANG, HUNGRY, PID_SHIFT, SEGFAULT, STUBBORN
+from tests.faults.harm import HANG, HUNGRY, KILLED, PID_SHIFT, SEGFAULT, STUBBORN
 from tests.support.fakes import FakeClassifier
 
 __all__ = ["app", "label_without_ledger_task"]
@@ -49,6 +49,8 @@ def decode_picture(data: bytes, **options: Any) -> DecodedPicture:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     if data.endswith((HANG, STUBBORN)):
         time.sleep(3600)
+    if data.endswith(KILLED):
+        os.kill(os.getpid(), signal.SIGKILL)  # as the system does where memory runs out
     if data.endswith(HUNGRY):
         raise MemoryError
     return decode(data, **options)
@@ -85,11 +87,11 @@ def finish_tasks(batch: ClaimedBatch, outcomes: Sequence[Outcome]) -> int:
     return written
 
 
-def shorten(delay: Callable[[LabelTask, Any], float | None]) -> Callable[[LabelTask, Any], float | None]:
+def shorten(delay: Callable[..., float | None]) -> Callable[..., float | None]:
     """Return the product's delay of a task's next try, FAULT_WAIT_SECONDS at most."""
 
-    def find_delay(task: LabelTask, outcome: Any) -> float | None:
-        seconds = delay(task, outcome)
+    def find_delay(*arguments: Any) -> float | None:
+        seconds = delay(*arguments)
         return None if seconds is None else min(seconds, float(os.environ.get("FAULT_WAIT_SECONDS", "inf")))
 
     return find_delay
@@ -141,6 +143,7 @@ def label_without_ledger_task(image_ids: list[int], *, run_id: int, model_versio
 batches.decode_picture = decode_picture
 tasks.get_classifier = get_classifier
 batches.finish_tasks = finish_tasks
-ledger._retry_delay, ledger._wait_seconds = shorten(ledger._retry_delay), shorten(ledger._wait_seconds)
+for name in ("_retry_delay", "_wait_seconds", "_loss_delay"):
+    setattr(ledger, name, shorten(getattr(ledger, name)))
 batches.uuid = SimpleNamespace(uuid4=build_token)
 pipeline.train = train

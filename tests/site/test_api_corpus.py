@@ -334,7 +334,7 @@ def test_row_39_of_two_activations_by_one_tag_at_once_one_is_stale(settings, tmp
 @pytest.mark.django_db(transaction=True)
 def test_row_40_one_key_twice_at_once_starts_one_run() -> None:
     create_model_version()
-    create_painted_image()
+    create_product(images=[create_painted_image()])
     headers = build_token_header(create_member("add_labellingrun")) | {"Idempotency-Key": "one"}
     assert post_together([("/api/v1/labelling-runs/", headers)] * 2) == [202, 202]
     assert LabellingRun.objects.count() == LabelTask.objects.count() == 1

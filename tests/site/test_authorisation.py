@@ -133,7 +133,7 @@ def create_arguments() -> dict[str, list[Any]]:
     image = product.product_images.get().image
     run = LabellingRun.objects.create(model_version=version)
     task = LabelTask.objects.create(image=image, model_version=version, run=run, state="failed")
-    suspect = SuspectedPicture.objects.create(sha256="0" * 64, products=20)
+    suspect = SuspectedPicture.objects.create(pk=20, sha256="0" * 64, products=20)
     review = Review.objects.create(image=image, url=image.url, group="Bags", reviewer=create_member())
     training = TrainingRun.objects.create(recipe="default", seed=1)
     by_beginning = {

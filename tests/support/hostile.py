@@ -30,7 +30,9 @@ READ_ONLY: list[Target] = [(name, "POST") for name, _ in READS if "POST" not in 
 FORMS: list[Target] = [("api-classify", "POST")]
 #: Calls of which the address says all; what is in their body is not looked at.
 BODYLESS = [
-    target for target in WRITES if target[0].endswith(("-cancel", "-activate", "-retry", "-ignore", "-withdraw"))
+    target
+    for target in WRITES
+    if target[0].endswith(("-cancel", "-activate", "-retry", "-ignore", "-picture", "-withdraw"))
 ]
 BODIES = [target for target in WRITES if target not in BODYLESS + FORMS]
 PRODUCTS: list[Target] = [("api-product-list", "GET")]

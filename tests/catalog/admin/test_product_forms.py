@@ -1,8 +1,7 @@
 """The form of a product as a browser posts it: its images, its texts, and what nobody changed."""
 
+import logging
 import os
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -192,19 +191,18 @@ def test_an_image_that_an_import_refuses_is_refused(admin_client: Client, url: s
     assert Image.objects.get().url == "https://a.example/1.jpg"
 
 
-@pytest.mark.processes
 @pytest.mark.skipif("CASES_DIR" not in os.environ, reason="needs the folder of cases that CASES_DIR names")
-def test_forms_that_other_admins_failed_on(tmp_path: Path) -> None:
+def test_forms_that_other_admins_failed_on(settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    # Reviews are recorded somewhere else by now.
     script = Path(os.environ["CASES_DIR"], "catalogue/08-admin-forms.py").read_text()
-    # Where reviews are recorded has another address by now, and so has the change of an image's.
-    script = script.replace("classifier.services", "classifier.reviews.services")
-    environment = {**os.environ, "VAR_DIR": str(tmp_path), "DATABASE_URL": "", "REDIS_URL": ""}
-    environment["DJANGO_SETTINGS_MODULE"] = "config.settings.base"
-    for arguments in (["manage.py", "migrate", "-v0"], ["-c", script]):
-        done = subprocess.run(
-            [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True, timeout=100
-        )
-    lines = [line.partition(": expected ")[2].partition(", got ") for line in done.stdout.splitlines()]
+    try:
+        exec(script.replace("classifier.services", "classifier.reviews.services"), {})
+    finally:
+        logging.disable(logging.NOTSET)
+    lines = [line.partition(": expected ")[2].partition(", got ") for line in capsys.readouterr().out.splitlines()]
     assert len(lines) == 7
     for expected, _, received in lines:
-        assert received == expected or (expected, received) == ("200 with an error", "302"), done.stdout
+        # The address of an image that is there cannot be typed any more, so nothing is wrong with what came.
+        assert received == expected or (expected, received) == ("200 with an error", "302")
+    assert not Image.objects.filter(url__startswith="javascript:").exists()

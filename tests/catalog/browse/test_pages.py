@@ -270,7 +270,7 @@ def test_what_was_said_of_the_same_picture_elsewhere_is_shown(client: Client) ->
     with default_storage.open(image.url) as file:
         twin = create_stored_image(file.read(), url="tests/twin.png")
     create_model_version()
-    product = create_product(images=[image])
+    product, _ = create_product(images=[image]), create_product(images=[twin])
     label_everything()
     review = record_review(twin, group="Bags", reviewer=create_member())
     page = client.get(f"/products/{product.pk}/").context["page"]

@@ -296,7 +296,7 @@ def test_a_shopify_product_is_taken_whole_or_not_at_all() -> None:
     refused_a, b, refused_c, refused_d = list(read(write_csv(header, rows).encode()))
     assert isinstance(b, ProductRecord)
     assert [(row.line, row.message[:30]) for row in (refused_a, refused_c, refused_d)] == [
-        (2, "expected an http(s) url with a"),
+        (3, "expected an http(s) url with a"),
         (5, "expected a title, received non"),
         (6, "expected a handle, received no"),
     ]

@@ -1,5 +1,8 @@
 """An import may take its time, and takes turns with others, whatever limits a connection of the site has."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +29,13 @@ def ask(statement: str, *values: object) -> object:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return cursor.fetchone()[0]
+
+
+def upload(content: bytes, *, user_id: int) -> int:
+    """Import the file as the page does; how many products that created."""
+    ticket = preview.keep_upload(SimpleUploadedFile("a.jsonl", content), archive=None, user_id=user_id)
+    _, ticket = preview.preview_upload(ticket, user_id=user_id)
+    return preview.import_upload(ticket, user_id=user_id).created
 
 
 def test_an_import_waits_for_another_longer_than_for_any_other_lock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,10 +88,21 @@ def test_an_upload_that_was_confirmed_has_no_limit_and_pages_have_theirs_again(
     user_id = User.objects.create_user("ann").pk
     ask("SELECT set_config('statement_timeout', '2s', false)")
     try:
-        ticket = preview.keep_upload(SimpleUploadedFile("a.jsonl", LINE), archive=None, user_id=user_id)
-        _, ticket = preview.preview_upload(ticket, user_id=user_id)
-        assert preview.import_upload(ticket, user_id=user_id).created == 1
+        assert upload(LINE, user_id=user_id) == 1
         assert limits == ["0"]
         assert ask("SHOW statement_timeout") == "2s"
+    finally:
+        ask("SELECT set_config('statement_timeout', '0', false)")
+
+
+@pytest.mark.skipif("CASES_DIR" not in os.environ, reason="needs the folder of cases that CASES_DIR names")
+def test_many_long_texts_are_imported_under_the_limit_of_the_site(tmp_path: Path, settings: Any) -> None:
+    settings.VAR_DIR = tmp_path
+    script = Path(os.environ["CASES_DIR"], "catalogue", "11-admin-import-long-texts.py")
+    content = subprocess.run([sys.executable, script], capture_output=True, check=True).stdout
+    user_id = User.objects.create_user("ann").pk
+    ask("SELECT set_config('statement_timeout', '1s', false)")
+    try:
+        assert upload(content, user_id=user_id) == 900
     finally:
         ask("SELECT set_config('statement_timeout', '0', false)")

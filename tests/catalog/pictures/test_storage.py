@@ -51,14 +51,14 @@ def test_picture_is_stored_under_its_hash_with_a_thumbnail(media_root):
 
     stored = store(image, data, etag='"1"', last_modified="Mon, 02 Nov 2026 10:00:00 GMT")
 
-    name = f"pictures/{sha256[:2]}/{sha256}.jpg"
-    assert list_files(media_root) == [name, f"thumbnails/{sha256[:2]}/{sha256}.jpg"]
+    name = f"pictures/{sha256[:2]}/{sha256[2:4]}/{sha256}.jpg"
+    assert list_files(media_root) == [name, f"thumbnails/{sha256[:2]}/{sha256[2:4]}/{sha256}.jpg"]
     assert (media_root / name).read_bytes() == data
     assert (stored.url, stored.sha256, stored.appearance) == (image.url, sha256, sha256)
     assert (stored.storage_name, stored.width, stored.height) == (name, 48, 32)
     assert (stored.etag, stored.last_modified) == ('"1"', "Mon, 02 Nov 2026 10:00:00 GMT")
     assert pictures.find_picture_bytes(image) == data
-    assert default_storage.exists(f"thumbnails/{sha256[:2]}/{sha256}.jpg")
+    assert default_storage.exists(pictures.thumbnail_name(sha256))
 
 
 @pytest.mark.django_db

@@ -6,6 +6,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from classifier.models import ModelVersion
+from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import label_everything
 from tests.support.members import build_token_header
@@ -23,6 +24,7 @@ def member() -> User:
 
 def test_an_images_classifications_come_newest_first(client: Client, member: User) -> None:
     image = create_painted_image("Sandal")
+    create_product(images=[image])
     names = []
     for _ in range(2):
         ModelVersion.objects.update(stage=ModelVersion.Stage.RETIRED)

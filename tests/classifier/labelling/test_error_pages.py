@@ -10,6 +10,7 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
+from catalog.models import ProductImages
 from classifier.labelling import views as error_views
 from classifier.labelling.errors import ERROR_WORDS, get_error_words
 from classifier.models import LabellingRun, LabelTask
@@ -57,9 +58,11 @@ def test_the_queue_shows_why_how_often_and_when_and_needs_its_permission(client:
         crashes=1,
         next_try_at=NOON + timedelta(hours=1),
     )
+    ProductImages.objects.all().delete()
     create_product("Linen <shirt>", id=17, images=[task.image])
     create_product("The same shirt", id=18, images=[task.image])
-    create_error(run, error_code="not_image", attempts=1, state="ignored")
+    lone = create_error(run, error_code="not_image", attempts=1, state="ignored")
+    ProductImages.objects.filter(image=lone.image).delete()
     assert client.get(ERRORS).headers["Location"] == f"/sign-in/?next={ERRORS}"
     sign_in(client, staff=True)
     assert client.get(ERRORS).status_code == 403

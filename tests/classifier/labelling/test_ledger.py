@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from catalog.models import ProductLabel
@@ -12,8 +13,10 @@ from classifier.labelling import ledger
 from classifier.labelling.batches import label_batch
 from classifier.labelling.ledger import ClaimedBatch, Failed, Labelled, claim_tasks, finish_tasks
 from classifier.labelling.runs import cancel_labelling_run
+from classifier.labelling.selectors import list_waits
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import Classification, LabellingRun, LabelTask, ModelVersion
+from config.db.clock import get_database_time
 from tests.support.factories import create_product
 from tests.support.fakes import (
     FakeClassifier,
@@ -98,13 +101,14 @@ def test_a_crashed_batch_comes_back_one_by_one_and_only_the_guilty_is_given_up(v
     run, ids = start_run(3)
     guilty = ids[1]
     claim_tasks(ids)
-    for _ in range(ledger.MAXIMUM_CRASHES):
-        expire_leases()
-        ledger.sweep_expired_leases()
+    assert ledger.give_back_lost_tasks(ids, by_own_fault=True) == 3
+    for _ in range(ledger.MAXIMUM_CRASHES - 1):
         for batch in ledger.take_batches_to_send(maximum=10, lost_after_seconds=30):
             assert len(batch) == 1
             claimed = claim_tasks(batch)
-            if batch != [guilty]:
+            if batch == [guilty]:
+                ledger.give_back_lost_tasks(batch, by_own_fault=True)
+            else:
                 finish_tasks(claimed, labelled(claimed))
     task = LabelTask.objects.get(pk=guilty)
     assert (task.state, task.error_code, task.crashes) == (State.FAILED, "worker_crash", 3)
@@ -112,6 +116,30 @@ def test_a_crashed_batch_comes_back_one_by_one_and_only_the_guilty_is_given_up(v
     run.refresh_from_db()
     assert run.state == LabellingRun.State.DONE
     assert ProductLabel.objects.get(status="failed").image_id == task.image_id
+
+
+@pytest.mark.parametrize("loss", ["its child was killed", "its worker is gone"])
+def test_a_picture_whose_worker_is_lost_waits_longer_each_time_and_is_blamed_late(
+    version: ModelVersion, loss: str
+) -> None:
+    run, (pk,) = start_run(1)
+    delays = []
+    for _ in range(ledger.MAXIMUM_LOSSES):
+        LabelTask.objects.update(next_try_at=Now())
+        assert claim_tasks([pk]).tasks
+        if loss == "its worker is gone":
+            expire_leases()
+            assert ledger.sweep_expired_leases() == 1
+        else:
+            assert ledger.give_back_lost_tasks([pk], by_own_fault=False) == 1
+        task = LabelTask.objects.get()
+        delays.append(round((task.next_try_at - get_database_time()).total_seconds(), -1))
+        if task.crashes == ledger.MAXIMUM_CRASHES:
+            assert (task.state, task.error_code) == (State.NEW, "")
+            ((code, number, _since),) = list_waits(run)
+            assert (code, number) == ("worker_error", 1)
+    assert delays[:-1] == [0, 30, 120, 300, 300]
+    assert (task.state, task.error_code, task.waits_for) == (State.FAILED, "worker_crash", "")
 
 
 def test_a_suspect_is_not_claimed_in_company(version: ModelVersion) -> None:
@@ -246,7 +274,7 @@ def test_a_lost_childs_tasks_go_back_at_once_and_the_zombie_is_fenced_off(versio
     batch = claim_tasks(ids[:1])
     finish_tasks(batch, labelled(batch))
     held = claim_tasks(ids[1:2])
-    assert ledger.give_back_lost_tasks(ids) == 1
+    assert ledger.give_back_lost_tasks(ids, by_own_fault=False) == 1
     assert list(LabelTask.objects.order_by("pk").values_list("state", "crashes")) == [
         (State.DONE, 0),
         (State.NEW, 1),

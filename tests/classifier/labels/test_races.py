@@ -1,13 +1,10 @@
 """Labels that two write at once: nobody's work is lost, whoever comes second."""
 
-import threading
-import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import transaction
 
 from catalog.interchange.importing import import_catalog
 from catalog.interchange.records import ProductRecord
@@ -19,36 +16,9 @@ from classifier.labels.walk import refresh_all_labels
 from classifier.reviews.services import record_review
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import build_outcome, create_model_version
+from tests.support.others import Other
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
-
-
-class Other(threading.Thread):
-    """Somebody else's work on a connection of their own; `outcome` is what came of it."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        super().__init__(daemon=True)
-        self.work, self.outcome = work, None
-
-    def run(self) -> None:
-        try:
-            self.outcome = self.work()
-        except Exception as error:
-            self.outcome = error
-        finally:
-            connection.close()
-
-    def start_and_wait_for_lock(self) -> None:
-        """Start, and return when the work waits for a lock that we hold; it must not end before."""
-        self.start()
-        with connection.cursor() as cursor:
-            while self.is_alive():
-                cursor.execute("SELECT pg_stat_clear_snapshot()")
-                cursor.execute("SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))")
-                if cursor.fetchone() is not None:
-                    return
-                time.sleep(0.01)
-        raise AssertionError(f"expected work that waits, it ended with {self.outcome!r}")
 
 
 def claim(image: Image) -> Callable[[], int]:

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from classifier.models import LabellingRun
+from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -14,7 +15,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 def test_it_starts_a_run_and_says_which(capsys: pytest.CaptureFixture[str]) -> None:
     create_model_version()
     for _ in range(3):
-        create_painted_image()
+        create_product(images=[create_painted_image()])
     call_command("label_catalog", "--limit", "2")
     run = LabellingRun.objects.get()
     assert capsys.readouterr().out == (
@@ -24,7 +25,7 @@ def test_it_starts_a_run_and_says_which(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_json_is_one_document_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     create_model_version()
-    create_painted_image()
+    create_product(images=[create_painted_image()])
     call_command("label_catalog", "--json")
     result = json.loads(capsys.readouterr().out)
     assert (result["state"], result["total"], result["new"], result["errors"]) == ("running", 1, 1, {})

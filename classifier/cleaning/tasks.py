@@ -1,0 +1,65 @@
+"""The workers' own rounds of cleaning."""
+
+import logging
+from dataclasses import asdict
+from datetime import timedelta
+
+from celery import shared_task
+from django.conf import settings
+from django.db.models.functions import Now
+
+from catalog.pictures.storage import StorageError
+from classifier.cleaning.rules import Figures, Terms
+from classifier.cleaning.services import clean_next
+from classifier.models import CleaningRun
+from classifier.runs.sending import find_room, send_run, send_runs
+from classifier.runs.steps import AT_ONCE_SECONDS, do_steps
+
+logger = logging.getLogger(__name__)
+
+State = CleaningRun.State
+
+
+@shared_task(
+    name="classifier.tasks.clean_task",
+    acks_late=False,
+    reject_on_worker_lost=False,
+    soft_time_limit=settings.LABELLING_SOFT_LIMIT_SECONDS,
+    time_limit=settings.LABELLING_HARD_LIMIT_SECONDS,
+)
+def clean_task(run_id: int, **_later: object) -> None:
+    """Do steps of one round, then send what is left of it; where the storage is away the sweep sends it later."""
+    try:
+        if do_steps(run_id, step=do_next_step, seconds=AT_ONCE_SECONDS):
+            send_run(run_id, task=clean_task)
+    except StorageError as error:
+        logger.warning("cleaning is put off: %s", error)
+
+
+def do_next_step(run_id: int) -> bool:
+    """Do the round's next step; return whether there is another."""
+    run = CleaningRun.objects.filter(pk=run_id, state=State.RUNNING).first()
+    if run is None:
+        return False
+    figures = Figures(**run.figures)
+    terms = Terms(timedelta(days=settings.CLEAN_OLDER_THAN_DAYS))
+    place = clean_next(run.phase, run.after, terms, figures)
+    run.figures, run.sent_at, run.started_at = asdict(figures), Now(), run.started_at or Now()
+    if place is None:
+        run.state, run.finished_at = State.DONE, Now()
+        logger.info("cleaned: %s", ", ".join(f"{name} {number}" for name, number in asdict(figures).items()))
+    else:
+        run.phase, run.after = place
+    run.save()
+    return place is not None
+
+
+def send_cleaning_runs() -> int:
+    """Start a round if it is time, and put one on the queue whose message is lost; return how many were sent."""
+    if settings.CLEAN_EVERY_HOURS <= 0:
+        return 0
+    recent = CleaningRun.objects.filter(created_at__gt=Now() - timedelta(hours=settings.CLEAN_EVERY_HOURS))
+    waiting = CleaningRun.objects.filter(state=State.RUNNING)
+    if not waiting.exists() and not recent.exists():
+        CleaningRun.objects.bulk_create([CleaningRun()], ignore_conflicts=True)
+    return send_runs(waiting, task=clean_task, room=find_room()) if waiting.exists() else 0
