@@ -34,7 +34,7 @@ class LabelSummary:
     @property
     def status_name(self) -> str:
         """The status in words."""
-        return str(Status(self.status).label).capitalize()
+        return str(Status(self.status).label)
 
 
 def get_label_summary(product: Product) -> LabelSummary:

@@ -233,12 +233,14 @@ class ProductLabel(models.Model):
     """
 
     class Status(models.TextChoices):
+        """What became of a product; its words are those of every page, filter and list."""
+
         LABELLED = "labelled"
-        NEEDS_REVIEW = "needs_review"
+        NEEDS_REVIEW = "needs_review", "Needs review"
         REVIEWED = "reviewed"
         FAILED = "failed"
         PENDING = "pending"
-        NO_IMAGE = "no_image"
+        NO_IMAGE = "no_image", "No image"
 
     class Source(models.TextChoices):
         MACHINE = "machine"

@@ -1,11 +1,13 @@
 """What commands say: while they work a bar on a terminal or a plain line now and then, then a text or a document."""
 
 import json
+import sys
 import time
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Any, Self, cast
+from unicodedata import category
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
@@ -16,6 +18,8 @@ from rich.table import Table
 from config.db.troubles import explain
 
 PLAIN_LINE_SECONDS = 5.0
+# Control and format characters, halves of a pair, and line and paragraph separators.
+_CONTROLS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 class ProgressReport:
@@ -88,6 +92,9 @@ class ReportingCommand(BaseCommand):
             return super().execute(*args, **options)
         except Error as error:
             raise CommandError(explain(error)) from error
+        except CommandError as error:
+            error.args = (show_controls(str(error)),)
+            raise
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Return the command line with the options that all have, after the command's own."""
@@ -107,12 +114,28 @@ class ReportingCommand(BaseCommand):
 
         A table is `width` characters wide at most, None for as many as the terminal has.
         """
-        if options["json"]:
-            self.stdout.write(json.dumps(result))
-        elif options["verbosity"] and isinstance(text, str):
-            self.stdout.write(text)
-        elif options["verbosity"]:
-            Console(file=cast(IO[str], self.stdout), highlight=False, markup=False, width=width).print(text)
+        try:
+            if options["json"]:
+                self.stdout.write(json.dumps(result))
+            elif options["verbosity"] and isinstance(text, str):
+                self.stdout.write(show_controls(text))
+            elif options["verbosity"]:
+                Console(file=cast(IO[str], self.stdout), highlight=False, markup=False, width=width).print(text)
+            self.stdout.flush()
+        except OSError as error:
+            # Python would complain again when it closes what cannot be written to.
+            sys.stdout = None
+            is_gone = isinstance(error, BrokenPipeError)
+            why = "the reader of standard output went away" if is_gone else f"standard output: {error.strerror}"
+            raise CommandError(why) from error
+
+
+def show_controls(text: str) -> str:
+    """Return the text with what would move a terminal's cursor, or cannot be written, as escapes; lines stay lines."""
+    return "".join(
+        sign.encode("unicode_escape").decode() if sign != "\n" and category(sign) in _CONTROLS else sign
+        for sign in text
+    )
 
 
 def build_table(
@@ -126,5 +149,5 @@ def build_table(
     for index, heading in enumerate(headings):
         table.add_column(heading, justify="left" if index < words else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(show_controls, row))
     return Group(*([table] if rows else []), below)

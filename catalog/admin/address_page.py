@@ -1,22 +1,16 @@
-"""The page that replaces an image's address: every product that shows the image gets the image of the new address.
-
-An address never changes on its row: what was said of a picture was said of what its address gave.
-"""
+"""The page that replaces an image's address: every product that shows the image gets the image of the new address."""
 
 from typing import Any
 
 from django import forms
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 
-from catalog.labels import refresh_labels
-from catalog.models import Image, ProductImages
+from catalog.models import Image
+from catalog.pictures.replacing import replace_image
 from catalog.values import RecordError, clean_image_url
-from config.db.bulk import insert_missing_rows
-from config.db.statements import allow_long_statements
 from config.web.admin import LargeTableAdmin
 
 
@@ -57,18 +51,3 @@ def answer_address_page(model_admin: LargeTableAdmin, request: HttpRequest, pk: 
     return TemplateResponse(
         request, "admin/catalog/replace_address.html", context, status=400 if request.method == "POST" else 200
     )
-
-
-@allow_long_statements()
-def replace_image(image: Image, *, url: str) -> tuple[Image, int]:
-    """Give every product that shows the image the image of this address, which is created if it is missing.
-
-    Return that image and how many products it was; the former one stays, with what was said of it.
-    """
-    with transaction.atomic():
-        replacement = Image.objects.get(pk=insert_missing_rows(Image, field="url", values=[url])[url])
-        places = ProductImages.objects.filter(image=image)
-        product_ids = sorted(set(places.values_list("product_id", flat=True)))
-        places.update(image=replacement)
-        refresh_labels(product_ids)
-    return replacement, len(product_ids)

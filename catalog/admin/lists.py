@@ -64,7 +64,7 @@ class LabelStatusFilter(LabelFilter):
     """Products by the status of their label."""
 
     title = parameter_name = "status"
-    values = [(value, label.capitalize()) for value, label in ProductLabel.Status.choices]
+    values = ProductLabel.Status.choices
 
 
 class LabelConfidenceFilter(LabelFilter):

@@ -211,7 +211,7 @@ class ProductAdmin(WithLabelsMixin, ExportingMixin):
         label = get_label_summary(product)
         return " · ".join(filter(None, (label.group, label.garment))) or None
 
-    @admin.display
+    @admin.display(description="confidence in the group")
     def confidence(self, product: Product) -> str:
         """Show the label's confidence in per cent."""
         return show_confidence(get_label_summary(product))

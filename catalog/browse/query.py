@@ -3,13 +3,14 @@
 import math
 from typing import Any
 
+from django.http import QueryDict
 from rest_framework import serializers
 
 from catalog.browse.listing import PRODUCT_ORDERINGS, ProductCriteria, list_model_versions
 from catalog.models import ProductLabel
 from catalog.values import RecordError, clean_country
 from classifier.ml.labels import GARMENTS, GROUPS
-from config.web.queries import MAXIMUM_SEARCH_WORDS, AnyOfField, PageQuery
+from config.web.queries import MAXIMUM_SEARCH_WORDS, AnyOfField, PageQuery, pick_parameters
 
 COUNTRY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}\Z"
 
@@ -103,3 +104,9 @@ class ProductListQuery(ProductDetailQuery, PageQuery):
             name: value for name, value in self.validated_data.items() if name not in PageQuery().fields and value != ""
         }
         return ProductCriteria(**(defaults | given))
+
+
+def keep_list_query(parameters: QueryDict) -> str:
+    """Return the list's filters and page out of another page's address, as "?group=Bags"; empty without any."""
+    picked, _ = pick_parameters(ProductListQuery, parameters)
+    return f"?{picked.urlencode()}" if picked else ""

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
 
 from catalog.browse.listing import find_product_page, list_labelling_versions
-from catalog.browse.query import ProductListQuery
+from catalog.browse.query import ProductListQuery, keep_list_query
 from catalog.labels import Status, get_label_summary
 from catalog.models import ProductLabel, StoredPicture
 from catalog.pictures.decoding import PictureError
@@ -83,6 +83,7 @@ def product_list(request: HttpRequest) -> HttpResponse:
         "exports": EXPORTS,
         "export_query": urlencode(filters, doseq=True),
         "page": page,
+        "back": keep_list_query(parameters),
         "previous_name": previous_name,
         "next_name": next_name,
         "products": products,
@@ -95,10 +96,11 @@ def build_choices(filters: Mapping[str, Any]) -> list[Control]:
     """Return the filters of which several values may be chosen: garments, of the chosen groups if there are some."""
     names = [name for group, names in GARMENTS_OF_GROUPS if group in filters.get("group", GROUPS) for name in names]
     garments = list(dict.fromkeys([*names, *filters.get("garment", ())]))
-    statuses = [(value, label.capitalize()) for value, label in Status.choices]
     return [
         Control("Garment", "garment", [(name, name, name in filters.get("garment", ())) for name in garments]),
-        Control("Status", "status", [(value, words, value in filters.get("status", ())) for value, words in statuses]),
+        Control(
+            "Status", "status", [(value, words, value in filters.get("status", ())) for value, words in Status.choices]
+        ),
     ]
 
 

@@ -4,7 +4,6 @@ Nothing of the archive is believed: not its sizes, not its names, not that a fil
 in memory, and none is written under a name of the archive's own.
 """
 
-import hashlib
 import stat
 import struct
 import unicodedata
@@ -12,13 +11,11 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import IO, Final
-
-from django.utils.text import get_valid_filename
 
 from catalog.interchange.records import ProductRecord, RowError
 from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES, find_format
+from catalog.pictures.replacing import build_upload_name
 from catalog.pictures.storage import write_once
 from catalog.values import shorten
 
@@ -29,8 +26,6 @@ MAX_UNPACKED_BYTES: Final = 300 * 1024 * 1024
 _MAX_RATIO: Final = 100
 #: `zipfile` reads the whole directory at once; a picture takes some hundred bytes of it.
 _MAX_DIRECTORY_BYTES: Final = 2 * 1024 * 1024
-_FOLDER: Final = "uploads"
-_MAX_NAME_CHARACTERS: Final = 100
 # The record at the archive's end: signature, the directory's size 12 bytes on; a comment of 64 KiB may follow.
 _END: Final = b"PK\x05\x06"
 _END_64: Final = b"PK\x06\x07"
@@ -104,7 +99,7 @@ class PictureArchive:
             if format is None:
                 self.refused.append(f"{shorten(path)}: expected JPEG, PNG, WebP or GIF, received something else")
                 continue
-            yield _Picture(entry, path, _build_name(path, data=data, extension=EXTENSIONS[format]))
+            yield _Picture(entry, path, build_upload_name(path, data=data, extension=EXTENSIONS[format]))
 
     def _read(self, entry: zipfile.ZipInfo) -> bytes:
         if entry.flag_bits & 1:
@@ -150,15 +145,6 @@ def _decode_name(entry: zipfile.ZipInfo) -> str:
         except UnicodeError:
             pass
     return entry.filename
-
-
-def _build_name(path: str, *, data: bytes, extension: str) -> str:
-    """Return the name in the media storage: the same for the same bytes under the same name, whoever sends them."""
-    stem = PurePosixPath(path.replace("\\", "/")).stem or "picture"
-    stem = (
-        get_valid_filename(f"{unicodedata.normalize('NFC', stem)}_")[:-1][:_MAX_NAME_CHARACTERS].strip(".") or "picture"
-    )
-    return f"{_FOLDER}/{hashlib.sha256(data).hexdigest()[:16]}/{stem}.{extension}"
 
 
 def _index(pictures: list[_Picture]) -> dict[str, str]:

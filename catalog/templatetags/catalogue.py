@@ -1,6 +1,9 @@
 """What the catalogue's templates need besides Django's own tags."""
 
+from datetime import datetime
+
 from django import template
+from django.template.defaultfilters import date as date_format
 from django.urls import reverse
 from django.utils.html import conditional_escape, format_html
 
@@ -46,6 +49,12 @@ def thousands(number: int) -> str:
 
 
 register.filter("thumbnail_path", get_thumbnail_path)
+
+
+@register.simple_tag
+def moment(at: datetime, style: str = "j M Y, H:i") -> str:
+    """Return a time in UTC, which is named; `site.js` shows it in the reader's zone, with as much of it as is here."""
+    return format_html('<time datetime="{}">{} UTC</time>', at.isoformat(), date_format(at, style))
 
 
 @register.simple_tag

@@ -1,6 +1,5 @@
 """The pages of model versions, with the form that activates one."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.decorators import login_required, permission_required
@@ -18,6 +17,7 @@ from classifier.adoption.services import (
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GROUPS
 from classifier.ml.reports.curves import build_history
+from classifier.ml.words import percent
 from classifier.models import AdoptionRun, ModelVersion
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import find_manifest
@@ -48,7 +48,7 @@ MEASURES = (
 def model_version_list(request: HttpRequest) -> HttpResponse:
     """Answer with the model versions and their figures, newest first."""
     page = find_page(request, ModelVersion.objects.select_related("training_run"))
-    rows = [(version, [version.metrics.get(name) for name, _ in FIGURES[:4]]) for version in page.rows]
+    rows = [(version, [version.find_figure(name) for name, _ in FIGURES[:4]]) for version in page.rows]
     context = {"page": page, "rows": rows, "figures": [title for _, title in FIGURES[:4]]}
     return render(request, "classifier/model_version_list.html", context)
 
@@ -98,7 +98,8 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
         "tag": tag,
         "problem": problem,
         "activation": describe_activation(instead_of=compared),
-        "figures": compare_figures(version.metrics, compared.metrics if compared else {}),
+        "question": ask_for_activation(version, instead_of=compared),
+        "figures": compare_figures(version, compared),
         "measures": [title for _, title in MEASURES],
         "groups": [
             (group, [version.metrics.get("groups", {}).get(group, {}).get(name) for name, _ in MEASURES])
@@ -110,6 +111,15 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
     return render(request, "classifier/model_version_detail.html", context, status=status)
 
 
-def compare_figures(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return (title, this version's, the other's) for the figures that this version has."""
-    return [(title, own[name], other.get(name)) for name, title in FIGURES if own.get(name) is not None]
+def ask_for_activation(version: ModelVersion, *, instead_of: ModelVersion | None) -> str:
+    """Return what somebody who activates the version is asked, with the figure that tells the most."""
+    own = f"{version.name} is right on {percent(version.find_figure('accuracy'))} of the test pictures"
+    if instead_of is None:
+        return f"{own}. Let it decide labels?"
+    return f"{own}, {instead_of.name} on {percent(instead_of.find_figure('accuracy'))}. Let it decide labels instead?"
+
+
+def compare_figures(own: ModelVersion, other: ModelVersion | None) -> list[tuple[str, Any, Any]]:
+    """Return (title, this version's, the other's) for the figures that this version has; None for one of nothing."""
+    known = [(name, title) for name, title in FIGURES if own.metrics.get(name) is not None]
+    return [(title, own.find_figure(name), other.find_figure(name) if other else None) for name, title in known]

@@ -10,6 +10,7 @@ from django.db.models.functions import Cast, Coalesce, NullIf, RowNumber
 from django.utils.text import Truncator
 
 from catalog.models import ProductLabel
+from classifier.labelling.errors import get_error_words
 from classifier.labels.decision import PLACEHOLDER
 from classifier.labels.reads import ProductDetail, ProductImageDetail, get_product_detail
 from classifier.ml.judging.calibration import Calibration
@@ -74,6 +75,17 @@ class ImagePage(ProductImageDetail):
         if self.picture:
             return ""
         return "Could not be read" if self.label.status == ProductLabel.Status.FAILED else "Not fetched yet"
+
+    @property
+    def why_failed(self) -> str:
+        """Why the last try to read the picture failed; empty where it did not."""
+        code = self.label.error_code
+        return f"The last try failed. {get_error_words(code)} ({code})." if code else ""
+
+    @property
+    def mend(self) -> dict[str, str | int]:
+        """What the form that mends the image is filled with."""
+        return {"image_id": self.id, "url": self.url, "key": self.id}
 
     @property
     def pressed(self) -> str:

@@ -6,10 +6,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from catalog.browse.query import keep_list_query
 from catalog.models import Image, Product, ProductImages
 from catalog.pictures.storage import StorageError
 from classifier.evidence.explanations import Explanation, NotExplainableError, create_explanation, find_explanation
 from classifier.evidence.product_page import get_product_page
+from classifier.labelling.errors import MENDING
 from classifier.labels.facts import find_picture_facts
 from classifier.labels.reads import find_deciding_classifications
 from classifier.ml.artefacts import ArtefactError
@@ -25,7 +27,13 @@ def product_detail(request: HttpRequest, product_id: int) -> HttpResponse:
         page = get_product_page(product_id)
     except Product.DoesNotExist as error:
         raise Http404 from error
-    context = {"page": page, "product": page.product, "choices": GARMENTS_OF_GROUPS}
+    context = {
+        "page": page,
+        "product": page.product,
+        "choices": GARMENTS_OF_GROUPS,
+        "back": keep_list_query(request.GET),
+        "may_mend": request.user.has_perms(MENDING),
+    }
     return render(request, "classifier/product_detail.html", context)
 
 

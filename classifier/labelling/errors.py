@@ -10,6 +10,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models.functions import Least, Now
 
+from catalog.models import Image
+from catalog.pictures.replacing import replace_image
 from classifier.labelling.ledger import MAXIMUM_CRASHES
 from classifier.labelling.tasks import send_due_batches
 from classifier.labels.decision import PLACEHOLDER
@@ -19,6 +21,8 @@ from classifier.models import LabellingRun, LabelTask, SuspectedPicture
 State = LabelTask.State
 # Errors that one call may touch; a statement stays small and the list that chose them is one that a person has seen.
 MAXIMUM_ERRORS = 1000
+#: Permissions to mend a picture: that replaces what many products may show, and tries it again.
+MENDING = ("classifier.change_labeltask", "catalog.change_image")
 
 
 def retry_errors(task_ids: Collection[int]) -> int:
@@ -54,6 +58,25 @@ def retry_run_errors(run: LabellingRun, *, maximum: int) -> tuple[int, bool]:
     task_ids = list(failed.order_by("pk").values_list("pk", flat=True)[: maximum + 1])
     parts = [task_ids[start : min(start + MAXIMUM_ERRORS, maximum)] for start in range(0, maximum, MAXIMUM_ERRORS)]
     return sum(retry_errors(part) for part in parts if part), len(task_ids) <= maximum
+
+
+def mend_image(image: Image, *, url: str) -> tuple[Image, int, int]:
+    """Replace the image's address as `replace_image` does, and let what failed of it be tried again, now.
+
+    Return the image of that address, how many products show it instead, and how many tasks are tried again. A failed
+    task goes on with that image, in its own run; where its version has a task of that image, that one is tried again if
+    it failed, and the former is closed. With the address that the image has, it is tried again and nothing else is.
+    """
+    with transaction.atomic():
+        replacement, number = replace_image(image, url=url)
+        if replacement.pk != image.pk:
+            failed = LabelTask.objects.filter(image=image).errors()
+            known = LabelTask.objects.filter(image=replacement).values_list("model_version", flat=True)
+            failed.exclude(model_version__in=list(known)).update(image=replacement, former=None)
+            failed.update(state=State.CANCELLED, sent_at=None)
+        errors = LabelTask.objects.filter(image=replacement).errors()
+        retried = retry_errors(list(errors.values_list("pk", flat=True)))
+    return replacement, number, retried
 
 
 def ignore_errors(task_ids: Collection[int]) -> int:

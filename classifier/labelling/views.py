@@ -6,20 +6,32 @@ from functools import partial
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.contenttypes.models import ContentType
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.text import Truncator
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from rest_framework.exceptions import ValidationError
 
+from catalog.browse.query import keep_list_query
+from catalog.models import Image
+from catalog.pictures.decoding import PictureError
+from catalog.pictures.formats import MAX_FILE_BYTES
+from catalog.pictures.replacing import store_upload
+from catalog.pictures.storage import StorageError
+from catalog.values import RecordError, clean_image_url
 from classifier.labelling.api import MAXIMUM_ID, MAXIMUM_KEY_LENGTH, ErrorListQuery
 from classifier.labelling.errors import (
     MAXIMUM_ERRORS,
+    MENDING,
     QUEUE_WORDS,
     get_error_words,
     ignore_entries,
     keep_entries,
+    mend_image,
     retry_errors,
     retry_run_errors,
 )
@@ -34,6 +46,7 @@ from classifier.registry.selectors import NoActiveModelVersionError, find_active
 from classifier.runs.pages import answer_run_list, cancel_run, describe_run
 from classifier.runs.workers import find_queue_health
 from config.db.paging import InvalidCursorError, get_page
+from config.web.bodies import takes_body
 from config.web.permissions import get_member
 from config.web.queries import check_parameters, pick_parameters
 from config.web.texts import format_duration, remove_bidi_controls
@@ -210,6 +223,7 @@ def error_list(request: HttpRequest) -> HttpResponse:
         raise Http404 from error
     rows = [describe_suspect(row) if isinstance(row, SuspectedPicture) else describe_error(row) for row in page.rows]
     context |= {"page": page, "rows": rows, "has_failures": any("task" in row for row in rows)}
+    context["may_mend"] = request.user.has_perms(MENDING)
     context["worker"] = find_queue_health(LabellingRun.queue)
     if not page.rows:
         context["has_runs"] = LabellingRun.objects.exists()
@@ -241,6 +255,60 @@ def error_picture(request: HttpRequest) -> HttpResponse:
     return change_chosen(request, change=partial(keep_entries, user=get_member(request)), done=done)
 
 
+# A picture, and what a form has beside it.
+MEND_BYTES = MAX_FILE_BYTES + 16_384
+
+
+@takes_body(MEND_BYTES, expected=f"Expected a picture of at most {MAX_FILE_BYTES:,} bytes.")
+@require_POST
+@login_required
+@permission_required(MENDING, raise_exception=True)
+def image_mend(request: HttpRequest, image_id: int) -> HttpResponse:
+    """Give an image the address or the picture of the form, try it again, and answer with the page it was mended on."""
+    image = get_object_or_404(Image, pk=image_id)
+    url, picture = request.POST.get("url", image.url), request.FILES.get("picture")
+    try:
+        # What nobody changed may be older than the rules.
+        address = store_upload(picture.name or "", picture.read()) if picture else url
+        address = address if address == image.url else clean_image_url(address)
+    except (RecordError, PictureError, StorageError) as error:
+        context = {
+            "refusal": describe_refusal(error),
+            "mend": {"image_id": image.pk, "url": url, "key": image.pk, "sent": request.POST},
+            "image": image,
+            "back": keep_list_query(request.GET),
+        }
+        status = 503 if isinstance(error, StorageError) else 400
+        return render(request, "classifier/image_mend.html", context, status=status)
+    replacement, number, retried = mend_image(image, url=address)
+    said = ["The picture is tried again."] if retried else []
+    if replacement.pk != image.pk:
+        products = "1 product" if number == 1 else f"{number:,} products"
+        said.insert(0, f"The address is replaced in {products}.")
+        LogEntry.objects.create(
+            user=get_member(request),
+            content_type=ContentType.objects.get_for_model(Image),
+            object_id=str(image.pk),
+            object_repr=Truncator(image.url).chars(200),
+            action_flag=CHANGE,
+            change_message=f"Replaced by image {replacement.pk} in {products}.",
+        )
+    messages.success(request, " ".join(said) or "This picture has not failed, or is being tried already.")
+    product = request.POST.get("product", "")
+    if product.isascii() and product.isdecimal() and len(product) < 19:
+        return redirect(f"{reverse('product-detail', args=[int(product)])}{keep_list_query(request.GET)}")
+    return redirect_to_errors(request)
+
+
+def describe_refusal(error: Exception) -> str:
+    """Return why an address or a picture cannot stand in for the one that failed."""
+    if isinstance(error, RecordError):
+        return error.sentence
+    if isinstance(error, PictureError):
+        return f"{get_error_words(error.code)}: {error.message}."
+    return "The storage of pictures does not answer at the moment, so nothing was changed. Please try again."
+
+
 def change_chosen(request: HttpRequest, *, change: Callable[[Collection[int]], int], done: str) -> HttpResponse:
     """Apply the change to the pictures that the form names: the one whose button was pressed, or those with a mark."""
     chosen = request.POST.getlist("only") or request.POST.getlist("task")
@@ -253,6 +321,11 @@ def change_chosen(request: HttpRequest, *, change: Callable[[Collection[int]], i
         messages.success(request, f"{pictures} {done}.{others}")
     else:
         messages.error(request, "Nothing was chosen: mark the pictures first, or press the button beside one.")
+    return redirect_to_errors(request)
+
+
+def redirect_to_errors(request: HttpRequest) -> HttpResponse:
+    """Answer with the page of the error queue that a form was sent from."""
     query = QueryDict(request.POST.get("query", "")).urlencode()
     return redirect(f"{reverse('error-list')}?{query}" if query else reverse("error-list"))
 
@@ -268,6 +341,7 @@ def describe_error(task: LabelTask) -> dict[str, Any]:
         "sha256": picture.sha256 if picture else None,
         "run": f"run {task.run_id}",
         "tries": describe_tries(task),
+        "mend": {"image_id": task.image_id, "url": task.image.url, "key": task.pk},
         "next_try_at": task.next_try_at if task.state == LabelTask.State.RETRY else None,
         "can_ignore": task.state != LabelTask.State.IGNORED,
     }

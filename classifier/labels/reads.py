@@ -37,7 +37,7 @@ class ImageLabel:
     @property
     def status_name(self) -> str:
         """The status in words."""
-        return str(Status(self.status).label).capitalize()
+        return str(Status(self.status).label)
 
     @property
     def model_version(self) -> str | None:

@@ -6,6 +6,9 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, Self
 
 #: The widths for which Keras publishes ImageNet weights.
+#: What a backbone may start from besides a file: the published weights, or random ones.
+IMAGENET: Final = "imagenet"
+NO_WEIGHTS: Final = "none"
 PUBLISHED_ALPHAS: Final = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 #: MobileNetV2 refuses smaller inputs.
 MIN_NETWORK_SIZE: Final = 32
@@ -279,3 +282,8 @@ def get_recipe(name: str) -> Recipe:
         return RECIPES[name]
     except KeyError:
         raise ConfigurationError(f"expected a recipe out of {', '.join(RECIPES)}, received {name!r}") from None
+
+
+def name_imagenet_file(alpha: float) -> str:
+    """The name of Keras' file of the published weights, in its cache and where it is downloaded from."""
+    return f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_224_no_top.h5"

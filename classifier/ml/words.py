@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 UNKNOWN: Final = "-"
+#: Stands for a share of nothing.
+NONE: Final = "\N{EN DASH}"
 
 
-def percent(share: float, *, digits: int = 1) -> str:
-    """A share as the site writes it: 0.102 becomes "10.2 %"."""
-    return f"{100 * share:.{digits}f} %"
+def percent(share: float | None, *, digits: int = 1) -> str:
+    """A share as the site writes it: 0.102 becomes "10.2 %", and one of nothing a dash."""
+    return NONE if share is None else f"{100 * share:.{digits}f} %"
 
 
 def write_known(value: Any, spec: str) -> str:

@@ -69,7 +69,7 @@ class LabelChange(models.Model):
 
 def _describe(status: str, group: str, garment: str) -> str:
     words = ", ".join(filter(None, (group, garment)))
-    name = str(ProductLabel.Status(status).label).lower() if status else "deleted"
+    name = ProductLabel.Status(status).label.lower() if status else "deleted"
     return f"{words} ({name})" if words else name
 
 

@@ -38,6 +38,13 @@ class ModelVersion(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def find_figure(self, name: str) -> float | None:
+        """Return a figure of the metrics; None for one that is not there, and for how right answers are without any."""
+        if name == "accuracy_of_answered" and not self.metrics.get("answered", 1):
+            return None
+        figure: float | None = self.metrics.get(name)
+        return figure
+
 
 STAGE_TRANSITIONS: dict[str, frozenset[str]] = {
     ModelVersion.Stage.CANDIDATE: frozenset({ModelVersion.Stage.ACTIVE}),

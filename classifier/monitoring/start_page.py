@@ -120,7 +120,7 @@ def list_duties(summary: CatalogueSummary, *, suspects: int = 0, user: User | An
 def list_version_figures(version: ModelVersion) -> list[tuple[str, str]]:
     """Return (words, percentage) for the figures that the version has."""
     return [
-        (words, percent(version.metrics[name], digits=digits))
+        (words, percent(version.find_figure(name), digits=digits))
         for name, (words, digits) in VERSION_FIGURES.items()
         if version.metrics.get(name) is not None
     ]
@@ -128,16 +128,12 @@ def list_version_figures(version: ModelVersion) -> list[tuple[str, str]]:
 
 def list_figures(summary: CatalogueSummary) -> list[tuple[str, int, str]]:
     """Return (words, number, filters of the list behind it), for the start page."""
-    statuses = summary.statuses
-    status = ProductLabel.Status
-    figures = [
-        ("Labelled", statuses[status.LABELLED], "status=labelled"),
-        ("Need review", statuses[status.NEEDS_REVIEW], "status=needs_review"),
-        ("Reviewed", statuses[status.REVIEWED], "status=reviewed"),
-        ("Failed", statuses[status.FAILED], "status=failed"),
-        ("Not labelled yet", statuses[status.PENDING], "status=pending"),
+    # Those without an image are told from the others only where every product is counted.
+    return [
+        (words, summary.statuses[status], f"status={status}")
+        for status, words in ProductLabel.Status.choices
+        if status != ProductLabel.Status.NO_IMAGE or not summary.is_estimate
     ]
-    return figures if summary.is_estimate else [*figures, ("No image", statuses[status.NO_IMAGE], "status=no_image")]
 
 
 def list_groups(summary: CatalogueSummary) -> list[dict[str, Any]]:

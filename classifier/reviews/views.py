@@ -6,6 +6,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from catalog.browse.query import keep_list_query
 from catalog.models import ProductImages
 from classifier.ml.labels import GROUP_OF_GARMENT
 from classifier.reviews.services import ReviewError, record_review
@@ -29,4 +30,5 @@ def product_image_review(request: HttpRequest, product_id: int, image_id: int) -
     except ReviewError as error:
         context = {"status": 400, "title": "The label was not recorded", "detail": str(error)}
         return render(request, "error.html", context, status=400)
-    return redirect(f"{reverse('product-detail', args=[product_id])}#image-{placement.image_index}")
+    back = keep_list_query(request.GET)
+    return redirect(f"{reverse('product-detail', args=[product_id])}{back}#image-{placement.image_index}")

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from classifier.adoption.services import activate_model_version
-from classifier.ml.config import get_recipe
+from classifier.ml.config import IMAGENET, NO_WEIGHTS, get_recipe
 from classifier.ml.types import ProgressCallback, TrainingProgress
 from classifier.models import TrainingRun
 from classifier.registry.services import register_model_version
@@ -101,7 +101,7 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
     from classifier.ml import pipeline
 
     # ImageNet weights, whose file BACKBONE_WEIGHTS may name.
-    usual_weights = "none" if settings.BACKBONE_WEIGHTS == "none" else "imagenet"
+    usual_weights = find_usual_weights()
     request = pipeline.TrainingRequest(
         recipe=get_recipe(run.recipe),
         seed=run.seed,
@@ -131,6 +131,11 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
             reporter.check(state=State.DONE, finished_at=Now(), model_version=version)
 
         retry_while_unreachable(register)
+
+
+def find_usual_weights() -> str:
+    """Return what the backbone starts from where nobody says: the settings know."""
+    return NO_WEIGHTS if settings.BACKBONE_WEIGHTS == NO_WEIGHTS else IMAGENET
 
 
 def _build_command_line(run: TrainingRun, *, backbone_weights: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from classifier.ml.config import DEFAULT_RECIPE, RECIPES
+from classifier.ml.config import DEFAULT_RECIPE, IMAGENET, NO_WEIGHTS, RECIPES
 from classifier.models import TrainingRun
 from classifier.runs.api import RUN_FIELDS, RunSerializer
 
@@ -22,6 +22,13 @@ class TrainingRunRequestSerializer(serializers.Serializer[Any]):
     limit = serializers.IntegerField(
         min_value=1, max_value=1_000_000, allow_null=True, default=None, help_text="Null: every training picture."
     )
+    backbone_weights = serializers.ChoiceField(
+        [IMAGENET, NO_WEIGHTS],
+        allow_blank=True,
+        default="",
+        help_text="What the backbone starts from: ImageNet's weights, or none, which are random ones. Empty: as the "
+        "settings say.",
+    )
 
 
 class TrainingRunSerializer(RunSerializer):
@@ -29,4 +36,14 @@ class TrainingRunSerializer(RunSerializer):
 
     class Meta:
         model = TrainingRun
-        fields = [*RUN_FIELDS, "recipe", "seed", "epochs", "limit", "progress", "model_version", "heartbeat_at"]
+        fields = [
+            *RUN_FIELDS,
+            "recipe",
+            "seed",
+            "epochs",
+            "limit",
+            "backbone_weights",
+            "progress",
+            "model_version",
+            "heartbeat_at",
+        ]

@@ -1,21 +1,24 @@
 """The pages of trainings: for those who may see them, with forms for those who may act."""
 
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.text import capfirst
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from classifier.ml.config import DEFAULT_RECIPE, RECIPES
+from classifier.ml.config import DEFAULT_RECIPE, IMAGENET, NO_WEIGHTS, RECIPES, name_imagenet_file
 from classifier.ml.reports.curves import build_history
 from classifier.models import TrainingRun
 from classifier.runs.pages import answer_run_list, cancel_run, describe_run
-from classifier.training.runs import cancel_training_run, has_stalled
+from classifier.training.runs import cancel_training_run, find_usual_weights, has_stalled
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
 from config.db.clock import get_database_time
@@ -36,7 +39,11 @@ def training_run_list(request: HttpRequest) -> HttpResponse:
         refusals=(TrainingOpenError,),
         describe=lambda run: "",
         route="training-run",
-        context={"recipes": RECIPES.values(), "chosen": {"recipe": DEFAULT_RECIPE, "seed": 1}},
+        context={
+            "recipes": RECIPES.values(),
+            "weights": list_weights(),
+            "chosen": {"recipe": DEFAULT_RECIPE, "seed": 1, "backbone_weights": find_usual_weights()},
+        },
     )
 
 
@@ -60,6 +67,9 @@ def training_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "share": find_share(run.progress),
         "left": format_duration(left) if is_running and left is not None else "",
         "history": build_history(history),
+        "again": list_asked(run) if not run.is_open and run.state != TrainingRun.State.DONE else [],
+        "weights": list_weights(),
+        "chosen": {"backbone_weights": run.backbone_weights or find_usual_weights()},
     }
     return render(request, "classifier/training_run_detail.html", context)
 
@@ -71,6 +81,21 @@ def training_run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Cancel a training that has not ended, and answer with its page."""
     run = get_object_or_404(TrainingRun, pk=pk)
     return cancel_run(request, run, cancel=cancel_training_run, route="training-run")
+
+
+def list_asked(run: TrainingRun) -> list[tuple[str, Any]]:
+    """Return (name, value) of what the form that starts the same training again is sent with."""
+    asked = ((name, getattr(run, name)) for name in ("recipe", "seed", "epochs", "limit"))
+    return [(name, value) for name, value in asked if value is not None]
+
+
+def list_weights() -> list[tuple[str, str]]:
+    """Return (value, words) of what the backbone may start from; the words say whether the file is on this machine."""
+    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+    named = settings.BACKBONE_WEIGHTS if settings.BACKBONE_WEIGHTS != NO_WEIGHTS else ""
+    files = [Path(named)] if named else [cache / name_imagenet_file(recipe.alpha) for recipe in RECIPES.values()]
+    where = "its file is here" if all(file.is_file() for file in files) else "which is downloaded: no file is here"
+    return [(IMAGENET, f"ImageNet, {where}"), (NO_WEIGHTS, "None: random weights")]
 
 
 # A training that reports nothing for so long is shown as silent; its heartbeat says whether it lives.

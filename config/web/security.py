@@ -23,7 +23,7 @@ PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 class ContentSecurityPolicyMiddleware:
-    """Put the policy on every response that does not bring its own."""
+    """Put the policy on every response that does not bring its own; pages are kept by nobody, so Back asks anew."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -33,4 +33,6 @@ class ContentSecurityPolicyMiddleware:
         response = self.get_response(request)
         is_admin = request.resolver_match is not None and request.resolver_match.app_name == "admin"
         response.headers.setdefault("Content-Security-Policy", ADMIN_POLICY if is_admin else PAGE_POLICY)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            response.headers.setdefault("Cache-Control", "no-store")
         return response

@@ -61,6 +61,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "error-retry": {"POST": Row("change_labeltask", 302)},
     "error-ignore": {"POST": Row("change_labeltask", 302)},
     "error-picture": {"POST": Row("change_labeltask", 302)},
+    "image-mend": {"POST": Row("change_labeltask", 302)},
     "training-run-list": {"GET": Row("view_trainingrun", 200), "POST": Row("add_trainingrun", 409)},
     "training-run-detail": {"GET": Row("view_trainingrun", 200)},
     "training-run-cancel": {"POST": Row("change_trainingrun", 302)},
@@ -99,6 +100,7 @@ TABLE: dict[str, dict[str, Row]] = {
 ALSO_NEEDED = {
     ("training-run-list", "POST"): "view_trainingrun",
     ("labelling-run-list", "POST"): "view_labellingrun",
+    ("image-mend", "POST"): "change_image",
     ("api-review-withdraw", "POST"): "change_review",
     ("product-import", "GET"): "change_product",
     ("product-import", "POST"): "change_product",
@@ -142,6 +144,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "product-export": ["csv"],
         "product-image-review": [product.pk, image.pk],
         "image-explanation": [image.pk],
+        "image-mend": [image.pk],
         "product-label-moved": [""],
         "thumbnail": ["0" * 64, "jpg"],
         "full-size": ["0" * 64],

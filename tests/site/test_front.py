@@ -13,6 +13,7 @@ from catalog.admin.products import FORM_BYTES as PRODUCT_FORM_BYTES
 from catalog.interchange.import_views import BODY_BYTES as IMPORT_BODY_BYTES
 from catalog.pictures.formats import MAX_FILE_BYTES
 from classifier.evidence.api import FORM_BYTES as PICTURE_FORM_BYTES
+from classifier.labelling.views import MEND_BYTES
 from config.settings.base import BODY_BYTES
 from tests.support.front import HOST, Door, find_missing_program, running_front, running_site
 
@@ -74,6 +75,7 @@ def test_a_foreign_host_is_no_line_in_the_log_of_the_site(site: tuple[Door, Path
         (CLASSIFY, MAX_FILE_BYTES + PICTURE_FORM_BYTES, 401),
         (IMPORT, IMPORT_BODY_BYTES, 403),
         ("/sign-in/", 16_384, 403),
+        ("/images/17/mend/", MEND_BYTES, 403),
         ("/admin/catalog/product/add/", PRODUCT_FORM_BYTES, 403),
         ("/admin/catalog/product/17/change/", PRODUCT_FORM_BYTES, 403),
     ],

@@ -33,6 +33,7 @@ async function ask() {
       location.reload();
       return;
     }
+    showLocalTimes(page);
     show(page);
     pause = PAUSE_MS;
   } catch {

@@ -1,5 +1,6 @@
 """Label pictures from disk."""
 
+import stat
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from classifier.management.artefact_choice import choose_artefact
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.inference import BATCH_SIZE, Classifier
 from classifier.ml.types import ImageClassifier, Picture
-from config.console import ReportingCommand
+from config.console import ReportingCommand, show_controls
 
 
 class Command(ReportingCommand):
@@ -56,11 +57,11 @@ def build_answer_table(rows: Sequence[PictureAnswer]) -> Table:
     table.add_column("Remark", overflow="fold")
     for row in rows:
         if row.prediction is None:
-            table.add_row(row.path, "", "", "", f"{row.error}: {row.message}")
+            table.add_row(show_controls(row.path), "", "", "", f"{row.error}: {row.message}")
         else:
             said = row.prediction
             remark = "not sure: a person should look" if said.abstained else ""
-            table.add_row(row.path, said.group, said.garment, f"{said.confidence:.3f}", remark)
+            table.add_row(show_controls(row.path), said.group, said.garment, f"{said.confidence:.3f}", remark)
     return table
 
 
@@ -76,6 +77,12 @@ def classify_files(paths: Sequence[str], *, classifier: ImageClassifier) -> Iter
 def decode_file(path: str) -> tuple[PictureAnswer, Picture | None]:
     """A file's picture, or None and a row that says what is wrong with the file."""
     try:
+        mode = Path(path).stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            # Nobody may ever write into a pipe, and a device may have no end.
+            return PictureAnswer(
+                path, None, "not_image", "expected a file, received a pipe, a socket or a device"
+            ), None
         with Path(path).open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:

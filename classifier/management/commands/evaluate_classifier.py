@@ -16,6 +16,7 @@ from classifier.ml.data.dataset import DatasetError
 from classifier.ml.judging.evaluation import EvaluationReport
 from classifier.ml.labels import GROUPS
 from classifier.ml.types import Picture
+from classifier.ml.words import percent
 from config.console import ReportingCommand, build_table
 
 LABELS_FILE = "labels.csv"
@@ -104,6 +105,7 @@ def build_report_table(report: EvaluationReport) -> RenderableType:
         for name in GROUPS
     ]
     garments = "" if metrics.garment_accuracy is None else f", over garments {metrics.garment_accuracy:.4f}"
+    right = percent(metrics.accuracy_of_answered if metrics.answered else None, digits=2)
     rate = metrics.images / report.seconds
     return build_table(
         title,
@@ -113,7 +115,7 @@ def build_report_table(report: EvaluationReport) -> RenderableType:
         below=f"{metrics.images} pictures: accuracy over groups {metrics.accuracy:.4f}{garments}, "
         f"balanced {metrics.balanced_accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}\n"
         f"Calibration error {metrics.expected_calibration_error:.4f}; "
-        f"answers {metrics.answered:.1%} of the pictures, {metrics.accuracy_of_answered:.2%} of the answers right\n"
+        f"answers {metrics.answered:.1%} of the pictures, {right} of the answers right\n"
         f"{report.parameters:,} parameters, {report.artefact_bytes / 1e6:.1f} MB, "
         f"{report.seconds:.2f} s ({rate:,.0f} pictures a second)",
     )

@@ -59,7 +59,8 @@ class Command(ReportingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Carry a training run out here, or put it on the queue."""
-        form = TrainingRunRequestSerializer(data=options)
+        # What the backbone starts from may be a file here.
+        form = TrainingRunRequestSerializer(data=options | {"backbone_weights": ""})
         if not form.is_valid():
             problems = [f"--{name}: {' '.join(texts)}" for name, texts in form.errors.items()]
             raise CommandError(" ".join(problems), returncode=2)

@@ -18,14 +18,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from classifier.ml.config import Recipe
+from classifier.ml.config import IMAGENET, NO_WEIGHTS, Recipe, name_imagenet_file
 from classifier.ml.labels import GARMENTS
 from classifier.ml.types import EMBEDDING_SIZE
 
 logger = logging.getLogger(__name__)
 
-IMAGENET: Final = "imagenet"
-NO_WEIGHTS: Final = "none"
 #: Keras' default of 0.999 follows the statistics over a thousand steps; a short training ends before they arrive.
 _BATCH_NORM_MOMENTUM: Final = 0.99
 _KERAS_URL: Final = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
@@ -225,7 +223,7 @@ def find_backbone_weights(source: str, *, alpha: float) -> BackboneWeights | Non
             f"received {alpha}; name a file with --backbone-weights, or start from none"
         )
     setting = os.environ.get("BACKBONE_WEIGHTS")
-    if setting:
+    if setting and setting != NO_WEIGHTS:
         return _existing_file(Path(setting), origin="BACKBONE_WEIGHTS", content_sha256=pinned)
     return _existing_file(_download_imagenet(alpha), origin="the Keras cache", content_sha256=pinned)
 
@@ -275,7 +273,7 @@ def _variables_by_name(network: keras.Model) -> dict[str, Any]:
 
 
 def _download_imagenet(alpha: float) -> Path:
-    name = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_224_no_top.h5"
+    name = name_imagenet_file(alpha)
     try:
         return Path(keras.utils.get_file(name, _KERAS_URL + name, cache_subdir="models"))
     except Exception as error:  # get_file wraps every network error in a bare Exception

@@ -153,19 +153,17 @@ def plot_lines(
 def plot_matrix(
     counts: NDArray[np.integer], *, names: Sequence[str], title: str, axes_labels: tuple[str, str], digits: int = 0
 ) -> dict[str, bytes]:
-    """A square table of the percentages of each row, stronger in colour for more, 0 left out; an SVG for each theme.
+    """A square table of the percentages of each row, 0 left out; an SVG for each theme.
+
+    A cell's colour is its share: strongest at 100 %, whatever the others are.
 
     ``counts`` is int[N, N], a row for each name; the percentages are written with that many ``digits``.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # The diagonal would drown the others: colours are spread over the cells beside it.
-    top = max(float(shares[~np.eye(len(names), dtype=bool)].max(initial=0.0)), 1e-9)
 
     def draw(axes: Axes) -> None:
-        cells = axes.pcolormesh(
-            np.minimum(shares, top), vmin=0, vmax=top, edgecolors=mpl.rcParams["grid.color"], linewidth=0.5
-        )
-        luminance = cells.to_rgba(np.minimum(shares, top))[..., :3] @ (0.299, 0.587, 0.114)
+        cells = axes.pcolormesh(shares, vmin=0, vmax=1, edgecolors=mpl.rcParams["grid.color"], linewidth=0.5)
+        luminance = cells.to_rgba(shares)[..., :3] @ (0.299, 0.587, 0.114)
         for row, column in np.argwhere(np.rint(shares * 100 * 10**digits) > 0):
             axes.text(
                 column + 0.5, row + 0.5, f"{100 * shares[row, column]:.{digits}f}", ha="center", va="center",

@@ -12,8 +12,8 @@ from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.test import Client
 
-from catalog.admin.address_page import replace_image
 from catalog.models import Image, Product, ProductImages, ProductLabel
+from catalog.pictures.replacing import replace_image
 from classifier.labelling.batches import label_batch
 from classifier.labelling.starting import start_labelling_run
 from classifier.labels.walk import refresh_all_labels

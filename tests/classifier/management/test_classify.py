@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,22 @@ def test_a_file_that_is_too_large_is_not_decoded(pictures: dict[str, Path], tmp_
     large.write_bytes(pictures["good.jpg"].read_bytes() + bytes(10 * 1024 * 1024))
     rows = json.loads(run("classify", "--json", large, pictures["good.jpg"]))
     assert [row["error"] for row in rows] == ["too_large", None]
+
+
+def test_a_pipe_or_a_device_is_no_picture_and_is_not_waited_for(pictures: dict[str, Path], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    rows = json.loads(run("classify", "--json", tmp_path / "pipe.jpg", "/dev/zero", pictures["good.jpg"]))
+    assert [row["error"] for row in rows] == ["not_image", "not_image", None]
+
+
+def test_a_name_moves_no_cursor(pictures: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    odd = tmp_path / "a\x1b[2J\r\n\udcff\u202e.jpg"
+    odd.write_bytes(pictures["good.jpg"].read_bytes())
+    table = run("classify", odd, pictures["good.jpg"])
+    assert r"a\x1b[2J\r" in table
+    assert r"\udcff\u202e.jpg" in table
+    assert not set("\x1b\r\udcff\u202e") & set(table)
 
 
 def test_more_files_than_a_batch_keep_their_order(pictures: dict[str, Path]) -> None:

@@ -48,10 +48,10 @@ def test_every_number_has_its_list_and_the_list_has_that_many(client: Client) ->
     assert '<h1><a href="/products/">8 products</a></h1>' in page
     assert read_figures(page) == {
         "Labelled": ("status=labelled", "2"),
-        "Need review": ("status=needs_review", "1"),
+        "Needs review": ("status=needs_review", "1"),
         "Reviewed": ("status=reviewed", "1"),
         "Failed": ("status=failed", "1"),
-        "Not labelled yet": ("status=pending", "1"),
+        "Pending": ("status=pending", "1"),
         "No image": ("status=no_image", "2"),
     }
     for filters, number in read_figures(page).values():
@@ -289,3 +289,8 @@ def test_what_nothing_waits_for_is_no_duty() -> None:
 def test_only_the_figures_that_a_version_has_are_shown() -> None:
     version = ModelVersion(metrics={"accuracy": 0.9, "expected_calibration_error": 0.01234, "answered": None})
     assert list_version_figures(version) == [("Accuracy over groups", "90.0 %"), ("Calibration error", "1.23 %")]
+
+
+def test_the_accuracy_of_nothing_is_a_dash() -> None:
+    version = ModelVersion(metrics={"answered": 0.0, "accuracy_of_answered": 0.0})
+    assert list_version_figures(version) == [("Kept", "0.0 %"), ("Accuracy of what is kept", "\N{EN DASH}")]

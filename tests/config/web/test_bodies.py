@@ -78,3 +78,4 @@ def test_views_that_take_more_say_so(client: Client) -> None:
     assert (status, "import a larger file by import_catalog" in text) == (413, True)
     with pytest.raises(AssertionError, match="the body was read"):
         send(client, reverse("product-import"), length=IMPORT_BODY_BYTES)
+    assert send(client, reverse("image-mend", args=[1]), length=MAX_FILE_BYTES + 65_536)[0] == 413

@@ -1,6 +1,7 @@
 """The figures of the data set, and the page's sections made of them."""
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -140,3 +141,21 @@ def test_plots_of_nothing_are_drawn():
 
     assert b"here" in histogram["light"]
     assert matrix["dark"].count(b">100</text>") == 2
+
+
+def test_the_colour_of_a_cell_is_its_share_whatever_the_others_are() -> None:
+    counts = np.array([[92, 8], [0, 100]])
+
+    for document in plot_matrix(counts, names=("a", "b"), title="Answers", axes_labels=("said", "true")).values():
+        cells = document[document.index(b'id="QuadMesh_1"') :]
+        mostly, hardly, never, always = re.findall(rb"fill: (#[0-9a-f]{6})", cells)[:4]
+        assert len({mostly, hardly, never, always}) == 4
+        # 8 % are near to nothing, and 92 % to all.
+        steps = [_distance(a, b) for a, b in ((never, hardly), (hardly, mostly), (mostly, always))]
+        assert steps[1] > 5 * max(steps[0], steps[2])
+
+
+def _distance(first: bytes, second: bytes) -> int:
+    return sum(
+        abs(a - b) for a, b in zip(*(bytes.fromhex(colour.decode()[1:]) for colour in (first, second)), strict=True)
+    )
