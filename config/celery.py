@@ -39,7 +39,7 @@ app.steps["worker"] |= {
 def read_settings(**_: Any) -> None:
     """End the program with a sentence if the settings, which Celery is about to read, cannot be."""
     try:
-        _ = settings.INSTALLED_APPS
+        _apps = settings.INSTALLED_APPS
     except ImproperlyConfigured as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

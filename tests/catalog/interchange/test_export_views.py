@@ -111,12 +111,12 @@ def test_only_so_many_are_sent_at_once_and_a_reader_that_leaves_makes_room(
     # One is read in part, the other is given up before its first part; closing twice makes no more room.
     next(iter(held[0].streaming_content))
     for response in [*held, *held]:
-        assert read(response) == b""
+        response.close()
     again = [client.get("/products/export.csv") for _ in range(EXPORTS_AT_ONCE)]
     assert [response.status_code for response in again] == [200] * EXPORTS_AT_ONCE
     assert client.get("/products/export.csv").status_code == 503
     for response in again:
-        assert read(response) == b""
+        response.close()
 
 
 def test_the_grid_offers_the_export_of_what_it_shows_to_those_who_may(client: Client) -> None:

@@ -93,11 +93,16 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
         "group",
         "garment",
         "status",
+        "source",
+        "model_version",
         "min_confidence",
+        "confidence_below",
         "search",
         "ordering",
         "page_size",
         "cursor",
     }
+    operations = [operation for path in schema["paths"].values() for operation in path.values()]
+    assert [operation["operationId"] for operation in operations if not 0 < len(operation["summary"]) < 130] == []
     problems = schema["paths"]["/api/v1/products/"]["get"]["responses"]["400"]["content"]
     assert list(problems) == ["application/problem+json"]
