@@ -56,12 +56,13 @@ def build_answer_table(rows: Sequence[PictureAnswer]) -> Table:
     table.add_column("Confidence", justify="right")
     table.add_column("Remark", overflow="fold")
     for row in rows:
+        name = show_controls(row.path).replace("\n", r"\n")
         if row.prediction is None:
-            table.add_row(show_controls(row.path), "", "", "", f"{row.error}: {row.message}")
+            table.add_row(name, "", "", "", f"{row.error}: {row.message}")
         else:
             said = row.prediction
             remark = "not sure: a person should look" if said.abstained else ""
-            table.add_row(show_controls(row.path), said.group, said.garment, f"{said.confidence:.3f}", remark)
+            table.add_row(name, said.group, said.garment, f"{said.confidence:.3f}", remark)
     return table
 
 
