@@ -266,7 +266,7 @@ MEND_BYTES = MAX_FILE_BYTES + 16_384
 def image_mend(request: HttpRequest, image_id: int) -> HttpResponse:
     """Give an image the address or the picture of the form, try it again, and answer with the page it was mended on."""
     image = get_object_or_404(Image, pk=image_id)
-    url = request.POST["url"] if "url" in request.POST else image.url
+    url = request.POST.get("url") or image.url
     picture = request.FILES.get("picture")
     try:
         # What nobody changed may be older than the rules.
