@@ -26,7 +26,7 @@ ERRORS, API = "/errors/", "/api/v1/errors/"
 
 @pytest.fixture(autouse=True)
 def shelf() -> None:
-    """Have no product but the tests' own, which they count."""
+    """No product shows more than these tests say."""
 
 
 @pytest.fixture
