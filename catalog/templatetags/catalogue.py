@@ -52,8 +52,13 @@ register.filter("thumbnail_path", get_thumbnail_path)
 
 
 @register.simple_tag
-def moment(at: datetime, style: str = "j M Y, H:i") -> str:
-    """Return a time in UTC, which is named; `site.js` shows it in the reader's zone, with as much of it as is here."""
+def moment(at: datetime | None, style: str = "j M Y, H:i") -> str:
+    """Return a time in UTC, which is named, or a dash for none.
+
+    `site.js` shows it in the reader's zone, with as much of it as is here.
+    """
+    if at is None:
+        return "\N{EN DASH}"
     return format_html('<time datetime="{}">{} UTC</time>', at.isoformat(), date_format(at, style))
 
 

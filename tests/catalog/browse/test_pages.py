@@ -210,7 +210,7 @@ def test_a_product_shows_every_image_with_its_probabilities_and_texts(client: Cl
     assert page.count('<svg class="bar ') == 15
     assert '<rect width="92.22" height="1"/>' in page
     assert version.name in page
-    assert "<code>not_image</code>" in page
+    assert "The last try failed. This is not a picture (not_image)." in page
     assert "Shoe" in page
     assert "DE" in page
 
@@ -434,3 +434,31 @@ def test_who_may_start_labelling_is_led_there(client: Client) -> None:
         page = client.get(address).text
         assert '<a href="/labelling-runs/">Start labelling</a>' in page
         assert "label_catalog" not in page
+
+
+def test_the_way_back_leads_to_the_list_as_it_was_filtered(client: Client) -> None:
+    product = create_product("Linen shirt")
+    listed = client.get("/products/?search=linen&status=no_image&utm_source=mail&search=").text
+    query = "?search=linen&amp;status=no_image"
+    assert f'href="/products/{product.pk}/{query}"' in listed
+    page = client.get(f"/products/{product.pk}/", {"search": "linen", "status": "no_image", "utm_source": "mail"}).text
+    assert f'<a href="/products/{query}">' in page
+    assert '<a href="/products/">← All products</a>' in client.get(f"/products/{product.pk}/").text
+
+
+def test_pages_are_kept_by_nobody_so_that_the_way_back_shows_the_present(client: Client) -> None:
+    product = create_product()
+    for address in ("/", "/products/", f"/products/{product.pk}/"):
+        assert client.get(address).headers["Cache-Control"] == "no-store"
+
+
+def test_the_menu_has_two_halves(client: Client) -> None:
+    halves = re.compile(r'<div role="group" aria-labelledby="menu-\w+">(.*?)</div>', re.DOTALL)
+    names = [re.findall(r">(\w+)<", half) for half in halves.findall(client.get("/products/").text)]
+    assert names == [["Work", "Products"], ["Model", "Data", "Experiments"]]
+    client.force_login(User.objects.create_superuser("root"))
+    names = [re.findall(r">(\w+)<", half) for half in halves.findall(client.get("/products/").text)]
+    assert names == [
+        ["Work", "Products", "Errors", "Import"],
+        ["Model", "Versions", "Trainings", "Runs", "Data", "Experiments"],
+    ]

@@ -76,9 +76,9 @@ def test_the_queue_shows_why_how_often_and_when_and_needs_its_permission(client:
     assert '<a href="/products/17/">Linen &lt;shirt&gt;</a> and others' in waiting
     assert " 3 attempts, 1 crash · first " in waiting
     assert re.findall(r">(\d+ May [^<]+)<", waiting) == [
-        "1 May 2026, 12:00",
-        "1 May 2026, 12:00",
-        "1 May 2026, 13:00:00",
+        "1 May 2026, 12:00 UTC",
+        "1 May 2026, 12:00 UTC",
+        "1 May 2026, 13:00:00 UTC",
     ]
     assert "In no product" in ignored
     assert " 1 attempt · first " in ignored

@@ -24,11 +24,16 @@ BROKEN = "https://shop.example/brokn.jpg"
 
 
 @pytest.fixture
+def shelf() -> None:
+    """Images are shown by the products of each test alone."""
+
+
+@pytest.fixture
 def task() -> LabelTask:
     """A picture that two products show and that was given up."""
     image = create_image(BROKEN)
-    create_product("Shirt", id=1, images=[image])
-    create_product("Bag", id=2, images=["https://shop.example/bag.jpg", image])
+    create_product("Shirt", id=1001, images=[image])
+    create_product("Bag", id=1002, images=["https://shop.example/bag.jpg", image])
     return create_failure(image, version=create_model_version())
 
 
@@ -52,8 +57,8 @@ def test_another_address_reaches_every_product_and_is_tried_at_once(client: Clie
     page = post(client, task, url=f" {url} ", query="code=timeout")
     assert "The address is replaced in 2 products. The picture is tried again." in page
     assert '<option value="timeout" selected>' in page
-    assert list_addresses(1) == [url]
-    assert list_addresses(2) == ["https://shop.example/bag.jpg", url]
+    assert list_addresses(1001) == [url]
+    assert list_addresses(1002) == ["https://shop.example/bag.jpg", url]
     former, task = task.image, LabelTask.objects.get()
     assert (task.image.url, task.state, task.attempts) == (url, "retry", 0)
     # What was said of a picture was said of what its address gave.
@@ -66,10 +71,10 @@ def test_another_address_reaches_every_product_and_is_tried_at_once(client: Clie
 def test_a_picture_file_stands_in_for_what_failed(client: Client, task: LabelTask) -> None:
     sign_in(client, *PERMISSIONS)
     picture = SimpleUploadedFile("../../etc/my shirt.png", jpeg())
-    page = post(client, task, url=BROKEN, picture=picture, product="1")
+    page = post(client, task, url=BROKEN, picture=picture, product="1001")
     assert "The picture is tried again." in page
     assert '<h1 dir="auto">Shirt</h1>' in page
-    (name,) = list_addresses(1)
+    (name,) = list_addresses(1001)
     assert re.fullmatch(r"uploads/[0-9a-f]{16}/my_shirt\.jpg", name)
     with default_storage.open(name) as file:
         assert file.read() == jpeg()
@@ -96,10 +101,10 @@ def test_what_cannot_stand_in_changes_nothing_and_is_not_lost(client: Client, ta
     assert "Expected an http(s) url with a host and without white space" in page
     assert 'name="url" value="https://shop .example/a.jpg"' in page
     assert 'name="query" value="code=timeout"' in page
-    page = post(client, task, url=BROKEN, picture=SimpleUploadedFile("a.jpg", b"<html>"), product="1")
+    page = post(client, task, url=BROKEN, picture=SimpleUploadedFile("a.jpg", b"<html>"), product="1001")
     assert "This is not a picture: " in page
-    assert 'name="product" value="1"' in page
-    assert (LabelTask.objects.get().state, list_addresses(1)) == ("failed", [BROKEN])
+    assert 'name="product" value="1001"' in page
+    assert (LabelTask.objects.get().state, list_addresses(1001)) == ("failed", [BROKEN])
 
 
 def test_a_picture_that_is_there_already_keeps_its_own_tasks(task: LabelTask) -> None:
@@ -121,12 +126,12 @@ def test_it_takes_both_permissions_and_each_page_offers_it_to_those(client: Clie
     for permissions in (("view_labeltask", "change_labeltask"), ("view_labeltask", "change_image")):
         sign_in(client, *permissions)
         assert client.post(f"/images/{task.image_id}/mend/", {"url": "x.jpg"}).status_code == 403
-        assert "/mend/" not in client.get("/errors/").text + client.get("/products/1/").text
+        assert "/mend/" not in client.get("/errors/").text + client.get("/products/1001/").text
     sign_in(client, *PERMISSIONS)
-    for address in ("/errors/", "/products/1/"):
+    for address in ("/errors/", "/products/1001/"):
         assert f'action="/images/{task.image_id}/mend/"' in client.get(address).text, address
-    assert list_addresses(1) == [BROKEN]
+    assert list_addresses(1001) == [BROKEN]
 
 
 def test_the_page_of_the_product_says_in_words_why_a_picture_failed(client: Client, task: LabelTask) -> None:
-    assert "The last try failed. The host took too long (timeout)." in client.get("/products/1/").text
+    assert "The last try failed. The host took too long (timeout)." in client.get("/products/1001/").text

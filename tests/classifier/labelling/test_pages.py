@@ -22,7 +22,7 @@ from tests.support.members import sign_in
 pytestmark = pytest.mark.django_db
 
 RUNS = "/labelling-runs/"
-NUMBER = re.compile(r"<dt[^>]*>([^<]+)</dt><dd>([^<]+)</dd>")
+NUMBER = re.compile(r"<dt[^>]*>([^<]+)</dt><dd>(?:<time[^>]*>)?([^<]+)<")
 
 
 def list_figures(response: HttpResponse) -> dict[str, str]:

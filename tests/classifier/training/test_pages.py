@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from classifier.adoption.services import get_activation_tag
 from classifier.ml.artefacts import NETWORK_FILE
+from classifier.ml.config import name_imagenet_file
 from classifier.models import ModelVersion, TrainingRun
 from classifier.registry.services import get_artefact_folder, register_model_version
 from classifier.training.runs import claim_training_run
@@ -250,3 +251,42 @@ def test_a_training_says_what_it_does_and_in_which_epoch() -> None:
     assert describe_phase({}) == "Starting"
     assert describe_phase({"phase": "calibrate"}) == "Calibrate"
     assert describe_phase({"phase": "train", "epoch": 3, "epochs": 20}) == "Train, epoch 3 of 20"
+
+
+def test_the_weights_that_are_there_are_offered(client: Client, settings, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    settings.BACKBONE_WEIGHTS = ""
+    sign_in(client, "view_trainingrun", "add_trainingrun")
+    offered = re.compile(r'<option value="(imagenet|none)"( selected)?>([^<]+)<')
+    missing = ("imagenet", " selected", "ImageNet, which is downloaded: no file is here")
+    assert offered.findall(client.get(TRAININGS).text) == [missing, ("none", "", "None: random weights")]
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / name_imagenet_file(0.35)).touch()
+    assert offered.findall(client.get(TRAININGS).text)[0][2] == "ImageNet, its file is here"
+    settings.BACKBONE_WEIGHTS = str(tmp_path / "nothing.h5")
+    assert offered.findall(client.get(TRAININGS).text)[0] == missing
+    settings.BACKBONE_WEIGHTS = "none"
+    assert [row[1] for row in offered.findall(client.get(TRAININGS).text)] == ["", " selected"]
+
+
+def test_a_training_that_failed_is_tried_again_from_its_page(client: Client) -> None:
+    failed = TrainingRun.objects.create(recipe="compact", seed=7, epochs=2, state="failed", error="no weights")
+    address = f"{TRAININGS}{failed.pk}/"
+    sign_in(client, "view_trainingrun")
+    assert "Try again" not in client.get(address).text
+    sign_in(client, "view_trainingrun", "add_trainingrun")
+    page = client.get(address).text
+    form = dict(
+        re.findall(r'<input type="hidden" name="(\w+)" value="(\w+)">', page[page.index('aria-label="Try again"') :])
+    )
+    client.post(TRAININGS, form | {"backbone_weights": "none"})
+    again = TrainingRun.objects.exclude(pk=failed.pk).get()
+    assert (again.recipe, again.seed, again.epochs, again.limit, again.backbone_weights) == (
+        "compact",
+        7,
+        2,
+        None,
+        "none",
+    )
+    assert "<dt>Starts from</dt><dd>none</dd>" in client.get(f"{TRAININGS}{again.pk}/").text
+    assert "Try again" not in client.get(f"{TRAININGS}{again.pk}/").text
