@@ -7,6 +7,7 @@ from django.contrib import admin
 from catalog.admin.products import ImageAdmin, ProductAdmin
 from catalog.models import Image, Product, ProductLabel
 from classifier.adoption.admin import AdoptionRunAdmin, ModelVersionAdmin
+from classifier.cleaning.rules import Figures
 from classifier.labelling.admin import (
     ClassificationAdmin,
     LabellingRunAdmin,
@@ -57,9 +58,15 @@ class QueueCanaryAdmin(ReadOnlyAdmin):
 class CleaningRunAdmin(ReadOnlyAdmin):
     """What the workers removed, round by round."""
 
-    list_display = ("id", "state", "started_at", "finished_at", "figures")
+    list_display = fields = ("id", "state", "removed", "phase", "started_at", "finished_at")
+    readonly_fields = ("removed",)
     ordering = ("-id",)
     sortable_by = ()
+
+    @admin.display
+    def removed(self, run: CleaningRun) -> str:
+        """Show what went, in words."""
+        return Figures(**run.figures).words
 
 
 admin.site.unregister([Product, Image])

@@ -46,7 +46,8 @@ admin.site.enable_nav_sidebar = False
 SHOWN_PRODUCTS = 10
 # The texts of a product in many languages, as browsers write them out.
 FORM_BYTES = 8 * 1_048_576
-takes_texts = takes_body(FORM_BYTES, expected="Expected at most 8 MB of text; import longer texts by import_catalog.")
+TOO_LONG = "Expected at most 8 MB of text; import longer texts by import_catalog."
+takes_texts = takes_body(FORM_BYTES, expected=TOO_LONG, is_typed=True)
 
 
 class ProductImagesInline(admin.TabularInline):

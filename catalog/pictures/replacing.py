@@ -19,7 +19,8 @@ from catalog.pictures.storage import THUMBNAIL_SIZE, write_once
 from config.db.bulk import insert_missing_rows
 from config.db.statements import allow_long_statements
 
-_FOLDER = "uploads"
+#: The folder of the media storage with the pictures that came with a request.
+UPLOADS = "uploads"
 _MAX_NAME_CHARACTERS = 100
 
 
@@ -57,4 +58,4 @@ def build_upload_name(path: str, *, data: bytes, extension: str) -> str:
     stem = (
         get_valid_filename(f"{unicodedata.normalize('NFC', stem)}_")[:-1][:_MAX_NAME_CHARACTERS].strip(".") or "picture"
     )
-    return f"{_FOLDER}/{hashlib.sha256(data).hexdigest()[:16]}/{stem}.{extension}"
+    return f"{UPLOADS}/{hashlib.sha256(data).hexdigest()[:16]}/{stem}.{extension}"

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from catalog.models import Image, ProductImages, ProductLabel
@@ -41,6 +42,15 @@ class Figures:
     files: int = 0
     bytes: int = 0
     sessions: int = 0
+
+    @property
+    def words(self) -> str:
+        """What was removed, or would be."""
+        return (
+            f"images {self.images:,}, pictures {self.pictures:,}, label tasks {self.tasks:,}, classifications "
+            f"{self.classifications:,}, files {self.files:,} ({filesizeformat(self.bytes)}), ended sessions "
+            f"{self.sessions:,}"
+        )
 
 
 def list_removable_images(age: timedelta) -> QuerySet[Image]:

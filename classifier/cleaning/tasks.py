@@ -47,7 +47,7 @@ def do_next_step(run_id: int) -> bool:
     run.figures, run.sent_at, run.started_at = asdict(figures), Now(), run.started_at or Now()
     if place is None:
         run.state, run.finished_at = State.DONE, Now()
-        logger.info("cleaned: %s", ", ".join(f"{name} {number}" for name, number in asdict(figures).items()))
+        logger.info("cleaned: %s", figures.words)
     else:
         run.phase, run.after = place
     run.save()

@@ -328,9 +328,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- security -------------------------------------------------------------------------------------------------------
 
-# What a body may have that no view says more of (`config.web.bodies`); Django's own limit is that of the largest form.
-BODY_BYTES = 1_048_576
-DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * BODY_BYTES
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 # A product has up to 1,000 images with four fields each, and texts in all countries.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 6_000
 SECURE_CONTENT_TYPE_NOSNIFF = True

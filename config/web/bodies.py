@@ -14,11 +14,15 @@ CHUNK_BYTES = 65_536
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def takes_body(maximum: int, *, expected: str) -> Callable[[View], View]:
-    """Let a view, or a class of views, have bodies of up to `maximum` bytes; `expected` is said of larger ones."""
+def takes_body(maximum: int, *, expected: str, is_typed: bool = False) -> Callable[[View], View]:
+    """Let a view, or a class of views, have bodies of up to `maximum` bytes; `expected` is said of larger ones.
+
+    `is_typed` says that all of it may be the fields of a form, of which Django itself takes
+    DATA_UPLOAD_MAX_MEMORY_SIZE, whatever the view.
+    """
 
     def mark(view: View) -> View:
-        view.body_limit = (maximum, expected)  # type: ignore[attr-defined]
+        view.body_limit = (maximum, expected, is_typed)  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -46,14 +50,15 @@ class BodyLimitMiddleware:
 
     def process_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> HttpResponse | None:
         """Return the refusal of a body that the view does not take, None for any other."""
-        usual = settings.BODY_BYTES
-        maximum, expected = getattr(
-            getattr(view, "view_class", view), "body_limit", (usual, f"Expected a body of at most {usual:,} bytes.")
-        )
+        usual = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        usually = usual, f"Expected a body of at most {usual:,} bytes.", False
+        maximum, expected, is_typed = getattr(getattr(view, "view_class", view), "body_limit", usually)
         if "Transfer-Encoding" in request.headers:  # then Django takes it for empty
             return answer_problem(request, 411, "Expected a body with its length in the header Content-Length.")
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isascii() and length.isdigit() and int(length) > maximum:
             return answer_problem(request, 413, expected)
+        if is_typed and request.content_type == "application/x-www-form-urlencoded":
+            request._body = request.read()
         request.is_body_taken = True  # type: ignore[attr-defined]
         return None

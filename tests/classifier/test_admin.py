@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalog.models import ProductLabel
-from classifier.models import Classification, LabellingRun, LabelTask, ModelVersion, TrainingRun
+from classifier.models import Classification, CleaningRun, LabellingRun, LabelTask, ModelVersion, TrainingRun
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import create_labelled_product, label_everything
@@ -27,6 +27,7 @@ def test_rows_are_shown_in_words(admin_client: Client) -> None:
     Classification.objects.update(confidence=0.9999998977855004)
     LabelTask.objects.update(former={"state": "done"}, state="retry", error_code="timeout", next_try_at=timezone.now())
     TrainingRun.objects.create(recipe="default", seed=1, progress={"phase": "training", "epoch": 2, "epochs": 18})
+    CleaningRun.objects.create(figures={"images": 2, "files": 4, "bytes": 2048})
     seen = set()
     for model in admin.site._registry:
         for row in model._default_manager.order_by("-pk")[:1]:
@@ -36,5 +37,6 @@ def test_rows_are_shown_in_words(admin_client: Client) -> None:
                 found = re.findall(r"\d\.\d{5,}|>\{&quot;\w+&quot;:|\+00:00", admin_client.get(page).text)
                 assert not found, f"expected words on {page}, found {found}"
             seen.add(model)
-    assert {ProductLabel, Classification, ModelVersion, LabellingRun, LabelTask, TrainingRun} <= seen
+    assert {ProductLabel, Classification, ModelVersion, LabellingRun, LabelTask, TrainingRun, CleaningRun} <= seen
+    assert "images 2," in admin_client.get(reverse("admin:classifier_cleaningrun_changelist")).text
     assert "100.0%" in admin_client.get(reverse("admin:catalog_productlabel_changelist")).text

@@ -14,7 +14,7 @@ from catalog.interchange.import_views import BODY_BYTES as IMPORT_BODY_BYTES
 from catalog.pictures.formats import MAX_FILE_BYTES
 from classifier.evidence.api import FORM_BYTES as PICTURE_FORM_BYTES
 from classifier.labelling.views import MEND_BYTES
-from config.settings.base import BODY_BYTES
+from config.settings.base import DATA_UPLOAD_MAX_MEMORY_SIZE
 from tests.support.front import HOST, Door, find_missing_program, running_front, running_site
 
 MISSING = find_missing_program()
@@ -71,7 +71,7 @@ def test_a_foreign_host_is_no_line_in_the_log_of_the_site(site: tuple[Door, Path
     "address, most, status",
     [
         (LOGIN, 16_384, 403),  # there is no cookie of the form
-        (PUBLIC, BODY_BYTES, 405),
+        (PUBLIC, DATA_UPLOAD_MAX_MEMORY_SIZE, 405),
         (CLASSIFY, MAX_FILE_BYTES + PICTURE_FORM_BYTES, 401),
         (IMPORT, IMPORT_BODY_BYTES, 403),
         ("/sign-in/", 16_384, 403),

@@ -10,7 +10,6 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DatabaseError
-from django.template.defaultfilters import filesizeformat
 
 from catalog.models import Image
 from catalog.pictures.storage import StorageError
@@ -67,11 +66,12 @@ class Command(ReportingCommand):
             reason = explain(error) if isinstance(error, DatabaseError) else str(error) or "interrupted"
             if figures != Figures() and not dry_run:
                 stop = "" if reason.endswith((".", "?")) else "."
-                reason += f"{stop} {describe(figures, verb='Removed so far')} Run the command again for the rest"
+                reason += f"{stop} Removed so far: {figures.words}. Run the command again for the rest"
             raise CommandError(reason) from error
         verb = "Would remove" if dry_run else "Removed"
         result = {"dry_run": dry_run, "older_than_days": older_than, **asdict(figures)}
-        self.answer(result, describe(figures, verb=f"{verb} what is at least {older_than:g} days old"), options)
+        text = f"{verb} what is at least {older_than:g} days old: {figures.words}."
+        self.answer(result, f"Images that no product shows: {figures.unshown:,}. {text}", options)
 
     def _clean(self, terms: Terms, figures: Figures, options: dict[str, Any]) -> None:
         newest = Image.objects.order_by("-pk").values_list("pk", flat=True).first()
@@ -80,12 +80,3 @@ class Command(ReportingCommand):
             with self.show_progress(options, title=f"Cleaning {phase}", unit=UNITS[phase]) as report:
                 for _, after in places:
                     report.update(after, totals.get(phase), note=f"{figures.images:,} images, {figures.files:,} files")
-
-
-def describe(figures: Figures, *, verb: str) -> str:
-    """Return the figures in two sentences."""
-    return (
-        f"Images that no product shows: {figures.unshown:,}. {verb}: images {figures.images:,}, pictures "
-        f"{figures.pictures:,}, label tasks {figures.tasks:,}, classifications {figures.classifications:,}, files "
-        f"{figures.files:,} ({filesizeformat(figures.bytes)}), ended sessions {figures.sessions:,}."
-    )

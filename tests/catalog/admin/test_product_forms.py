@@ -5,6 +5,7 @@ import os
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -59,7 +60,9 @@ def read_form(client: Client, product: Product) -> dict[str, str]:
 
 def save(client: Client, product: Product, **changed: Any) -> Any:
     """Post the product's form with these fields changed."""
-    return client.post(f"/admin/catalog/product/{product.pk}/change/", read_form(client, product) | changed)
+    body = urlencode(read_form(client, product) | changed)
+    address, content_type = f"/admin/catalog/product/{product.pk}/change/", "application/x-www-form-urlencoded"
+    return client.post(address, body, content_type=content_type)
 
 
 def list_places(product: Product) -> list[tuple[int, str]]:

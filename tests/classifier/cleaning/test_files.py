@@ -10,6 +10,7 @@ from django.core.files.storage import default_storage
 
 from catalog.models import Image, StoredPicture
 from catalog.pictures import storage
+from catalog.pictures.replacing import store_upload
 from catalog.pictures.storage import StorageError, former_thumbnail_name, thumbnail_name
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import LabelTask
@@ -99,6 +100,19 @@ def test_what_the_product_did_not_name_stays(media_folder: Path) -> None:
     let_pass(31)
     assert clean_twice() == {"files": 5, "bytes": 20, "unshown": 1}
     assert [str(path.relative_to(media_folder)) for path in list_paths()] == sorted([*stays, named])
+
+
+def test_an_upload_goes_with_its_image_and_waits_for_one_an_hour() -> None:
+    kept, gone, _ = (store_upload(name, png()) for name in ("kept.png", "gone.png", "never-used.png"))
+    create_product(images=[kept])
+    create_product(images=[gone])
+    take_products_away(Image.objects.get(url=gone))
+    let_pass(0.9 / 24)
+    assert clean(days=0, dry_run=True)["images"] == 1
+    assert "files" not in clean(days=0, dry_run=True)
+    let_pass(0.2 / 24)
+    assert clean_twice(days=0)["files"] == 2
+    assert [path.name for path in list_paths()] == ["kept.png"]
 
 
 def test_while_a_batch_is_in_hand_files_of_the_last_hour_stay() -> None:

@@ -24,6 +24,11 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 ERRORS, API = "/errors/", "/api/v1/errors/"
 
 
+@pytest.fixture(autouse=True)
+def shelf() -> None:
+    """No product shows more than these tests say."""
+
+
 @pytest.fixture
 def suspect() -> SuspectedPicture:
     """A placeholder of twenty products at two addresses, and a product whose picture failed before."""

@@ -55,7 +55,7 @@ def test_progress_is_said_phase_by_phase(capsys: pytest.CaptureFixture[str], mon
     lines = capsys.readouterr().err.splitlines()
     last = Image.objects.get().pk
     assert lines[0] == f"Cleaning images: {last} of {last} ids, 2 images, 0 files"
-    assert lines[-1] == "Cleaning files: 512 of 768 folders, 2 images, 4 files"
+    assert lines[-1] == "Cleaning files: 768 of 1024 folders, 2 images, 4 files"
 
 
 @pytest.mark.parametrize(
