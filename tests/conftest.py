@@ -18,6 +18,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
 
+from tests.support.running_demo import running_demo
 from tests.support.servers import (
     Server,
     ServerError,
@@ -35,6 +36,8 @@ from tests.support.side_by_side import (
     order_groups,
     write_groups,
 )
+
+__all__ = ["running_demo"]
 
 SETTINGS_MODULE = "config.settings.test"
 # Names a file of SQLite with the product's tables.
@@ -141,6 +144,16 @@ def _start(config: pytest.Config, start: Callable[[], Server]) -> str:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Divide the tests between processes by whole modules and groups."""
     return WholeModulesScheduling(config, log) if config.option.dist == "loadscope" else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no module of which no test is wanted: TensorFlow alone takes each process 4 s."""
+    is_wanted = (
+        config.option.markexpr != "both_databases"
+        or not collection_path.name.startswith("test_")
+        or "both_databases" in collection_path.read_text()
+    )
+    return None if is_wanted else True
 
 
 @pytest.hookimpl(wrapper=True)

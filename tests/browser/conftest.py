@@ -8,11 +8,7 @@ Chromium is the system's (Debian's package `chromium`, or what CHROMIUM names); 
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
-from tests.support.ports import find_port, is_listening
+from tests.support.running_demo import RunningDemo
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: What the pages looked like at the last run; git ignores the folder.
@@ -29,8 +25,6 @@ SCREENSHOTS = REPOSITORY / "var" / "screenshots"
 DESKTOP, PHONE = 1280, 390
 #: Slower than any machine that runs the tests, so that only what never comes fails.
 PATIENT_MS = 60_000
-#: Set by the tests' own settings; the product has its own.
-FOREIGN_VARIABLES = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "SECRET_KEY", "VAR_DIR", "DEBUG")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +36,13 @@ class DemoSite:
 
 
 @pytest.fixture(scope="package")
-def demo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
+def demo_site(request: pytest.FixtureRequest) -> DemoSite:
     """The demo catalogue, labelled, with its worker and its site running."""
     if "TEST_SITE" in os.environ:
         parts = urlsplit(os.environ["TEST_SITE"])
-        yield DemoSite(f"http://{parts.hostname}:{parts.port}", unquote(parts.password or ""))
-        return
-    port = find_port()
-    environ = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
-    environ |= {"VAR_DIR": str(tmp_path_factory.mktemp("demo")), "PORT": str(port), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "demo"],
-        cwd=REPOSITORY, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    try:
-        said = read_until(process, f"http://127.0.0.1:{port}/")
-        (password,) = re.findall(r"as admin with the password (\S+)", said)
-        while not is_listening(port):  # the test's own time limit ends the wait
-            time.sleep(0.05)
-        yield DemoSite(f"http://127.0.0.1:{port}", password)
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-
-
-def read_until(process: subprocess.Popen[str], text: str) -> str:
-    """Return what the process said up to the line that has the text."""
-    said = ""
-    for line in process.stdout or ():
-        said += line
-        if text in line:
-            return said
-    raise AssertionError(f"expected {text!r}; the demo ended and said: {said}")
+        return DemoSite(f"http://{parts.hostname}:{parts.port}", unquote(parts.password or ""))
+    demo: RunningDemo = request.getfixturevalue("running_demo")
+    return DemoSite(demo.address, demo.password)
 
 
 @pytest.fixture(scope="package")
