@@ -102,11 +102,11 @@ WRITES: dict[str, tuple[Callable[[Catalogue], None], dict[str, str]]] = {
     ),
     "admin, the first image moved": (
         lambda at: at.save_form(**{f"{PREFIX}-0-image_index": 2}),
-        {"First": "no_image", "Second": "Bag"},
+        {"First": "Coat", "Second": "Bag"},
     ),
     "admin, the first image taken away": (
         lambda at: at.save_form(**{f"{PREFIX}-0-DELETE": "on"}),
-        {"First": "no_image", "Second": "Bag"},
+        {"First": "Coat", "Second": "Bag"},
     ),
     "admin, a product deleted": (
         lambda at: at.post(f"{PRODUCTS}{at.first.pk}/delete/", post="yes"),

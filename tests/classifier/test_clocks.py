@@ -105,7 +105,7 @@ def test_who_decides_after_a_run_of_a_fast_machine_was_asked_for_has_the_last_wo
 def test_embeddings_that_may_not_be_settled_are_so_for_a_fast_machine_too(settings, tmp_path) -> None:
     settings.EMBEDDINGS_DIR = tmp_path
     version = create_model_version()
-    create_painted_image()
+    create_product(images=[create_painted_image()])
     label_everything()
     with on_a_fast_machine():
         assert [len(part) for part in read_embeddings(version).parts] == [0, 1]
