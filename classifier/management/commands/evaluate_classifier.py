@@ -2,6 +2,7 @@
 
 import csv
 from argparse import ArgumentParser
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from classifier.ml.labels import GROUPS
 from classifier.ml.types import Picture
 from classifier.ml.words import percent
 from config.console import ReportingCommand, build_table
+from config.files import open_file
 
 LABELS_FILE = "labels.csv"
 
@@ -129,7 +131,7 @@ def read_labels(folder: Path, *, split: str | None) -> list[tuple[Path, int]]:
     source = folder / LABELS_FILE
     rows = []
     try:
-        with source.open(newline="", encoding="utf-8") as file:
+        with TextIOWrapper(open_file(source), encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             needed = {"path", "group"} | ({"split"} if split else set())
             if not needed <= set(reader.fieldnames or ()):

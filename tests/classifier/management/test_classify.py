@@ -178,10 +178,14 @@ def test_labelled_pictures_are_measured_by_split(pictures: dict[str, Path], tmp_
     assert report["garment_accuracy"] is None
 
 
+PIPE = "a pipe"
+
+
 @pytest.mark.parametrize(
     "content, message",
     [
         (None, "labels.csv cannot be read"),
+        (PIPE, "labels.csv cannot be read: .* received a pipe"),
         ("path,label\n", "expected the columns group, path"),
         ("path,group\ngood.jpg,Hats\n", "line 2: expected a path in the folder and a group"),
         ("path,group\n../../etc/passwd,Bags\n", "line 2: expected a path in the folder"),
@@ -192,7 +196,9 @@ def test_labelled_pictures_are_measured_by_split(pictures: dict[str, Path], tmp_
 def test_a_list_of_pictures_that_cannot_be_used_says_why(
     pictures: dict[str, Path], tmp_path: Path, content: str | None, message: str
 ) -> None:
-    if content is not None:
+    if content == PIPE:
+        os.mkfifo(tmp_path / "labels.csv")
+    elif content is not None:
         (tmp_path / "labels.csv").write_text(content)
     with pytest.raises(CommandError, match=message):
         run("evaluate_classifier", "--json", "--pictures", tmp_path)
