@@ -13,7 +13,8 @@ from django.db.models import Exists, F, OuterRef, Window
 from django.db.models.functions import RowNumber
 from numpy.typing import NDArray
 
-from catalog.browse.listing import ProductCriteria, list_labelled_products
+from catalog.browse.filters import ProductCriteria
+from catalog.browse.listing import list_labelled_products
 from catalog.models import Product, ProductImages
 from classifier.features.files import Embeddings, get_path, read_embedding, read_embeddings
 from classifier.labels.facts import find_picture_facts
