@@ -33,8 +33,8 @@ class LargeTableAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the rows with what the list shows of others; a row on its own page is called by their names."""
-        rows = super().get_queryset(request)
-        return rows.select_related(*self.list_select_related) if self.list_select_related else rows
+        rows, related = super().get_queryset(request), self.list_select_related
+        return rows if isinstance(related, bool) else rows.select_related(*related)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
