@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.contenttypes.models import ContentType
+from django.db.models import Q
+from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -194,6 +196,9 @@ STATE_WORDS = {
     LabelTask.State.IGNORED: "Ignored",
 }
 
+# In place of these words once the time for the next try has come: the reason is that of the last one.
+TRIED_NOW = "Is tried again now"
+
 
 @require_safe
 @login_required
@@ -213,7 +218,9 @@ def error_list(request: HttpRequest) -> HttpResponse:
         return render(request, "classifier/error_list.html", context | {"errors": error.detail}, status=400)
     try:
         page = get_page(
-            with_first_product(query.list_errors()).select_related("image__stored_picture"),
+            with_first_product(query.list_errors())
+            .annotate(is_due=Q(state=LabelTask.State.RETRY, next_try_at__lte=Now()))
+            .select_related("image__stored_picture"),
             ordering=LATEST_FAILURE_FIRST,
             page_size=query.get_page_size(default=ERRORS_PER_PAGE),
             cursor=query.get_cursor(),
@@ -333,17 +340,18 @@ def redirect_to_errors(request: HttpRequest) -> HttpResponse:
 
 def describe_error(task: LabelTask) -> dict[str, Any]:
     """Return what the page says of a failed picture; the address is a text, and never leads to a retailer."""
+    is_due: bool = vars(task)["is_due"]
     picture = getattr(task.image, "stored_picture", None)
     return {
         "task": task,
         "words": get_error_words(task.error_code),
-        "state": STATE_WORDS[LabelTask.State(task.state)],
+        "state": TRIED_NOW if is_due else STATE_WORDS[LabelTask.State(task.state)],
         "address": remove_bidi_controls(task.image.url),
         "sha256": picture.sha256 if picture else None,
         "run": f"run {task.run_id}",
         "tries": describe_tries(task),
         "mend": {"image_id": task.image_id, "url": task.image.url, "key": task.pk},
-        "next_try_at": task.next_try_at if task.state == LabelTask.State.RETRY else None,
+        "next_try_at": task.next_try_at if task.state == LabelTask.State.RETRY and not is_due else None,
         "can_ignore": task.state != LabelTask.State.IGNORED,
     }
 
@@ -365,6 +373,8 @@ def describe_suspect(suspect: SuspectedPicture) -> dict[str, Any]:
 
 def describe_tries(task: LabelTask) -> str:
     """Return how often a picture was tried, and how many workers it was in the hand of when they died."""
+    if not task.attempts and not task.crashes:
+        return "Not tried since"
     tries = "1 attempt" if task.attempts == 1 else f"{task.attempts} attempts"
     if not task.crashes:
         return tries

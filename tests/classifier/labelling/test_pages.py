@@ -166,6 +166,8 @@ def test_an_ended_run_says_how_and_does_not_ask_again(client: Client) -> None:
         "0",
         "The command line",
     )
+    assert '<a class="button" href="/products/">Show the products</a>' in page.text
+    assert ("Least sure first" in page.text) == (figures["of them not sure"] != "0")
     assert "Took" in figures
     assert "Ended" in figures
     assert not {"Elapsed", "Time left"} & set(figures)
