@@ -24,7 +24,8 @@ from catalog.admin.lists import (
     render_thumbnail,
     show_confidence,
 )
-from catalog.browse.listing import PRODUCT_ORDERINGS, ProductCriteria, list_labelled_products
+from catalog.browse.filters import PRODUCT_ORDERINGS, ProductCriteria
+from catalog.browse.listing import list_labelled_products
 from catalog.interchange.exporting import encode_products
 from catalog.interchange.views import BUSY, BusyError, build_export_response
 from catalog.interchange.writing import ExportReport

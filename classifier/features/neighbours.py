@@ -7,7 +7,8 @@ from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 from numpy.typing import NDArray
 
-from catalog.browse.listing import ProductCriteria, list_labelled_products
+from catalog.browse.filters import ProductCriteria
+from catalog.browse.listing import list_labelled_products
 from catalog.models import Product, ProductImages
 from classifier.features.matrix import forget_features, get_features, normalise
 from classifier.ml.types import FEATURE_TYPE

@@ -7,7 +7,8 @@ from datetime import datetime
 import numpy as np
 from django.db.models import QuerySet
 
-from catalog.browse.listing import ProductCriteria, list_labelled_products
+from catalog.browse.filters import ProductCriteria
+from catalog.browse.listing import list_labelled_products
 from catalog.labels import LabelSummary, Status, get_label_summary
 from catalog.models import Product, ProductDescription, ProductImages, StoredPicture
 from classifier.labels.decision import PictureFacts, decide

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.browse.api import BAD_REQUEST, NOT_FOUND
-from catalog.browse.query import ProductDetailQuery
+from catalog.browse.filters import ProductDetailQuery
 from catalog.browse.serializers import ProductSerializer
 from catalog.models import Product
 from classifier.features.neighbours import SimilarProduct, find_similar_products
