@@ -19,6 +19,7 @@ from classifier.ml.judging.calibration import Calibration
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.ml.manifest_schema import find_violation
 from classifier.ml.model_card import build_model_card
+from classifier.ml.preprocessing import FORM_VERSION
 from config.files import new_folder, open_file, write_file
 
 DEFAULT_ARTEFACT: Final = Path(__file__).resolve().parent.parent / "artefacts" / "default"
@@ -116,6 +117,15 @@ class Manifest:
             return PreprocessingSpec.from_json(self.preprocessing)
         except (TypeError, ValueError) as error:
             raise ArtefactFormatError(f"{MANIFEST_FILE}: {error}") from error
+
+    def base_sha256(self) -> str:
+        """The SHA-256 of what looks at pictures: artefacts that have it in common see the same in a picture."""
+        looks = {
+            "form": FORM_VERSION,
+            "network": self.files[NETWORK_FILE],
+            "preprocessing": asdict(self.preprocessing_spec()),
+        }
+        return hashlib.sha256(json.dumps(looks, sort_keys=True).encode()).hexdigest()
 
     def calibration_values(self) -> Calibration:
         """How this network's logits become labels. Raises ``ArtefactFormatError`` when the manifest does not say."""

@@ -183,7 +183,6 @@ class Classification(models.Model):
     abstained = models.BooleanField()
     # Ten numbers in the order of GARMENTS; a group's probability is the sum of its garments'.
     garment_probabilities = models.JSONField()
-    embedding = models.BinaryField(help_text="64 little-endian float32 numbers.")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -193,7 +192,7 @@ class Classification(models.Model):
         ]
         indexes = [
             models.Index(fields=["image", "-run"], name="classification_image_latest"),
-            # What a version said since its embeddings were read last.
+            # What a version said, for the cleaning.
             models.Index(fields=["model_version", "id"], name="classification_version"),
             # How many a run was not sure of.
             models.Index(fields=["run"], condition=Q(abstained=True), name="classification_unsure"),
