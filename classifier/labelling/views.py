@@ -167,7 +167,7 @@ def list_numbers(report: RunReport, *, ended: bool) -> list[tuple[str, int, str]
     sometimes = [
         ("Waited for another try at the end" if ended else "Wait for another try", progress.waiting, "failed"),
         ("Cancelled", progress.cancelled, ""),
-        ("Tried again now", report.retried, ""),
+        ("Will be tried again", report.retried, ""),
         ("Labelled again later, or deleted", report.taken - progress.total, ""),
     ]
     return always + [entry for entry in sometimes if entry[1] > 0]
