@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from rest_framework.exceptions import ValidationError
 
 from catalog.browse.filters import keep_list_query
+from catalog.labels import get_label_summary
 from catalog.models import Image
 from catalog.pictures.decoding import PictureError
 from catalog.pictures.formats import MAX_FILE_BYTES
@@ -39,7 +40,7 @@ from classifier.labelling.errors import (
 )
 from classifier.labelling.reports import RunReport, forget_run_report, get_run_report
 from classifier.labelling.runs import cancel_labelling_run
-from classifier.labelling.selectors import LATEST_FAILURE_FIRST, SUSPECTED, with_first_product
+from classifier.labelling.selectors import LATEST_FAILURE_FIRST, SUSPECTED, list_newest_products, with_first_product
 from classifier.labelling.serializers import LabellingRunRequestSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
 from classifier.labels.decision import PLACEHOLDER
@@ -55,6 +56,8 @@ from config.web.texts import format_duration, remove_bidi_controls
 
 # Pictures that one press of the button tries again at most; a request then takes a few seconds, and says what is left.
 MAXIMUM_RETRIED = 20 * MAXIMUM_ERRORS
+# Of what a run labelled, once it has ended.
+SHOWN_PRODUCTS = 8
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -85,6 +88,7 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     report = get_run_report(run)
     is_running = run.state == LabellingRun.State.RUNNING
     progress = report.progress
+    products = [] if is_running else list_newest_products(run, count=SHOWN_PRODUCTS)
     context = {
         **describe_run(request, run, route="labelling-run", is_due=report.retried > 0),
         "report": report,
@@ -105,6 +109,7 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
             for error in report.errors
         ],
         "failures": report.failures,
+        "products": [(product, get_label_summary(product)) for product in products],
     }
     return render(request, "classifier/labelling_run_detail.html", context)
 
