@@ -180,8 +180,11 @@ def train(
                 "train": training.score(
                     served,
                     part=training.LabelledPictures(parts["train"].pictures[sample], parts["train"].labels[sample]),
+                    group_loss_weight=recipe.group_loss_weight,
                 ),
-                "validation": training.score(served, part=parts["validation"]),
+                "validation": training.score(
+                    served, part=parts["validation"], group_loss_weight=recipe.group_loss_weight
+                ),
             },
         },
     )
