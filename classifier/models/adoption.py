@@ -5,6 +5,7 @@ from django.db import models
 from classifier.models.labelling import LabellingRun
 from classifier.models.runs import Run
 from classifier.models.versions import ModelVersion
+from config.db.naming import name_related
 
 
 class AdoptionRun(Run):
@@ -33,4 +34,4 @@ class AdoptionRun(Run):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"adoption of {self.model_version_id} ({self.state})"
+        return f"adoption of {name_related(self, 'model_version')} ({self.state})"

@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 
 from classifier.ml.judging.evaluation import ACCURACIES, measure_accuracy
 from classifier.ml.words import percent, write_share
+from classifier.models.features import Base
 
 
 class ModelVersion(models.Model):
@@ -20,6 +21,7 @@ class ModelVersion(models.Model):
     name = models.CharField(max_length=100)
     folder = models.CharField(max_length=255, help_text="The artefact's folder below ARTEFACTS_DIR.")
     manifest_sha256 = models.CharField(max_length=64, unique=True)
+    base = models.ForeignKey(Base, on_delete=models.PROTECT, related_name="versions")
     recipe = models.CharField(max_length=64)
     seed = models.BigIntegerField()
     metrics = models.JSONField(default=dict)

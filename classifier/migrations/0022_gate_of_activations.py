@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0018_cleaning_runs'),
+        ('classifier', '0021_classifications_without_embedding'),
     ]
 
     operations = [
