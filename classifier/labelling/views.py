@@ -133,7 +133,7 @@ def labelling_run_retry(request: HttpRequest, pk: int) -> HttpResponse:
 
 def describe_pictures(run: LabellingRun, *, again: str, missing: str) -> str:
     """Return which pictures a run is over, in these words for one that labels again and for another, with its limit."""
-    words = again if run.relabel else "held, without features" if run.features_only else missing
+    words = again if run.relabel else "Held, without features" if run.features_only else missing
     return f"{words}, at most {run.limit:,}" if run.limit else words
 
 
