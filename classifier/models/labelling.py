@@ -10,6 +10,7 @@ from catalog.models import CONFIDENCE_VALIDATORS, GARMENT_CHOICES, GROUP_CHOICES
 from classifier.models.queues import is_unsent
 from classifier.models.runs import Run, RunQuerySet
 from classifier.models.versions import ModelVersion
+from config.db.naming import name_related
 
 
 class LabellingRunQuerySet(RunQuerySet):
@@ -171,7 +172,7 @@ class LabelTask(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"label task {self.pk} of image {self.image_id} ({self.state})"
+        return f"label task {self.pk} of {name_related(self, 'image')} ({self.state})"
 
 
 class Classification(models.Model):
@@ -205,4 +206,4 @@ class Classification(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.group} for image {self.image_id} by model version {self.model_version_id}"
+        return f"{self.group} for {name_related(self, 'image')} by {name_related(self, 'model_version')}"
