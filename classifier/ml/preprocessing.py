@@ -41,36 +41,73 @@ _BOX_SHARE: Final = 0.95
 #: pictures cut out in plain white 93 % then have the group that they have in canonical form; on white all are blank.
 #: With a twentieth of their shading, which mostly is above this, it is 99 %, and by outline alone 93 %.
 _PALE: Final = 8.0
+#: An object so many times as high as wide may be a person who wears it, or a garment with another one below: it is
+#: looked at again with these shares of its height cut off at the top and at the bottom. Of the studio pictures that
+#: chose them 0.94 are right on average over the groups, and with the whole object alone 0.86.
+_TALL: Final = 1.3
+_FURTHER_LOOKS: Final = ((0.22, 0.0), (0.18, 0.15))
 #: A pixel hangs together with the four beside it; SciPy's default, which it would build anew for every picture.
 _FOUR_NEIGHBOURS: Final = ndimage.generate_binary_structure(2, 1)
 
 
-def canonical_pictures(
-    pictures: Sequence[Picture] | NDArray[np.uint8], *, spec: PreprocessingSpec
-) -> NDArray[np.uint8]:
-    """The network's input for pictures of any sizes, uint8[N, size, size, 1], in the same order.
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What a network may look at to label N pictures.
+
+    ``forms`` is uint8[N, size, size, 1], the canonical form of each, and ``photograph`` bool[N] says which pictures
+    did not come in it. ``further`` uint8[M, size, size, 1] are other cuts of tall objects, and ``owners`` int64[M]
+    the pictures that they show, in ascending order.
+    """
+
+    forms: NDArray[np.uint8]
+    photograph: NDArray[np.bool_]
+    further: NDArray[np.uint8]
+    owners: NDArray[np.int64]
+
+
+def take_looks(pictures: Sequence[Picture] | NDArray[np.uint8], *, spec: PreprocessingSpec) -> Looks:
+    """What is to be looked at in pictures of any sizes, in the same order.
 
     A picture is uint8, H x W x 3 (RGB), H x W (grey), or H x W x 4: RGB and opacities, which are
     the object's outline. An array uint8[N, H, W] is a stack of grey ones. A grey picture that already is in
-    canonical form comes back unchanged; one in which nothing stands out from the background comes back black. Raises
+    canonical form is its own form; the form of one in which nothing stands out from the background is black. Raises
     ``ValueError`` for another type or shape.
     """
-    result = np.zeros((len(pictures), spec.size, spec.size, 1), dtype=np.uint8)
+    forms = np.zeros((len(pictures), spec.size, spec.size, 1), dtype=np.uint8)
     for picture in pictures:
         _validate(picture)
     candidates = [index for index, picture in enumerate(pictures) if picture.shape == (spec.size, spec.size)]
-    canonical: set[int] = set()
+    photograph = np.ones(len(pictures), dtype=np.bool_)
     if candidates:
         whole_stack = isinstance(pictures, np.ndarray) and len(candidates) == len(pictures)
         stack = np.asarray(pictures) if whole_stack else np.stack([pictures[index] for index in candidates])
         unchanged = _is_canonical(stack)
         kept = np.asarray(candidates, dtype=np.int64)[unchanged]
-        result[kept, :, :, 0] = stack[unchanged]
-        canonical = set(kept.tolist())
-    for index, picture in enumerate(pictures):
-        if index not in canonical:
-            result[index, :, :, 0] = canonical_view(picture, spec=spec).pixels
-    return result
+        forms[kept, :, :, 0] = stack[unchanged]
+        photograph[kept] = False
+    further: list[NDArray[np.uint8]] = []
+    owners: list[int] = []
+    for index in np.flatnonzero(photograph).tolist():
+        found = _find_framed_object(pictures[index], spec=spec)
+        if found is None:
+            continue
+        forms[index, :, :, 0] = _framed(found.value, box=found.box, size=spec.size)
+        cuts = _further_cuts(found.box)
+        further += [_framed(found.value, box=box, size=spec.size) for box in cuts]
+        owners += [index] * len(cuts)
+    return Looks(
+        forms=forms,
+        photograph=photograph,
+        further=np.stack(further)[..., None] if further else forms[:0],
+        owners=np.asarray(owners, dtype=np.int64),
+    )
+
+
+def canonical_pictures(
+    pictures: Sequence[Picture] | NDArray[np.uint8], *, spec: PreprocessingSpec
+) -> NDArray[np.uint8]:
+    """The canonical forms of ``take_looks``, uint8[N, size, size, 1]."""
+    return take_looks(pictures, spec=spec).forms
 
 
 def is_blank(canonical: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -112,20 +149,22 @@ class CanonicalView:
     """A picture's canonical form, uint8[size, size], and the square of the picture that it shows.
 
     ``left``, ``top`` and ``side`` count the picture's pixels; the square may reach beyond the picture, where the form
-    is black. A side of 0 says that nothing was found, and all of the form is black.
+    is black. A side of 0 says that nothing was found, and all of the form is black. ``photograph`` says that the
+    picture did not come in canonical form.
     """
 
     pixels: NDArray[np.uint8]
     left: float
     top: float
     side: float
+    photograph: bool = True
 
 
 def canonical_view(picture: Picture, *, spec: PreprocessingSpec) -> CanonicalView:
     """What ``canonical_pictures`` makes of one picture, with the place it comes from. Raises ``ValueError`` alike."""
     _validate(picture)
     if picture.shape == (spec.size, spec.size) and _is_canonical(picture[None])[0]:
-        return CanonicalView(picture, left=0.0, top=0.0, side=float(spec.size))
+        return CanonicalView(picture, left=0.0, top=0.0, side=float(spec.size), photograph=False)
     found = _find_framed_object(picture, spec=spec)
     if found is None:
         return CanonicalView(np.zeros((spec.size, spec.size), dtype=np.uint8), left=0.0, top=0.0, side=0.0)
@@ -170,6 +209,17 @@ def _find_framed_object(picture: Picture, *, spec: PreprocessingSpec) -> _Framed
             closer_scale = max(closer.shape[:2]) / max(closer_mask.shape)
             return _FramedObject(closer_value, _bounding_box(closer_mask), left=left, top=top, scale=closer_scale)
     return _FramedObject(value, box, left=0, top=0, scale=scale)
+
+
+def _further_cuts(box: tuple[int, int, int, int]) -> list[tuple[int, int, int, int]]:
+    """The boxes of the further looks at an object; none where it is not tall."""
+    top, bottom, left, right = box
+    height = bottom - top
+    if height < _TALL * (right - left):
+        return []
+    return [
+        (top + round(above * height), bottom - round(below * height), left, right) for above, below in _FURTHER_LOOKS
+    ]
 
 
 def _is_outline(opacity: NDArray[np.uint8]) -> bool:

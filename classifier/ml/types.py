@@ -18,8 +18,9 @@ class Prediction:
     """What a classifier says of one picture.
 
     ``confidence`` is the calibrated probability of ``group`` and lies in 0..1, as do both tables, whose keys are
-    the names in ``labels``. ``abstained`` is a flag beside the label, never instead of it. ``embedding`` has
-    64 numbers; the dot product of two embeddings is their cosine similarity.
+    the names in ``labels``. ``abstained`` is a flag beside the label, never instead of it; ``garment_unsure`` says
+    that the group may stand, but the garment within it is not sure. ``embedding`` has 64 numbers; the dot product of
+    two embeddings is their cosine similarity.
     """
 
     group: str
@@ -29,6 +30,7 @@ class Prediction:
     group_probabilities: Mapping[str, float]
     garment_probabilities: Mapping[str, float]
     embedding: tuple[float, ...] = field(repr=False)
+    garment_unsure: bool = False
 
 
 class ImageClassifier(Protocol):

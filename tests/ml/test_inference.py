@@ -122,7 +122,7 @@ def test_a_network_that_labels_nothing_is_found_out(
 ) -> None:
     classifier = Classifier.load(artefact_folder)
     classifier.check()
-    monkeypatch.setattr(classifier._engines[0], "run", run)
+    monkeypatch.setattr(classifier._network._engines[0], "run", run)
     with pytest.raises(ArtefactFormatError, match=expected):
         classifier.check()
 

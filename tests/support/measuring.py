@@ -1,6 +1,6 @@
 """Experiments on the drawn data set, made by a network that is a table of noisy answers."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, Manifest, load_manifest
 from classifier.ml.inference import NetworkOutput
+from classifier.ml.judging.calibration import Judgement
 from classifier.ml.labels import GARMENTS
 from classifier.ml.reports import experiments
 from classifier.ml.reports.experiments import Experiment, measure_experiment
@@ -56,9 +57,15 @@ def measure_drawings(recipe: str, *, published_column: str | None = None) -> Exp
         return NetworkOutput(
             logits=logits.astype(np.float32),
             embedding=logits.astype(np.float32),
+            photograph=np.zeros(len(pictures), dtype=bool),
             blank=np.zeros(len(pictures), dtype=bool),
         )
 
-    network = SimpleNamespace(manifest=build_manifest(recipe, published_column=published_column), run=run)
+    manifest = build_manifest(recipe, published_column=published_column)
+
+    def judge(output: NetworkOutput) -> Judgement:
+        return manifest.calibration_values().judge(**asdict(output))
+
+    network = SimpleNamespace(manifest=manifest, run=run, judge=judge)
     with patch.object(experiments, "Classifier", SimpleNamespace(load=lambda folder, **options: network)):
         return measure_experiment(DEFAULT_ARTEFACT, dataset=dataset)
