@@ -40,6 +40,11 @@ class ProductListQuery(ProductDetailQuery, PageQuery):
     garment = AnyOfField(
         choices=GARMENTS, required=False, help_text="Garment of the current label; of several, any of them."
     )
+    garment_unsure = serializers.BooleanField(
+        allow_null=True,
+        required=False,
+        help_text="Whether the current label says that the group stands, but the garment within it is not sure.",
+    )
     status = AnyOfField(
         choices=ProductLabel.Status.choices,
         required=False,

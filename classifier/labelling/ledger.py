@@ -146,11 +146,7 @@ def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
     insert_rows(
         Classification,
         # The others are the database's own: the id, and its time.
-        fields=[
-            field.name
-            for field in Classification._meta.concrete_fields
-            if not (field.primary_key or field.has_db_default())
-        ],
+        fields=[field.name for field in Classification._meta.concrete_fields if field.name not in ("id", "created_at")],
         rows=[
             (
                 task.image_id,
@@ -161,6 +157,7 @@ def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
                 outcome.prediction.garment,
                 outcome.prediction.confidence,
                 outcome.prediction.abstained,
+                outcome.prediction.garment_unsure,
                 [round(outcome.prediction.garment_probabilities[name], 6) for name in GARMENTS],
                 np.asarray(outcome.prediction.embedding, dtype="<f4").tobytes(),
             )

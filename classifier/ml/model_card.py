@@ -140,9 +140,11 @@ def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[st
     if not calibration:
         return []
     threshold = calibration.get("threshold")
-    rows = [(group, f"{factor:.3f}") for group, factor in _in_order(calibration["balanced_weights"])]
-    if threshold is None:
-        rows = [(group, f"{calibration['thresholds'][group]:.3f}", factor) for group, factor in rows]
+    own = () if threshold is not None else ("Least confidence",)
+    rows = [
+        (group, *(f"{calibration['thresholds'][group]:.3f}" for _ in own), f"{factor:.3f}")
+        for group, factor in _in_order(calibration["balanced_weights"])
+    ]
     blocks = [
         "## Calibration and abstention",
         "Chosen on the calibration part, which neither trained nor stopped it. Logits are divided by "
@@ -152,7 +154,7 @@ def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[st
         + "It abstains below that, with little evidence for any garment (under "
         f"{calibration['evidence_threshold']:.2f}), and on blank pictures.",
         *([_describe_garments(calibration["garment_threshold"])] if "garment_threshold" in calibration else []),
-        write_table(("Group", *(() if threshold is not None else ("Least confidence",)), "Factor at `balanced`"), rows),
+        write_table(("Group", *own, "Factor at `balanced`"), rows),
         *_describe_photographs(calibration.get("photographs")),
     ]
     if metrics:
