@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from classifier.ml import pipeline
-from classifier.ml.artefacts import NETWORK_FILE, artefact_bytes, load_manifest
+from classifier.ml.artefacts import NETWORK_FILE, artefact_bytes, load_manifest, save_artefact, verify_artefact
 from classifier.ml.config import Recipe
 from classifier.ml.data.dataset import FashionMnist, limit_stratified, split_training_pictures
 from classifier.ml.inference import Classifier
 from classifier.ml.judging.calibration import Calibration
-from classifier.ml.labels import group_labels
+from classifier.ml.labels import GROUPS, group_labels
 from classifier.ml.network import architecture as networks
 from classifier.ml.network import training
 from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.network.training import LabelledPictures
-from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, evaluate, evaluate_pictures, train
+from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, calibrate_again, evaluate, evaluate_pictures, train
 from classifier.ml.types import TrainingProgress
 from tests.ml.conftest import TINY_RECIPE, TINY_REQUEST
 from tests.support.drawings import render_for_shop
@@ -165,6 +165,28 @@ def test_the_manifest_says_what_the_training_took(tiny_artefact: TrainedArtefact
     loss = float((np.logaddexp.reduce(logits, axis=1) - own).mean())
     assert training["parts"]["validation"]["loss"] == pytest.approx(loss, rel=1e-3)
     assert set(training["parts"]["train"]) == {"loss", "accuracy", "garment_accuracy"}
+
+
+def test_an_artefact_is_calibrated_again_as_it_was_and_keeps_its_networks(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path
+) -> None:
+    # Given an artefact as the first schema had it, whose thresholds are others than a training chooses now,
+    artefact = verify_artefact(tiny_artefact.folder)
+    calibration = {
+        name: artefact.manifest.calibration[name]
+        for name in ("temperature", "evidence_threshold", "balanced_weights", "target_precision")
+    }
+    older = dataclasses.replace(
+        artefact.manifest, schema_version=1, calibration=calibration | {"thresholds": dict.fromkeys(GROUPS, 0.123)}
+    )
+    save_artefact(tmp_path / "older", manifest=older, contents=artefact.contents)
+    # when it is calibrated again,
+    again = calibrate_again(tmp_path / "older", dataset=drawn_dataset)
+    # then it is, byte for byte, the one that was trained.
+    assert again.manifest.calibration == tiny_artefact.manifest.calibration
+    assert again.manifest.metrics == tiny_artefact.manifest.metrics
+    assert verify_artefact(tmp_path / "older").contents == artefact.contents
+    assert load_manifest(tmp_path / "older").to_bytes() == artefact.manifest_bytes
 
 
 def test_missing_backbone_weights_end_before_any_training(drawn_dataset: FashionMnist, tmp_path: Path) -> None:

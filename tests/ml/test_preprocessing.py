@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from classifier.ml.config import PreprocessingSpec
-from classifier.ml.preprocessing import canonical_pictures, canonical_view, is_blank
+from classifier.ml.preprocessing import canonical_pictures, canonical_view, is_blank, take_looks
 from tests.support.drawings import draw_dataset, render_for_shop
 
 SPEC = PreprocessingSpec()
@@ -248,3 +248,28 @@ def test_the_view_of_a_canonical_picture_is_all_of_it_and_that_of_a_blank_one_no
     assert (view.left, view.top, view.side) == (0.0, 0.0, 28.0)
     blank = canonical_view(to_page(90, 60, colour=(200, 200, 200)), spec=SPEC)
     assert (blank.pixels.any(), blank.side) == (False, 0.0)
+
+
+def test_a_tall_object_is_looked_at_again_without_its_ends_and_another_one_is_not() -> None:
+    # Given a tall object that is dark at its top, a wide one, nothing, and a canonical picture,
+    tall, wide, nothing = (to_page(200, 200, colour=(255, 255, 255)) for _ in range(3))
+    tall[20:180, 70:130] = 200
+    tall[20:50, 70:130] = 0
+    wide[70:130, 20:180] = 100
+    pictures = [draw_shirt(), wide, tall, nothing]
+    # when looks are taken,
+    looks = take_looks(pictures, spec=SPEC)
+    # then only the tall one has more of them, and they are wider for being shorter,
+    assert looks.photograph.tolist() == [False, True, True, True]
+    assert looks.owners.tolist() == [2, 2]
+    np.testing.assert_array_equal(looks.forms, canonical_pictures(pictures, spec=SPEC))
+    forms = [looks.forms[2, :, :, 0], *looks.further[..., 0]]
+    widths = [int((form > 0).any(axis=0).sum()) for form in forms]
+    assert widths[0] < widths[1] < widths[2]
+    # and the dark top is gone from them.
+    assert [int(form[1, 14]) - int(form[26, 14]) > 100 for form in forms] == [True, False, False]
+
+
+def test_no_pictures_give_no_looks() -> None:
+    looks = take_looks([], spec=SPEC)
+    assert (len(looks.forms), len(looks.photograph), len(looks.further), len(looks.owners)) == (0, 0, 0, 0)
