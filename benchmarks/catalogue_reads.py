@@ -106,7 +106,7 @@ def measure_far_page(address: str, *, products: int, rounds: int) -> tuple[int, 
 
 def _page_after(product_id: int, *, ordering: str = "id") -> str:
     """Return the path of the API's page after this product, the first one for 0; products are numbered from 1."""
-    from catalog.browse.listing import PRODUCT_ORDERINGS
+    from catalog.browse.filters import PRODUCT_ORDERINGS
     from catalog.models import Product
     from config.db.paging import get_page
 

@@ -1,13 +1,15 @@
 """What the ledger costs a label when it holds 10,000 rows and when it holds 1,000,000, in one run.
 
-    python -m benchmarks.ledger [--small N] [--large N] [--labels N] [--json]
+    python -m benchmarks.ledger [--small N] [--large N] [--labels N] [--watch-seconds N] [--json]
 
 Two databases on one PostgreSQL server, half of whose pictures are labelled and half wait. Batches are sent, claimed and
 finished on the one and the other in turn, so that whatever else the machine does weighs on both alike. Nothing is
-fetched, decoded or classified: what is measured is what grows, if anything does.
+fetched, decoded or classified: what is measured is what grows, if anything does. Then the large ledger's open run is
+watched for a while, by its page, by the API and as a waiting command does: what that takes of the database's processor.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -22,21 +24,28 @@ from pathlib import Path
 from typing import Any, Final
 
 import django
+import psutil
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine, machine_lines
+from benchmarks.usage import read_usage, seconds_used
 from tests.support.servers import DURABLE_SETTINGS, start_postgresql
 
 FLOOR_RATIO, GOAL_RATIO = 1.5, 1.1
+#: The share of a core that watching a run may take of the database.
+MOST_WATCHING: Final = 0.05
+#: The pause of a page that is open, of a waiting command, and of a client that asks as often.
+_WATCH_PAUSE: Final = 2.0
 _LIBRARIES: Final = ("django", "psycopg2-binary")
 _WARM_BATCHES: Final = 10
 
 #: A catalogue of %(rows)s products with a picture each; the first half labelled by a run that is over, the second half
 #: waiting in a run that is not.
 _FILL: Final = (
-    """INSERT INTO classifier_modelversion (name, folder, manifest_sha256, recipe, seed, metrics, stage, created_at)
-       VALUES ('benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'active', now())""",
+    "INSERT INTO classifier_base (digest, name) VALUES (decode(repeat('0', 64), 'hex'), 'benchmark')",
+    """INSERT INTO classifier_modelversion (base_id, name, folder, manifest_sha256, recipe, seed, metrics, stage)
+       VALUES (1, 'benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'active')""",
     """INSERT INTO classifier_labellingrun (model_version_id, state, relabel, total, created_at)
        SELECT 1, state, false, %(rows)s / 2, now() FROM unnest(ARRAY['done', 'running']) AS state""",
     "INSERT INTO product (id, title) SELECT n, 'Product ' || n FROM generate_series(1, %(rows)s) AS n",
@@ -50,8 +59,12 @@ _FILL: Final = (
        FROM generate_series(1, %(rows)s) AS n""",
     """INSERT INTO classifier_classification
            (image_id, model_version_id, run_id, sha256, "group", garment, confidence, abstained,
-            garment_probabilities, embedding, created_at)
-       SELECT n, 1, 1, repeat('0', 64), 'Bags', 'Bag', 0.9, false, '[0,0,0,0,0,0,0,0,1,0]', '\\x00', now()
+            garment_probabilities, created_at)
+       SELECT n, 1, 1, repeat('0', 64), 'Bags', 'Bag', 0.9, false, '[0,0,0,0,0,0,0,0,1,0]', now()
+       FROM generate_series(1, %(rows)s / 2) AS n""",
+    """INSERT INTO classifier_picturefeatures (base_id, sha256, features, logits, blank, canonical, views)
+       SELECT 1, sha256(n::text::bytea), decode(repeat('00', 128), 'hex'), decode(repeat('00', 20), 'hex'), false,
+              false, 1
        FROM generate_series(1, %(rows)s / 2) AS n""",
     """INSERT INTO classifier_productlabel
            (product_id, image_id, "group", garment, confidence, status, source, model_version_id, classification_id,
@@ -153,7 +166,7 @@ def label_one_batch() -> int:
     from catalog.models import StoredPicture
     from classifier.labelling.ledger import Labelled, claim_tasks, finish_tasks, take_batches_to_send
     from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
-    from classifier.ml.types import Prediction
+    from classifier.ml.types import Features, Prediction
 
     prediction = Prediction(
         group=GROUP_OF_GARMENT[GARMENTS[0]],
@@ -162,7 +175,7 @@ def label_one_batch() -> int:
         abstained=False,
         group_probabilities=dict.fromkeys(GROUPS, 0.2),
         garment_probabilities=dict.fromkeys(GARMENTS, 0.1),
-        embedding=(0.0,) * 64,
+        features=Features(numbers=bytes(128), logits=bytes(20), blank=False, canonical=False, views=1),
     )
     (ids,) = take_batches_to_send(maximum=1, lost_after_seconds=3600.0)
     batch = claim_tasks(ids)
@@ -170,7 +183,7 @@ def label_one_batch() -> int:
         StoredPicture(
             image=task.image,
             url=task.image.url,
-            sha256="0" * 64,
+            sha256=hashlib.sha256(task.image.url.encode()).hexdigest(),
             storage_name="",
             width=60,
             height=80,
@@ -179,6 +192,35 @@ def label_one_batch() -> int:
         for task in batch.tasks
     ]
     return finish_tasks(batch, [Labelled(picture=picture, prediction=prediction) for picture in pictures])
+
+
+def measure_watching(ledger: Ledger, *, seconds: float) -> dict[str, Any]:
+    """Watch the ledger's open run for so long; return its tasks and what share of a core the database was busy."""
+    from django.contrib.auth import get_user_model
+    from django.test import Client
+
+    from classifier.labelling.reports import get_run_report
+    from classifier.models import LabellingRun
+
+    _use(ledger.connection)
+    run = LabellingRun.objects.get(state=LabellingRun.State.RUNNING)
+    client = Client(SERVER_NAME="127.0.0.1")
+    client.force_login(get_user_model().objects.create_superuser("watcher"))
+    with ledger.connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        server = psutil.Process(cursor.fetchone()[0]).ppid()
+    before, looks = read_usage({"database": server}), 0
+    while time.perf_counter() < before.at + seconds:
+        for address in (f"/labelling-runs/{run.pk}/", f"/api/v1/labelling-runs/{run.pk}/"):
+            response = client.get(address)
+            if response.status_code != 200:
+                raise RuntimeError(f"expected {address} to answer 200, received {response.status_code}")
+        get_run_report(run)
+        looks += 1
+        time.sleep(_WATCH_PAUSE)
+    after = read_usage({"database": server})
+    share = seconds_used(before, after)["database"] / (after.at - before.at)
+    return {"tasks": run.tasks.count(), "ledger_rows": ledger.rows, "looks": looks, "database_share": share}
 
 
 def build_result(ledgers: Sequence[Ledger], *, batch_size: int) -> dict[str, Any]:
@@ -204,6 +246,11 @@ def print_result(result: dict[str, Any], *, console: Console) -> None:
         table.add_row(f"{row['rows']:,}", f"{row['labels']:,}", f"{row['milliseconds_a_label']:.3f}")
     console.print(table)
     console.print(f"{result['ratio']:.2f} times (floor {FLOOR_RATIO}, goal {GOAL_RATIO})")
+    if watching := result.get("watching"):
+        console.print(
+            f"Watching a run of {watching['tasks']:,} tasks, {watching['looks']} looks by page, API and command: "
+            f"{watching['database_share']:.1%} of a core in the database (at most {MOST_WATCHING:.0%})"
+        )
     for line in machine_lines(result["machine"]):
         console.print(line)
 
@@ -214,6 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--small", type=int, default=10_000, metavar="N", help="rows of the small ledger (%(default)s)")
     parser.add_argument("--large", type=int, default=1_000_000, metavar="N", help="of the large one (%(default)s)")
     parser.add_argument("--labels", type=int, default=3200, metavar="N", help="labels on each (%(default)s)")
+    parser.add_argument("--watch-seconds", type=float, default=60.0, metavar="N", help="0 watches not (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     options = parser.parse_args(arguments)
     if (options.labels + 32 * (_WARM_BATCHES + 1)) * 2 > options.small:
@@ -224,7 +272,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         with ProgressReport(sys.stderr, title="Labelling", unit="batches") as report:
             batch_size = measure(ledgers, labels=options.labels, progress=report.update)
-    result = {"machine": machine, **build_result(ledgers, batch_size=batch_size)}
+        result = {"machine": machine, **build_result(ledgers, batch_size=batch_size)}
+        if options.watch_seconds:
+            result["watching"] = measure_watching(ledgers[-1], seconds=options.watch_seconds)
     if options.json:
         sys.stdout.write(json.dumps(result) + "\n")
     else:

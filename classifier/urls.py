@@ -17,7 +17,7 @@ from classifier.labelling.views import (
 )
 from classifier.monitoring.health_views import live, ready, workers
 from classifier.monitoring.start_page import start
-from classifier.reports.views import data_understanding, experiments, report_picture
+from classifier.reports.views import data_understanding, evaluations, experiments, report_picture
 from classifier.reviews.views import product_image_review
 from classifier.similar.views import similar_products
 from classifier.training.views import training_run_cancel, training_run_detail, training_run_list
@@ -33,6 +33,7 @@ urlpatterns = [
     path("images/<int:image_id>/mend/", image_mend, name="image-mend"),
     path("data/", data_understanding, name="data-understanding"),
     re_path(rf"^data/{PICTURE}", report_picture, name="data-file"),
+    path("evaluations/", evaluations, name="evaluations"),
     path("experiments/", experiments, name="experiments"),
     re_path(rf"^experiments/(?P<recipe>[a-z0-9-]+)/{PICTURE}", report_picture, name="experiment-file"),
     path("labelling-runs/", labelling_run_list, name="labelling-run-list"),

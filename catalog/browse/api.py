@@ -6,8 +6,8 @@ from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 
+from catalog.browse.filters import ProductListQuery
 from catalog.browse.listing import get_product_ordering, list_labelled_products
-from catalog.browse.query import ProductListQuery
 from catalog.browse.serializers import ProductSerializer
 from catalog.models import Product
 from catalog.search.query import TextSearch

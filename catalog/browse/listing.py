@@ -1,62 +1,13 @@
 """Reads of products together with their labels: lists, and one product in full."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 
+from catalog.browse.filters import PRODUCT_ORDERINGS, ProductCriteria, list_model_versions
 from catalog.models import Product, ProductImages, ProductLabel
 from catalog.search.query import TextSearch
 from config.db.paging import KeysetOrdering, Page, get_page
-
-#: What a list of products can be ordered by. Only products that have a confidence have a place in an order of it.
-PRODUCT_ORDERINGS: Mapping[str, KeysetOrdering] = {
-    ordering.name: ordering
-    for ordering in (
-        KeysetOrdering("id", ("pk",)),
-        KeysetOrdering("-id", ("pk",), descending=True),
-        KeysetOrdering("confidence", ("label__confidence", "label__product_id")),
-        KeysetOrdering("-confidence", ("label__confidence", "label__product_id"), descending=True),
-    )
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProductCriteria:
-    """Which products a list shows; what is empty or None does not narrow it.
-
-    Of `group`, `garment` and `status` the label has one, and `model_version` are the ids of versions it may have come
-    from. `garment_unsure` is what it says of its garment. A confidence is at least `min_confidence` and less than
-    `confidence_below`. `search` is a `TextSearch`. `country` chooses the description only.
-    """
-
-    country: str = "us"
-    group: Sequence[str] = ()
-    garment: Sequence[str] = ()
-    garment_unsure: bool | None = None
-    status: Sequence[str] = ()
-    source: str = ""
-    model_version: Sequence[int] = ()
-    min_confidence: float | None = None
-    confidence_below: float | None = None
-    search: str = ""
-    ordering: str = "id"
-
-    @property
-    def label_conditions(self) -> dict[str, Any]:
-        """What the criteria ask of the label's columns, as Django's lookups."""
-        wanted = {
-            "label__group__in": self.group,
-            "label__garment__in": self.garment,
-            "label__garment_unsure": self.garment_unsure,
-            "label__status__in": self.status,
-            "label__source": self.source,
-            "label__model_version__in": self.model_version,
-            "label__confidence__gte": self.min_confidence,
-            "label__confidence__lt": self.confidence_below,
-        }
-        return {lookup: value for lookup, value in wanted.items() if value not in ("", (), None)}
 
 
 def get_product_ordering(criteria: ProductCriteria) -> KeysetOrdering:
@@ -107,13 +58,6 @@ def with_thumbnails(products: QuerySet[Product]) -> QuerySet[Product]:
     sha256 = Subquery(first.values("image__stored_picture__sha256")[:1])
     # The model declares the attribute for its readers.
     return products.annotate(thumbnail_sha256=sha256)  # type: ignore[no-redef]
-
-
-def list_model_versions() -> QuerySet[Any]:
-    """Return the model versions that labels may come from, newest first; the catalogue knows no more of them."""
-    versions: Any = ProductLabel._meta.get_field("model_version").related_model
-    found: QuerySet[Any] = versions.objects.order_by("-pk")
-    return found
 
 
 def list_labelling_versions() -> list[str]:

@@ -14,8 +14,8 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
 
+from catalog.browse.filters import ProductListQuery, keep_list_query
 from catalog.browse.listing import find_product_page, list_labelling_versions
-from catalog.browse.query import ProductListQuery, keep_list_query
 from catalog.labels import Status, get_label_summary
 from catalog.models import ProductLabel, StoredPicture
 from catalog.pictures.decoding import PictureError

@@ -8,8 +8,8 @@ from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from catalog.browse.listing import PRODUCT_ORDERINGS, get_product_ordering, list_labelled_products
-from catalog.browse.query import COUNTRY_PATTERN, ProductListQuery
+from catalog.browse.filters import COUNTRY_PATTERN, PRODUCT_ORDERINGS, ProductListQuery
+from catalog.browse.listing import get_product_ordering, list_labelled_products
 from catalog.interchange.picture_files import encode_zip
 from catalog.interchange.stored import find_stored_products
 from catalog.interchange.writing import (

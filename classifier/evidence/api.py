@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.browse.api import BAD_REQUEST, NOT_FOUND
-from catalog.browse.query import ProductDetailQuery
+from catalog.browse.filters import ProductDetailQuery
 from catalog.models import Image, Product
 from catalog.pictures.formats import MAX_FILE_BYTES
 from classifier.evidence.picture_answers import classify_picture

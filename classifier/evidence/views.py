@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from catalog.browse.query import keep_list_query
+from catalog.browse.filters import keep_list_query
 from catalog.models import Image, Product, ProductImages
 from catalog.pictures.storage import StorageError
 from classifier.evidence.explanations import Explanation, NotExplainableError, create_explanation, find_explanation

@@ -16,7 +16,7 @@ from django.utils.text import Truncator
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from rest_framework.exceptions import ValidationError
 
-from catalog.browse.query import keep_list_query
+from catalog.browse.filters import keep_list_query
 from catalog.models import Image
 from catalog.pictures.decoding import PictureError
 from catalog.pictures.formats import MAX_FILE_BYTES

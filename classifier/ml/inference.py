@@ -12,8 +12,9 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from classifier.ml.artefacts import NETWORK_FILE, ArtefactFormatError, Manifest, verify_artefact
+from classifier.ml.heads import SeenPictures, answer
 from classifier.ml.judging.calibration import Judgement, softmax
-from classifier.ml.labels import GARMENTS, GROUPS, garments_within_groups, group_probabilities
+from classifier.ml.labels import GARMENTS, GROUPS, group_probabilities
 from classifier.ml.preprocessing import CanonicalView, canonical_view, is_blank, take_looks
 from classifier.ml.types import Picture, Prediction
 
@@ -30,13 +31,15 @@ class NetworkOutput:
     """What the network says of N pictures.
 
     ``logits`` is float32[N, 10], the mean over what was looked at, ``embedding`` float32[N, 64] of the whole object.
-    ``photograph`` bool[N] are those that did not come in canonical form, ``blank`` bool[N] those that show nothing.
+    ``photograph`` bool[N] are those that did not come in canonical form, ``blank`` bool[N] those that show nothing,
+    ``views`` uint8[N] how often each was looked at.
     """
 
     logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
     photograph: NDArray[np.bool_]
     blank: NDArray[np.bool_]
+    views: NDArray[np.uint8]
 
 
 class _Engine:
@@ -153,15 +156,11 @@ class Classifier:
     def classify(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """One prediction for each picture, in the same order.
 
-        Pictures and errors are those of ``canonical_pictures``. Those in which nothing is to be seen get a label all
-        the same, and abstain.
+        Pictures and errors are those of ``canonical_pictures``. The label is that which follows from the features as
+        they are stored.
         """
-        output = self.run(pictures)
-        judged = self.judge(output)
-        garments = judged.garment_probabilities
-        groups = group_probabilities(garments)
-        predicted = groups.argmax(axis=1)
-        within = garments_within_groups(garments, groups=predicted)
+        seen = self.look(pictures)
+        answers = answer(seen, calibration=self._calibration)
         return [
             Prediction(
                 group=GROUPS[group],
@@ -171,19 +170,30 @@ class Classifier:
                 garment_unsure=unsure,
                 group_probabilities=dict(zip(GROUPS, group_row, strict=True)),
                 garment_probabilities=dict(zip(GARMENTS, garment_row, strict=True)),
-                embedding=tuple(embedding),
+                features=features,
             )
-            for group, garment, abstains, unsure, group_row, garment_row, embedding in zip(
-                predicted.tolist(),
-                within.tolist(),
-                judged.abstained.tolist(),
-                judged.garment_unsure.tolist(),
-                groups.tolist(),
-                garments.tolist(),
-                output.embedding.tolist(),
+            for group, garment, abstains, unsure, group_row, garment_row, features in zip(
+                answers.groups.tolist(),
+                answers.garments.tolist(),
+                answers.abstained.tolist(),
+                answers.garment_unsure.tolist(),
+                answers.group_probabilities.tolist(),
+                answers.garment_probabilities.tolist(),
+                seen.split(),
                 strict=True,
             )
         ]
+
+    def look(self, pictures: Sequence[Picture]) -> SeenPictures:
+        """What the base sees in pictures of any sizes, in the same order."""
+        output = self.run(pictures)
+        return SeenPictures(
+            features=output.embedding.astype(np.float16),
+            logits=output.logits.astype(np.float16),
+            blank=output.blank,
+            canonical=~output.photograph,
+            views=output.views,
+        )
 
     def run(self, pictures: Sequence[Picture] | NDArray[np.uint8]) -> NetworkOutput:
         """The network's own numbers for pictures of any sizes, in the same order."""
@@ -198,8 +208,9 @@ class Classifier:
             return output
         sums = output.logits.copy()
         np.add.at(sums, owners, self._run_forms(looks.further[chosen]).logits)
-        looked = 1 + np.bincount(owners, minlength=len(sums)).astype(np.float32)
-        return replace(output, logits=sums / looked[:, None])
+        views = 1 + np.bincount(owners, minlength=len(sums))
+        logits = sums / views[:, None].astype(np.float32)
+        return replace(output, logits=logits, views=views.astype(np.uint8))
 
     def judge(self, output: NetworkOutput) -> Judgement:
         """What follows from the network's numbers."""
@@ -228,4 +239,5 @@ class Classifier:
             embedding=embedding,
             photograph=np.zeros(len(canonical), dtype=np.bool_) if photograph is None else photograph,
             blank=is_blank(canonical),
+            views=np.ones(len(canonical), dtype=np.uint8),
         )

@@ -2,6 +2,7 @@
 
 from classifier.models.adoption import AdoptionRun
 from classifier.models.cleaning import CleaningRun
+from classifier.models.features import Base, PictureFeatures
 from classifier.models.labelling import (
     Classification,
     LabellingRun,
@@ -22,6 +23,7 @@ __all__ = [
     "OPEN_STATES",
     "STAGE_TRANSITIONS",
     "AdoptionRun",
+    "Base",
     "Classification",
     "CleaningRun",
     "ImageToReview",
@@ -32,6 +34,7 @@ __all__ = [
     "LabellingRun",
     "LabellingRunQuerySet",
     "ModelVersion",
+    "PictureFeatures",
     "QueueCanary",
     "Review",
     "ReviewRun",

@@ -9,7 +9,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from catalog.browse.listing import ProductCriteria, list_labelled_products
+from catalog.browse.filters import ProductCriteria
+from catalog.browse.listing import list_labelled_products
 from catalog.browse.summary import CatalogueSummary, get_catalogue_summary
 from catalog.labels import get_label_summary
 from catalog.models import ProductLabel

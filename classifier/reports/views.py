@@ -1,4 +1,4 @@
-"""The pages Data and Experiments: stored reports, laid out alike, and the pictures that they name."""
+"""The pages Data, Experiments and Evaluations: stored reports, laid out alike, and the pictures that they name."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_required, permission_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from classifier.ml.reports import evaluation_report
 from classifier.ml.reports.documents import (
     EXPLORATION_NAME,
     StoredDocumentError,
@@ -20,6 +22,7 @@ from classifier.ml.reports.documents import (
     load_tried,
 )
 from classifier.ml.reports.experiments_report import build_sections
+from classifier.reports.evaluations import list_evaluations
 from config.web.security import PICTURE_POLICY
 
 ONE_YEAR_SECONDS = 31_536_000
@@ -28,6 +31,9 @@ CONTENT_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 HASH_LENGTH = 16
 # Where plots and tiles name a picture.
 PICTURE_KEYS = {"light", "dark", "sheet"}
+
+# Of those on the page of evaluations.
+SHOWN_EVALUATIONS = 20
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +66,17 @@ def experiments(request: HttpRequest) -> HttpResponse:
         for section in build_sections(list(records.values()), tried=tried)
     ]
     return render(request, "classifier/experiments.html", {"sections": sections})
+
+
+@require_safe
+@login_required
+@permission_required("classifier.view_modelversion", raise_exception=True)
+def evaluations(request: HttpRequest) -> HttpResponse:
+    """Answer with the newest evaluations of labelled catalogues, or with the command that makes one."""
+    documents = [document for _, document in load_documents(list_evaluations())]
+    documents.sort(key=lambda document: document["created_at"], reverse=True)
+    sections = evaluation_report.build_sections(documents[:SHOWN_EVALUATIONS])
+    return render(request, "classifier/evaluations.html", {"sections": sections})
 
 
 @require_safe

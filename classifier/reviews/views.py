@@ -6,7 +6,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from catalog.browse.query import keep_list_query
+from catalog.browse.filters import keep_list_query
 from catalog.models import ProductImages
 from classifier.ml.labels import GROUP_OF_GARMENT
 from classifier.reviews.services import ReviewError, record_review

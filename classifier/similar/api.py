@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.browse.api import BAD_REQUEST, NOT_FOUND
-from catalog.browse.query import ProductDetailQuery
+from catalog.browse.filters import ProductDetailQuery
 from catalog.browse.serializers import ProductSerializer
 from catalog.models import Product
 from classifier.features.neighbours import SimilarProduct, find_similar_products
@@ -48,8 +48,7 @@ class SimilarProductSerializer(ProductSerializer):
 class SimilarProductsView(CheckedView):
     """The products whose pictures look most like those of a product, whatever their labels; the nearest first.
 
-    Compared are embeddings of one model version: that which labelled the product's first picture. Empty while no
-    picture of the product is labelled.
+    Compared is what the base of the version in production saw in pictures. Empty while it saw none of the product's.
     """
 
     permission_classes = [AllowAny]

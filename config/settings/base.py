@@ -164,8 +164,9 @@ ARTEFACTS_DIR = Path(env.str("ARTEFACTS_DIR", default=str(VAR_DIR / "artefacts")
 EXPLORATION_DIRS = [VAR_DIR / "exploration", BASE_DIR / "classifier/artefacts/reports/exploration"]
 # What `report_experiments` measured: part of the product, so that a fresh copy shows it.
 EXPERIMENTS_DIR = BASE_DIR / "classifier/artefacts/reports/experiments"
-# What similar products are searched in: copies of the embeddings in the database, read again when they are so old.
-EMBEDDINGS_DIR = VAR_DIR / "embeddings"
+# What `evaluate_classifier --catalogue` measured here.
+EVALUATIONS_DIR = VAR_DIR / "evaluations"
+# How old the features may be in which similar products are searched.
 SIMILAR_REFRESH_SECONDS = env.float("SIMILAR_REFRESH_SECONDS", default=10.0)
 ARTEFACT_KEY = env.str("ARTEFACT_KEY", default="")
 BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")

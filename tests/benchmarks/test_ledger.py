@@ -24,12 +24,14 @@ def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.postgresql
 def test_both_ledgers_label_as_many_pictures_and_the_ratio_is_that_of_their_times() -> None:
-    result = run_benchmark("--small", "1000", "--large", "2000", "--labels", "64", "--json")
+    result = run_benchmark("--small", "1000", "--large", "2000", "--labels", "64", "--watch-seconds", "1", "--json")
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
     assert [(row["rows"], row["labels"]) for row in report["ledgers"]] == [(1000, 64), (2000, 64)]
     small, large = (row["milliseconds_a_label"] for row in report["ledgers"])
     assert report["ratio"] == pytest.approx(large / small)
+    assert (report["watching"]["ledger_rows"], report["watching"]["looks"]) == (2000, 1)
+    assert report["watching"]["tasks"] == 1000
 
 
 def test_a_ledger_with_too_few_waiting_pictures_is_bad_usage() -> None:

@@ -26,7 +26,7 @@ from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labelling.starting import start_labelling_run
 from classifier.labels.walk import refresh_all_labels
 from classifier.ml.labels import GROUPS
-from classifier.models import Classification, LabellingRun, LabelTask
+from classifier.models import Classification, LabellingRun, LabelTask, Review
 from classifier.reviews.services import record_review
 from tests.faults.scenes import create_faulty_store
 from tests.faults.workers import Crew, Worker, list_held_by, wait_until
@@ -116,8 +116,8 @@ class ChaosRun:
         self.random = random.Random(plan.seed)
         self.faults, self.options = create_faulty_store(crew.folder)
         self.report = ChaosReport(labels=plan.labels)
-        # What was said last of each different picture.
-        self.reviewed: dict[int, str] = {}
+        # Which of the different pictures each review was given for, in the order in which they were given.
+        self.reviewed: dict[int, int] = {}
         self.open_kills: list[_Kill] = []
         self.recoveries: list[float] = []
 
@@ -213,8 +213,7 @@ class ChaosRun:
         image = Image.objects.filter(pk=image_id).first()
         if image is None:  # deleted on the way
             return
-        record_review(image, group=group, reviewer=reviewer)
-        self.reviewed[get_kind(image.url)] = group
+        self.reviewed[record_review(image, group=group, reviewer=reviewer).pk] = get_kind(image.url)
         self.report.reviews += 1
 
     def _delete_held_image(self) -> None:
@@ -260,8 +259,11 @@ class ChaosRun:
         report.lost, report.doubled = count_lost_and_doubled(run)
         # A review of a picture that was not held yet reaches the others with its look by the workers' walk.
         refresh_all_labels()
+        # One that was given before bytes were held is one of this image alone, and goes with it.
+        standing = Review.objects.exclude(image=None, appearance="").order_by("pk").values_list("pk", "group")
+        said_last = {self.reviewed[pk]: group for pk, group in standing}
         labels = ProductLabel.objects.exclude(image=None).values_list("image__url", "group", "source")
-        shown = [(self.reviewed.get(get_kind(url)), group, source) for url, group, source in labels]
+        shown = [(said_last.get(get_kind(url)), group, source) for url, group, source in labels]
         report.overwritten = sum(
             said is not None and (group, source) != (said, "person") for said, group, source in shown
         )

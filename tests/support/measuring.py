@@ -1,6 +1,6 @@
 """Experiments on the drawn data set, made by a network that is a table of noisy answers."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -59,12 +59,15 @@ def measure_drawings(recipe: str, *, published_column: str | None = None) -> Exp
             embedding=logits.astype(np.float32),
             photograph=np.zeros(len(pictures), dtype=bool),
             blank=np.zeros(len(pictures), dtype=bool),
+            views=np.ones(len(pictures), dtype=np.uint8),
         )
 
     manifest = build_manifest(recipe, published_column=published_column)
 
     def judge(output: NetworkOutput) -> Judgement:
-        return manifest.calibration_values().judge(**asdict(output))
+        return manifest.calibration_values().judge(
+            output.logits, embedding=output.embedding, photograph=output.photograph, blank=output.blank
+        )
 
     network = SimpleNamespace(manifest=manifest, run=run, judge=judge)
     with patch.object(experiments, "Classifier", SimpleNamespace(load=lambda folder, **options: network)):

@@ -1,36 +1,44 @@
-"""Measure a classifier on the test pictures of Fashion-MNIST, or on labelled pictures from disk."""
+"""Measure a classifier on the test pictures of Fashion-MNIST, or on labelled pictures or products from disk."""
 
-import csv
+import time
 from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
 from rich.console import RenderableType
 
-from classifier.management.artefact_choice import choose_artefact
+from classifier.management.artefact_choice import ChosenArtefact, choose_artefact
 from classifier.management.commands.classify import decode_file
+from classifier.management.labelled_products import LABELS_FILE, LabelledProduct, read_labels
 from classifier.ml import pipeline
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.data.dataset import DatasetError
+from classifier.ml.inference import BATCH_SIZE, Classifier
+from classifier.ml.judging.catalogues import TRUE, Answer, judge_answers
 from classifier.ml.judging.evaluation import EvaluationReport
 from classifier.ml.labels import GROUPS
+from classifier.ml.reports.evaluation_report import WAYS, list_figures
 from classifier.ml.types import Picture
 from classifier.ml.words import percent
-from config.console import ReportingCommand, build_table
-
-LABELS_FILE = "labels.csv"
+from classifier.reports.evaluations import answer_pictures, save_evaluation
+from config.console import ProgressReport, ReportingCommand, build_table
 
 
 class Command(ReportingCommand):
-    """`evaluate_classifier [--model-version ID] [--data-dir DIR] [--pictures DIR] [--split NAME] [--json]`."""
+    """`evaluate_classifier [--model-version ID] [--data-dir DIR | --pictures DIR | --catalogue DIR] [--split NAME]`."""
 
     help = (
         "Measure accuracy, the published tables' figures, calibration and speed.\n\n"
         "Examples:\n"
         "  manage.py evaluate_classifier\n"
         "  manage.py evaluate_classifier --model-version 3 --json\n"
-        "  manage.py evaluate_classifier --pictures photos --split validation\n\n"
+        "  manage.py evaluate_classifier --pictures photos --split validation\n"
+        "  manage.py evaluate_classifier --catalogue shop --split validation\n\n"
+        "With --catalogue the whole decision is measured, as it labels products, and things that are none of the five\n"
+        "groups may be among them. The page Evaluations shows the result.\n"
         "Without --model-version the one in production is measured; without one, or without a database, the one that\n"
         "comes with the product."
     )
@@ -39,55 +47,121 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
         parser.add_argument("--model-version", type=int, metavar="ID", help="the model version to measure")
-        parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the folder with the four Fashion-MNIST files")
-        parser.add_argument(
+        measured = parser.add_mutually_exclusive_group()
+        measured.add_argument(
+            "--data-dir", type=Path, metavar="DIR", help="the folder with the four Fashion-MNIST files"
+        )
+        measured.add_argument(
             "--pictures", type=Path, metavar="DIR", help=f"measure on these pictures; {LABELS_FILE} has path,group"
+        )
+        measured.add_argument(
+            "--catalogue",
+            type=Path,
+            metavar="DIR",
+            help=f"measure labels of these products; {LABELS_FILE} has path,group and may have title,country; the "
+            "group none is none of the five",
         )
         parser.add_argument("--split", help=f"only the rows of {LABELS_FILE} with this value in the column split")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Measure and print the report."""
         chosen = choose_artefact(options["model_version"])
-        if options["split"] and not options["pictures"]:
-            raise CommandError("--split needs --pictures", returncode=2)
+        if options["split"] and not (options["pictures"] or options["catalogue"]):
+            raise CommandError("--split needs --pictures or --catalogue", returncode=2)
         try:
-            if options["pictures"]:
-                pictures, groups = self._read_pictures(options)
-                report = pipeline.evaluate_pictures(
-                    chosen.folder,
-                    pictures=pictures,
-                    groups=groups,
-                    manifest_sha256=chosen.manifest_sha256,
-                    key=chosen.key,
-                )
-            else:
-                report = pipeline.evaluate(
-                    chosen.folder,
-                    data_dir=options["data_dir"],
-                    manifest_sha256=chosen.manifest_sha256,
-                    key=chosen.key,
-                )
+            if options["catalogue"]:
+                self._evaluate_catalogue(chosen, options)
+                return
+            report = self._evaluate(chosen, options)
         except (ArtefactError, DatasetError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             raise CommandError("interrupted") from None
         self.answer(report.to_json(), build_report_table(report), options)
 
-    def _read_pictures(self, options: dict[str, Any]) -> tuple[list[Picture], list[int]]:
-        rows = read_labels(options["pictures"], split=options["split"])
+    def _evaluate(self, chosen: ChosenArtefact, options: dict[str, Any]) -> EvaluationReport:
+        if not options["pictures"]:
+            return pipeline.evaluate(
+                chosen.folder,
+                data_dir=options["data_dir"],
+                manifest_sha256=chosen.manifest_sha256,
+                key=chosen.key,
+            )
+        products = read_labels(options["pictures"], groups=GROUPS, split=options["split"])
         pictures, groups = [], []
         with self.show_progress(options, title="Reading", unit="pictures") as shown:
-            for index, (path, group) in enumerate(rows):
-                row, picture = decode_file(str(path))
-                if picture is None:
-                    self.stderr.write(f"{path}: {row.error}, left out")
-                else:
-                    pictures.append(picture)
-                    groups.append(group)
-                shown.update(index + 1, len(rows))
+            for product, picture in self._read_pictures(products, shown=shown, done=0, total=len(products)):
+                pictures.append(picture)
+                groups.append(GROUPS.index(product.group))
         if not pictures:
-            raise CommandError(f"none of the {len(rows)} pictures in {options['pictures']} could be read")
-        return pictures, groups
+            raise CommandError(f"none of the {len(products)} pictures in {options['pictures']} could be read")
+        return pipeline.evaluate_pictures(
+            chosen.folder,
+            pictures=pictures,
+            groups=groups,
+            manifest_sha256=chosen.manifest_sha256,
+            key=chosen.key,
+        )
+
+    def _evaluate_catalogue(self, chosen: ChosenArtefact, options: dict[str, Any]) -> None:
+        """Measure the labels of products, print the figures, and store them for the page."""
+        folder: Path = options["catalogue"]
+        products = read_labels(folder, groups=TRUE, split=options["split"])
+        classifier = Classifier.load(chosen.folder, manifest_sha256=chosen.manifest_sha256, key=chosen.key)
+        started = time.monotonic()
+        answers: list[Answer] = []
+        truth: list[str] = []
+        with self.show_progress(options, title="Labelling", unit="products") as shown:
+            # A batch at a time: a catalogue's pictures need not fit into memory.
+            for start in range(0, len(products), BATCH_SIZE):
+                batch = self._read_pictures(
+                    products[start : start + BATCH_SIZE], shown=shown, done=start, total=len(products)
+                )
+                answers += answer_pictures([picture for _, picture in batch], classifier=classifier)
+                truth += [product.group for product, _ in batch]
+        if not answers:
+            raise CommandError(f"none of the {len(products)} pictures in {folder} could be read")
+        document = {
+            "model_version": classifier.version,
+            "catalogue": folder.resolve().name,
+            "split": options["split"],
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "unreadable": len(products) - len(answers),
+            "seconds": time.monotonic() - started,
+            "ways": {"pictures": judge_answers(answers, truth=truth)},
+        }
+        self.answer(document, build_catalogue_table(document), options)
+        try:
+            save_evaluation(document, folder=folder)
+        except OSError as error:
+            raise CommandError(f"the evaluation could not be stored: {error}") from error
+
+    def _read_pictures(
+        self, products: Sequence[LabelledProduct], *, shown: ProgressReport, done: int, total: int
+    ) -> list[tuple[LabelledProduct, Picture]]:
+        """Return those of the products whose pictures can be read, with them; the others are named."""
+        read = []
+        for number, product in enumerate(products, start=done + 1):
+            row, picture = decode_file(str(product.path))
+            if picture is None:
+                self.stderr.write(f"{product.path}: {row.error}, left out")
+            else:
+                read.append((product, picture))
+            shown.update(number, total)
+        return read
+
+
+def build_catalogue_table(document: Mapping[str, Any]) -> RenderableType:
+    """The figures of an evaluated catalogue for people."""
+    ways = document["ways"]
+    figures = next(iter(ways.values()))
+    return build_table(
+        f"{document['model_version']} on {document['catalogue']}\nin brackets 95 % intervals; a dash for under 30",
+        ("Figure", *(WAYS[way] for way in ways)),
+        list_figures(ways),
+        below=f"{figures['garments']:,} garments and {figures['none']:,} things that are none of the five groups; "
+        f"{document['unreadable']:,} could not be read\n{document['seconds']:.1f} s; see the page Evaluations",
+    )
 
 
 def build_report_table(report: EvaluationReport) -> RenderableType:
@@ -119,33 +193,3 @@ def build_report_table(report: EvaluationReport) -> RenderableType:
         f"{report.parameters:,} parameters, {report.artefact_bytes / 1e6:.1f} MB, "
         f"{report.seconds:.2f} s ({rate:,.0f} pictures a second)",
     )
-
-
-def read_labels(folder: Path, *, split: str | None) -> list[tuple[Path, int]]:
-    """The pictures that the folder's labels.csv lists, with the index of each one's group.
-
-    Raises `CommandError` for a missing file or column, an unknown group, a path out of the folder, or no row.
-    """
-    source = folder / LABELS_FILE
-    rows = []
-    try:
-        with source.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            needed = {"path", "group"} | ({"split"} if split else set())
-            if not needed <= set(reader.fieldnames or ()):
-                raise CommandError(f"{source}: expected the columns {', '.join(sorted(needed))}")
-            for number, row in enumerate(reader, start=2):
-                if split and row["split"] != split:
-                    continue
-                path = folder / row["path"]
-                if row["group"] not in GROUPS or not path.resolve().is_relative_to(folder.resolve()):
-                    raise CommandError(
-                        f"{source}, line {number}: expected a path in the folder and a group out of "
-                        f"{', '.join(GROUPS)}, received {row['path']!r}, {row['group']!r}"
-                    )
-                rows.append((path, GROUPS.index(row["group"])))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CommandError(f"{source} cannot be read: {error}") from error
-    if not rows:
-        raise CommandError(f"{source}: expected at least one picture{f' with split {split}' if split else ''}")
-    return rows

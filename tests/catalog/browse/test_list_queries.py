@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from catalog.browse.listing import ProductCriteria, find_product_page
+from catalog.browse.filters import ProductCriteria
+from catalog.browse.listing import find_product_page
 from catalog.models import Product, ProductLabel
 from catalog.search import query as search
 from catalog.search.index import PART_BITS

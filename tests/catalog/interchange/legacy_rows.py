@@ -91,7 +91,7 @@ def check_rows(products: list[dict[str, Any]]) -> int:
 
     Return how many of them an import would have refused something of, which their export says.
     """
-    from catalog.browse.listing import PRODUCT_ORDERINGS
+    from catalog.browse.filters import PRODUCT_ORDERINGS
     from catalog.interchange.exporting import encode_products
     from catalog.interchange.importing import import_catalog
     from catalog.interchange.reading import read_records

@@ -7,7 +7,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
-from catalog.browse.listing import ProductCriteria, list_labelled_products
+from catalog.browse.filters import ProductCriteria
+from catalog.browse.listing import list_labelled_products
 from catalog.models import Product, ProductDescription
 from catalog.search import query as search
 from catalog.search.index import build_search_index

@@ -1,6 +1,5 @@
-"""`classify` and `evaluate_classifier`: pictures from disk and figures on standard output."""
+"""`classify`: pictures from disk, and which artefact commands use."""
 
-import csv
 import io
 import json
 import os
@@ -14,8 +13,7 @@ from django.db import DatabaseError
 from PIL import Image
 
 from classifier.management import artefact_choice
-from classifier.ml import pipeline
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
+from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.models import ModelVersion
 from tests.support.artefacts import register_active_version
@@ -150,54 +148,3 @@ def test_a_version_that_is_not_there_is_named() -> None:
     with pytest.raises(CommandError, match="there is no model version 99"):
         call_command("evaluate_classifier", "--model-version", "99")
     assert not ModelVersion.objects.exists()
-
-
-def test_evaluation_prints_the_documented_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = draw_dataset(test_per_label=2)
-    monkeypatch.setattr(pipeline, "load_fashion_mnist", lambda folder: data)
-    report = json.loads(run("evaluate_classifier", "--json"))
-    assert report["model_version"] == load_manifest(DEFAULT_ARTEFACT).version
-    assert report["images"] == 20
-    assert list(report["groups"]) == list(GROUPS)
-    assert list(report["operating_points"]) == ["argmax", "balanced"]
-    assert report["artefact_bytes"] < 10_000_000
-    text = run("evaluate_classifier")
-    assert "20 pictures: accuracy over groups" in text
-    assert all(group in text for group in GROUPS)
-
-
-def test_labelled_pictures_are_measured_by_split(pictures: dict[str, Path], tmp_path: Path) -> None:
-    with (tmp_path / "labels.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "group", "split"])
-        writer.writerows([["good.jpg", "Bottom part", "b"], ["note.txt", "Bags", "b"], ["clear.png", "Bags", "a"]])
-    report = json.loads(run("evaluate_classifier", "--json", "--pictures", tmp_path, "--split", "b"))
-    # The text file is left out, the other split is not read.
-    assert report["images"] == 1
-    assert {"balanced_accuracy", "answered", "accuracy_of_answered"} <= set(report)
-    assert report["garment_accuracy"] is None
-
-
-@pytest.mark.parametrize(
-    "content, message",
-    [
-        (None, "labels.csv cannot be read"),
-        ("path,label\n", "expected the columns group, path"),
-        ("path,group\ngood.jpg,Hats\n", "line 2: expected a path in the folder and a group"),
-        ("path,group\n../../etc/passwd,Bags\n", "line 2: expected a path in the folder"),
-        ("path,group\n", "at least one picture"),
-        ("path,group\nnote.txt,Bags\n", "none of the 1 pictures"),
-    ],
-)
-def test_a_list_of_pictures_that_cannot_be_used_says_why(
-    pictures: dict[str, Path], tmp_path: Path, content: str | None, message: str
-) -> None:
-    if content is not None:
-        (tmp_path / "labels.csv").write_text(content)
-    with pytest.raises(CommandError, match=message):
-        run("evaluate_classifier", "--json", "--pictures", tmp_path)
-
-
-def test_a_data_set_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=rf"expected train-images-idx3-ubyte .* in {tmp_path}"):
-        run("evaluate_classifier", "--data-dir", tmp_path)

@@ -6,7 +6,8 @@ import pytest
 from django.core import signing
 from django.db.models import Q
 
-from catalog.browse.listing import PRODUCT_ORDERINGS, ProductCriteria, find_product_page, list_labelled_products
+from catalog.browse.filters import PRODUCT_ORDERINGS, ProductCriteria
+from catalog.browse.listing import find_product_page, list_labelled_products
 from catalog.models import Product
 from config.db.paging import CURSOR_SALT, CappedPaginator, InvalidCursorError, KeysetOrdering, find_first_rows, get_page
 from tests.support.factories import create_product

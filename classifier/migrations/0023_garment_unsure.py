@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0018_cleaning_runs'),
+        ('classifier', '0022_gate_of_activations'),
     ]
 
     operations = [

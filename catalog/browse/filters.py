@@ -1,18 +1,76 @@
-"""Query parameters, one place for the API and the pages."""
+"""What a list of products can be narrowed by and ordered by: criteria, and the parameters that pages and API take."""
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import QueryDict
 from rest_framework import serializers
 
-from catalog.browse.listing import PRODUCT_ORDERINGS, ProductCriteria, list_model_versions
 from catalog.models import ProductLabel
 from catalog.values import RecordError, clean_country
 from classifier.ml.labels import GARMENTS, GROUPS
+from config.db.paging import KeysetOrdering
 from config.web.queries import MAXIMUM_SEARCH_WORDS, AnyOfField, PageQuery, pick_parameters
 
 COUNTRY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}\Z"
+
+#: What a list of products can be ordered by. Only products that have a confidence have a place in an order of it.
+PRODUCT_ORDERINGS: Mapping[str, KeysetOrdering] = {
+    ordering.name: ordering
+    for ordering in (
+        KeysetOrdering("id", ("pk",)),
+        KeysetOrdering("-id", ("pk",), descending=True),
+        KeysetOrdering("confidence", ("label__confidence", "label__product_id")),
+        KeysetOrdering("-confidence", ("label__confidence", "label__product_id"), descending=True),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductCriteria:
+    """Which products a list shows; what is empty or None does not narrow it.
+
+    Of `group`, `garment` and `status` the label has one, and `model_version` are the ids of versions it may have come
+    from. `garment_unsure` is what it says of its garment. A confidence is at least `min_confidence` and less than
+    `confidence_below`. `search` is a `TextSearch`. `country` chooses the description only.
+    """
+
+    country: str = "us"
+    group: Sequence[str] = ()
+    garment: Sequence[str] = ()
+    garment_unsure: bool | None = None
+    status: Sequence[str] = ()
+    source: str = ""
+    model_version: Sequence[int] = ()
+    min_confidence: float | None = None
+    confidence_below: float | None = None
+    search: str = ""
+    ordering: str = "id"
+
+    @property
+    def label_conditions(self) -> dict[str, Any]:
+        """What the criteria ask of the label's columns, as Django's lookups."""
+        wanted = {
+            "label__group__in": self.group,
+            "label__garment__in": self.garment,
+            "label__garment_unsure": self.garment_unsure,
+            "label__status__in": self.status,
+            "label__source": self.source,
+            "label__model_version__in": self.model_version,
+            "label__confidence__gte": self.min_confidence,
+            "label__confidence__lt": self.confidence_below,
+        }
+        return {lookup: value for lookup, value in wanted.items() if value not in ("", (), None)}
+
+
+def list_model_versions() -> QuerySet[Any]:
+    """Return the model versions that labels may come from, newest first; the catalogue knows no more of them."""
+    versions: Any = ProductLabel._meta.get_field("model_version").related_model
+    found: QuerySet[Any] = versions.objects.order_by("-pk")
+    return found
 
 
 class ProductDetailQuery(serializers.Serializer[dict[str, Any]]):
