@@ -209,7 +209,7 @@ class Classifier:
         sums = output.logits.copy()
         np.add.at(sums, owners, self._run_forms(looks.further[chosen]).logits)
         views = 1 + np.bincount(owners, minlength=len(sums))
-        logits = sums / views[:, None].astype(np.float32)
+        logits = np.divide(sums, views[:, None], dtype=np.float32)
         return replace(output, logits=logits, views=views.astype(np.uint8))
 
     def judge(self, output: NetworkOutput) -> Judgement:
