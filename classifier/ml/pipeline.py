@@ -309,7 +309,9 @@ def _calibrate_network(network: bytes, *, pictures: NDArray[np.uint8], labels: N
     photographs = calibrate_photographs(
         np.stack([logits for logits, _ in outputs]),
         embedding=np.stack([embedding for _, embedding in outputs]),
+        groups=group_labels(labels),
         temperature=calibration.temperature,
+        threshold=max(calibration.thresholds.values()),
     )
     return dataclasses.replace(calibration, photographs=photographs)
 

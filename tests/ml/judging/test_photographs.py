@@ -47,15 +47,33 @@ def test_a_network_learns_which_of_its_numbers_tell_a_turned_picture() -> None:
     logits = generator.normal(0, 2, (4, 200, 10)).astype(np.float32)
     embedding = generator.normal(0, 0.1, (4, 200, 64)).astype(np.float32)
     embedding[0, :, 7] += 0.5
+    groups = group_probabilities(logits[0]).argmax(axis=1)
     # when photographs are calibrated,
-    calibration = calibrate_photographs(logits, embedding=embedding, temperature=2.0)
-    # then it is told from the others, and the odds are those of the product.
+    calibration = calibrate_photographs(logits, embedding=embedding, groups=groups, temperature=2.0, threshold=0.5)
+    # then it is told from the others,
     upright = [calibration.upright(way, embedding=seen).mean() for way, seen in zip(logits, embedding, strict=True)]
     assert upright[0] > 0.95
-    assert max(upright[1:]) < 0.35
+    assert max(upright[1:]) < 0.4
     assert calibration.temperature > 2.0
-    unknown = calibrate_photographs(np.zeros_like(logits), embedding=np.zeros_like(embedding), temperature=1.0)
+    # and where nothing tells it, the odds are those of the product.
+    nothing = np.zeros_like(logits), np.zeros_like(embedding)
+    unknown = calibrate_photographs(nothing[0], embedding=nothing[1], groups=groups, temperature=1.0, threshold=0.5)
     assert np.exp(unknown.upright_bias) == pytest.approx(UPRIGHT_ODDS, rel=1e-3)
+
+
+def test_what_is_wrong_and_sure_when_turned_counts_and_what_is_not_answered_does_not() -> None:
+    # Given turned pictures of which the first half is answered, and wrongly, and the other half is not,
+    count = 400
+    logits = np.zeros((4, count, 10), dtype=np.float32)
+    logits[0, :, 3] = logits[1:, : count // 2, 8] = 9.0
+    embedding = np.zeros((4, count, 64), dtype=np.float32)
+    embedding[1:, : count // 2, 0] = embedding[1:, count // 2 :, 1] = 1.0
+    # when photographs are calibrated,
+    groups = np.full(count, GROUPS.index("One piece"))
+    calibration = calibrate_photographs(logits, embedding=embedding, groups=groups, temperature=1.0, threshold=0.66)
+    # then only what marks the first half speaks against standing upright.
+    assert calibration.upright_embedding[0] < -1
+    assert calibration.upright_embedding[1] == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.parametrize(
