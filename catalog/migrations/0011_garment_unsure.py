@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('catalog', '0010_words_of_statuses'),
-        ('classifier', '0023_garment_unsure'),
+        ('classifier', '0024_garment_unsure'),
     ]
 
     operations = [

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet, Subquery
 
+from catalog.browse.filters import ProductCriteria
+from catalog.browse.listing import list_labelled_products
 from catalog.models import Image, Product, ProductImages, StoredPicture
 from classifier.labels.decision import PLACEHOLDER
 from classifier.labels.placeholders import list_showing
@@ -20,8 +22,9 @@ LATEST_FAILURE_FIRST = KeysetOrdering("-last_failed_at", ("last_failed_at", "pk"
 class RunProgress:
     """How far a labelling run has come: its tasks by state. `waiting` ones failed and will be tried again later.
 
-    `total` grows while the run takes its pictures. What a cancelled run had not begun is `cancelled` from then on,
-    whether its tasks are closed already or not.
+    Pictures that were labelled from features have no task, and are `done`. `total` grows while the run takes its
+    pictures. What a cancelled run had not begun is `cancelled` from then on, whether its tasks are closed already or
+    not.
     """
 
     total: int
@@ -47,12 +50,13 @@ def get_run_progress(run: LabellingRun) -> RunProgress:
     if run.state == run.State.CANCELLED:
         # What it had not begun is cancelled, whether its tasks are closed already, or are another run's again, or not.
         begun = sum(counts.get(name, 0) for name in (state.RUNNING, state.DONE, state.FAILED, state.IGNORED))
+        begun += run.from_features
         counts = {**counts, state.NEW: 0, state.RETRY: 0, state.CANCELLED: run.total - begun}
     return RunProgress(
-        total=sum(counts.values()),
+        total=sum(counts.values()) + run.from_features,
         new=counts.get(state.NEW, 0),
         running=counts.get(state.RUNNING, 0),
-        done=counts.get(state.DONE, 0),
+        done=counts.get(state.DONE, 0) + run.from_features,
         waiting=counts.get(state.RETRY, 0),
         failed=counts.get(state.FAILED, 0) + counts.get(state.IGNORED, 0),
         cancelled=counts.get(state.CANCELLED, 0),
@@ -116,6 +120,16 @@ def with_suspects_places(suspects: QuerySet[SuspectedPicture]) -> QuerySet[Suspe
         image_url=Subquery(Image.objects.filter(pk=OuterRef("image")).values("url")),
         product_title=Subquery(Product.objects.filter(pk=OuterRef("product_id")).values("title")),
     )
+
+
+def list_newest_products(run: LabellingRun, *, count: int) -> list[Product]:
+    """Return products, newest first, that show one of the newest images that the run labelled as their first."""
+    labelled = Classification.objects.filter(run=run).order_by("-image")
+    places = ProductImages.objects.filter(
+        image__in=list(labelled.values_list("image", flat=True)[:count]), image_index=0
+    )
+    product_ids = list(places.order_by("-product").values_list("product", flat=True)[:count])
+    return list(list_labelled_products(ProductCriteria()).filter(pk__in=product_ids).order_by("-pk"))
 
 
 def with_first_product(tasks: QuerySet[LabelTask]) -> QuerySet[LabelTask]:

@@ -12,9 +12,9 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from classifier.ml.artefacts import NETWORK_FILE, ArtefactFormatError, Manifest, verify_artefact
-from classifier.ml.heads import SeenPictures, answer
+from classifier.ml.heads import SeenPictures, predict
 from classifier.ml.judging.calibration import Judgement, softmax
-from classifier.ml.labels import GARMENTS, GROUPS, group_probabilities
+from classifier.ml.labels import GARMENTS, group_probabilities
 from classifier.ml.preprocessing import CanonicalView, canonical_view, is_blank, take_looks
 from classifier.ml.types import Picture, Prediction
 
@@ -159,30 +159,7 @@ class Classifier:
         Pictures and errors are those of ``canonical_pictures``. The label is that which follows from the features as
         they are stored.
         """
-        seen = self.look(pictures)
-        answers = answer(seen, calibration=self._calibration)
-        return [
-            Prediction(
-                group=GROUPS[group],
-                garment=GARMENTS[garment],
-                confidence=group_row[group],
-                abstained=abstains,
-                garment_unsure=unsure,
-                group_probabilities=dict(zip(GROUPS, group_row, strict=True)),
-                garment_probabilities=dict(zip(GARMENTS, garment_row, strict=True)),
-                features=features,
-            )
-            for group, garment, abstains, unsure, group_row, garment_row, features in zip(
-                answers.groups.tolist(),
-                answers.garments.tolist(),
-                answers.abstained.tolist(),
-                answers.garment_unsure.tolist(),
-                answers.group_probabilities.tolist(),
-                answers.garment_probabilities.tolist(),
-                seen.split(),
-                strict=True,
-            )
-        ]
+        return predict(self.look(pictures), calibration=self._calibration)
 
     def look(self, pictures: Sequence[Picture]) -> SeenPictures:
         """What the base sees in pictures of any sizes, in the same order."""

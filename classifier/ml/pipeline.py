@@ -28,7 +28,7 @@ from classifier.ml.artefacts import (
     save_artefact,
     verify_artefact,
 )
-from classifier.ml.config import Recipe, check_start
+from classifier.ml.config import PreprocessingSpec, Recipe, check_start
 from classifier.ml.data.dataset import (
     SPLIT_SEED,
     FashionMnist,
@@ -37,6 +37,7 @@ from classifier.ml.data.dataset import (
     load_fashion_mnist,
     split_training_pictures,
 )
+from classifier.ml.data.duplicates import find_copies
 from classifier.ml.data.shop_pictures import draw_turned
 from classifier.ml.inference import Classifier, ServingNetwork
 from classifier.ml.judging.calibration import Calibration, calibrate
@@ -113,10 +114,15 @@ def train(
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
     weights = networks.find_backbone_weights(request.backbone_weights, alpha=recipe.alpha)
     split = _limited_split(data, request=request)
-    pictures = canonical_pictures(data.train_images, spec=recipe.preprocessing)
+    pictures, admitted = admit_pictures(data.train_images, test=data.test_images, spec=recipe.preprocessing)
     parts = {
-        name: training.LabelledPictures(pictures[indices], data.train_labels[indices])
-        for name, indices in dataclasses.asdict(split).items()
+        name: training.LabelledPictures(pictures[kept], data.train_labels[kept])
+        for name, indices in (
+            ("train", split.train),
+            ("validation", split.validation),
+            ("calibration", split.calibration),
+        )
+        for kept in [indices[admitted[indices]]]
     }
     spec = networks.NetworkSpec.for_recipe(
         recipe,
@@ -156,7 +162,7 @@ def train(
         dataset={
             "name": "Fashion-MNIST",
             "sha256": dict(data.sha256),
-            "pictures": {name: len(part.labels) for name, part in parts.items()},
+            "pictures": {name: len(part.labels) for name, part in parts.items()} | {"reserved": len(split.reserved)},
             "split_seed": SPLIT_SEED,
         },
         backbone=None
@@ -186,8 +192,11 @@ def train(
                 "train": training.score(
                     served,
                     part=training.LabelledPictures(parts["train"].pictures[sample], parts["train"].labels[sample]),
+                    group_loss_weight=recipe.group_loss_weight,
                 ),
-                "validation": training.score(served, part=parts["validation"]),
+                "validation": training.score(
+                    served, part=parts["validation"], group_loss_weight=recipe.group_loss_weight
+                ),
             },
         },
     )
@@ -210,11 +219,10 @@ def calibrate_again(
     manifest, network = artefact.manifest, artefact.contents[NETWORK_FILE]
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
     chosen = _find_calibration_part(manifest, labels=data.train_labels)
-    calibration = _calibrate_network(
-        network,
-        pictures=canonical_pictures(data.train_images[chosen], spec=manifest.preprocessing_spec()),
-        labels=data.train_labels[chosen],
+    pictures, admitted = admit_pictures(
+        data.train_images[chosen], test=data.test_images, spec=manifest.preprocessing_spec()
     )
+    calibration = _calibrate_network(network, pictures=pictures[admitted], labels=data.train_labels[chosen][admitted])
     manifest = dataclasses.replace(manifest, calibration=calibration.to_json(), schema_version=SCHEMA_VERSION)
     metrics, _ = _evaluate_pictures(
         Classifier(network=network, manifest=manifest), data.test_images, garments=data.test_labels
@@ -222,6 +230,21 @@ def calibrate_again(
     manifest = dataclasses.replace(manifest, metrics=metrics.to_json())
     save_artefact(folder, manifest=manifest, contents=artefact.contents, key=key)
     return TrainedArtefact(folder=folder, manifest=manifest)
+
+
+def admit_pictures(
+    pictures: Sequence[Picture] | NDArray[np.uint8], *, test: NDArray[np.uint8], spec: PreprocessingSpec
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The canonical forms uint8[N, S, S, 1] of pictures that shall train, and which of them may, bool[N].
+
+    Whatever trains, stops or calibrates comes in here, from wherever it is: a picture whose form is that of a test
+    picture may not, or the test would ask for what was learnt by heart.
+    """
+    forms = canonical_pictures(pictures, spec=spec)
+    admitted = ~find_copies(forms, of=canonical_pictures(test, spec=spec))
+    if not admitted.all():
+        logger.warning("%d pictures are test pictures and are left out of the training", (~admitted).sum())
+    return forms, admitted
 
 
 def evaluate(

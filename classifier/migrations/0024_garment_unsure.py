@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0022_gate_of_activations'),
+        ('classifier', '0023_labels_from_features'),
     ]
 
     operations = [
