@@ -57,7 +57,18 @@ class PreprocessingSpec:
         return cls(**_known_fields(cls, value))
 
 
-_SHARES: Final = ("erase_share", "shop_share", "outlier_share")
+#: Shares that older manifests do not have.
+_LATER_SHARES: Final = (
+    "worn_share",
+    "outline_share",
+    "edge_share",
+    "shoe_pair_share",
+    "shorts_share",
+    "backpack_share",
+)
+_SHARES: Final = ("erase_share", "shop_share", "outlier_share", *_LATER_SHARES)
+#: Those that put something else into a picture's place.
+_DRAWN_SHARES: Final = ("outlier_share", "shoe_pair_share", "shorts_share", "backpack_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,11 @@ class AugmentationSpec:
     ``shift_pixels`` is the largest shift in pixels of the canonical form. The shares lie in 0..1:
     ``erase_share`` of the pictures lose a rectangle; ``shop_share`` are altered the way pictures in shops differ
     from Fashion-MNIST (turned, scaled, framed, worn, with another garment in view, on a soft background);
-    ``outlier_share`` are replaced by something that is no clothing, with every garment equally probable.
+    ``outlier_share`` are replaced by something that is no clothing, with every group equally probable;
+    ``worn_share`` are altered as for shops and in any case worn; ``outline_share`` lose what is within their outline,
+    as white and transparent garments do; ``edge_share`` get a frame, bars or an edge that cutting out left. In the
+    place of ``shoe_pair_share``, ``shorts_share`` and ``backpack_share``, together at most 1, kinds of clothing are
+    drawn that Fashion-MNIST has not: shoes in pairs from above, shorts and skirts, backpacks.
     """
 
     flip: bool = True
@@ -75,12 +90,30 @@ class AugmentationSpec:
     erase_share: float = 0.25
     shop_share: float = 0.0
     outlier_share: float = 0.0
+    worn_share: float = 0.0
+    outline_share: float = 0.0
+    edge_share: float = 0.0
+    shoe_pair_share: float = 0.0
+    shorts_share: float = 0.0
+    backpack_share: float = 0.0
 
     def __post_init__(self) -> None:
         _require(0 <= self.shift_pixels <= 8, expected="shift_pixels from 0 to 8", received=self.shift_pixels)
         for name in _SHARES:
             value = getattr(self, name)
             _require(0 <= value <= 1, expected=f"{name} from 0 to 1", received=value)
+        kinds = self.shoe_pair_share + self.shorts_share + self.backpack_share
+        _require(kinds <= 1, expected="shares of drawn kinds of together at most 1", received=kinds)
+
+    @property
+    def keeps_labels(self) -> bool:
+        """Whether every picture goes on showing what its label says."""
+        return not any(getattr(self, name) for name in _DRAWN_SHARES)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """What a manifest keeps; shares that it does not know are 0. Raises ``ConfigurationError``."""
+        return cls(**_known_fields(cls, {**dict.fromkeys(_LATER_SHARES, 0.0), **value}))
 
     def moved_to(self, other: "AugmentationSpec", *, share: float) -> "AugmentationSpec":
         """This specification with its shares moved towards those of another, by ``share`` (0..1) of the way."""
@@ -163,6 +196,11 @@ class Recipe:
             received=self.ema_decay,
         )
         _require(self.trainable in ("all", "head"), expected="trainable 'all' or 'head'", received=self.trainable)
+        _require(
+            self.trainable == "all" or self.augmentation.keeps_labels,
+            expected="an augmentation that keeps labels where only the head learns",
+            received=self.augmentation,
+        )
 
     def size_in_epoch(self, epoch: int) -> int:
         """The side in pixels at which the network sees pictures in an epoch, counted from 1.
@@ -186,10 +224,9 @@ class Recipe:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The recipe that the manifest keeps. Raises ``ConfigurationError`` for missing or unknown fields."""
         values = _known_fields(cls, value)
-        values["augmentation"] = AugmentationSpec(**_known_fields(AugmentationSpec, values["augmentation"]))
+        values["augmentation"] = AugmentationSpec.from_json(values["augmentation"])
         if values["final_augmentation"] is not None:
-            final = _known_fields(AugmentationSpec, values["final_augmentation"])
-            values["final_augmentation"] = AugmentationSpec(**final)
+            values["final_augmentation"] = AugmentationSpec.from_json(values["final_augmentation"])
         values["preprocessing"] = PreprocessingSpec.from_json(values["preprocessing"])
         return cls(**values)
 
