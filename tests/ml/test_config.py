@@ -56,10 +56,43 @@ def test_a_recipe_that_cannot_work_is_refused(changes: dict[str, Any], message: 
         dataclasses.replace(get_recipe(DEFAULT_RECIPE), **changes)
 
 
-@pytest.mark.parametrize("name", ["erase_share", "shop_share", "outlier_share"])
+@pytest.mark.parametrize(
+    "name", [item.name for item in dataclasses.fields(AugmentationSpec) if item.name.endswith("_share")]
+)
 def test_shares_lie_between_nothing_and_all(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} from 0 to 1, received 1.5"):
         AugmentationSpec(**{name: 1.5})
+
+
+def test_drawn_kinds_share_the_pictures() -> None:
+    with pytest.raises(ConfigurationError, match=r"drawn kinds of together at most 1, received 1\.2"):
+        AugmentationSpec(shoe_pair_share=0.5, shorts_share=0.4, backpack_share=0.3)
+
+
+def test_a_head_learns_from_pictures_that_show_what_their_labels_say() -> None:
+    for name in ("outlier_share", "shoe_pair_share"):
+        with pytest.raises(ConfigurationError, match="keeps labels where only the head learns"):
+            dataclasses.replace(get_recipe("frozen"), augmentation=AugmentationSpec(**{name: 0.1}))
+
+
+def test_a_manifest_from_before_the_drawn_kinds_has_none() -> None:
+    recipe = get_recipe(DEFAULT_RECIPE)
+    value = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    for spec in (value["augmentation"], value["final_augmentation"]):
+        for name in ("worn_share", "outline_share", "edge_share", "shoe_pair_share", "shorts_share", "backpack_share"):
+            del spec[name]
+    assert Recipe.from_json(value).augmentation == dataclasses.replace(
+        recipe.augmentation,
+        worn_share=0,
+        outline_share=0,
+        edge_share=0,
+        shoe_pair_share=0,
+        shorts_share=0,
+        backpack_share=0,
+    )
+    del value["augmentation"]["erase_share"]
+    with pytest.raises(ConfigurationError, match="erase_share"):
+        Recipe.from_json(value)
 
 
 @pytest.mark.parametrize(
