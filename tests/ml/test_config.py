@@ -25,6 +25,14 @@ def test_a_recipe_survives_the_manifest(name: str) -> None:
     assert Recipe.from_json(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
 
 
+def test_what_is_drawn_for_shops_is_drawn_to_the_last_epoch() -> None:
+    recipe = get_recipe("drawn")
+    first, last = recipe.augmentation_in_epoch(1), recipe.augmentation_in_epoch(recipe.epochs)
+    for name in ("worn_share", "outline_share", "edge_share", "shoe_pair_share", "shorts_share", "backpack_share"):
+        assert getattr(first, name) == getattr(last, name) > 0
+    assert first.shop_share > last.shop_share
+
+
 def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match=f"out of {DEFAULT_RECIPE}.*received 'best'"):
         get_recipe("best")
@@ -118,8 +126,8 @@ def test_fields_that_are_missing_or_unknown_are_named() -> None:
 
 def test_every_published_column_is_answered_by_a_recipe() -> None:
     answered = {name: recipe.published_column for name, recipe in RECIPES.items()}
-    # The default answers all of them.
-    assert answered.pop(DEFAULT_RECIPE) is None
+    # The default answers all of them, and so would what may follow it.
+    assert [answered.pop(name) for name in (DEFAULT_RECIPE, "drawn")] == [None, None]
     assert sorted(map(str, answered.values())) == sorted(PUBLISHED)
 
 
