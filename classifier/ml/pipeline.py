@@ -223,8 +223,11 @@ def _continue_spec(spec: "NetworkSpec", *, manifest: Manifest) -> "NetworkSpec":
         raise ConfigurationError(
             f"{manifest.version} was trained on another split: its training pictures would judge and calibrate"
         )
-    learnt = {name: manifest.network.get(name) for name in ("mean", "standard_deviation")}
-    continued = dataclasses.replace(spec, **learnt)
+    continued = dataclasses.replace(
+        spec,
+        mean=manifest.network.get("mean", spec.mean),
+        standard_deviation=manifest.network.get("standard_deviation", spec.standard_deviation),
+    )
     if dataclasses.asdict(continued) != {**manifest.network, "dropout": spec.dropout}:
         raise ConfigurationError(
             f"expected a recipe of the network that {manifest.version} has, {dict(manifest.network)}, received {spec}"

@@ -62,11 +62,11 @@ def augment(
         )
     for index in np.flatnonzero(generator.random(count) < spec.outline_share):
         result[index, :, :, 0] = show_outline(result[index, :, :, 0], generator=generator)
-    for index, drawn in _draw_kinds(others, labels=labels, spec=spec, generator=generator):
-        result[index, :, :, 0] = drawn.picture
-        targets[index] = 0.0
-        targets[index, list(drawn.labels)] = 1.0 / len(drawn.labels)
-        known[index] = len(drawn.labels) == 1
+    for place, drawn in _draw_kinds(others, labels=labels, spec=spec, generator=generator):
+        result[place, :, :, 0] = drawn.picture
+        targets[place] = 0.0
+        targets[place, list(drawn.labels)] = 1.0 / len(drawn.labels)
+        known[place] = len(drawn.labels) == 1
     for index in np.flatnonzero(generator.random(count) < spec.edge_share):
         result[index, :, :, 0] = leave_edge(result[index, :, :, 0], generator=generator)
     for index in np.flatnonzero(generator.random(count) < spec.erase_share):

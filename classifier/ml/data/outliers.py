@@ -115,9 +115,11 @@ def _draw_logo(picture: Picture, others: Picture, generator: Generator) -> Pictu
     box = draw.textbbox((_SIDE, _SIDE / 2), text, font=font, anchor="mm")
     ink = _tone(generator)
     if generator.random() < 0.5:
-        plate = [(draw.rectangle, {}), (draw.ellipse, {}), (draw.rounded_rectangle, {"radius": 8})]
-        shape, options = plate[int(generator.integers(3))]
-        shape((box[0] - 6, box[1] - 6, box[2] + 6, box[3] + 6), fill=_tone(generator), **options)
+        plate = (box[0] - 6, box[1] - 6, box[2] + 6, box[3] + 6)
+        if generator.random() < 0.4:
+            draw.ellipse(plate, fill=_tone(generator))
+        else:
+            draw.rounded_rectangle(plate, radius=float(generator.choice([0, 8])), fill=_tone(generator))
         ink = ink if generator.random() < 0.5 else 0
     draw.text((_SIDE, _SIDE / 2), text, fill=ink, font=font, anchor="mm")
     return np.asarray(image)
