@@ -20,12 +20,13 @@ from classifier.ml.artefacts import (
 from classifier.ml.config import RECIPES, ConfigurationError, Recipe
 from classifier.ml.data.dataset import SPLIT_SEED, FashionMnist, limit_stratified, split_training_pictures
 from classifier.ml.inference import Classifier
-from classifier.ml.labels import group_labels
+from classifier.ml.judging.calibration import Calibration
+from classifier.ml.labels import GROUPS, group_labels
 from classifier.ml.network import architecture as networks
 from classifier.ml.network import training
 from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.network.training import LabelledPictures
-from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, evaluate, evaluate_pictures, train
+from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, calibrate_again, evaluate, evaluate_pictures, train
 from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Prediction, TrainingProgress
 from tests.ml.conftest import TINY_RECIPE, TINY_REQUEST
@@ -48,7 +49,7 @@ def test_the_manifest_says_how_the_artefact_came_about(
     assert manifest == tiny_artefact.manifest
     assert Recipe.from_json(manifest.recipe) == TINY_RECIPE
     assert (manifest.seed, manifest.command, manifest.backbone) == (7, "train tiny", None)
-    assert manifest.dataset["pictures"] == {"train": 80, "validation": 20, "calibration": 20}
+    assert manifest.dataset["pictures"] == {"train": 80, "validation": 20, "calibration": 20, "reserved": 0}
     assert manifest.dataset["sha256"] == dict(drawn_dataset.sha256)
     assert manifest.metrics["images"] == 40
     assert [row["epoch"] for row in manifest.training["history"]] == [1.0, 2.0, 3.0, 4.0]
@@ -84,34 +85,42 @@ def test_pictures_from_elsewhere_are_measured_on_groups(
 def test_no_test_picture_takes_part_before_the_evaluation(
     tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given test pictures that can be told from all others by their first pixel,
-    marked = drawn_dataset.test_images.copy()
-    marked[:, 0, 0] = 77
-    data = dataclasses.replace(drawn_dataset, test_images=marked)
+    # Given test pictures, and reserved ones, that can be told from all others by their first pixel,
+    drawn = draw_dataset(train_per_label=60)
+    split = split_training_pictures(drawn.train_labels)
+    assert len(split.reserved) == 10
+    marked, reserved = drawn.test_images.copy(), drawn.train_images.copy()
+    marked[:, 0, 0] = reserved[split.reserved, 0, 0] = 77
+    data = dataclasses.replace(drawn, train_images=reserved, test_images=marked)
     seen: dict[str, LabelledPictures] = {}
 
     def fit(network: object, *, train: LabelledPictures, validation: LabelledPictures, **rest: object) -> object:
         seen.update(train=train, validation=validation)
         return NOTHING_LEARNT
 
+    calibrate_network = pipeline._calibrate_network
+
+    def calibrate(network: bytes, *, pictures: np.ndarray, labels: np.ndarray) -> Calibration:
+        seen.update(calibration=LabelledPictures(pictures, labels))
+        return calibrate_network(network, pictures=pictures, labels=labels)
+
     def predict_logits(network: object, *, pictures: np.ndarray) -> np.ndarray:
-        # The first call is the calibration's; later ones measure what has been learnt, on the same parts.
         assert not (pictures[:, 0, 0, 0] == 77).any()
-        seen.setdefault("calibration", LabelledPictures(pictures, np.zeros(0, dtype=np.int64)))
         return np.eye(10, dtype=np.float32)[np.arange(len(pictures)) % 10]
 
     serve_as(tiny_artefact, monkeypatch)
     monkeypatch.setattr(training, "fit", fit)
     monkeypatch.setattr(training, "predict_logits", predict_logits)
+    monkeypatch.setattr(pipeline, "_calibrate_network", calibrate)
     # when a training runs,
     request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights="none")
     train(request, output_dir=tmp_path, dataset=data)
-    # then fitting, stopping and calibrating saw every training picture once, and no test picture.
+    # then fitting, stopping and calibrating saw every other training picture once, and none of these.
     assert sorted(seen) == ["calibration", "train", "validation"]
     together = np.concatenate([part.pictures for part in seen.values()])
     assert not (together[:, 0, 0, 0] == 77).any()
-    assert len(together) == len(drawn_dataset.train_images)
-    assert sorted(map(bytes, together)) == sorted(map(bytes, drawn_dataset.train_images))
+    others = np.delete(drawn.train_images, split.reserved, axis=0)
+    assert sorted(map(bytes, together)) == sorted(map(bytes, others))
 
 
 def test_a_picture_with_the_form_of_a_test_picture_may_not_train() -> None:
@@ -147,7 +156,8 @@ def test_a_training_leaves_copies_of_test_pictures_out(
     test = set(map(bytes, drawn_dataset.test_images))
     assert not any(bytes(picture) in test for part in seen for picture in part)
     # and the manifest counts those that were.
-    assert trained.manifest.dataset["pictures"] == {"train": 159, "validation": 19, "calibration": 19}
+    counts = {"train": 159, "validation": 19, "calibration": 19, "reserved": 0}
+    assert trained.manifest.dataset["pictures"] == counts
 
 
 def test_a_limit_shortens_what_trains_only(drawn_dataset: FashionMnist) -> None:
@@ -207,6 +217,28 @@ def test_the_manifest_says_what_the_training_took(tiny_artefact: TrainedArtefact
     loss = float((np.logaddexp.reduce(logits, axis=1) - own).mean())
     assert training["parts"]["validation"]["garment_loss"] == pytest.approx(loss, rel=1e-3)
     assert set(training["parts"]["train"]) == {"loss", "garment_loss", "accuracy", "garment_accuracy"}
+
+
+def test_an_artefact_is_calibrated_again_as_it_was_and_keeps_its_networks(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path
+) -> None:
+    # Given an artefact as the first schema had it, whose thresholds are others than a training chooses now,
+    artefact = verify_artefact(tiny_artefact.folder)
+    calibration = {
+        name: artefact.manifest.calibration[name]
+        for name in ("temperature", "evidence_threshold", "balanced_weights", "target_precision")
+    }
+    older = dataclasses.replace(
+        artefact.manifest, schema_version=1, calibration=calibration | {"thresholds": dict.fromkeys(GROUPS, 0.123)}
+    )
+    save_artefact(tmp_path / "older", manifest=older, contents=artefact.contents)
+    # when it is calibrated again,
+    again = calibrate_again(tmp_path / "older", dataset=drawn_dataset)
+    # then it is, byte for byte, the one that was trained.
+    assert again.manifest.calibration == tiny_artefact.manifest.calibration
+    assert again.manifest.metrics == tiny_artefact.manifest.metrics
+    assert verify_artefact(tmp_path / "older").contents == artefact.contents
+    assert load_manifest(tmp_path / "older").to_bytes() == artefact.manifest_bytes
 
 
 class Sayer:
