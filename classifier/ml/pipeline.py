@@ -160,6 +160,12 @@ def train(
         contents[NETWORK_FILE], pictures=parts["calibration"].pictures, labels=parts["calibration"].labels
     )
     files = build_file_hashes(contents)
+    # What began with an artefact that knows the reserved pictures knows them.
+    reserved = (
+        {"reserved": len(split.reserved)}
+        if continued is None or "reserved" in continued.manifest.dataset.get("pictures", {})
+        else {}
+    )
     created_at = datetime.now(UTC)
     manifest = Manifest(
         version=f"{recipe.name}-{created_at:%Y%m%d}-{files[WEIGHTS_FILE][:8]}",
@@ -174,7 +180,7 @@ def train(
         dataset={
             "name": "Fashion-MNIST",
             "sha256": dict(data.sha256),
-            "pictures": {name: len(part.labels) for name, part in parts.items()} | {"reserved": len(split.reserved)},
+            "pictures": {name: len(part.labels) for name, part in parts.items()} | reserved,
             "split_seed": SPLIT_SEED,
         },
         backbone=_describe_backbone(weights) if continued is None else continued.manifest.backbone,

@@ -292,6 +292,12 @@ def test_a_training_goes_on_from_an_artefact(
     assert trained.manifest.network == {**tiny_artefact.manifest.network, "dropout": 0.0}
     assert trained.manifest.training["continued_from"] == tiny_artefact.manifest.version
     assert trained.manifest.backbone == tiny_artefact.manifest.backbone
+    assert "reserved" in trained.manifest.dataset["pictures"]
+    # An artefact from before pictures were reserved has seen them, and so has what goes on from it.
+    older = dataclasses.replace(tiny_artefact.manifest, dataset={"split_seed": SPLIT_SEED})
+    save_artefact(tmp_path / "older", manifest=older, contents=verify_artefact(tiny_artefact.folder).contents)
+    request = dataclasses.replace(request, backbone_weights=str(tmp_path / "older"))
+    assert "reserved" not in train(request, output_dir=tmp_path, dataset=drawn_dataset).manifest.dataset["pictures"]
 
 
 def test_a_training_does_not_go_on_from_another_network_or_split(
