@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from classifier.ml import pipeline
-from classifier.ml.artefacts import NETWORK_FILE, artefact_bytes, load_manifest, save_artefact, verify_artefact
+from classifier.ml.artefacts import (
+    NETWORK_FILE,
+    WEIGHTS_FILE,
+    artefact_bytes,
+    load_manifest,
+    save_artefact,
+    verify_artefact,
+)
 from classifier.ml.config import RECIPES, ConfigurationError, Recipe
 from classifier.ml.data.dataset import SPLIT_SEED, FashionMnist, limit_stratified, split_training_pictures
 from classifier.ml.inference import Classifier
@@ -249,6 +256,45 @@ def test_versions_are_compared_on_pictures_that_neither_was_trained_on() -> None
 def test_a_head_on_random_weights_is_no_request() -> None:
     with pytest.raises(ConfigurationError, match="The recipe frozen trains a head alone"):
         TrainingRequest(recipe=RECIPES["frozen"], seed=1, command="", backbone_weights="none")
+
+
+def test_a_training_goes_on_from_an_artefact(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a training that learns nothing,
+    monkeypatch.setattr(training, "fit", lambda *arguments, **rest: NOTHING_LEARNT)
+    recipe = dataclasses.replace(TINY_RECIPE, name="further", dropout=0.0)
+    request = TrainingRequest(recipe=recipe, seed=1, command="", backbone_weights=str(tiny_artefact.folder))
+    # when it begins with an artefact,
+    trained = train(request, output_dir=tmp_path, dataset=drawn_dataset)
+    # then it has all of that one's weights and its statistics, and says where it began.
+    assert trained.manifest.files[WEIGHTS_FILE] == tiny_artefact.manifest.files[WEIGHTS_FILE]
+    assert trained.manifest.network == {**tiny_artefact.manifest.network, "dropout": 0.0}
+    assert trained.manifest.training["continued_from"] == tiny_artefact.manifest.version
+    assert trained.manifest.backbone == tiny_artefact.manifest.backbone
+    assert "reserved" in trained.manifest.dataset["pictures"]
+    # An artefact from before pictures were reserved has seen them, and so has what goes on from it.
+    older = dataclasses.replace(tiny_artefact.manifest, dataset={"split_seed": SPLIT_SEED})
+    save_artefact(tmp_path / "older", manifest=older, contents=verify_artefact(tiny_artefact.folder).contents)
+    request = dataclasses.replace(request, backbone_weights=str(tmp_path / "older"))
+    assert "reserved" not in train(request, output_dir=tmp_path, dataset=drawn_dataset).manifest.dataset["pictures"]
+
+
+def test_a_training_does_not_go_on_from_another_network_or_split(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path
+) -> None:
+    folder = str(tiny_artefact.folder)
+    wider = dataclasses.replace(TINY_RECIPE, network_size=48)
+    request = TrainingRequest(recipe=wider, seed=1, command="", backbone_weights=folder)
+    with pytest.raises(ConfigurationError, match="expected a recipe of the network that tiny"):
+        train(request, output_dir=tmp_path, dataset=drawn_dataset)
+    # An artefact from before there was one split was trained on that of its seed.
+    manifest = dataclasses.replace(tiny_artefact.manifest, dataset={"name": "Fashion-MNIST"}, seed=5)
+    other = tmp_path / "other"
+    save_artefact(other, manifest=manifest, contents=verify_artefact(tiny_artefact.folder).contents)
+    request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights=str(other))
+    with pytest.raises(ConfigurationError, match="another split"):
+        train(request, output_dir=tmp_path, dataset=drawn_dataset)
 
 
 def test_missing_backbone_weights_end_before_any_training(drawn_dataset: FashionMnist, tmp_path: Path) -> None:
