@@ -1,8 +1,8 @@
 """What follows from a picture and from what a product's texts say of it.
 
 Constants, no fitted weights: they were chosen on the training part of one shop's titles and pictures; a part with other
-brands measured them (docs/classifier.md has the figures). Nothing here is learned from the catalogue but a country's
-precision.
+brands measured them (docs/classifier.md has the figures). Of the catalogue nothing counts but whether a country's texts
+are right often enough to have a vote; how often beyond that does not, so that labels do not change with every review.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from classifier.ml.text.reading import TITLE_SCORE, Verdict
 
 #: From this precision on a country's texts have a vote; below it they move the confidence alone.
 VOTING_PRECISION: Final = 0.97
-#: The precision of texts of which nothing is known yet: they have no vote.
-PRIOR_PRECISION: Final = 0.95
-#: What texts may say for a group, as odds: so a picture that gives a group less than a quarter is not made sure of it.
+#: What such a text says for the group that it names, as odds: the others share what is left.
+_VOTING_ODDS: Final = (len(GROUPS) - 1) * VOTING_PRECISION / (1.0 - VOTING_PRECISION)
+#: What they may say for the confidence: so a picture that gives a group less than a quarter is not made sure of it.
 MOST_ODDS: Final = 30.0
 #: The same for texts without a vote.
 MOST_ODDS_WITHOUT_VOTE: Final = 3.0
@@ -64,18 +64,13 @@ class PictureEvidence:
 
 @dataclass(frozen=True, slots=True)
 class TextSaid:
-    """What a product's texts say (see ``TextReading``), and how often such texts are right where it is sold, 0 to 1."""
+    """What a product's texts say (see ``TextReading``), and whether texts have a vote where it is sold."""
 
     verdict: str = Verdict.SILENT
     group: str = ""
     garment: str = ""
     score: float = 0.0
-    precision: float = PRIOR_PRECISION
-
-    @property
-    def has_vote(self) -> bool:
-        """Whether it may change more than the confidence."""
-        return self.precision >= VOTING_PRECISION
+    has_vote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +87,11 @@ class Fused:
 def fuse(picture: PictureEvidence, text: TextSaid) -> Fused:
     """The label that a picture and texts give together.
 
-    Texts with a vote multiply the odds of the group that they name by what their precision says, to the power of their
-    score, and the most probable group wins; its confidence counts ``MOST_ODDS`` at most. A sure picture and a title
-    that names another group disagree; a description does not count against a sure picture. A title that names another
-    thing makes the product none of these, unless the picture is sure of a garment.
+    Texts with a vote multiply the odds of the group that they name, to the power of their score, and the most probable
+    group wins; its confidence counts ``MOST_ODDS`` at most. Without a vote they move the confidence alone.
+
+    A sure picture and a title that names another group disagree; a description does not count against a sure picture. A
+    title that names another thing makes the product none of these, unless the picture is sure of a garment.
     """
     if text.verdict == Verdict.NONE_OF_THESE and text.has_vote and text.score >= TITLE_SCORE:
         return _deny(picture)
@@ -103,14 +99,13 @@ def fuse(picture: PictureEvidence, text: TextSaid) -> Fused:
         return _follow_picture(picture, confidence=picture.confidence)
     named = GROUPS.index(text.group)
     groups = _sum_groups(picture)
-    odds = (len(GROUPS) - 1) * text.precision / max(1.0 - text.precision, 1e-6)
     if not text.has_vote:
-        bounded = min(odds, MOST_ODDS_WITHOUT_VOTE) ** text.score
-        own = GROUPS.index(picture.group)
-        return _follow_picture(picture, confidence=_weigh(groups, named=named, odds=bounded)[own])
-    weighed = _weigh(groups, named=named, odds=odds**text.score)
+        weighed = _weigh(groups, named=named, odds=MOST_ODDS_WITHOUT_VOTE**text.score)
+        return _follow_picture(picture, confidence=weighed[GROUPS.index(picture.group)])
+    odds = _VOTING_ODDS**text.score
+    weighed = _weigh(groups, named=named, odds=odds)
     winner = max(range(len(GROUPS)), key=weighed.__getitem__)
-    confidence = _weigh(groups, named=named, odds=min(odds**text.score, MOST_ODDS))[winner]
+    confidence = _weigh(groups, named=named, odds=min(odds, MOST_ODDS))[winner]
     if picture.is_kept and text.group != picture.group and text.score < TITLE_SCORE:
         return _follow_picture(picture, confidence=picture.confidence)
     if picture.is_kept and text.group != picture.group:

@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 
 from classifier.ml.judging.fusion import (
     KEPT_CONFIDENCE,
-    PRIOR_PRECISION,
-    VOTING_PRECISION,
     Evidence,
     Outcome,
     PictureEvidence,
@@ -32,18 +30,18 @@ def _see(*, kept: bool = True, seen: bool = True, **shares: float) -> PictureEvi
     return PictureEvidence(group, garment, groups[group], probabilities, is_kept=kept, is_seen=seen)
 
 
-def _name(group: str, *, garment: str = "", score: float = TITLE_SCORE, precision: float = 0.98) -> TextSaid:
-    return TextSaid(Verdict.GROUP, group, garment, score, precision)
+def _name(group: str, *, garment: str = "", score: float = TITLE_SCORE, has_vote: bool = True) -> TextSaid:
+    return TextSaid(Verdict.GROUP, group, garment, score, has_vote)
 
 
-def _deny(*, score: float = TITLE_SCORE, precision: float = 0.98) -> TextSaid:
-    return TextSaid(Verdict.NONE_OF_THESE, score=score, precision=precision)
+def _deny(*, score: float = TITLE_SCORE, has_vote: bool = True) -> TextSaid:
+    return TextSaid(Verdict.NONE_OF_THESE, score=score, has_vote=has_vote)
 
 
-SILENT = TextSaid(precision=0.98)
+SILENT = TextSaid(has_vote=True)
 
 
-@pytest.mark.parametrize("text", [SILENT, TextSaid(Verdict.AMBIGUOUS, score=1.0, precision=0.98)])
+@pytest.mark.parametrize("text", [SILENT, TextSaid(Verdict.AMBIGUOUS, score=1.0, has_vote=True)])
 def test_where_texts_name_nothing_the_picture_decides(text: TextSaid) -> None:
     sure, unsure = _see(Dress=0.9), _see(Dress=0.6, kept=False)
 
@@ -91,20 +89,19 @@ def test_a_description_counts_less() -> None:
     assert fuse(unsure, _deny(score=DESCRIPTION_SCORE)).outcome == Outcome.UNSURE
 
 
-@pytest.mark.parametrize("precision", [PRIOR_PRECISION, VOTING_PRECISION - 0.001, 0.2, 0.0])
-def test_texts_without_a_vote_move_the_confidence_alone(precision: float) -> None:
+def test_texts_without_a_vote_move_the_confidence_alone() -> None:
     unsure, sure = _see(Shirt=0.5, Dress=0.4, kept=False), _see(Shirt=0.9, Dress=0.05)
 
     for picture, outcome in ((unsure, Outcome.UNSURE), (sure, Outcome.LABELLED)):
-        agreed = fuse(picture, _name(UPPER_PART, precision=precision))
-        contradicted = fuse(picture, _name(ONE_PIECE, precision=precision))
+        agreed = fuse(picture, _name(UPPER_PART, has_vote=False))
+        contradicted = fuse(picture, _name(ONE_PIECE, has_vote=False))
         assert {agreed.group, contradicted.group} == {UPPER_PART}
         assert {agreed.outcome, contradicted.outcome} == {outcome}
         assert {agreed.evidence, contradicted.evidence} == {Evidence.PICTURE}
         assert agreed.confidence is not None
         assert contradicted.confidence is not None
-        assert (agreed.confidence > contradicted.confidence) == (precision > 0.2)
-        assert fuse(picture, _deny(precision=precision)).outcome == outcome
+        assert agreed.confidence > picture.confidence > contradicted.confidence
+        assert fuse(picture, _deny(has_vote=False)).outcome == outcome
 
 
 def test_a_negative_title_makes_it_none_of_these() -> None:
@@ -127,16 +124,16 @@ def test_the_garment_is_the_one_that_the_title_names() -> None:
     st.lists(st.floats(0, 1), min_size=10, max_size=10).filter(lambda values: sum(values) > 0.01),
     st.sampled_from([*GROUPS, ""]),
     st.sampled_from([TITLE_SCORE, DESCRIPTION_SCORE]),
-    st.floats(0, 1),
+    st.booleans(),
     st.booleans(),
 )
 def test_whatever_is_said_there_is_a_label(
-    values: list[float], group: str, score: float, precision: float, is_kept: bool
+    values: list[float], group: str, score: float, has_vote: bool, is_kept: bool
 ) -> None:
     shares = np.array(values) / sum(values)
     picture = _see(kept=is_kept, **dict(zip(GARMENTS, shares.tolist(), strict=True)))
 
-    fused = fuse(picture, TextSaid(Verdict.GROUP if group else Verdict.NONE_OF_THESE, group, "", score, precision))
+    fused = fuse(picture, TextSaid(Verdict.GROUP if group else Verdict.NONE_OF_THESE, group, "", score, has_vote))
 
     if fused.outcome == Outcome.NONE_OF_THESE:
         assert fused.group == fused.garment == ""
@@ -145,5 +142,5 @@ def test_whatever_is_said_there_is_a_label(
         assert fused.confidence is not None
         assert 0 <= fused.confidence <= 1 + 1e-9
     # Texts without a vote change no group.
-    if precision < VOTING_PRECISION:
+    if not has_vote:
         assert fused.group == picture.group
