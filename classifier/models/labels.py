@@ -22,6 +22,7 @@ class LabelChange(models.Model):
         CANCELLED = "cancelled", "a run was cancelled"
         SUSPECTED = "suspected", "the picture was taken for a placeholder, or is no longer"
         ANSWERED = "answered", "a person said whether it is a placeholder"
+        TEXTS = "texts", "texts of its country won or lost their vote"
         FOUND = "found", "the catalogue had changed past the product"
         DELETED = "deleted", "the product was deleted"
 
@@ -39,11 +40,13 @@ class LabelChange(models.Model):
     old_status = models.CharField(max_length=16)
     old_source = models.CharField(max_length=16, blank=True)
     old_reason = models.CharField(max_length=32, blank=True)
+    old_evidence = models.CharField(max_length=8, blank=True, default="", db_default="")
     new_group = models.CharField(max_length=32, blank=True)
     new_garment = models.CharField(max_length=32, blank=True)
     new_status = models.CharField(max_length=16, blank=True)
     new_source = models.CharField(max_length=16, blank=True)
     new_reason = models.CharField(max_length=32, blank=True)
+    new_evidence = models.CharField(max_length=8, blank=True, default="", db_default="")
     version_name = models.CharField(max_length=100, blank=True, help_text="The new label's model version.")
     sha256 = models.BinaryField(max_length=32, null=True, help_text="Of the picture that the new label is about.")
     texts_sha256 = models.BinaryField(max_length=32, null=True, help_text="Of the texts, where they counted.")

@@ -7,6 +7,7 @@ before an entry: ``?`` it counts where nothing else does, ``+`` it counts beside
 ends compounds and is no word of its own, ``=`` it ends none.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -187,5 +188,8 @@ def _inflect(text: str) -> Iterator[str]:
     yield stem
     yield from (stem + ending for ending in endings)
 
+
+#: Of all that the files say, so that whoever stores a reading can tell that they changed.
+LEXICON_DIGEST: Final = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_FOLDER.glob("*.txt")))).digest()
 
 _LEXICON: Final = {language: _read_language(language) for language in LANGUAGES}
