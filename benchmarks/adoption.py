@@ -33,9 +33,11 @@ WALK_SECONDS = 180.0
 _LIBRARIES: Final = ("django", "psycopg2-binary")
 
 _FILL: Final = (
+    "INSERT INTO classifier_base (digest, name) VALUES (decode(repeat('0', 64), 'hex'), 'benchmark')",
     """INSERT INTO classifier_modelversion
-           (name, folder, manifest_sha256, recipe, seed, metrics, stage, created_at, activated_at, first_activated_at)
-       SELECT 'default-20260101-' || repeat(n::text, 8), 'v' || n, repeat(n::text, 64), 'default', 0, '{}', stage,
+           (base_id, name, folder, manifest_sha256, recipe, seed, metrics, stage, created_at, activated_at,
+            first_activated_at)
+       SELECT 1, 'default-20260101-' || repeat(n::text, 8), 'v' || n, repeat(n::text, 64), 'default', 0, '{}', stage,
               now(), now() - (3 - n) * interval '1 day', now() - (3 - n) * interval '1 day'
        FROM (VALUES (1, 'retired'), (2, 'active')) AS version (n, stage)""",
     """INSERT INTO classifier_labellingrun (model_version_id, state, relabel, created_at)
@@ -48,10 +50,10 @@ _FILL: Final = (
        SELECT id, url, encode(sha256(url::bytea), 'hex'), url, '', '', 60, 80, now() FROM image""",
     """INSERT INTO classifier_classification
            (image_id, model_version_id, run_id, sha256, "group", garment, confidence, abstained,
-            garment_probabilities, embedding, created_at)
+            garment_probabilities, created_at)
        SELECT picture.image_id, version, version, sha256, CASE version WHEN 1 THEN 'Bags' ELSE 'Footwear' END,
               CASE version WHEN 1 THEN 'Bag' ELSE 'Sandal' END, 0.5 + (picture.image_id % 500) / 1000.0,
-              picture.image_id % 20 = 0, '[0,0,0,0,0,0,0,0,1,0]', decode(repeat('00', 256), 'hex'), now()
+              picture.image_id % 20 = 0, '[0,0,0,0,0,0,0,0,1,0]', now()
        FROM catalog_storedpicture AS picture CROSS JOIN generate_series(1, 2) AS version""",
     """INSERT INTO classifier_productlabel
            (product_id, image_id, "group", garment, confidence, status, source, reason, model_version_id,

@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks import catalogue_reads as reads
 from benchmarks.catalogue_import import measure_import
 from benchmarks.catalogue_requests import percentile
-from benchmarks.catalogue_rows import label_products, write_catalogue, write_embeddings
+from benchmarks.catalogue_rows import label_products, write_catalogue, write_features
 from benchmarks.catalogue_site import running_database, running_site
 from benchmarks.machine import describe_machine, machine_lines
 
@@ -74,8 +74,8 @@ def measure(
     path.unlink()
     report("labelling")
     label_products(products=products)
-    report("writing the embeddings")
-    write_embeddings(products=products)
+    report("writing the features")
+    write_features(products=products)
     query = reads.measure_brief_query(rounds=3, report=report)
     yield Figure(
         "the brief's query over all rows, ORM against SQL",

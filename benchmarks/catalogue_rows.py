@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from classifier.ml.types import EMBEDDING_SIZE
+from classifier.ml.types import EMBEDDING_SIZE, FEATURE_TYPE
 
 IMAGES_PER_PRODUCT: Final = 2
 DESCRIPTIONS_PER_PRODUCT: Final = 3
@@ -50,15 +50,16 @@ _SENTENCES: Final = {
 }
 _COUNTRIES: Final = tuple(_SENTENCES)
 
-_EMBEDDINGS_AT_ONCE: Final = 20_000
+_FEATURES_AT_ONCE: Final = 20_000
 #: Group, garment, confidence, whether it abstained, and probabilities of a classification.
 _SAID: Final = "\t".join(["Bags", "Bag", "0.9", "f", "[0,0,0,0,0,0,0,0,1,0]"])
 
 # The version that every label came from, and what each label was made of. `first` chooses the group, `second` garment
 # and confidence, `third` the status: three numbers from 0 to 1 that look independent.
 _LABELS: Final = (
-    """INSERT INTO classifier_modelversion (name, folder, manifest_sha256, recipe, seed, metrics, stage, created_at)
-       VALUES ('benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'active', now())""",
+    "INSERT INTO classifier_base (digest, name) VALUES (decode(repeat('0', 64), 'hex'), 'benchmark')",
+    """INSERT INTO classifier_modelversion (base_id, name, folder, manifest_sha256, recipe, seed, metrics, stage)
+       SELECT id, 'benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'active' FROM classifier_base""",
     """CREATE TEMPORARY TABLE chosen AS
        SELECT productid AS product_id, imageid AS image_id,
               ('x' || substr(digits, 1, 8))::bit(32)::bigint / 4294967296.0 AS first,
@@ -166,15 +167,14 @@ def _hash(image_id: int) -> str:
     return hashlib.sha256(str(image_id).encode()).hexdigest()
 
 
-def write_embeddings(*, products: int) -> None:
-    """Give both images of every labelled product what a network would have said of them, and make their index.
+def write_features(*, products: int) -> None:
+    """Give both images of every labelled product what a network would have seen in them, and said of them.
 
-    The embeddings point in random directions, which costs an exact search as much as any.
+    The features point in random directions, which costs an exact search as much as any.
     """
     # Django is set up by now.
     from django.db import connection
 
-    from classifier.features.files import read_embeddings
     from classifier.models import LabellingRun, ModelVersion
 
     version = ModelVersion.objects.get()
@@ -186,18 +186,22 @@ def write_embeddings(*, products: int) -> None:
             [int(products * (1 - PENDING_SHARE))],
         )
         (image_ids,) = cursor.fetchone()
-        for start in range(0, len(image_ids), _EMBEDDINGS_AT_ONCE):
-            ids = image_ids[start : start + _EMBEDDINGS_AT_ONCE]
-            vectors = generator.standard_normal((len(ids), EMBEDDING_SIZE), dtype=np.float32)
-            rows = (
-                f"{id}\t{version.pk}\t{run.pk}\t{_hash(id)}\t{_SAID}\t\\\\x{vector.tobytes().hex()}\t2026-01-01\n"
+        for start in range(0, len(image_ids), _FEATURES_AT_ONCE):
+            ids = image_ids[start : start + _FEATURES_AT_ONCE]
+            vectors = generator.standard_normal((len(ids), EMBEDDING_SIZE)).astype(FEATURE_TYPE)
+            said = (f"{id}\t{version.pk}\t{run.pk}\t{_hash(id)}\t{_SAID}\t2026-01-01\n" for id in ids)
+            seen = (
+                f"{version.base_id}\t\\\\x{_hash(id)}\t\\\\x{vector.tobytes().hex()}\t\\\\x{'00' * 20}\tf\tf\t1\n"
                 for id, vector in zip(ids, vectors, strict=True)
             )
             cursor.copy_expert(
                 """COPY classifier_classification (image_id, model_version_id, run_id, sha256, "group", garment,
-                   confidence, abstained, garment_probabilities, embedding, created_at) FROM STDIN""",
-                io.StringIO("".join(rows)),
+                   confidence, abstained, garment_probabilities, created_at) FROM STDIN""",
+                io.StringIO("".join(said)),
             )
-        cursor.execute("VACUUM ANALYZE classifier_classification")
-    while read_embeddings(version).is_behind:
-        pass
+            cursor.copy_expert(
+                """COPY classifier_picturefeatures (base_id, sha256, features, logits, blank, canonical, views)
+                   FROM STDIN""",
+                io.StringIO("".join(seen)),
+            )
+        cursor.execute("VACUUM ANALYZE classifier_classification, classifier_picturefeatures")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 from django.conf import settings
 from django.core.management import call_command
 from django.db import transaction
@@ -118,7 +117,6 @@ def label_in_bare_loop(image_ids: Sequence[int], *, version: ModelVersion) -> La
                 confidence=prediction.confidence,
                 abstained=prediction.abstained,
                 garment_probabilities=[prediction.garment_probabilities[name] for name in GARMENTS],
-                embedding=np.asarray(prediction.embedding, dtype="<f4").tobytes(),
             )
             for pk, prediction in zip(ids, predictions, strict=True)
         )

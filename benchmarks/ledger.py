@@ -9,6 +9,7 @@ watched for a while, by its page, by the API and as a waiting command does: what
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -42,8 +43,9 @@ _WARM_BATCHES: Final = 10
 #: A catalogue of %(rows)s products with a picture each; the first half labelled by a run that is over, the second half
 #: waiting in a run that is not.
 _FILL: Final = (
-    """INSERT INTO classifier_modelversion (name, folder, manifest_sha256, recipe, seed, metrics, stage, created_at)
-       VALUES ('benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'active', now())""",
+    "INSERT INTO classifier_base (digest, name) VALUES (decode(repeat('0', 64), 'hex'), 'benchmark')",
+    """INSERT INTO classifier_modelversion (base_id, name, folder, manifest_sha256, recipe, seed, metrics, stage)
+       VALUES (1, 'benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'active')""",
     """INSERT INTO classifier_labellingrun (model_version_id, state, relabel, total, created_at)
        SELECT 1, state, false, %(rows)s / 2, now() FROM unnest(ARRAY['done', 'running']) AS state""",
     "INSERT INTO product (id, title) SELECT n, 'Product ' || n FROM generate_series(1, %(rows)s) AS n",
@@ -57,8 +59,12 @@ _FILL: Final = (
        FROM generate_series(1, %(rows)s) AS n""",
     """INSERT INTO classifier_classification
            (image_id, model_version_id, run_id, sha256, "group", garment, confidence, abstained,
-            garment_probabilities, embedding, created_at)
-       SELECT n, 1, 1, repeat('0', 64), 'Bags', 'Bag', 0.9, false, '[0,0,0,0,0,0,0,0,1,0]', '\\x00', now()
+            garment_probabilities, created_at)
+       SELECT n, 1, 1, repeat('0', 64), 'Bags', 'Bag', 0.9, false, '[0,0,0,0,0,0,0,0,1,0]', now()
+       FROM generate_series(1, %(rows)s / 2) AS n""",
+    """INSERT INTO classifier_picturefeatures (base_id, sha256, features, logits, blank, canonical, views)
+       SELECT 1, sha256(n::text::bytea), decode(repeat('00', 128), 'hex'), decode(repeat('00', 20), 'hex'), false,
+              false, 1
        FROM generate_series(1, %(rows)s / 2) AS n""",
     """INSERT INTO classifier_productlabel
            (product_id, image_id, "group", garment, confidence, status, source, model_version_id, classification_id,
@@ -160,7 +166,7 @@ def label_one_batch() -> int:
     from catalog.models import StoredPicture
     from classifier.labelling.ledger import Labelled, claim_tasks, finish_tasks, take_batches_to_send
     from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
-    from classifier.ml.types import Prediction
+    from classifier.ml.types import Features, Prediction
 
     prediction = Prediction(
         group=GROUP_OF_GARMENT[GARMENTS[0]],
@@ -169,7 +175,7 @@ def label_one_batch() -> int:
         abstained=False,
         group_probabilities=dict.fromkeys(GROUPS, 0.2),
         garment_probabilities=dict.fromkeys(GARMENTS, 0.1),
-        embedding=(0.0,) * 64,
+        features=Features(numbers=bytes(128), logits=bytes(20), blank=False, canonical=False, views=1),
     )
     (ids,) = take_batches_to_send(maximum=1, lost_after_seconds=3600.0)
     batch = claim_tasks(ids)
@@ -177,7 +183,7 @@ def label_one_batch() -> int:
         StoredPicture(
             image=task.image,
             url=task.image.url,
-            sha256="0" * 64,
+            sha256=hashlib.sha256(task.image.url.encode()).hexdigest(),
             storage_name="",
             width=60,
             height=80,

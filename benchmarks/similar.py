@@ -1,9 +1,9 @@
-"""Nearest embeddings: the files that are mapped into memory against PostgreSQL's extension pgvector, both exact.
+"""Nearest pictures: features in a process's memory against PostgreSQL's extension pgvector, both exact.
 
-    python -m benchmarks.similar [--embeddings N] [--rounds N] [--json]
+    python -m benchmarks.similar [--embeddings N] [--size N] [--rounds N] [--json]
 
-Starts a PostgreSQL with the extension (that of the tests' wheel has it), gives both sides the same random embeddings,
-and asks them in turn for the same neighbours. Exits with 1 when they do not find the same.
+Starts a PostgreSQL with the extension (that of the tests' wheel has it), gives both sides the same random embeddings in
+half precision, and asks them in turn for the same neighbours. Exits with 1 when they do not find the same.
 """
 
 import argparse
@@ -13,41 +13,38 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.catalogue_site import running_database
 from benchmarks.machine import describe_machine, machine_lines
-from classifier.ml.types import EMBEDDING_SIZE
 
 _ROWS_AT_ONCE: Final = 20_000
 #: What a page of ten similar products looks at first.
 _COUNT: Final = 44
 
 
-def write_both(folder: Path, *, embeddings: int, cursor: Any) -> None:
-    """Write the embeddings into the file `all`, and into the table `nearest`."""
-    # Django is set up by now.
-    from classifier.features.files import RECORD
-
+def write_both(*, embeddings: int, size: int, cursor: Any) -> NDArray[np.float16]:
+    """Write so many embeddings of this size into the table `nearest`, with ids from 1 on, and return them."""
+    stored = np.empty((embeddings, size), np.float16)
     generator = np.random.default_rng(0)
-    cursor.execute(
-        f"CREATE EXTENSION vector; CREATE TABLE nearest (id bigint PRIMARY KEY, embedding vector({EMBEDDING_SIZE}))"
-    )
-    with (folder / "all").open("wb") as file:
-        for start in range(0, embeddings, _ROWS_AT_ONCE):
-            ids = np.arange(start + 1, min(start + _ROWS_AT_ONCE, embeddings) + 1, dtype="<i8")
-            vectors = generator.standard_normal((len(ids), EMBEDDING_SIZE), dtype=np.float32)
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            records = np.empty(len(ids), RECORD)
-            records["id"], records["vector"] = ids, vectors
-            file.write(records.tobytes())
-            rows = (f"{id}\t{as_text(vector)}\n" for id, vector in zip(ids, vectors, strict=True))
-            cursor.copy_expert("COPY nearest FROM STDIN", io.StringIO("".join(rows)))
+    cursor.execute(f"CREATE EXTENSION vector; CREATE TABLE nearest (id bigint PRIMARY KEY, embedding halfvec({size}))")
+    for start in range(0, embeddings, _ROWS_AT_ONCE):
+        vectors = draw_vectors(generator, rows=min(_ROWS_AT_ONCE, embeddings - start), size=size)
+        stored[start : start + len(vectors)] = vectors
+        rows = (f"{id}\t{as_text(vector)}\n" for id, vector in enumerate(vectors, start=start + 1))
+        cursor.copy_expert("COPY nearest FROM STDIN", io.StringIO("".join(rows)))
     cursor.execute("VACUUM ANALYZE nearest")
+    return stored
+
+
+def draw_vectors(generator: np.random.Generator, *, rows: int, size: int) -> NDArray[np.float16]:
+    """Return random directions, float16[rows, size] of length 1."""
+    vectors = generator.standard_normal((rows, size), dtype=np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float16)
 
 
 def as_text(vector: Any) -> str:
@@ -84,37 +81,37 @@ def main() -> int:
     """Measure and print; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--embeddings", type=int, default=500_000, metavar="N")
+    parser.add_argument("--size", type=int, default=64, metavar="N", help="numbers of an embedding (%(default)s)")
     parser.add_argument("--rounds", type=int, default=20, metavar="N")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     arguments = parser.parse_args()
     machine = describe_machine(("numpy", "psycopg2-binary"))
     # However it is ended, its server is stopped.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    with running_database() as folder:
+    with running_database():
         from django.db import connection
 
-        from classifier.features.files import Embeddings, map_file
+        from classifier.features.matrix import FeatureMatrix
 
         total = arguments.embeddings
         generator = np.random.default_rng(1)
-        seconds: dict[str, list[float]] = {"mapped files": [], "pgvector": []}
+        seconds: dict[str, list[float]] = {"memory": [], "pgvector": []}
         same = 0
         with connection.cursor() as cursor:
-            write_both(folder, embeddings=total, cursor=cursor)
-            files = Embeddings((map_file(folder / "all"),))
+            vectors = write_both(embeddings=total, size=arguments.size, cursor=cursor)
+            features = FeatureMatrix(np.arange(1, total + 1), vectors)
             for _ in range(arguments.rounds):
-                vector = generator.standard_normal(64, dtype=np.float32)
-                vector /= np.linalg.norm(vector)
+                (vector,) = draw_vectors(generator, rows=1, size=arguments.size)
                 started = time.perf_counter()
-                mapped = [id for id, _ in files.find_nearest(vector, count=_COUNT)]
+                found = [id for id, _ in features.find_nearest(vector.astype(np.float32), count=_COUNT)]
                 between = time.perf_counter()
                 cursor.execute(
-                    "SELECT id FROM nearest ORDER BY embedding <#> %s::vector LIMIT %s", [as_text(vector), _COUNT]
+                    "SELECT id FROM nearest ORDER BY embedding <#> %s::halfvec LIMIT %s", [as_text(vector), _COUNT]
                 )
                 stored = [id for (id,) in cursor.fetchall()]
-                seconds["mapped files"].append(between - started)
+                seconds["memory"].append(between - started)
                 seconds["pgvector"].append(time.perf_counter() - between)
-                same += mapped == stored
+                same += found == stored
     result = {"machine": machine, **build_result(seconds, embeddings=total, same=same)}
     if arguments.json:
         sys.stdout.write(json.dumps(result) + "\n")

@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce, Lower, Now, NullIf, Trim
 
 from catalog.values import RecordError, clean_country, clean_image_url, clean_text, clean_title, find_country
 from classifier.ml.labels import GARMENTS, GROUPS
+from config.db.naming import name_related
 from config.web.forms import PlainTextField
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class ProductImages(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"image {self.image_id} at index {self.image_index} of product {self.product_id}"
+        return f"{name_related(self, 'image')} at index {self.image_index} of {name_related(self, 'product')}"
 
 
 class ProductDescription(models.Model):
@@ -164,7 +165,7 @@ class ProductDescription(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.country_code} text of product {self.product_id}"
+        return f"{self.country_code} text of {name_related(self, 'product')}"
 
 
 class UnshownImage(models.Model):
@@ -287,4 +288,4 @@ class ProductLabel(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.group or self.status} for product {self.product_id}"
+        return f"{self.group or self.get_status_display()} for {name_related(self, 'product')}"

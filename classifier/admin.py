@@ -14,6 +14,7 @@ from classifier.labelling.admin import (
     LabelTaskAdmin,
     SuspectedPictureAdmin,
 )
+from classifier.labelling.errors import mend_image
 from classifier.labelling.product_actions import LabellingMixin
 from classifier.labels.admin import LabelModelVersionFilter, ProductLabelAdmin
 from classifier.models import (
@@ -42,9 +43,13 @@ class LabelledProductAdmin(ProductMarkingMixin, LabellingMixin, ProductAdmin):
 
 
 class LabelledImageAdmin(ImageMarkingMixin, ImageAdmin):
-    """The catalogue's images, with actions that give them a person's label."""
+    """The catalogue's images, with actions that give them a person's label; what failed of one is mended with it."""
 
     actions = (*MARK_ACTIONS, *ImageAdmin.actions)
+
+    def replace_address(self, image: Image, *, url: str) -> tuple[Image, int]:
+        """Do so as the page of errors does: what failed goes on with the image of the new address."""
+        return mend_image(image, url=url)[:2]
 
 
 class QueueCanaryAdmin(ReadOnlyAdmin):

@@ -1,16 +1,41 @@
-"""Every file that the product writes is written here: under a hidden name beside its own, then put in place at once.
+"""How files that somebody names are opened, and how files are written: hidden beside their name, then put in place.
 
 Who reads finds what was there before or all of the new, and a failure leaves nothing behind. Imports nothing of the
 project, so that `classifier.ml` may use it as well.
 """
 
+import errno
+import io
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+
+class SpecialFileError(OSError):
+    """What has the name is no file: nobody may ever write into a pipe, and a device may have no end."""
+
+
+def open_file(path: Path | str, *, follow_links: bool = True) -> io.BufferedReader:
+    """Open a file to read its bytes, without waiting for anybody.
+
+    Raises `SpecialFileError` for a pipe, a socket or a device, and any other `OSError`, for a folder and, without
+    `follow_links`, for a link as well.
+    """
+    special = SpecialFileError(errno.EINVAL, "expected a file, received a pipe, a socket or a device", str(path))
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW)
+    try:
+        file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115 - the caller closes it
+    except OSError as error:
+        raise special if error.errno == errno.ENXIO else error from None
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise special
 
 
 @contextmanager

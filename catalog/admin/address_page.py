@@ -1,5 +1,6 @@
 """The page that replaces an image's address: every product that shows the image gets the image of the new address."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -9,7 +10,6 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 
 from catalog.models import Image
-from catalog.pictures.replacing import replace_image
 from catalog.values import RecordError, clean_image_url
 from config.web.admin import LargeTableAdmin
 
@@ -27,14 +27,16 @@ class AddressForm(forms.Form):
             raise forms.ValidationError(error.sentence) from error
 
 
-def answer_address_page(model_admin: LargeTableAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask for another address and, by POST, replace it wherever the image is shown."""
+def answer_address_page(
+    model_admin: LargeTableAdmin, request: HttpRequest, pk: int, *, replace: Callable[..., tuple[Image, int]]
+) -> HttpResponse:
+    """Ask for another address and, by POST, replace it wherever the image is shown, by `replace`."""
     image = get_object_or_404(Image, pk=pk)
     if not model_admin.has_change_permission(request, image):
         raise PermissionDenied
     form = AddressForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        replacement, number = replace_image(image, url=form.cleaned_data["url"])
+        replacement, number = replace(image, url=form.cleaned_data["url"])
         model_admin.log_change(request, image, f"Replaced by image {replacement.pk} in {number} products.")
         model_admin.message_user(request, f"Products that show the image of the new address now: {number:,}.")
         return redirect("admin:catalog_image_change", replacement.pk)

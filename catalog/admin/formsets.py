@@ -5,8 +5,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.forms import BaseInlineFormSet
 
-from catalog.models import ProductImages
+from catalog.models import Image, ProductImages
 from catalog.values import MAX_IMAGES, find_country
+from config.db.bulk import insert_missing_rows
 
 
 class _ProductFormSet(BaseInlineFormSet):
@@ -36,8 +37,11 @@ class PlaceFormSet(_ProductFormSet):
         """Save the images and return those that were changed or added."""
         if not self.has_changed():
             return super().save(commit)
-        for number, form in enumerate(sorted(self.staying, key=lambda form: form.instance.image_index)):
-            form.instance.image_index = number
+        places = [form.instance for form in self.staying]
+        # One that no product shows may be removed at any moment: from here on none of these is, and what went is back.
+        image_ids = insert_missing_rows(Image, field="url", values=[place.image.url for place in places])
+        for number, place in enumerate(sorted(places, key=lambda place: place.image_index)):
+            place.image_index, place.image_id = number, image_ids[place.image.url]
         # No row may take an index, not even for a moment, that another has not left yet.
         ProductImages.objects.filter(pk__in=[form.instance.pk for form in self.initial_forms]).delete()
         saved = super().save(commit)

@@ -24,7 +24,7 @@ def render_thumbnail(sha256: str | None) -> SafeString | str:
     return format_html('<img src="{}" alt="" width="64" height="64" loading="lazy">', get_thumbnail_path(sha256))
 
 
-@admin.display(description="confidence")
+@admin.display(description="confidence in the group")
 def show_confidence(row: Any) -> str:
     """Return the confidence of a label, or of what else has one, in per cent."""
     return "-" if row.confidence is None else f"{row.confidence:.1%}"

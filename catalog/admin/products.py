@@ -31,6 +31,7 @@ from catalog.interchange.views import BUSY, BusyError, build_export_response
 from catalog.interchange.writing import ExportReport
 from catalog.labels import get_label_summary, refresh_labels, remove_labels
 from catalog.models import Image, Product, ProductDescription, ProductImages
+from catalog.pictures.replacing import replace_image
 from catalog.search.query import TextSearch
 from config.db.statements import allow_long_statements
 from config.web.admin import LargeTableAdmin
@@ -244,8 +245,12 @@ class ImageAdmin(WithLabelsMixin):
 
     def get_urls(self) -> list[URLPattern]:
         """Return the admin's addresses and that of the replacement."""
-        replace = self.admin_site.admin_view(partial(answer_address_page, self))
+        replace = self.admin_site.admin_view(partial(answer_address_page, self, replace=self.replace_address))
         return [path("<int:pk>/replace-address/", replace, name="catalog_image_replace_address"), *super().get_urls()]
+
+    def replace_address(self, image: Image, *, url: str) -> tuple[Image, int]:
+        """Show the image of another address wherever this one is shown; return it, and in how many products."""
+        return replace_image(image, url=url)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Image | None = None) -> tuple[str, ...]:
         """Keep the address of an image that is there: what was said of its picture was said of that address."""

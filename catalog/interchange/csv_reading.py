@@ -1,15 +1,11 @@
 """Products of a CSV file: our own form, spreadsheets' variants of it, and Shopify's."""
 
 import csv
-import html
 import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
-
-from django.core.exceptions import SuspiciousOperation
-from django.utils.html import strip_tags
 
 from catalog.interchange.cells import restore_cell, split_images
 from catalog.interchange.columns import CSV_COLUMNS, Header
@@ -22,6 +18,7 @@ from catalog.interchange.records import (
 )
 from catalog.interchange.text_source import Lines, SourceError, expect_bounded
 from catalog.values import MAX_IMAGES, MAX_TEXT_CHARACTERS, RecordError, clean_image_url, shorten
+from config.web.texts import extract_text
 
 # How far the end of a quotation is looked for that makes a row unreadable.
 _MAX_QUOTED_CHARACTERS: Final = 4_194_304
@@ -30,7 +27,6 @@ _ROWS_WITHOUT_ID: Final = 20
 _CSV_ID: Final = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 # Shopify's product may have 2,048 variants, each with a row.
 _MAX_SHOPIFY_ROWS: Final = 10_000
-_BLOCK_END: Final = re.compile(r"<(?:br|/p|/li|/div|/h[1-6]|/tr)\b[^<>]{0,100}>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +269,7 @@ def _build_from_shopify(rows: Iterator[_Row], *, country: str) -> ProductRecord 
         if not first["handle"]:
             raise RecordError("expected a handle, received none")
         descriptions: dict[str, Description] = {}
-        if text := _extract_text(first["original_text"]):
+        if text := extract_text(first["original_text"]):
             add_description(descriptions, country, text, None)
         images = list(dict.fromkeys(url for _, url in sorted(placed, key=lambda pair: pair[0])))
         return build_record(
@@ -286,15 +282,6 @@ def _build_from_shopify(rows: Iterator[_Row], *, country: str) -> ProductRecord 
         )
     except RecordError as error:
         return RowError(line, str(error), source=source)
-
-
-def _extract_text(markup: str) -> str:
-    """Return the text of HTML as a person reads it, a line for each block. Raises `RecordError`."""
-    try:
-        text = html.unescape(strip_tags(_BLOCK_END.sub("\n", markup)))
-    except SuspiciousOperation as error:
-        raise RecordError(f"expected HTML as text, received {shorten(markup)}") from error
-    return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
 
 
 def _list_images(cells: Mapping[str, str]) -> list[str]:

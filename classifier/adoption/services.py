@@ -1,7 +1,8 @@
 """Which version is in production: activated, or gone back to, in one transaction that also starts the adoption."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -36,13 +37,19 @@ def _build_activation_tag(active: ModelVersion | None) -> str:
 
 
 def activate_model_version(
-    version: ModelVersion, *, expected_tags: Collection[str] | None = None, user: User | None = None
+    version: ModelVersion,
+    *,
+    expected_tags: Collection[str] | None = None,
+    user: User | None = None,
+    comparison: Mapping[str, Any] | None = None,
+    reason: str = "",
 ) -> ModelVersion:
     """Make this version the active one and retire the one before, in one transaction; return it refreshed.
 
     An adoption run, started on commit, then rewrites the catalogue's labels. Open labelling runs of other versions are
     cancelled: the adoption starts one that takes their pictures. A version that was in production before is gone back
-    to: those that came after it decide no labels until they are activated again.
+    to: those that came after it decide no labels until they are activated again. `comparison` and `reason` are kept on
+    the run; whether the version is good enough is asked in `gate.py`.
 
     With `expected_tags` it happens only while `get_activation_tag` is one of them: raises `StaleActivationError`
     otherwise. Raises `ArtefactError` if the files on this machine are not those that were registered, or their
@@ -71,7 +78,7 @@ def activate_model_version(
             after.update(left_at=chosen.activated_at)
         chosen.left_at = None
         _change_stage(chosen, Stage.ACTIVE)
-        _start_adoption(chosen, user=user)
+        _start_adoption(chosen, requested_by=user, comparison=dict(comparison or {}), reason=reason)
     return chosen
 
 
@@ -85,15 +92,15 @@ def _change_stage(version: ModelVersion, stage: Stage) -> None:
     version.save(update_fields=["stage", "activated_at", "first_activated_at", "left_at"])
 
 
-def _start_adoption(version: ModelVersion, *, user: User | None) -> AdoptionRun:
+def _start_adoption(version: ModelVersion, **fields: Any) -> AdoptionRun:
     """Save the run that brings labels to the version, and end what was about another; sent on commit."""
     AdoptionRun.objects.cancel()
     last = Product.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     run = AdoptionRun.objects.create(
         model_version=version,
-        requested_by=user,
         takes_until=last,
         closed_runs=request_cancel(LabellingRun.objects.exclude(model_version=version)),
+        **fields,
     )
     transaction.on_commit(partial(send_adoption_runs))
     return run

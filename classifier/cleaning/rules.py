@@ -39,6 +39,7 @@ class Figures:
     pictures: int = 0
     tasks: int = 0
     classifications: int = 0
+    features: int = 0
     files: int = 0
     bytes: int = 0
     sessions: int = 0
@@ -48,8 +49,8 @@ class Figures:
         """What was removed, or would be."""
         return (
             f"images {self.images:,}, pictures {self.pictures:,}, label tasks {self.tasks:,}, classifications "
-            f"{self.classifications:,}, files {self.files:,} ({filesizeformat(self.bytes)}), ended sessions "
-            f"{self.sessions:,}"
+            f"{self.classifications:,}, features {self.features:,}, files {self.files:,} "
+            f"({filesizeformat(self.bytes)}), ended sessions {self.sessions:,}"
         )
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from django.contrib.sessions.models import Session
 
+from classifier.cleaning.features import clean_features
 from classifier.cleaning.files import clean_files
 from classifier.cleaning.images import clean_images
 from classifier.cleaning.rules import Figures, Terms
@@ -29,6 +30,7 @@ def clean_sessions(_after: int, terms: Terms, figures: Figures) -> int | None:
 PHASES: Final[dict[str, Callable[[int, Terms, Figures], int | None]]] = {
     "images": clean_images,
     "versions": clean_versions,
+    "features": clean_features,
     "files": clean_files,
     "sessions": clean_sessions,
 }

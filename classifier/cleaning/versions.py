@@ -1,4 +1,4 @@
-"""What old model versions said of pictures, and saw in them."""
+"""What old model versions said of pictures."""
 
 from typing import Final
 
@@ -7,7 +7,6 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from classifier.cleaning.rules import Figures, Terms, find_gone_images, list_removable_versions
-from classifier.features.files import remove_surplus_files
 from classifier.labels.services import lock_images
 from classifier.models import Classification, ModelVersion
 
@@ -22,8 +21,6 @@ def clean_versions(after: int, terms: Terms, figures: Figures) -> int | None:
     """
     version_id = list_removable_versions().filter(pk__gte=after).order_by("pk").values_list("pk", flat=True).first()
     if version_id is None:
-        if not terms.dry_run:
-            remove_surplus_files()
         return None
     said = Classification.objects.filter(model_version=version_id, created_at__lt=Now() - terms.age).order_by("pk")
     if terms.dry_run:
@@ -37,6 +34,6 @@ def clean_versions(after: int, terms: Terms, figures: Figures) -> int | None:
         if not images or not list_removable_versions().filter(pk=version_id).exists():
             return version_id + 1
         figures.classifications += len(images)
-        # Probabilities and embeddings are not read for that.
+        # Probabilities are not read for that.
         Classification.objects.filter(pk__in=images).only("pk").delete()
     return version_id

@@ -128,7 +128,7 @@ def get_product_page(product_id: int) -> ProductPage:
     """Return what the product's page shows, in thirteen queries; raise `Product.DoesNotExist`."""
     detail = get_product_detail(product_id)
     image_ids = [image.id for image in detail.images]
-    newest_first = Classification.objects.filter(image_id__in=image_ids).defer("embedding")
+    newest_first = Classification.objects.filter(image_id__in=image_ids)
     classifications = list_newest_of_each(newest_first.select_related("model_version"), order="run_id")
     # A review holds wherever its picture is shown: those that were given for the same look elsewhere are shown too.
     appearances = [image.picture.appearance for image in detail.images if image.picture]

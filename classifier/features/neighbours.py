@@ -1,29 +1,22 @@
-"""Similar products: those whose pictures are nearest to a product's own, by the embeddings of its model version."""
+"""Similar products: those whose pictures are nearest to a product's own, by what the base in production saw in them."""
 
-import logging
-import threading
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from django.conf import settings
-from django.db import connection
-from django.db.models import Exists, F, OuterRef, Window
+from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 from numpy.typing import NDArray
 
 from catalog.browse.filters import ProductCriteria
 from catalog.browse.listing import list_labelled_products
 from catalog.models import Product, ProductImages
-from classifier.features.files import Embeddings, get_path, read_embedding, read_embeddings
-from classifier.labels.facts import find_picture_facts
-from classifier.models import Classification, ModelVersion
+from classifier.features.matrix import forget_features, get_features, normalise
+from classifier.ml.types import FEATURE_TYPE
+from classifier.models import PictureFeatures
+from classifier.registry.selectors import find_active_model_version
 
-logger = logging.getLogger(__name__)
-
-#: Embeddings looked at for each product wanted, at first and at last: a product has several pictures, pictures are
-#: labelled again, and one picture may be all that a hundred products have.
+#: Pictures looked at for each product wanted, at first and at last: a product has several pictures, and what a base saw
+#: may be in pictures that no product shows any more.
 _FIRST_FACTOR, _LAST_FACTOR = 4, 64
 
 
@@ -38,106 +31,65 @@ class SimilarProduct:
 def find_similar_products(product_id: int, *, limit: int, country: str = "us") -> list[SimilarProduct]:
     """Return the products with the nearest pictures, the nearest first, at most `limit`, each once.
 
-    Compared is the product's first picture that has an embedding with all pictures that the same model version
-    labelled, whatever their label. Empty while no picture of the product has an embedding. Raises
-    `Product.DoesNotExist`. Ten queries, twelve when it is time to look for new embeddings.
+    Compared is the product's first picture in which the base in production saw something with all pictures in which it
+    did, whatever their label. Empty while there is none. Raises `Product.DoesNotExist`. Six queries, eleven at most
+    when it is time to look for new features.
     """
-    found = _find_embedding(product_id)
+    found = _find_own_features(product_id)
     if found is None:
         return []
-    version, vector = found
-    embeddings = get_embeddings(version)
+    base_id, vector = found
+    features = get_features(base_id, size=len(vector))
     factor = _FIRST_FACTOR
     while True:
         count = factor * (limit + 1)
-        nearest = dict(embeddings.find_nearest(vector, count=count))
-        similarities, known = _find_products(nearest, version=version, maximum=limit + 1)
+        nearest = dict(features.find_nearest(vector, count=count))
+        similarities, known = _find_products(nearest, maximum=limit + 1)
         similarities.pop(product_id, None)
         if len(similarities) >= limit or len(nearest) < count or factor >= _LAST_FACTOR:
             break
         factor *= 4
     if 2 * known < len(nearest):
-        forget_embeddings(version)
+        forget_features()
     best = sorted(similarities, key=lambda id: (-similarities[id], id))[:limit]
     products = list_labelled_products(ProductCriteria(country=country)).in_bulk(best)
     return [SimilarProduct(products[id], similarities[id]) for id in best if id in products]
 
 
-def _find_embedding(product_id: int) -> tuple[ModelVersion, NDArray[np.float32]] | None:
-    """Return version and embedding of the product's first picture that has one; two queries."""
+def _find_own_features(product_id: int) -> tuple[int, NDArray[np.float32]] | None:
+    """Return the base in production, and what it saw in the product's first picture in which it looked; or None."""
     placements = Product.objects.filter(pk=product_id).order_by("product_images__image_index", "product_images__pk")
-    image_ids = list(placements.values_list("product_images__image", flat=True))
-    if not image_ids:
+    picture = "product_images__image__stored_picture"
+    rows = list(placements.values_list("product_images__image__url", f"{picture}__url", f"{picture}__sha256"))
+    if not rows:
         raise Product.DoesNotExist
-    facts = find_picture_facts([id for id in image_ids if id is not None])
-    ids = [of.classifications[0].id for of in facts.values() if of.classifications]
-    said = {row.image_id: row for row in Classification.objects.filter(pk__in=ids).select_related("model_version")}
-    for image_id in image_ids:
-        if image_id in said:
-            vector = read_embedding(bytes(said[image_id].embedding))
-            if vector is not None:
-                return said[image_id].model_version, vector
+    version = find_active_model_version()
+    held = [bytes.fromhex(sha256) for url, stored_url, sha256 in rows if sha256 and stored_url == url]
+    if version is None or not held:
+        return None
+    seen = PictureFeatures.objects.filter(base=version.base_id, sha256__in=held).order_by()
+    features = {bytes(sha256): bytes(data) for sha256, data in seen.values_list("sha256", "features")}
+    for sha256 in held:
+        if data := features.get(sha256):
+            return version.base_id, normalise(data, size=len(data) // FEATURE_TYPE.itemsize)[0]
     return None
 
 
-def _find_products(nearest: dict[int, float], *, version: ModelVersion, maximum: int) -> tuple[dict[int, float], int]:
-    """Return the similarity of the products that have the classified pictures, by id, and how many of these there are.
+def _find_products(nearest: dict[int, float], *, maximum: int) -> tuple[dict[int, float], int]:
+    """Return the similarity of the products that have the pictures, by id, and how many pictures are known still.
 
-    What a version said of a picture before it said something else does not count, nor what was removed since the
-    file was written. Of the products that share one picture no more than `maximum` are looked at. Two queries.
+    Of the products that share one picture no more than `maximum` are looked at. Two queries.
     """
-    later = Classification.objects.filter(image=OuterRef("image"), model_version=version, pk__gt=OuterRef("pk"))
-    found = Classification.objects.filter(pk__in=nearest, model_version=version).annotate(is_last=~Exists(later))
-    rows = list(found.order_by().values_list("pk", "image_id", "is_last"))
-    cosines = {image_id: nearest[pk] for pk, image_id, is_last in rows if is_last}
-    rank = Window(RowNumber(), partition_by=F("image_id"), order_by=F("pk").asc())
-    placements = ProductImages.objects.filter(image_id__in=cosines).annotate(rank=rank).filter(rank__lte=maximum)
+    rows = PictureFeatures.objects.filter(pk__in=nearest).order_by().values_list("pk", "sha256")
+    cosines = {bytes(sha256).hex(): nearest[pk] for pk, sha256 in rows}
+    picture = "image__stored_picture"
+    shown = ProductImages.objects.filter(
+        **{f"{picture}__sha256__in": list(cosines), f"{picture}__url": F("image__url")}
+    )
+    rank = Window(RowNumber(), partition_by=F(f"{picture}__sha256"), order_by=F("pk").asc())
+    placements = shown.annotate(rank=rank).filter(rank__lte=maximum)
     similarities: dict[int, float] = {}
-    for product_id, image_id in placements.values_list("product_id", "image_id"):
-        similarity = min(1.0, max(0.0, cosines[image_id]))
+    for product_id, sha256 in placements.values_list("product_id", f"{picture}__sha256"):
+        similarity = min(1.0, max(0.0, cosines[sha256]))
         similarities[product_id] = max(similarity, similarities.get(product_id, 0.0))
-    return similarities, len(rows)
-
-
-# --- the embeddings that this process has in memory ----------------------------------------------------------------
-
-
-_loaded: dict[Path, tuple[Embeddings, float]] = {}
-_catching_up = threading.Lock()
-
-
-def get_embeddings(version: ModelVersion) -> Embeddings:
-    """Return the embeddings of the version, as they were SIMILAR_REFRESH_SECONDS ago or later.
-
-    Of more than CHUNK_ROWS new ones the others are read by a thread of this process, and found by later calls.
-    """
-    key = get_path(version)
-    now = time.monotonic()
-    embeddings, looked_at = _loaded.get(key, (None, 0.0))
-    if embeddings is None or now - looked_at >= settings.SIMILAR_REFRESH_SECONDS:
-        embeddings = read_embeddings(version)
-        _loaded[key] = embeddings, now
-        if embeddings.is_behind:
-            threading.Thread(target=_catch_up, args=[version], name="embeddings", daemon=True).start()
-    return embeddings
-
-
-def forget_embeddings(version: ModelVersion) -> None:
-    """Let the version's file be made anew: of much that it has the table has nothing any more."""
-    logger.info("the embeddings of model version %s are made anew: pictures were removed", version.pk)
-    get_path(version).unlink(missing_ok=True)
-    _loaded.pop(get_path(version), None)
-
-
-def _catch_up(version: ModelVersion) -> None:
-    """Read what is new until nothing is, unless a thread of this process is at it."""
-    if not _catching_up.acquire(blocking=False):
-        return
-    try:
-        while read_embeddings(version).is_behind:
-            pass
-    except Exception:
-        logger.exception("the embeddings of model version %s could not be read", version.pk)
-    finally:
-        _catching_up.release()
-        connection.close()
+    return similarities, len(cosines)

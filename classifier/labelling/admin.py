@@ -118,10 +118,6 @@ class ClassificationAdmin(ReadOnlyAdmin):
     )
     readonly_fields: ClassVar[Any] = ("thumbnail", show_confidence, "probabilities")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Classification]:
-        """Return the classifications without their embeddings."""
-        return super().get_queryset(request).defer("embedding")
-
     @admin.display(description="picture")
     def thumbnail(self, classification: Classification) -> SafeString | str:
         """Show the picture that was classified."""

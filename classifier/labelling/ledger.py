@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.db.models import BigIntegerField, Case, DateTimeField, Exists, F, IntegerField, OuterRef, Q, Value, When
@@ -24,6 +23,7 @@ from django.db.models.functions import Cast, Coalesce, Now
 
 from catalog.models import StoredPicture
 from catalog.pictures.storage import record_stored_pictures
+from classifier.features.services import record_features
 from classifier.labelling.selectors import count_unsure, get_run_progress, list_error_counts
 from classifier.labels.services import Why, lock_images, refresh_image_labels
 from classifier.ml.labels import GARMENTS
@@ -162,11 +162,11 @@ def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
                 outcome.prediction.confidence,
                 outcome.prediction.abstained,
                 [round(outcome.prediction.garment_probabilities[name], 6) for name in GARMENTS],
-                np.asarray(outcome.prediction.embedding, dtype="<f4").tobytes(),
             )
             for task, outcome in finished
         ],
     )
+    record_features([(task.model_version.base_id, o.picture.sha256, o.prediction.features) for task, o in finished])
     LabelTask.objects.filter(pk__in=[task.pk for task, _ in finished]).update(
         state=State.DONE, lease_token=None, lease_until=None, error_code="", former=None, waits_for=""
     )

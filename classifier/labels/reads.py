@@ -116,9 +116,9 @@ def get_image_labels(image_ids: Collection[int]) -> dict[int, ImageLabel]:
 
 
 def find_deciding_classifications(facts: Collection[PictureFacts]) -> dict[int, Classification]:
-    """Return what decides each image's label, or would without a person's, by the image; without the embedding."""
+    """Return what decides each image's label, or would without a person's, by the image."""
     ids = [of.classifications[0].id for of in facts if of.classifications]
-    rows = Classification.objects.filter(pk__in=ids).defer("embedding").select_related("model_version")
+    rows = Classification.objects.filter(pk__in=ids).select_related("model_version")
     return {row.image_id: row for row in rows} if ids else {}
 
 
@@ -148,5 +148,5 @@ def get_probabilities(classification: Classification) -> tuple[dict[str, float],
 
 
 def list_image_classifications(image_id: int) -> QuerySet[Classification]:
-    """Return what model versions said of an image, with the version and without the embedding; not yet ordered."""
-    return Classification.objects.filter(image=image_id).defer("embedding").select_related("model_version")
+    """Return what model versions said of an image, with the version; not yet ordered."""
+    return Classification.objects.filter(image=image_id).select_related("model_version")

@@ -3,12 +3,14 @@
 import csv
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
 
 from catalog.values import MAX_TITLE_CHARACTERS, clean_country, clean_text
+from config.files import open_file
 
 LABELS_FILE = "labels.csv"
 # Of bad rows so many are named.
@@ -34,7 +36,7 @@ def read_labels(folder: Path, *, groups: Collection[str], split: str | None) -> 
     source = folder / LABELS_FILE
     products, errors = [], []
     try:
-        with source.open(newline="", encoding="utf-8-sig") as file:
+        with TextIOWrapper(open_file(source), encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             needed = {"path", "group"} | ({"split"} if split else set())
             if not needed <= set(reader.fieldnames or ()):

@@ -8,8 +8,6 @@ MODEL_CARD.md is for people: it follows from the manifest, and no program reads 
 import hashlib
 import hmac
 import json
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -21,7 +19,8 @@ from classifier.ml.judging.calibration import Calibration
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.ml.manifest_schema import find_violation
 from classifier.ml.model_card import build_model_card
-from config.files import new_folder, write_file
+from classifier.ml.preprocessing import FORM_VERSION
+from config.files import new_folder, open_file, write_file
 
 DEFAULT_ARTEFACT: Final = Path(__file__).resolve().parent.parent / "artefacts" / "default"
 MANIFEST_FILE: Final = "manifest.json"
@@ -118,6 +117,15 @@ class Manifest:
             return PreprocessingSpec.from_json(self.preprocessing)
         except (TypeError, ValueError) as error:
             raise ArtefactFormatError(f"{MANIFEST_FILE}: {error}") from error
+
+    def base_sha256(self) -> str:
+        """The SHA-256 of what looks at pictures: artefacts that have it in common see the same in a picture."""
+        looks = {
+            "form": FORM_VERSION,
+            "network": self.files[NETWORK_FILE],
+            "preprocessing": asdict(self.preprocessing_spec()),
+        }
+        return hashlib.sha256(json.dumps(looks, sort_keys=True).encode()).hexdigest()
 
     def calibration_values(self) -> Calibration:
         """How this network's logits become labels. Raises ``ArtefactFormatError`` when the manifest does not say."""
@@ -258,16 +266,10 @@ def _signature(content: bytes, *, key: bytes) -> bytes:
 def _read_plain_file(path: Path, *, most: int = MAX_ARTEFACT_BYTES) -> bytes:
     """The content of a file that is no link and has at most so many bytes."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_file(path, follow_links=False) as file:
+            content = file.read(most + 1)
     except OSError as error:
         raise ArtefactMissingError(f"expected a plain file at {path}: {error.strerror}") from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ArtefactMissingError(f"expected a plain file at {path}, found something else")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(most + 1)
-    finally:
-        os.close(descriptor)
     if len(content) > most:
         raise ArtefactTamperedError(f"{path}: expected at most {most} bytes, received more")
     return content

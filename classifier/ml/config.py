@@ -284,6 +284,18 @@ def get_recipe(name: str) -> Recipe:
         raise ConfigurationError(f"expected a recipe out of {', '.join(RECIPES)}, received {name!r}") from None
 
 
+def check_start(recipe: Recipe, *, weights: str) -> None:
+    """Refuse a training that learns nothing worth keeping: a head on a backbone whose random weights stay as they are.
+
+    ``weights`` is what the backbone starts from: "imagenet", "none" or a file. Raises ``ConfigurationError``.
+    """
+    if recipe.trainable == "head" and weights == NO_WEIGHTS:
+        raise ConfigurationError(
+            f"The recipe {recipe.name} trains a head alone and leaves the backbone as it is: expected weights that "
+            "were trained, received none, which are random ones"
+        )
+
+
 def name_imagenet_file(alpha: float) -> str:
     """The name of Keras' file of the published weights, in its cache and where it is downloaded from."""
     return f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_224_no_top.h5"

@@ -12,8 +12,15 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from classifier.ml.artefacts import NETWORK_FILE, ArtefactFormatError, Manifest, verify_artefact
-from classifier.ml.labels import GARMENTS, GROUPS, garments_within_groups, group_probabilities
-from classifier.ml.preprocessing import CanonicalView, canonical_pictures, canonical_view, is_blank
+from classifier.ml.heads import SeenPictures, answer
+from classifier.ml.labels import GARMENTS, GROUPS, group_probabilities
+from classifier.ml.preprocessing import (
+    CanonicalView,
+    canonical_pictures,
+    canonical_view,
+    find_canonical,
+    is_blank,
+)
 from classifier.ml.types import Picture, Prediction
 
 #: Measured with two looks of MobileNetV2 0.35 at 64 pixels: 3,800 pictures a second and core in batches of 16 or 32,
@@ -115,15 +122,11 @@ class Classifier:
     def classify(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """One prediction for each picture, in the same order.
 
-        Pictures and errors are those of ``canonical_pictures``. Those in which nothing is to be seen get a label all
-        the same, and abstain.
+        Pictures and errors are those of ``canonical_pictures``. The label is that which follows from the features as
+        they are stored.
         """
-        output = self.run(pictures)
-        garments = self._calibration.probabilities(output.logits)
-        groups = group_probabilities(garments)
-        predicted = groups.argmax(axis=1)
-        within = garments_within_groups(garments, groups=predicted)
-        abstained = self._calibration.abstentions(output.logits) | output.blank
+        seen = self.look(pictures)
+        answers = answer(seen, calibration=self._calibration)
         return [
             Prediction(
                 group=GROUPS[group],
@@ -132,18 +135,29 @@ class Classifier:
                 abstained=abstains,
                 group_probabilities=dict(zip(GROUPS, group_row, strict=True)),
                 garment_probabilities=dict(zip(GARMENTS, garment_row, strict=True)),
-                embedding=tuple(embedding),
+                features=features,
             )
-            for group, garment, abstains, group_row, garment_row, embedding in zip(
-                predicted.tolist(),
-                within.tolist(),
-                abstained.tolist(),
-                groups.tolist(),
-                garments.tolist(),
-                output.embedding.tolist(),
+            for group, garment, abstains, group_row, garment_row, features in zip(
+                answers.groups.tolist(),
+                answers.garments.tolist(),
+                answers.abstained.tolist(),
+                answers.group_probabilities.tolist(),
+                answers.garment_probabilities.tolist(),
+                seen.split(),
                 strict=True,
             )
         ]
+
+    def look(self, pictures: Sequence[Picture]) -> SeenPictures:
+        """What the base sees in pictures of any sizes, in the same order."""
+        output = self.run(pictures)
+        return SeenPictures(
+            features=output.embedding.astype(np.float16),
+            logits=output.logits.astype(np.float16),
+            blank=output.blank,
+            canonical=find_canonical(pictures, spec=self._preprocessing),
+            views=np.ones(len(output.logits), dtype=np.uint8),
+        )
 
     def run(self, pictures: Sequence[Picture] | NDArray[np.uint8]) -> NetworkOutput:
         """The network's own numbers for pictures of any sizes, in the same order."""

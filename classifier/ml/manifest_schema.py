@@ -109,8 +109,12 @@ _SCHEMA: Final = _object(
         ),
         "training": _TRAINING,
         "dataset": _object(
-            {"pictures": _map(_integer(0, 10**12)), "sha256": _map(_text(64))},
-            optional=("pictures", "sha256"),
+            {
+                "pictures": _map(_integer(0, 10**12)),
+                "sha256": _map(_text(64)),
+                "split_seed": _integer(0, 2**63 - 1),
+            },
+            optional=("pictures", "sha256", "split_seed"),
             closed=False,
         ),
         "backbone": {

@@ -26,8 +26,9 @@ from classifier.ml.artefacts import (
     build_file_hashes,
     save_artefact,
 )
-from classifier.ml.config import Recipe
+from classifier.ml.config import Recipe, check_start
 from classifier.ml.data.dataset import (
+    SPLIT_SEED,
     FashionMnist,
     Split,
     limit_stratified,
@@ -37,7 +38,8 @@ from classifier.ml.data.dataset import (
 from classifier.ml.inference import Classifier
 from classifier.ml.judging.calibration import calibrate
 from classifier.ml.judging.evaluation import EvaluationReport, Metrics, measure
-from classifier.ml.labels import group_labels
+from classifier.ml.judging.gate import Comparison, compare
+from classifier.ml.labels import GROUPS, group_labels
 from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Picture, ProgressCallback, TrainingProgress
 
@@ -56,11 +58,12 @@ class TrainedArtefact:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What to train: a recipe, the seed of every random choice, and what overrides the recipe.
+    """What to train: a recipe, the seed of every random choice but the split, and what overrides the recipe.
 
     ``epochs`` and ``limit`` (the number of training pictures, stratified) are None for the recipe's own and for all.
     ``backbone_weights`` is "imagenet", "none" or a file. ``command`` is recorded as what reproduces the artefact.
-    ``name`` is the folder below the output folder; None takes the version's.
+    ``name`` is the folder below the output folder; None takes the version's. Raises ``ConfigurationError`` for what
+    ``check_start`` refuses.
     """
 
     recipe: Recipe
@@ -70,6 +73,9 @@ class TrainingRequest:
     limit: int | None = None
     backbone_weights: str = "imagenet"
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        check_start(self.recipe, weights=self.backbone_weights)
 
 
 def ignore_progress(progress: TrainingProgress) -> None:
@@ -145,6 +151,7 @@ def train(
             "name": "Fashion-MNIST",
             "sha256": dict(data.sha256),
             "pictures": {name: len(part.labels) for name, part in parts.items()},
+            "split_seed": SPLIT_SEED,
         },
         backbone=None
         if weights is None
@@ -216,6 +223,28 @@ def evaluate_pictures(
     return _report(classifier, folder=folder, metrics=metrics, seconds=seconds)
 
 
+def compare_classifiers(
+    candidate: Classifier, *, other: Classifier, data_dir: Path | None = None, dataset: FashionMnist | None = None
+) -> Comparison:
+    """How the groups that the candidate says compare with the other's, on pictures that neither was trained on.
+
+    Those are the pictures of the calibration part of both. No test picture is looked at, for what is found here may
+    choose. Raises ``DatasetError`` where the data set cannot be had.
+    """
+    data = dataset if dataset is not None else load_fashion_mnist(data_dir)
+    mine, others = (_find_calibration_part(one.manifest, labels=data.train_labels) for one in (candidate, other))
+    part = np.intersect1d(mine, others)
+    pictures, truth = list(data.train_images[part]), group_labels(data.train_labels[part])
+    right = [
+        np.array([GROUPS.index(said.group) for said in one.classify(pictures)]) == truth for one in (candidate, other)
+    ]
+    return compare(right[0], other=right[1])
+
+
+def _find_calibration_part(manifest: Manifest, *, labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    return split_training_pictures(labels, seed=manifest.dataset.get("split_seed", manifest.seed)).calibration
+
+
 def _evaluate_pictures(
     classifier: Classifier,
     pictures: Sequence[Picture] | NDArray[np.uint8],
@@ -253,7 +282,7 @@ def _report(classifier: Classifier, *, folder: Path, metrics: Metrics, seconds: 
 
 def _limited_split(data: FashionMnist, *, request: TrainingRequest) -> Split:
     """The split of the training pictures; a limit shortens what trains, never what stops or calibrates."""
-    split = split_training_pictures(data.train_labels, seed=request.seed)
+    split = split_training_pictures(data.train_labels)
     if request.limit is None:
         return split
     kept = limit_stratified(data.train_labels[split.train], limit=request.limit, seed=request.seed)

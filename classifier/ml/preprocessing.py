@@ -37,6 +37,8 @@ _SMALL_OBJECT: Final = 0.6
 _HALF_OPAQUE: Final = 127.0
 #: Opaque pixels that fill more than this share of their box are no outline: a photograph with round corners or a frame.
 _BOX_SHARE: Final = 0.95
+#: Raised when this module makes another form of the same picture: features from before are of another base then.
+FORM_VERSION: Final = 1
 #: A cut-out object of which 95 % differ by less than this from white is taken by its outline alone. Of 400 test
 #: pictures cut out in plain white 93 % then have the group that they have in canonical form; on white all are blank.
 #: With a twentieth of their shading, which mostly is above this, it is 99 %, and by outline alone 93 %.
@@ -71,6 +73,15 @@ def canonical_pictures(
         if index not in canonical:
             result[index, :, :, 0] = canonical_view(picture, spec=spec).pixels
     return result
+
+
+def find_canonical(pictures: Sequence[Picture], *, spec: PreprocessingSpec) -> NDArray[np.bool_]:
+    """Which pictures ``canonical_pictures`` leaves as they are, bool[N]."""
+    found = np.zeros(len(pictures), dtype=bool)
+    candidates = [index for index, picture in enumerate(pictures) if picture.shape == (spec.size, spec.size)]
+    if candidates:
+        found[candidates] = _is_canonical(np.stack([pictures[index] for index in candidates]))
+    return found
 
 
 def is_blank(canonical: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -9,8 +9,26 @@ from numpy.typing import NDArray
 
 #: The numbers of an embedding.
 EMBEDDING_SIZE: Final = 64
+#: How features are stored: half precision, little-endian.
+FEATURE_TYPE: Final = np.dtype("<f2")
 #: Pictures of any kind: uint8, H x W x 3 (RGB), H x W (grey), or H x W x 4 (RGB on a ground, and opacities).
 Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a base saw in one picture, as it is stored: facts, from which the heads' answers follow.
+
+    ``numbers`` are its features and ``logits`` ten numbers, the mean of members and views, both bytes of
+    ``FEATURE_TYPE``. The cosine of two pictures' features is how alike they look. ``canonical`` says that the picture
+    was in canonical form already, ``views`` how many views of it were looked at.
+    """
+
+    numbers: bytes
+    logits: bytes
+    blank: bool
+    canonical: bool
+    views: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +36,8 @@ class Prediction:
     """What a classifier says of one picture.
 
     ``confidence`` is the calibrated probability of ``group`` and lies in 0..1, as do both tables, whose keys are
-    the names in ``labels``. ``abstained`` is a flag beside the label, never instead of it. ``embedding`` has
-    64 numbers; the dot product of two embeddings is their cosine similarity.
+    the names in ``labels``. ``abstained`` is a flag beside the label, never instead of it. ``features`` are what it
+    follows from.
     """
 
     group: str
@@ -28,7 +46,7 @@ class Prediction:
     abstained: bool
     group_probabilities: Mapping[str, float]
     garment_probabilities: Mapping[str, float]
-    embedding: tuple[float, ...] = field(repr=False)
+    features: Features = field(repr=False)
 
 
 class ImageClassifier(Protocol):

@@ -2,6 +2,7 @@
 
 from classifier.models.adoption import AdoptionRun
 from classifier.models.cleaning import CleaningRun
+from classifier.models.features import Base, PictureFeatures
 from classifier.models.labelling import (
     Classification,
     LabellingRun,
@@ -23,6 +24,7 @@ __all__ = [
     "OPEN_STATES",
     "STAGE_TRANSITIONS",
     "AdoptionRun",
+    "Base",
     "Classification",
     "CleaningRun",
     "ImageToReview",
@@ -33,6 +35,7 @@ __all__ = [
     "LabellingRun",
     "LabellingRunQuerySet",
     "ModelVersion",
+    "PictureFeatures",
     "QueueCanary",
     "Review",
     "ReviewRun",

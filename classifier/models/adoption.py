@@ -5,6 +5,7 @@ from django.db import models
 from classifier.models.labelling import LabellingRun
 from classifier.models.runs import Run
 from classifier.models.versions import ModelVersion
+from config.db.naming import name_related
 
 
 class AdoptionRun(Run):
@@ -12,6 +13,7 @@ class AdoptionRun(Run):
 
     `done` counts the products it looked at up to `taken_until`, `changed` those whose label is another now. `missing`
     have a picture that the version has not classified; `labelling_run` is what labels them, once it was started.
+    `comparison` is what the gate of `--activate` found, if it was asked; with a `reason` it was passed by force.
     """
 
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="adoption_runs")
@@ -20,10 +22,16 @@ class AdoptionRun(Run):
     changed = models.PositiveIntegerField(default=0)
     missing = models.PositiveIntegerField(default=0)
     closed_runs = models.PositiveIntegerField(default=0, help_text="Labelling runs of other versions that it ended.")
+    comparison = models.JSONField(
+        default=dict, db_default={}, blank=True, help_text="With the version that was in production, as it was judged."
+    )
+    reason = models.TextField(
+        blank=True, default="", db_default="", help_text="Why a version that may be worse was activated all the same."
+    )
     labelling_run = models.ForeignKey(LabellingRun, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
 
     class Meta(Run.Meta):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"adoption of {self.model_version_id} ({self.state})"
+        return f"adoption of {name_related(self, 'model_version')} ({self.state})"

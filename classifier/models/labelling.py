@@ -10,6 +10,7 @@ from catalog.models import CONFIDENCE_VALIDATORS, GARMENT_CHOICES, GROUP_CHOICES
 from classifier.models.queues import is_unsent
 from classifier.models.runs import Run, RunQuerySet
 from classifier.models.versions import ModelVersion
+from config.db.naming import name_related
 
 
 class LabellingRunQuerySet(RunQuerySet):
@@ -164,7 +165,7 @@ class LabelTask(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"label task {self.pk} of image {self.image_id} ({self.state})"
+        return f"label task {self.pk} of {name_related(self, 'image')} ({self.state})"
 
 
 class Classification(models.Model):
@@ -182,7 +183,6 @@ class Classification(models.Model):
     abstained = models.BooleanField()
     # Ten numbers in the order of GARMENTS; a group's probability is the sum of its garments'.
     garment_probabilities = models.JSONField()
-    embedding = models.BinaryField(help_text="64 little-endian float32 numbers.")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -192,11 +192,11 @@ class Classification(models.Model):
         ]
         indexes = [
             models.Index(fields=["image", "-run"], name="classification_image_latest"),
-            # What a version said since its embeddings were read last.
+            # What a version said, for the cleaning.
             models.Index(fields=["model_version", "id"], name="classification_version"),
             # How many a run was not sure of.
             models.Index(fields=["run"], condition=Q(abstained=True), name="classification_unsure"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.group} for image {self.image_id} by model version {self.model_version_id}"
+        return f"{self.group} for {name_related(self, 'image')} by {name_related(self, 'model_version')}"

@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 
 from catalog.models import GARMENT_CHOICES, GROUP_CHOICES, Image
 from classifier.models.runs import Run
+from config.db.naming import name_related
 
 
 class Review(models.Model):
@@ -37,7 +38,7 @@ class Review(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.group} for image {self.image_id} by reviewer {self.reviewer_id}"
+        return f"{self.group} for {self.url or 'a picture'} by {name_related(self, 'reviewer')}"
 
 
 class ReviewRun(Run):

@@ -26,6 +26,9 @@ class TrainingRun(Run):
         blank=True, default="", db_default="", help_text="Folder of the artefact. Empty: it becomes a model version."
     )
     activate = models.BooleanField(default=False)
+    reason = models.TextField(
+        blank=True, default="", db_default="", help_text="Why to activate it even if it may be worse. Empty: it is not."
+    )
     exclusive = models.BooleanField(default=False, help_text="Refused while another training is open.")
     state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
     progress = models.JSONField(default=dict, help_text="Phase, epoch, step and the metrics of each epoch so far.")

@@ -4,6 +4,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from classifier.models.features import Base
+
 
 class ModelVersion(models.Model):
     """A registered artefact. Its artefact columns never change; its stage does, by `STAGE_TRANSITIONS`."""
@@ -17,6 +19,7 @@ class ModelVersion(models.Model):
     name = models.CharField(max_length=100)
     folder = models.CharField(max_length=255, help_text="The artefact's folder below ARTEFACTS_DIR.")
     manifest_sha256 = models.CharField(max_length=64, unique=True)
+    base = models.ForeignKey(Base, on_delete=models.PROTECT, related_name="versions")
     recipe = models.CharField(max_length=64)
     seed = models.BigIntegerField()
     metrics = models.JSONField(default=dict)

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from classifier.ml import artefacts
-from classifier.models import ModelVersion
+from classifier.models import Base, ModelVersion
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +35,15 @@ def register_model_version(folder: Path) -> ModelVersion:
     manifest, digest = artefact.manifest, artefact.sha256
     _copy_artefact(artefact)
     with transaction.atomic():
+        base, _ = Base.objects.get_or_create(
+            digest=bytes.fromhex(manifest.base_sha256()), defaults={"name": manifest.version}
+        )
         version, created = ModelVersion.objects.get_or_create(
             manifest_sha256=digest,
             defaults={
                 "name": manifest.version,
                 "folder": digest,
+                "base": base,
                 "recipe": manifest.recipe["name"],
                 "seed": manifest.seed,
                 "metrics": manifest.metrics,

@@ -47,6 +47,7 @@ class ReviewAdmin(LastingAdmin):
     """People's labels: they are added and stay; a newer one wins."""
 
     form = ReviewForm
+    readonly_fields = ("reviewer", "created_at", "withdrawn_at")
     list_display = ("id", "image", "group", "garment", "reviewer", "created_at", "withdrawn_at")
     list_filter = ("group",)
     list_select_related = ("image", "reviewer")
@@ -73,6 +74,10 @@ class ReviewAdmin(LastingAdmin):
     def has_withdraw_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may withdraw anybody's reviews."""
         return request.user.has_perm("classifier.change_review")
+
+    def get_fields(self, request: HttpRequest, obj: Review | None = None) -> tuple[str, ...]:
+        """Return what is typed and, of a review that was given, who gave it and when."""
+        return (*ReviewForm.Meta.fields, *(self.readonly_fields if obj else ()))
 
     def save_model(self, request: HttpRequest, obj: Review, form: forms.ModelForm, change: bool) -> None:
         """Record the label in the user's name; products that show the image have it at once."""

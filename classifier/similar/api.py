@@ -48,8 +48,7 @@ class SimilarProductSerializer(ProductSerializer):
 class SimilarProductsView(CheckedView):
     """The products whose pictures look most like those of a product, whatever their labels; the nearest first.
 
-    Compared are embeddings of one model version: that which labelled the product's first picture. Empty while no
-    picture of the product is labelled.
+    Compared is what the base of the version in production saw in pictures. Empty while it saw none of the product's.
     """
 
     permission_classes = [AllowAny]

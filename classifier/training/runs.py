@@ -12,7 +12,9 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from classifier.adoption.services import activate_model_version
+from classifier.adoption.gate import GateNotMetError, activate_examined_version, examine_artefact
+from classifier.adoption.services import StaleActivationError
+from classifier.ml import pipeline
 from classifier.ml.config import IMAGENET, NO_WEIGHTS, get_recipe
 from classifier.ml.types import ProgressCallback, TrainingProgress
 from classifier.models import TrainingRun
@@ -97,9 +99,6 @@ def carry_out_training(run: TrainingRun, *, watch: ProgressCallback = lambda _pr
 
 def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
     """Train into a temporary folder and register the artefact, or train into the folder that the run names."""
-    # TensorFlow lies behind this import; only a process that trains ever gets here.
-    from classifier.ml import pipeline
-
     # ImageNet weights, whose file BACKBONE_WEIGHTS may name.
     usual_weights = find_usual_weights()
     request = pipeline.TrainingRequest(
@@ -120,15 +119,21 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
             progress=reporter.report,
         )
         reporter.check()
+        data_dir = Path(run.data_dir) if run.data_dir else None
+        examination = examine_artefact(trained.folder, data_dir=data_dir) if run.activate else None
 
         # One transaction: a run that is cancelled or given up meanwhile leaves no version. If only the answer to the
         # commit was lost, the second try finds a run that has ended.
         @transaction.atomic
         def register() -> None:
-            version = None if run.output else register_model_version(trained.folder)
-            if version is not None and run.activate:
-                version = activate_model_version(version, user=run.requested_by)
-            reporter.check(state=State.DONE, finished_at=Now(), model_version=version)
+            version, problem = None if run.output else register_model_version(trained.folder), ""
+            if version is not None and examination is not None:
+                try:
+                    activate_examined_version(version, examination, user=run.requested_by, reason=run.reason)
+                except (GateNotMetError, StaleActivationError) as error:
+                    # Whatever it is, hours of work are a candidate.
+                    problem = f"The version is registered and not in production. {error}"
+            reporter.check(state=State.DONE, finished_at=Now(), model_version=version, error=problem)
 
         retry_while_unreachable(register)
 

@@ -5,9 +5,18 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from classifier.ml.config import DEFAULT_RECIPE, IMAGENET, NO_WEIGHTS, RECIPES
+from classifier.ml.config import (
+    DEFAULT_RECIPE,
+    IMAGENET,
+    NO_WEIGHTS,
+    RECIPES,
+    ConfigurationError,
+    check_start,
+    get_recipe,
+)
 from classifier.models import TrainingRun
 from classifier.runs.api import RUN_FIELDS, RunSerializer
+from classifier.training.runs import find_usual_weights
 
 
 @extend_schema_serializer(component_name="TrainingRun")
@@ -29,6 +38,14 @@ class TrainingRunRequestSerializer(serializers.Serializer[Any]):
         help_text="What the backbone starts from: ImageNet's weights, or none, which are random ones. Empty: as the "
         "settings say.",
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse weights that the recipe learns nothing from."""
+        try:
+            check_start(get_recipe(attrs["recipe"]), weights=attrs["backbone_weights"] or find_usual_weights())
+        except ConfigurationError as error:
+            raise serializers.ValidationError({"backbone_weights": [f"{error}."]}) from error
+        return attrs
 
 
 class TrainingRunSerializer(RunSerializer):

@@ -1,10 +1,14 @@
-"""The page on which people make and revoke tokens of their own."""
+"""The pages on which people change their password, and make and revoke tokens of their own."""
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse_lazy
+from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -12,6 +16,22 @@ from config.accounts.forms import TokenForm
 from config.accounts.models import Token
 from config.accounts.services import LONGEST_DAYS, TokenNameError, create_token
 from config.web.permissions import get_member
+
+
+# Before it is asked who is signed in.
+@method_decorator(require_http_methods(["GET", "HEAD", "POST"]), name="dispatch")
+class PasswordView(PasswordChangeView):
+    """Another password for whoever is signed in and knows the present one; it ends their tokens and other sessions."""
+
+    template_name = "accounts/password.html"
+    success_url = reverse_lazy("password")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Change the password and say what has ended with the former one."""
+        messages.success(
+            self.request, "Your password is changed. Your tokens have ended, and so have your sign-ins elsewhere."
+        )
+        return super().form_valid(form)
 
 
 @never_cache

@@ -34,13 +34,26 @@ def insert_rows(model: type[models.Model], *, fields: Sequence[str], rows: Itera
             cursor.executemany(insert, _prepare(model, fields, rows))
 
 
-def insert_or_update_rows(model: type[models.Model], *, fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Insert `rows`, each in the order of `fields`; one whose first field, a unique one, is taken updates that row."""
+def insert_or_update_rows(
+    model: type[models.Model],
+    *,
+    fields: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    key: int = 1,
+    while_null: str | None = None,
+) -> None:
+    """Insert `rows`, each in the order of `fields`; one whose first `key` fields, together unique, are taken updates.
+
+    With `while_null` only a row in which that field is null is updated; others stay as they are. Two rows of a call
+    must not have the same key. Whoever may meet others with the same keys gives the rows in one order.
+    """
     if not rows:
         return
     table, names = _quote_names(model, fields)
-    updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in names[1:])
-    conflict = f"ON CONFLICT ({names[0]}) DO UPDATE SET {updates}"
+    updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in names[key:])
+    conflict = f"ON CONFLICT ({', '.join(names[:key])}) DO UPDATE SET {updates}"
+    if while_null is not None:
+        conflict += f" WHERE {table}.{names[fields.index(while_null)]} IS NULL"
     insert = f"INSERT INTO {table} ({', '.join(names)})"
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":

@@ -166,8 +166,7 @@ EXPLORATION_DIRS = [VAR_DIR / "exploration", BASE_DIR / "classifier/artefacts/re
 EXPERIMENTS_DIR = BASE_DIR / "classifier/artefacts/reports/experiments"
 # What `evaluate_classifier --catalogue` measured here.
 EVALUATIONS_DIR = VAR_DIR / "evaluations"
-# What similar products are searched in: copies of the embeddings in the database, read again when they are so old.
-EMBEDDINGS_DIR = VAR_DIR / "embeddings"
+# How old the features may be in which similar products are searched.
 SIMILAR_REFRESH_SECONDS = env.float("SIMILAR_REFRESH_SECONDS", default=10.0)
 ARTEFACT_KEY = env.str("ARTEFACT_KEY", default="")
 BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")

@@ -31,6 +31,11 @@ class LargeTableAdmin(admin.ModelAdmin):
     # What one export writes, or one decision on the error queue is about: as many as a list counts. Runs take any.
     maximum_selected = 10_000
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows with what the list shows of others; a row on its own page is called by their names."""
+        rows, related = super().get_queryset(request), self.list_select_related
+        return rows if isinstance(related, bool) else rows.select_related(*related)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:

@@ -19,7 +19,7 @@ from config.web.access_log import find_address
 from config.web.problems import answer_problem
 from config.web.security import GetResponse
 
-PASSWORD_PAGES = ("sign-in", "admin:login", "admin:password_change")
+PASSWORD_PAGES = ("sign-in", "password", "admin:login", "admin:password_change")
 MINUTE = 60
 
 

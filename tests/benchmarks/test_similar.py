@@ -23,16 +23,16 @@ def test_both_searches_find_the_same() -> None:
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
-    assert [row["name"] for row in report["searches"]] == ["mapped files", "pgvector"]
+    assert [row["name"] for row in report["searches"]] == ["memory", "pgvector"]
     assert all(row["median_milliseconds"] >= row["best_milliseconds"] > 0 for row in report["searches"])
     assert (report["embeddings"], report["rounds"], report["rounds_with_the_same"]) == (25_000, 3, 3)
 
 
 def test_people_read_medians_and_how_often_both_found_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    seconds = {"mapped files": [0.002, 0.001, 0.009], "pgvector": [0.2, 0.3, 0.1]}
+    seconds = {"memory": [0.002, 0.001, 0.009], "pgvector": [0.2, 0.3, 0.1]}
     machine = {"cores": 2, "processor": "P", "load_before": 0.1, "python": "3.12.0", "libraries": {"numpy": "2.0"}}
     similar.print_result({"machine": machine, **similar.build_result(seconds, embeddings=25_000, same=2)})
     mapped, stored, found, *_ = capsys.readouterr().out.splitlines()
-    assert mapped == "mapped files        2.0 ms, at best 1.0 ms"
+    assert mapped == "memory              2.0 ms, at best 1.0 ms"
     assert stored == "pgvector          200.0 ms, at best 100.0 ms"
     assert found == "the same 44 of 25,000 embeddings in 2 of 3 rounds"

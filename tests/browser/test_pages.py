@@ -38,6 +38,7 @@ SIGNED_IN = {
     "labelling-runs": "/labelling-runs/",
     "labelling-run": "/labelling-runs/1/",
     "errors": "/errors/",
+    "password": "/password/",
     "tokens": "/tokens/",
     "admin": "/admin/",
     "admin-products": "/admin/catalog/product/",

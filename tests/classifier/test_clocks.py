@@ -12,8 +12,8 @@ from django.utils import timezone
 from catalog.models import Image, ProductLabel
 from classifier.adoption.runs import adopt_next_step
 from classifier.adoption.services import activate_model_version
-from classifier.features.files import get_path, map_file, read_embeddings
-from classifier.models import AdoptionRun, ModelVersion, ReviewRun
+from classifier.features.matrix import LoadedFeatures
+from classifier.models import AdoptionRun, ReviewRun
 from classifier.reviews.runs import record_next_step
 from classifier.reviews.services import record_review
 from classifier.reviews.starting import start_review_run
@@ -102,11 +102,13 @@ def test_who_decides_after_a_run_of_a_fast_machine_was_asked_for_has_the_last_wo
 
 
 @pytest.mark.postgresql
-def test_embeddings_that_may_not_be_settled_are_so_for_a_fast_machine_too(settings, tmp_path) -> None:
-    settings.EMBEDDINGS_DIR = tmp_path
+def test_features_that_may_not_be_settled_are_so_for_a_fast_machine_too(django_assert_num_queries) -> None:
     version = create_model_version()
     create_product(images=[create_painted_image()])
     label_everything()
+    loaded = LoadedFeatures(version.base_id, size=64)
     with on_a_fast_machine():
-        assert [len(part) for part in read_embeddings(version).parts] == [0, 1]
-    assert len(map_file(get_path(ModelVersion.objects.get()))) == 0
+        loaded.read_on()
+        # The fourth one looks for what may have come before.
+        with django_assert_num_queries(4):
+            loaded.read_on()

@@ -1,6 +1,7 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and files that are opened without waiting for anybody."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config import files
-from config.files import new_file, new_folder, write_file
+from config.files import SpecialFileError, new_file, new_folder, open_file, write_file
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -82,6 +83,28 @@ def test_a_folder_that_fails_half_way_is_not_there(tmp_path: Path, monkeypatch: 
         (folder / "new").touch()
     assert [file.name for file in path.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        for path in (tmp_path / "pipe", tmp_path / "socket", Path("/dev/zero")):
+            with pytest.raises(SpecialFileError, match="expected a file, received a pipe, a socket or a device"):
+                open_file(path)
+    with pytest.raises(IsADirectoryError):
+        open_file(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        open_file(tmp_path / "gone")
+
+
+def test_a_link_is_followed_unless_that_is_forbidden(tmp_path: Path) -> None:
+    (tmp_path / "name").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("name")
+    with open_file(str(tmp_path / "link")) as file:
+        assert file.read() == b"content"
+    with pytest.raises(OSError, match="symbolic link"):
+        open_file(tmp_path / "link", follow_links=False)
 
 
 def test_the_writer_brings_neither_django_nor_celery() -> None:

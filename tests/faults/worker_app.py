@@ -136,7 +136,6 @@ def label_without_ledger_task(image_ids: list[int], *, run_id: int, model_versio
             confidence=prediction.confidence,
             abstained=prediction.abstained,
             garment_probabilities=[],
-            embedding=b"",
         )
 
 

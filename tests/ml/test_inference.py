@@ -35,8 +35,11 @@ def test_a_prediction_is_complete_and_consistent(classifier: Classifier, drawn_d
         of_group = [name for name in GARMENTS if GROUP_OF_GARMENT[name] == said.group]
         assert said.confidence == pytest.approx(sum(said.garment_probabilities[name] for name in of_group))
         assert said.garment == max(of_group, key=lambda name: said.garment_probabilities[name])
-        assert len(said.embedding) == 64
-        assert np.linalg.norm(said.embedding) == pytest.approx(1.0, rel=1e-5)
+        numbers = np.frombuffer(said.features.numbers, "<f2").astype(float)
+        assert len(numbers) == 64
+        assert np.linalg.norm(numbers) == pytest.approx(1.0, rel=1e-3)
+    assert [said.features.canonical for said in predictions] == [True, False]
+    assert {(said.features.blank, said.features.views) for said in predictions} == {(False, 1)}
 
 
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 70])
@@ -49,7 +52,9 @@ def test_every_picture_gets_its_own_label_whatever_the_batch(
     for picture, said in zip(pictures, together, strict=True):
         alone = classifier.classify([picture])[0]
         assert said.garment == alone.garment
-        np.testing.assert_allclose(said.embedding, alone.embedding, atol=1e-4)
+        np.testing.assert_allclose(
+            np.frombuffer(said.features.numbers, "<f2"), np.frombuffer(alone.features.numbers, "<f2"), atol=1e-3
+        )
 
 
 @pytest.mark.parametrize("count", [0, 20, 70, 130])

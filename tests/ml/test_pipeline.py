@@ -3,14 +3,15 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from classifier.ml import pipeline
 from classifier.ml.artefacts import NETWORK_FILE, artefact_bytes, load_manifest
-from classifier.ml.config import Recipe
-from classifier.ml.data.dataset import FashionMnist, limit_stratified, split_training_pictures
+from classifier.ml.config import RECIPES, ConfigurationError, Recipe
+from classifier.ml.data.dataset import SPLIT_SEED, FashionMnist, limit_stratified, split_training_pictures
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import group_labels
 from classifier.ml.network import architecture as networks
@@ -18,9 +19,10 @@ from classifier.ml.network import training
 from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.network.training import LabelledPictures
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, evaluate, evaluate_pictures, train
-from classifier.ml.types import TrainingProgress
+from classifier.ml.types import Prediction, TrainingProgress
 from tests.ml.conftest import TINY_RECIPE, TINY_REQUEST
-from tests.support.drawings import render_for_shop
+from tests.support.drawings import draw_dataset, render_for_shop
+from tests.support.fakes import build_prediction
 
 NOTHING_LEARNT = training.TrainingResult(history=(), best_epoch=0, seconds=0.0)
 
@@ -43,7 +45,9 @@ def test_the_manifest_says_how_the_artefact_came_about(
     assert manifest.metrics["images"] == 40
     assert [row["epoch"] for row in manifest.training["history"]] == [1.0, 2.0, 3.0, 4.0]
     assert set(manifest.libraries) == {"tensorflow", "keras", "numpy", "ai-edge-litert"}
-    split = split_training_pictures(drawn_dataset.train_labels, seed=7)
+    # The seed of a training decides no split: there is one.
+    assert manifest.dataset["split_seed"] == SPLIT_SEED == 1
+    split = split_training_pictures(drawn_dataset.train_labels)
     kept = limit_stratified(drawn_dataset.train_labels[split.train], limit=80, seed=7)
     trained_on = drawn_dataset.train_images[split.train[kept]]
     assert manifest.network["mean"] == pytest.approx(trained_on.mean())
@@ -103,10 +107,10 @@ def test_no_test_picture_takes_part_before_the_evaluation(
 
 
 def test_a_limit_shortens_what_trains_only(drawn_dataset: FashionMnist) -> None:
-    request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", limit=50)
+    request = TrainingRequest(recipe=TINY_RECIPE, seed=9, command="", limit=50)
     split = pipeline._limited_split(drawn_dataset, request=request)
     assert (len(split.train), len(split.validation), len(split.calibration)) == (50, 20, 20)
-    whole = split_training_pictures(drawn_dataset.train_labels, seed=1)
+    whole = split_training_pictures(drawn_dataset.train_labels)
     assert set(split.train) <= set(whole.train)
 
 
@@ -153,12 +157,49 @@ def test_the_manifest_says_what_the_training_took(tiny_artefact: TrainedArtefact
     assert [row["epoch"] for row in training["history"]] == [1.0, 2.0, 3.0, 4.0]
     assert [(epoch - 1) // 2 for epoch in training["best_epochs"]] == [0, 1]
     # and what is said of a part is said of the members together, as the artefact serves them.
-    validation = split_training_pictures(drawn_dataset.train_labels, seed=TINY_REQUEST.seed).validation
+    validation = split_training_pictures(drawn_dataset.train_labels).validation
     logits = Classifier.load(tiny_artefact.folder).run(drawn_dataset.train_images[validation]).logits
     own = logits[np.arange(len(logits)), drawn_dataset.train_labels[validation]]
     loss = float((np.logaddexp.reduce(logits, axis=1) - own).mean())
     assert training["parts"]["validation"]["loss"] == pytest.approx(loss, rel=1e-3)
     assert set(training["parts"]["train"]) == {"loss", "accuracy", "garment_accuracy"}
+
+
+class Sayer:
+    """Says one garment of every picture, and keeps the pictures; its artefact has this split, or that of its seed."""
+
+    def __init__(self, garment: str, **dataset: int) -> None:
+        self.manifest, self.garment = SimpleNamespace(seed=5, dataset=dataset), garment
+        self.seen: list[bytes] = []
+
+    def classify(self, pictures: list[np.ndarray]) -> list[Prediction]:
+        self.seen += map(bytes, pictures)
+        return [build_prediction(self.garment)] * len(pictures)
+
+
+def test_versions_are_compared_on_pictures_that_neither_was_trained_on() -> None:
+    # Given pictures that can be told apart, and of two artefacts one from before there was one split,
+    data = draw_dataset(train_per_label=100)
+    marked = data.train_images.copy()
+    marked[:, 0, :2] = np.stack(np.divmod(np.arange(1000), 256), axis=1)
+    data = dataclasses.replace(data, train_images=marked)
+    new, old = Sayer("Bag", split_seed=1), Sayer("Shirt")
+    # when they are compared,
+    found = pipeline.compare_classifiers(new, other=old, dataset=data)
+    # then both see what is in the calibration parts of both, and no test picture.
+    parts = [split_training_pictures(data.train_labels, seed=seed).calibration for seed in (1, 5)]
+    common = sorted(set(parts[0]) & set(parts[1]))
+    assert new.seen == old.seen == [bytes(marked[index]) for index in common]
+    truth = group_labels(data.train_labels[common])
+    assert found.images == len(common) > 3
+    assert found.difference == pytest.approx(np.mean(truth == 4) - np.mean(truth == 0))
+    # Of one split it is the whole part.
+    assert pipeline.compare_classifiers(new, other=new, dataset=data).images == 100
+
+
+def test_a_head_on_random_weights_is_no_request() -> None:
+    with pytest.raises(ConfigurationError, match="The recipe frozen trains a head alone"):
+        TrainingRequest(recipe=RECIPES["frozen"], seed=1, command="", backbone_weights="none")
 
 
 def test_missing_backbone_weights_end_before_any_training(drawn_dataset: FashionMnist, tmp_path: Path) -> None:

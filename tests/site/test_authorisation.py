@@ -70,6 +70,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "model-version-detail": {"GET": Row("view_modelversion", 200)},
     "model-version-activate": {"POST": Row("change_modelversion", 409)},
     "sign-in": {"GET": Row(PUBLIC, 200), "POST": Row(PUBLIC, 200)},
+    "password": {"GET": Row(SIGNED_IN, 200), "POST": Row(SIGNED_IN, 200)},
     "sign-out": {"POST": Row(PUBLIC, 302)},
     "token-list": {"GET": Row(SIGNED_IN, 200), "POST": Row(SIGNED_IN, 200)},
     "token-revoke": {"POST": Row(SIGNED_IN, 404)},

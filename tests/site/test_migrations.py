@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import DEFAULT_DB_ALIAS, Error, connections
@@ -23,6 +24,7 @@ RELEASED = [("catalog", "0003_search_by_parts"), ("classifier", "0008_run_steps"
 BEFORE_FILLING = [("catalog", "0005_labels_of_every_product"), ("classifier", "0010_runs_reviews_and_history")]
 NOW = "2026-11-20 10:00:00+00:00"
 LATER = "2026-11-21 10:00:00+00:00"
+EMBEDDING = np.arange(64, dtype="<f4").tobytes()
 SHA = {name: f"{number:064x}" for number, name in enumerate(("bag", "dress", "coat", "shoe"), start=1)}
 
 #: Of an application that is installed no more.
@@ -123,9 +125,10 @@ ROWS: list[tuple[str, str, list[tuple[Any, ...]]]] = [
         'id, image_id, model_version_id, run_id, sha256, "group", garment, confidence, abstained, '
         "garment_probabilities, embedding, created_at",
         [
-            (1, 1, 2, 1, SHA["bag"], "Bags", "Bag", 0.9, False, "[]", b"", NOW),
+            (1, 1, 2, 1, SHA["bag"], "Bags", "Bag", 0.9, False, "[]", EMBEDDING, NOW),
             (2, 2, 2, 1, SHA["coat"], "Upper part", "Coat", 0.5, True, "[]", b"", NOW),
             (3, 3, 2, 1, SHA["shoe"], "Footwear", "Sneaker", 0.8, False, "[]", b"", NOW),
+            (4, 3, 1, 3, SHA["dress"], "One piece", "Dress", 0.8, False, "[]", EMBEDDING, NOW),
         ],
     ),
     (
@@ -267,7 +270,7 @@ def describe(connection: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("interrupted_after", [None, 1, 5, 9], ids=lambda number: f"interrupted {number}")
 def test_a_database_of_the_last_release_keeps_everything(aged: Any, interrupted_after: int | None) -> None:
     connection = aged
-    columns = {table: names for table, names, _ in ROWS}
+    columns = {table: names.replace("embedding, ", "") for table, names, _ in ROWS}
     before = {table: read_columns(connection, table, columns[table]) for table in UNTOUCHED}
     if interrupted_after is not None:
         migrate(connection, BEFORE_FILLING)
@@ -316,6 +319,14 @@ def test_a_database_of_the_last_release_keeps_everything(aged: Any, interrupted_
     assert read(connection, "SELECT run_id, image_id FROM classifier_imagetoreview ORDER BY 1, 2") == [
         (1, number) for number in range(1, 6)
     ]
+    # Of what versions saw stays what is of a picture that we hold, and is an embedding.
+    features = "SELECT base_id, sha256, features, logits, views FROM classifier_picturefeatures"
+    ((base_id, sha256, numbers, *unknown),) = read(connection, features)
+    assert (bytes(sha256).hex(), bytes(numbers)) == (SHA["bag"], np.arange(64, dtype="<f2").tobytes())
+    assert unknown == [None, 0]
+    named = read_columns(connection, "classifier_base", "id, name, digest")
+    assert [row for row in named if row[0] == base_id] == [(base_id, "new", b"\xbb" * 32)]
+    assert read(connection, "SELECT count(DISTINCT base_id) FROM classifier_modelversion") == [(3,)]
     came = "SELECT id FROM classifier_modelversion WHERE first_activated_at = activated_at ORDER BY id"
     assert read(connection, came) == [(1,), (2,)]
     assert read(connection, "SELECT app_label, model FROM django_content_type WHERE id IN (101, 102)") == [

@@ -14,8 +14,8 @@ from PIL import Image as PillowImage
 from catalog.models import Image, StoredPicture
 from classifier.labelling.ledger import Labelled
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
-from classifier.ml.types import Picture, Prediction
-from classifier.models import ModelVersion
+from classifier.ml.types import Features, Picture, Prediction
+from classifier.models import Base, ModelVersion
 
 _numbers = itertools.count(1)
 
@@ -61,7 +61,18 @@ def build_prediction(garment: str, *, confidence: float = 0.9, abstained: bool =
         abstained=abstained,
         group_probabilities=groups,
         garment_probabilities=garments,
-        embedding=tuple(np.linspace(0.0, 1.0, 64).tolist()),
+        features=build_features(garments),
+    )
+
+
+def build_features(garments: dict[str, float]) -> Features:
+    """What a base may have seen in a picture of which its version gives these probabilities."""
+    return Features(
+        numbers=np.linspace(0.0, 1.0, 64).astype("<f2").tobytes(),
+        logits=np.log([garments[name] for name in GARMENTS]).astype("<f2").tobytes(),
+        blank=False,
+        canonical=False,
+        views=1,
     )
 
 
@@ -90,13 +101,17 @@ def create_stored_image(data: bytes, *, url: str | None = None) -> Image:
     return Image.objects.create(url=name)
 
 
-def create_model_version(*, stage: str = ModelVersion.Stage.ACTIVE) -> ModelVersion:
-    """Create a model version without files; tests hand the fake classifier to what would load them."""
+def create_model_version(*, stage: str = ModelVersion.Stage.ACTIVE, base: Base | None = None) -> ModelVersion:
+    """Create a model version without files, on a base of its own unless one is given.
+
+    Tests hand the fake classifier to what would load them.
+    """
     number = next(_numbers)
     return ModelVersion.objects.create(
         name=f"fake-{number}",
         folder=f"fake-{number}",
         manifest_sha256=f"{number:064x}",
+        base=base or Base.objects.create(digest=number.to_bytes(32), name=f"base-{number}"),
         recipe="fake",
         seed=0,
         stage=stage,

@@ -18,7 +18,7 @@ from catalog.interchange.text_source import ENCODINGS, SourceError
 from catalog.values import RecordError, clean_country
 from config.console import ReportingCommand
 from config.db.troubles import explain
-from config.files import new_file
+from config.files import new_file, open_file
 
 
 class Command(ReportingCommand):
@@ -136,5 +136,5 @@ Exit status: 0 done; 1 the file cannot be read or at least one row was refused; 
 
 
 def _open(name: str) -> io.BufferedReader:
-    # Both are buffered readers; their declared types say less.
-    return cast(io.BufferedReader, sys.stdin.buffer if name == "-" else open(name, "rb"))
+    # Its declared type says less.
+    return cast(io.BufferedReader, sys.stdin.buffer) if name == "-" else open_file(name)

@@ -1,9 +1,7 @@
 """Label pictures from disk."""
 
-import stat
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -16,6 +14,7 @@ from classifier.ml.artefacts import ArtefactError
 from classifier.ml.inference import BATCH_SIZE, Classifier
 from classifier.ml.types import ImageClassifier, Picture
 from config.console import ReportingCommand, show_controls
+from config.files import SpecialFileError, open_file
 
 
 class Command(ReportingCommand):
@@ -78,14 +77,9 @@ def classify_files(paths: Sequence[str], *, classifier: ImageClassifier) -> Iter
 def decode_file(path: str) -> tuple[PictureAnswer, Picture | None]:
     """A file's picture, or None and a row that says what is wrong with the file."""
     try:
-        mode = Path(path).stat().st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            # Nobody may ever write into a pipe, and a device may have no end.
-            return PictureAnswer(
-                path, None, "not_image", "expected a file, received a pipe, a socket or a device"
-            ), None
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        return PictureAnswer(path, None, "not_found", error.strerror or str(error)), None
+        code = "not_image" if isinstance(error, SpecialFileError) else "not_found"
+        return PictureAnswer(path, None, code, error.strerror or str(error)), None
     return decode_picture(path, data)

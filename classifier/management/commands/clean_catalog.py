@@ -19,7 +19,7 @@ from classifier.cleaning.services import clean_catalog
 from config.console import ReportingCommand
 from config.db.troubles import explain
 
-UNITS: Final = {"images": "ids", "versions": "version ids", "files": "folders", "sessions": "steps"}
+UNITS: Final = {"images": "ids", "versions": "version ids", "features": "ids", "files": "folders", "sessions": "steps"}
 
 
 def _read_days(text: str) -> float:
@@ -34,8 +34,9 @@ class Command(ReportingCommand):
 
     help = (
         "Remove what nothing shows: images that no product has shown for DAYS days, with their pictures and what\n"
-        "versions said of them; what old model versions said so long ago; files in the media storage that no picture\n"
-        "names any more; sessions that have ended. The days begin when this command, or a worker, first sees that no\n"
+        "versions said of them; what old model versions said so long ago; what networks saw in pictures that are not\n"
+        "held any more, or for no version that is needed; files in the media storage that no picture names; sessions\n"
+        "that have ended. The days begin when this command, or a worker, first sees that no\n"
         "product shows an image. What people said of pictures stays, as do the history of labels and what was said by\n"
         "the version in production, the two before it, one with an open run and one that a label names. Workers do\n"
         "the same by themselves, every CLEAN_EVERY_HOURS.\n\n"

@@ -36,7 +36,7 @@ class Command(ReportingCommand):
         parser.add_argument(
             "--output", type=Path, metavar="DIR", help="where to write (default: exploration in VAR_DIR)"
         )
-        parser.add_argument("--seed", type=int, default=1, help="of folds, features and split (default: 1)")
+        parser.add_argument("--seed", type=int, default=1, help="of folds and features (default: 1)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Explore, write, and print the main figures."""

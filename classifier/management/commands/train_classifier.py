@@ -9,8 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 
+from classifier.management.activation import HELP, add_activation_options, read_reason, refuse_activation
 from classifier.ml.artefacts import MANIFEST_FILE, ArtefactError, load_manifest
-from classifier.ml.config import DEFAULT_RECIPE, RECIPES
+from classifier.ml.config import DEFAULT_RECIPE, IMAGENET, NO_WEIGHTS, RECIPES
 from classifier.ml.types import TrainingProgress
 from classifier.ml.words import write_known
 from classifier.models import TrainingRun
@@ -22,7 +23,7 @@ from config.console import ProgressReport, ReportingCommand
 
 
 class Command(ReportingCommand):
-    """`train_classifier [--recipe NAME] [--epochs N] [--seed N] [--limit N] ... [--activate] [--enqueue]`."""
+    """`train_classifier [--recipe NAME] [--seed N] ... [--activate [--force --reason TEXT]] [--enqueue]`."""
 
     help = (
         "Train on Fashion-MNIST, calibrate, evaluate on its test pictures, and register the result as a version.\n"
@@ -31,7 +32,8 @@ class Command(ReportingCommand):
         "Examples:\n"
         "  manage.py train_classifier --activate\n"
         "  manage.py train_classifier --epochs 1 --limit 5000 --backbone-weights none\n"
-        "  manage.py train_classifier --seed 1 --output classifier/artefacts/default"
+        "  manage.py train_classifier --seed 1 --output classifier/artefacts/default\n\n"
+        f"{HELP}"
     )
     shows_progress = True
 
@@ -39,7 +41,7 @@ class Command(ReportingCommand):
         """Declare the command line."""
         parser.add_argument("--recipe", choices=list(RECIPES), default=DEFAULT_RECIPE, help="what to train")
         parser.add_argument("--epochs", type=int, help="instead of the recipe's number of epochs")
-        parser.add_argument("--seed", type=int, default=1, help="of every random choice (default: 1)")
+        parser.add_argument("--seed", type=int, default=1, help="of every random choice but the split (default: 1)")
         parser.add_argument("--limit", type=int, help="train on so many pictures only")
         parser.add_argument(
             "--data-dir", type=abspath, metavar="DIR", help="the folder with the four Fashion-MNIST files"
@@ -49,9 +51,7 @@ class Command(ReportingCommand):
             metavar="imagenet|none|FILE",
             help="what the backbone starts from (default: imagenet, or none where BACKBONE_WEIGHTS is none)",
         )
-        parser.add_argument(
-            "--activate", action="store_true", help="bring the result into production, so that labels follow it"
-        )
+        add_activation_options(parser)
         parser.add_argument("--enqueue", action="store_true", help="let a worker of the training queue do it")
         parser.add_argument(
             "--output", type=abspath, metavar="DIR", help="write the artefact there and register nothing"
@@ -59,10 +59,13 @@ class Command(ReportingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Carry a training run out here, or put it on the queue."""
-        # What the backbone starts from may be a file here.
-        form = TrainingRunRequestSerializer(data=options | {"backbone_weights": ""})
+        reason = read_reason(options)
+        # What the backbone starts from may be a file here, which stands for weights that were trained.
+        weights = options["backbone_weights"] or ""
+        known = weights if weights in ("", NO_WEIGHTS) else IMAGENET
+        form = TrainingRunRequestSerializer(data=options | {"backbone_weights": known})
         if not form.is_valid():
-            problems = [f"--{name}: {' '.join(texts)}" for name, texts in form.errors.items()]
+            problems = [f"--{name.replace('_', '-')}: {' '.join(texts)}" for name, texts in form.errors.items()]
             raise CommandError(" ".join(problems), returncode=2)
         if options["output"] and options["activate"]:
             raise CommandError("--activate needs a registered artefact, which --output does not make", returncode=2)
@@ -72,7 +75,7 @@ class Command(ReportingCommand):
         if options["enqueue"] and here:
             names = ", ".join("--" + name.replace("_", "-") for name in here)
             raise CommandError(f"--enqueue leaves {names} to the worker's settings", returncode=2)
-        asked = {**form.validated_data, **here, "activate": options["activate"]}
+        asked = {**form.validated_data, **here, "activate": options["activate"], "reason": reason}
         try:
             run = start_training_run(here=not options["enqueue"], **asked)
         except TrainingOpenError as error:
@@ -87,6 +90,8 @@ class Command(ReportingCommand):
         else:
             result, text = self._train(run, options)
         self.answer(result, text, options)
+        if run.error:
+            raise refuse_activation(run.error)
 
     def _train(self, run: TrainingRun, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """Carry the run out; return what became of it as a document and as a sentence."""

@@ -40,6 +40,8 @@ PUBLISHER_URLS: Final[tuple[str, ...]] = (
 DOWNLOAD_TIMEOUT_SECONDS: Final = 30.0
 #: The largest of the four files is 47,040,016 bytes decompressed; anything beyond this is not one of them.
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+#: There is one split, whatever the seed of a training: pictures that one version learnt from must not judge another.
+SPLIT_SEED: Final = 1
 
 _IDX_MAGIC_IMAGES: Final = 0x00000803
 _IDX_MAGIC_LABELS: Final = 0x00000801
@@ -128,10 +130,15 @@ def parse_idx_labels(content: bytes) -> NDArray[np.uint8]:
 
 
 def split_training_pictures(
-    labels: NDArray[np.integer], *, seed: int, validation_share: float = 0.1, calibration_share: float = 0.1
+    labels: NDArray[np.integer],
+    *,
+    seed: int = SPLIT_SEED,
+    validation_share: float = 0.1,
+    calibration_share: float = 0.1,
 ) -> Split:
-    """A stratified split of training pictures by their labels int[N]; the same seed gives the same parts.
+    """The stratified split of training pictures by their labels int[N].
 
+    Another seed gives another one: artefacts from before there was one split have that of their training's seed.
     Each part holds the same share of every label, rounded to whole pictures, and every picture is in exactly one
     part. Raises ``ValueError`` for shares that leave nothing to train on.
     """

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 #: Of fewer no share is told.
 LEAST_COUNT: Final = 30
-#: Of a normal distribution so many standard deviations on both sides hold 95 %.
-_Z: Final = 1.959964
+#: So many on both sides of its mean hold 95 % of a normal distribution.
+STANDARD_DEVIATIONS: Final = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ def measure_share(chosen: float, *, of: int) -> Share:
 
 def find_interval(chosen: float, *, of: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share of at least one; it stays within 0..1 and is never of no width."""
-    share, weight = chosen / of, _Z**2 / of
+    share, weight = chosen / of, STANDARD_DEVIATIONS**2 / of
     middle = (share + weight / 2) / (1 + weight)
-    half = _Z / (1 + weight) * np.sqrt(share * (1 - share) / of + weight / (4 * of))
+    half = STANDARD_DEVIATIONS / (1 + weight) * np.sqrt(share * (1 - share) / of + weight / (4 * of))
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from classifier.ml.config import RECIPES
-from config.files import write_file
+from config.files import open_file, write_file
 
 #: The exploration of a data set. Experiments have a document for each recipe, named after it.
 EXPLORATION_NAME: Final = "exploration.json"
@@ -46,11 +46,11 @@ def save_document(path: Path, *, document: Mapping[str, Any], files: Mapping[str
 def load_document(path: Path) -> dict[str, Any]:
     """What ``save_document`` wrote. Raises ``StoredDocumentError`` when it is not there or not complete."""
     try:
-        document: dict[str, Any] = json.loads(path.read_bytes())
+        document: dict[str, Any] = json.loads(_read(path))
         if document["format"] != FORMAT:
             raise ValueError(f"expected format {FORMAT}, received {document['format']!r}")
         for name, expected in document["files"].items():
-            actual = hashlib.sha256((path.parent / _check_name(name)).read_bytes()).hexdigest()
+            actual = hashlib.sha256(_read(path.parent / _check_name(name))).hexdigest()
             if actual != expected:
                 raise ValueError(f"expected {name} with SHA-256 {expected}, received {actual}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -77,9 +77,14 @@ def load_tried(folder: Path) -> list[tuple[str, str]]:
     """
     path = folder / TRIED_NAME
     try:
-        return [(row["what"], row["result"]) for row in json.loads(path.read_bytes())] if path.exists() else []
+        return [(row["what"], row["result"]) for row in json.loads(_read(path))] if path.exists() else []
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoredDocumentError(f"expected a list of objects with what and result in {path}: {error!r}") from error
+
+
+def _read(path: Path) -> bytes:
+    with open_file(path) as file:
+        return file.read()
 
 
 def _check_name(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.ml.data.dataset import FashionMnist, split_training_pictures
+from classifier.ml.data.dataset import SPLIT_SEED, FashionMnist, split_training_pictures
 from classifier.ml.data.duplicates import (
     LOOK_ALIKE_DISTANCE,
     NEAR_DUPLICATE_DISTANCE,
@@ -84,13 +84,13 @@ def explore(
                 GROUPS, train=group_labels(dataset.train_labels), test=group_labels(dataset.test_labels)
             ),
         },
-        "standardisation": _describe_training_part(dataset, seed=seed),
+        "standardisation": _describe_training_part(dataset),
         "pixels": {name: _describe_pixels(part, labels=given) for name, (part, given) in parts.items()},
         "duplicates": {
             "exact": count_pairs(find_exact_duplicates(images)),
             "near_duplicate_distance": NEAR_DUPLICATE_DISTANCE,
             "by_distance": [{"distance": distance, **count_pairs(pairs.within(distance))} for distance in DISTANCES],
-            "split": _count_split_leaks(pairs.within(NEAR_DUPLICATE_DISTANCE), labels=dataset.train_labels, seed=seed),
+            "split": _count_split_leaks(pairs.within(NEAR_DUPLICATE_DISTANCE), labels=dataset.train_labels),
             "seconds": round(duplicate_seconds, 1),
         },
         "label_errors": {
@@ -166,8 +166,8 @@ def _count_labels(
     ]
 
 
-def _describe_training_part(dataset: FashionMnist, *, seed: int) -> dict[str, Any]:
-    part = dataset.train_images[split_training_pictures(dataset.train_labels, seed=seed).train]
+def _describe_training_part(dataset: FashionMnist) -> dict[str, Any]:
+    part = dataset.train_images[split_training_pictures(dataset.train_labels).train]
     return {
         "images": len(part),
         "mean": round(float(part.mean()), 2),
@@ -217,14 +217,14 @@ def _count_pairs(pairs: PicturePairs, *, labels: NDArray[np.integer], train_coun
     }
 
 
-def _count_split_leaks(pairs: PicturePairs, *, labels: NDArray[np.integer], seed: int) -> dict[str, int]:
+def _count_split_leaks(pairs: PicturePairs, *, labels: NDArray[np.integer]) -> dict[str, int]:
     """How many pairs of training pictures the product's own split separates."""
-    split = split_training_pictures(labels, seed=seed)
+    split = split_training_pictures(labels)
     part = np.zeros(len(labels), dtype=np.int64)
     part[split.validation], part[split.calibration] = 1, 2
     inside = pairs.indices[pairs.indices[:, 1] < len(labels)]
     separated = inside[part[inside[:, 0]] != part[inside[:, 1]]]
-    return {"seed": seed, "pairs": len(inside), "separated": len(separated)}
+    return {"seed": SPLIT_SEED, "pairs": len(inside), "separated": len(separated)}
 
 
 def _count_suspects(suspects: LabelSuspects, *, labels: NDArray[np.integer]) -> list[dict[str, Any]]:

@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 import pytest
 from django.test import Client
 
+from catalog.admin.formsets import PlaceFormSet
 from catalog.models import Image, Product, ProductDescription, ProductImages
 from catalog.values import MAX_IMAGES
-from tests.support.factories import create_description, create_product, create_product_image
+from tests.support.factories import create_description, create_image, create_product, create_product_image
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -129,6 +130,27 @@ def test_more_images_than_an_import_takes_are_refused(admin_client: Client, monk
     answer = save(admin_client, product, **{"product_images-0-image_index": "9"})
     assert "Expected at most 2 images; received 3." in list_errors(answer)
     assert save(admin_client, product, title="Other").status_code == 302
+
+
+def test_an_image_that_is_cleaned_away_while_a_form_shows_it_is_back(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge_too_late(formset: PlaceFormSet) -> None:
+        judge(formset)
+        Image.objects.filter(url="b").delete()
+
+    judge = PlaceFormSet.clean
+    monkeypatch.setattr(PlaceFormSet, "clean", judge_too_late)
+    product, other = create_product(images=["a"]), create_image("b")
+    changed = {
+        "product_images-TOTAL_FORMS": "2",
+        "product_images-1-image": str(other.pk),
+        "product_images-1-image_index": "1",
+        "product_images-1-product": str(product.pk),
+        "product_images-1-id": "",
+    }
+    assert save(admin_client, product, **changed).status_code == 302
+    assert list_places(product) == [(0, "a"), (1, "b")]
 
 
 LEGACY_TITLES = ["line 1\nline 2", "a\r\nb", "a\rb", " spaces ", "x" * 1_001, "\u200b"]

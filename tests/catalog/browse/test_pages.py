@@ -319,6 +319,15 @@ def test_a_product_without_image_and_label_names_the_next_command(client: Client
     assert client.get(f"/products/{pending.pk + 1}/").status_code == 404
 
 
+def test_descriptions_are_shown_as_text_and_stored_as_they_came(client: Client) -> None:
+    markup = "<p>Linen <b>shirt</b>&nbsp;so soft</p><p>3 &lt; 4</p>"
+    product = create_product(descriptions={"us": (markup, markup)})
+    page = client.get(f"/products/{product.pk}/").text
+    assert page.count('<dd dir="auto">Linen shirt so soft\n3 &lt; 4</dd>') == 2
+    assert ">Linen shirt so soft\n3 &lt; 4</p>" in client.get("/products/?country=us").text
+    assert client.get(f"/api/v1/products/{product.pk}/").json()["descriptions"][0]["original_text"] == markup
+
+
 def test_pages_can_be_read_and_nothing_else(client: Client) -> None:
     product = create_product()
     for address in ("/", "/products/", f"/products/{product.pk}/"):

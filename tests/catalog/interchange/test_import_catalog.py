@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 
 import pytest
@@ -313,6 +314,12 @@ def test_standard_input_is_read_and_its_format_found(monkeypatch, options, conte
 def test_missing_file_fails_with_its_name(tmp_path):
     with pytest.raises(CommandError, match=r"expected a readable file .*gone\.jsonl': No such file"):
         call_command("import_catalog", str(tmp_path / "gone.jsonl"))
+
+
+def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(CommandError, match=r"pipe\.csv': expected a file, received a pipe"):
+        call_command("import_catalog", str(tmp_path / "pipe.csv"))
 
 
 def test_unknown_format_is_bad_usage(tmp_path):

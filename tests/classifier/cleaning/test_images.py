@@ -43,7 +43,8 @@ def test_an_image_goes_when_nothing_has_shown_it_for_so_long_with_all_that_hangs
     size = sum(path.stat().st_size for path in list_names_of(pictures[gone.pk]))
     changes = LabelChange.objects.count()
     assert clean_twice() == {
-        "unshown": 1, "images": 1, "pictures": 1, "tasks": 1, "classifications": 1, "files": 2, "bytes": size
+        "unshown": 1, "images": 1, "pictures": 1, "tasks": 1, "classifications": 1, "features": 1,
+        "files": 2, "bytes": size
     }  # fmt: skip
     assert list(Image.objects.all()) == [kept]
     assert LabelTask.objects.get().image == Classification.objects.get().image == kept

@@ -2,33 +2,23 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.db.models import F
 from django.utils import timezone
 
-from catalog.models import Image, ProductLabel
+from catalog.models import Image, ProductLabel, StoredPicture
 from classifier.cleaning import services as cleaning_services
 from classifier.cleaning import versions as cleaning_versions
-from classifier.features.files import get_path, read_embeddings
-from classifier.features.neighbours import find_similar_products
 from classifier.labelling.runs import request_cancel
-from classifier.models import AdoptionRun, Classification, LabelChange, LabellingRun, ModelVersion
+from classifier.models import AdoptionRun, Classification, LabelChange, LabellingRun, ModelVersion, PictureFeatures
 from tests.support.cleaning import clean_twice, let_pass, take_products_away
-from tests.support.factories import create_product
+from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import label_everything
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
-
-
-@pytest.fixture(autouse=True)
-def _embeddings(settings: Any, tmp_path: Path) -> None:
-    settings.EMBEDDINGS_DIR = tmp_path / "embeddings"
-    settings.SIMILAR_REFRESH_SECONDS = 0.0
 
 
 @pytest.fixture
@@ -55,7 +45,7 @@ def test_the_version_in_production_and_the_two_before_it_keep_what_they_said(
 ) -> None:
     monkeypatch.setattr(cleaning_versions, "STEP_SIZE", 1)
     labels, changes = list(ProductLabel.objects.order_by("pk").values()), LabelChange.objects.count()
-    assert clean_twice() == {"classifications": 4}
+    assert clean_twice() == {"classifications": 4, "features": 4}
     assert list_said() == [version.pk for version in versions[2:]]
     assert list(ProductLabel.objects.order_by("pk").values()) == labels
     assert LabelChange.objects.count() == changes
@@ -64,7 +54,7 @@ def test_the_version_in_production_and_the_two_before_it_keep_what_they_said(
 
 def test_what_is_young_stays(versions: list[ModelVersion]) -> None:
     Classification.objects.filter(model_version=versions[0]).update(created_at=timezone.now() - timedelta(days=29))
-    assert clean_twice() == {"classifications": 2}
+    assert clean_twice() == {"classifications": 2, "features": 2}
     assert list_said() == [version.pk for version in versions if version is not versions[1]]
 
 
@@ -101,7 +91,7 @@ def test_one_that_is_needed_keeps_what_it_said(
     versions: list[ModelVersion], hold: Callable[[ModelVersion], None]
 ) -> None:
     hold(versions[0])
-    assert clean_twice() == {"classifications": 2}
+    assert clean_twice() == {"classifications": 2, "features": 2}
     assert list_said() == [version.pk for version in versions if version is not versions[1]]
 
 
@@ -109,38 +99,35 @@ def test_nothing_is_counted_twice_where_an_image_goes_as_well(versions: list[Mod
     take_products_away(Image.objects.first())
     let_pass(1)
     figures = clean_twice(days=0)
-    assert (figures["images"], figures["classifications"]) == (1, 5 + 2)
+    assert (figures["images"], figures["classifications"], figures["features"]) == (1, 5 + 2, 5 + 2)
 
 
-def test_files_of_embeddings_go_with_what_their_version_said(versions: list[ModelVersion]) -> None:
-    for version in versions:
-        read_embeddings(version)
+def list_bases() -> set[int]:
+    """Return the bases of which something is left."""
+    return set(PictureFeatures.objects.order_by().values_list("base", flat=True))
+
+
+def test_features_stay_while_a_version_of_their_base_is_needed(versions: list[ModelVersion]) -> None:
+    bases = [version.base_id for version in versions]
+    ModelVersion.objects.filter(pk=versions[2].pk).update(base=bases[0])
+    assert clean_twice() == {"classifications": 4, "features": 4}
+    assert list_bases() == {bases[0], bases[3], bases[4]}
+
+
+def test_features_stay_while_something_young_was_said_from_them(versions: list[ModelVersion]) -> None:
+    Classification.objects.filter(model_version=versions[0]).update(created_at=timezone.now() - timedelta(days=29))
     clean_twice()
-    assert [get_path(version).exists() for version in versions] == [False, False, True, True, True]
+    assert list_bases() == {version.base_id for version in versions if version is not versions[1]}
 
 
-def test_a_machine_removes_old_files_when_it_begins_a_new_one(versions: list[ModelVersion]) -> None:
-    for version in versions[:4]:
-        read_embeddings(version)
-    Classification.objects.filter(model_version=versions[0]).delete()  # by a cleaning on another machine
-    read_embeddings(versions[4])
-    assert [get_path(version).exists() for version in versions] == [False, True, True, True, True]
-
-
-def test_similar_pictures_are_found_when_most_of_the_nearest_are_gone() -> None:
-    version = create_model_version()
-    products = [create_product(images=[create_painted_image("Bag")]) for _ in range(9)]
-    label_everything()
-    Classification.objects.update(created_at=timezone.now() - timedelta(minutes=10))
-    read_embeddings(version)
-    take_products_away(*Image.objects.order_by("pk")[1:7])
-    let_pass(1)
-    assert clean_twice(days=0)["images"] == 6
-    assert get_path(version).stat().st_size == 9 * 264
-    left = [products[7].pk, products[8].pk]
-    assert [found.product.pk for found in find_similar_products(products[0].pk, limit=2)] == left
-    assert [found.product.pk for found in find_similar_products(products[0].pk, limit=2)] == left
-    assert get_path(version).stat().st_size == 3 * 264
+def test_features_go_with_the_last_picture_that_has_the_bytes(versions: list[ModelVersion]) -> None:
+    first, second = StoredPicture.objects.order_by("pk")
+    twin = StoredPicture.objects.create(
+        image=create_image(), sha256=first.sha256, width=1, height=1, fetched_at=timezone.now()
+    )
+    StoredPicture.objects.filter(pk__in=[first.pk, second.pk]).update(sha256="0" * 64)
+    assert clean_twice()["features"] == 2 * 5 - 3
+    assert {bytes(row.sha256).hex() for row in PictureFeatures.objects.all()} == {twin.sha256}
 
 
 def test_sessions_that_have_ended_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,15 @@ def test_another_address_reaches_every_product_and_is_tried_at_once(client: Clie
     assert entry.change_message == f"Replaced by image {task.image_id} in 2 products."
 
 
+def test_an_address_that_the_admin_replaces_is_mended_by_the_same_road(admin_client: Client, task: LabelTask) -> None:
+    url = "https://shop.example/broken.jpg"
+    address = f"/admin/catalog/image/{task.image_id}/replace-address/"
+    assert admin_client.post(address, {"url": url}).status_code == 302
+    assert list_addresses(1001) == [url]
+    task = LabelTask.objects.get()
+    assert (task.image.url, task.state) == (url, "retry")
+
+
 def test_a_picture_file_stands_in_for_what_failed(client: Client, task: LabelTask) -> None:
     sign_in(client, *PERMISSIONS)
     picture = SimpleUploadedFile("../../etc/my shirt.png", jpeg())

@@ -37,7 +37,7 @@ def test_a_dry_run_says_what_the_same_without_it_does(capsys: pytest.CaptureFixt
     call_command("clean_catalog")
     assert capsys.readouterr().out == (
         "Images that no product shows: 0. Removed what is at least 30 days old: images 0, pictures 0, label tasks 0, "
-        "classifications 0, files 0 (0\xa0bytes), ended sessions 0.\n"
+        "classifications 0, features 0, files 0 (0\xa0bytes), ended sessions 0.\n"
     )
 
 

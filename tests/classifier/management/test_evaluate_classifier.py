@@ -129,6 +129,13 @@ def test_a_list_of_pictures_that_cannot_be_used_says_why(
     assert list_evaluations() == []
 
 
+def test_a_pipe_is_no_list_and_is_not_waited_for(shop: Path) -> None:
+    (shop / "labels.csv").unlink(missing_ok=True)
+    os.mkfifo(shop / "labels.csv")
+    with pytest.raises(CommandError, match=r"labels\.csv cannot be read: .* received a pipe"):
+        run("--pictures", shop)
+
+
 def test_bad_rows_are_told_together(shop: Path) -> None:
     (shop / "labels.csv").write_text("path,group\n" + "good.png,Bags\n" + "good.png,Hats\n" * 12)
     with pytest.raises(CommandError) as caught:

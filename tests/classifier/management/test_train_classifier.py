@@ -17,13 +17,15 @@ from django.utils import timezone
 
 from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, load_manifest
+from classifier.ml.judging.gate import Comparison
 from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
 from classifier.ml.types import TrainingProgress
-from classifier.models import ModelVersion, TrainingRun
+from classifier.models import AdoptionRun, ModelVersion, TrainingRun
 from classifier.training import runs as training_runs
 from classifier.training.runs import cancel_training_run, claim_training_run
 from classifier.training.starting import start_training_run
+from tests.support.artefacts import create_artefact_twin, register_active_version
 
 pytestmark = pytest.mark.django_db
 Stage = ModelVersion.Stage
@@ -84,6 +86,39 @@ def test_it_is_active_when_asked_for(calls: list[SimpleNamespace]) -> None:
     assert version.stage == Stage.ACTIVE
     assert "accuracy 0.9" in output
     assert f"model version {version.pk} (active)" in output
+
+
+def test_what_may_be_worse_is_a_candidate_and_hours_are_not_lost(
+    calls: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = register_active_version(create_artefact_twin(tmp_path / "twin"))
+    worse = Comparison(images=6000, difference=-0.01, low=-0.02, high=0.0, margin=0.005)
+    monkeypatch.setattr(pipeline, "compare_classifiers", lambda *one, **others: worse)
+    output = io.StringIO()
+    with pytest.raises(CommandError, match=r"registered and not in production\. It may be worse than twin-1") as caught:
+        call_command("train_classifier", "--activate", "--json", stdout=output, stderr=io.StringIO())
+    assert caught.value.returncode == 3
+    result, trained = json.loads(output.getvalue()), TrainingRun.objects.get()
+    assert (trained.state, trained.model_version_id, result["stage"]) == (State.DONE, result["id"], "candidate")
+    assert trained.error.startswith("The version is registered and not in production")
+    before.refresh_from_db()
+    assert before.stage == Stage.ACTIVE
+    trained.delete()
+    ModelVersion.objects.exclude(pk=before.pk).delete()
+    output, _ = run("--activate", "--force", "--reason", "It knows our shop", "--json")
+    assert json.loads(output)["stage"] == "active"
+    assert AdoptionRun.objects.first().reason == "It knows our shop"
+
+
+def test_a_head_on_random_weights_is_refused(calls: list[SimpleNamespace], settings: Any) -> None:
+    for settings.BACKBONE_WEIGHTS, arguments in (("", ["--backbone-weights", "none"]), ("none", [])):
+        with pytest.raises(CommandError, match=r"--backbone-weights: The recipe frozen trains a head alone") as caught:
+            run("--recipe", "frozen", *arguments)
+        assert caught.value.returncode == 2
+    assert not TrainingRun.objects.exists()
+    # A file stands for weights that were trained.
+    run("--recipe", "frozen", "--backbone-weights", "/some/weights.h5")
+    assert len(calls) == 1
 
 
 def test_files_are_recorded_without_their_folders(calls: list[SimpleNamespace]) -> None:
@@ -259,10 +294,12 @@ def test_without_tables_it_says_what_to_do(
 
 
 def test_a_run_is_queued_with_what_was_asked_for() -> None:
-    output, _ = run("--enqueue", "--seed", "9", "--epochs", "3", "--activate", "--json")
+    forced = ("--activate", "--force", "--reason", "So")
+    output, _ = run("--enqueue", "--seed", "9", "--epochs", "3", *forced, "--json")
     queued = TrainingRun.objects.get()
     assert json.loads(output) == {"training_run": queued.pk, "state": "queued"}
     assert (queued.recipe, queued.seed, queued.epochs, queued.limit, queued.activate) == ("default", 9, 3, None, True)
+    assert queued.reason == "So"
 
 
 @pytest.mark.parametrize(
@@ -271,6 +308,7 @@ def test_a_run_is_queued_with_what_was_asked_for() -> None:
         (["--enqueue", "--data-dir", "/data"], "--enqueue leaves --data-dir"),
         (["--enqueue", "--backbone-weights", "none"], "--enqueue leaves --backbone-weights"),
         (["--output", "/tmp/x", "--activate"], "--activate needs a registered artefact"),
+        (["--activate", "--force"], "--force needs --activate and --reason"),
         (["--epochs", "0"], "--epochs: Ensure this value is greater than or equal to 1"),
         (["--seed", "-1"], "--seed: Ensure this value is greater than or equal to 0"),
         (["--recipe", "best"], "invalid choice: 'best'"),

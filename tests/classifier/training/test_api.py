@@ -41,6 +41,16 @@ def test_a_queued_training_is_cancelled_at_once_and_twice_is_no_error(client: Cl
         assert (response.status_code, body["state"], body["cancel_requested"]) == (200, "cancelled", True)
 
 
+def test_a_head_on_random_weights_is_refused_in_words(client: Client, settings: Any) -> None:
+    sign_in(client, "add_trainingrun")
+    response = post(client, TRAINING, {"recipe": "frozen-augmented", "backbone_weights": "none"})
+    assert response.status_code == 400
+    assert "trains a head alone" in response.text
+    settings.BACKBONE_WEIGHTS = "none"
+    assert post(client, TRAINING, {"recipe": "frozen"}).status_code == 400
+    assert not TrainingRun.objects.exists()
+
+
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_a_second_training_is_refused_until_the_first_has_ended(client: Client, state: str) -> None:
     other = TrainingRun.objects.create(recipe="default", seed=1, state=state)

@@ -76,6 +76,13 @@ def test_a_run_activates_its_version_when_asked_to(fake_training: list) -> None:
     assert run_training(start(activate=True).pk).model_version.stage == ModelVersion.Stage.ACTIVE
 
 
+def test_a_head_on_random_weights_that_was_queued_before_fails_in_words(fake_training: list) -> None:
+    run = run_training(start_training_run(recipe="frozen", seed=1, backbone_weights="none").pk)
+    assert run.state == State.FAILED
+    assert "The recipe frozen trains a head alone" in run.error
+    assert fake_training == []
+
+
 def test_the_same_message_twice_trains_once(fake_training: list) -> None:
     run = start()
     assert run_training(run.pk) is not None

@@ -83,11 +83,14 @@ def test_many_names_from_one_address_are_few_hashes(settings, hashed: list[str])
     assert try_password("right", address="192.0.2.2").status_code == 302
 
 
-def test_the_old_password_of_somebody_signed_in_is_guessed_as_rarely(settings, client: Client, ann: User) -> None:
+@pytest.mark.parametrize("page", ["/password/", "/admin/password_change/"])
+def test_the_old_password_of_somebody_signed_in_is_guessed_as_rarely(
+    settings, client: Client, ann: User, page: str
+) -> None:
     settings.PASSWORDS_PER_MINUTE = 3
     client.force_login(ann)
     form = {"old_password": "wrong", "new_password1": "a-New-one-1", "new_password2": "a-New-one-1"}
-    statuses = [client.post("/admin/password_change/", form).status_code for _ in range(5)]
+    statuses = [client.post(page, form).status_code for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]
 
 

@@ -1,14 +1,17 @@
 """Fashion-MNIST's files: found, verified, read, split."""
 
 import gzip
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
 from classifier.ml.data import dataset as dataset_module
 from classifier.ml.data.dataset import (
     FILE_SHA256,
+    SPLIT_SEED,
     DatasetError,
     limit_stratified,
     load_fashion_mnist,
@@ -108,6 +111,14 @@ def test_the_split_is_stratified_complete_and_disjoint() -> None:
         assert np.bincount(labels[indices]).tolist() == [expected] * 10
     every = np.concatenate([split.train, split.validation, split.calibration])
     assert sorted(every.tolist()) == list(range(1000))
+
+
+def test_there_is_one_split_for_ever() -> None:
+    split = split_training_pictures(np.repeat(np.arange(10), 100))
+    # It is that of the artefact that comes with the product.
+    manifest = load_manifest(DEFAULT_ARTEFACT)
+    assert manifest.dataset.get("split_seed", manifest.seed) == SPLIT_SEED
+    assert sha256(split.calibration.tobytes()).hexdigest().startswith("922df927dd93f5cd")
 
 
 def test_the_split_follows_the_seed() -> None:

@@ -1,6 +1,7 @@
 """Stored reports: whole, or none."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,13 @@ def test_a_changed_or_missing_file_makes_it_none(path: Path) -> None:
         load_document(path)
     (path.parent / "examples.png").unlink()
     with pytest.raises(StoredDocumentError, match="is no complete document"):
+        load_document(path)
+
+
+def test_a_pipe_is_no_document_and_is_not_waited_for(path: Path) -> None:
+    path.parent.mkdir()
+    os.mkfifo(path)
+    with pytest.raises(StoredDocumentError, match="received a pipe"):
         load_document(path)
 
 

@@ -1,0 +1,171 @@
+"""The features of a base in this process's memory: what nearest pictures are searched in.
+
+A copy of what `PictureFeatures` holds, in half precision. Whoever looks for similar products adds what is new since
+somebody last looked; what is read once is never read again, however many processes write.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.functions import Length, Now
+from numpy.typing import NDArray
+
+from classifier.ml.types import FEATURE_TYPE
+from classifier.models import PictureFeatures
+
+logger = logging.getLogger(__name__)
+
+#: A transaction that wrote an earlier id may still be open; none is for so long (`idle_in_transaction_session_timeout`
+#: is 30 s). Below the newest row of this age nothing comes any more.
+SETTLED_AFTER: Final = timedelta(seconds=120)
+#: Rows that one look reads.
+CHUNK_ROWS: Final = 20_000
+#: Rows that are made single precision together: as many as the nearest cache holds.
+BLOCK_ROWS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMatrix:
+    """The ids int64[N] and features float16[N, F] of N pictures; the features have length 1, or 0 where they say none.
+
+    Nothing of it changes; a later one may share its memory.
+    """
+
+    ids: NDArray[np.int64]
+    vectors: NDArray[np.float16]
+
+    def find_nearest(self, vector: NDArray[np.float32], *, count: int) -> list[tuple[int, float]]:
+        """Return (id, cosine) of the `count` nearest to a vector float32[F] of length 1, exactly, the nearest first."""
+        cosines = np.empty(len(self.ids), np.float32)
+        block = np.empty((min(BLOCK_ROWS, len(self.ids)), len(vector)), np.float32)
+        for start in range(0, len(self.ids), BLOCK_ROWS):
+            part = self.vectors[start : start + BLOCK_ROWS]
+            block[: len(part)] = part
+            np.dot(block[: len(part)], vector, out=cosines[start : start + len(part)])
+        nearest = np.arange(len(cosines))
+        if len(cosines) > count:
+            nearest = np.argpartition(cosines, len(cosines) - count)[-count:]
+        found = zip(self.ids[nearest].tolist(), cosines[nearest].tolist(), strict=True)
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+
+
+def normalise(data: bytes, *, size: int) -> NDArray[np.float32]:
+    """Return stored features of pictures, float32[N, size] with length 1, or 0 where they have no direction."""
+    stored = np.frombuffer(data, FEATURE_TYPE).reshape(-1, size).astype(np.float32)
+    vectors = np.nan_to_num(stored, nan=0.0, posinf=0.0, neginf=0.0)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
+class LoadedFeatures:
+    """The features of one base, of one size, as far as this process has read them."""
+
+    def __init__(self, base_id: int, *, size: int) -> None:
+        """Nothing yet of this base, whose pictures have `size` features each."""
+        self._base_id, self._size = base_id, size
+        self._ids = np.empty(0, np.int64)
+        self._vectors = np.empty((0, size), np.float16)
+        self._count = 0
+        # What was read reaches up to here, and up to there for good: nothing comes below it any more.
+        self._until = self._settled = 0
+        self._reading, self._catching_up = threading.Lock(), threading.Lock()
+        self._looked_at: float | None = None
+
+    @property
+    def matrix(self) -> FeatureMatrix:
+        """What was read until now."""
+        count = self._count
+        return FeatureMatrix(self._ids[:count], self._vectors[:count])
+
+    def refresh(self) -> FeatureMatrix:
+        """Return the features as they were SIMILAR_REFRESH_SECONDS ago or later.
+
+        Of more than CHUNK_ROWS new ones the others are read by a thread of this process, and found by later calls.
+        """
+        now = time.monotonic()
+        if self._looked_at is None or now - self._looked_at >= settings.SIMILAR_REFRESH_SECONDS:
+            self._looked_at = now
+            if self.read_on():
+                threading.Thread(target=self._catch_up, name="features", daemon=True).start()
+        return self.matrix
+
+    def read_on(self) -> bool:
+        """Add what is new, CHUNK_ROWS rows at most; return whether there is more."""
+        with self._reading:
+            rows = self._list_rows()
+            newest = PictureFeatures.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+            old = PictureFeatures.objects.filter(created_at__lt=Now() - SETTLED_AFTER)
+            settled = old.order_by("-pk").values_list("pk", flat=True).first() or 0
+            ahead = list(rows.filter(pk__gt=self._until, pk__lte=newest).order_by("pk")[:CHUNK_ROWS])
+            self._add([*self._find_late(rows), *ahead])
+            is_behind = len(ahead) == CHUNK_ROWS
+            self._until = ahead[-1][0] if is_behind else max(newest, self._until)
+            self._settled = min(settled, self._until)
+            return is_behind
+
+    def _list_rows(self) -> QuerySet[Any, Any]:
+        sized = PictureFeatures.objects.annotate(size=Length("features"))
+        rows = sized.filter(base=self._base_id, size=FEATURE_TYPE.itemsize * self._size)
+        return rows.values_list("pk", "features")
+
+    def _find_late(self, rows: QuerySet[Any, Any]) -> list[tuple[int, bytes]]:
+        """Return rows whose transaction ended after later ones were read."""
+        if self._settled >= self._until:
+            return []
+        young = rows.filter(pk__gt=self._settled, pk__lte=self._until).order_by("pk").values_list("pk", flat=True)
+        known = set(self._ids[: self._count][self._ids[: self._count] > self._settled].tolist())
+        late = [pk for pk in young if pk not in known]
+        return list(rows.filter(pk__in=late[:CHUNK_ROWS])) if late else []
+
+    def _add(self, rows: list[tuple[int, bytes]]) -> None:
+        """Write the rows behind what is there; whoever searches that meanwhile is not disturbed."""
+        end = self._count + len(rows)
+        if end > len(self._ids):
+            capacity = max(end, 5 * len(self._ids) // 4)
+            self._ids = np.concatenate([self._ids[: self._count], np.empty(capacity - self._count, np.int64)])
+            room = np.empty((capacity - self._count, self._size), np.float16)
+            self._vectors = np.concatenate([self._vectors[: self._count], room])
+        self._ids[self._count : end] = [pk for pk, _ in rows]
+        self._vectors[self._count : end] = normalise(b"".join(bytes(data) for _, data in rows), size=self._size)
+        self._count = end
+
+    def _catch_up(self) -> None:
+        """Read what is new until nothing is, unless a thread of this process is at it."""
+        if not self._catching_up.acquire(blocking=False):
+            return
+        try:
+            while self.read_on():
+                pass
+        except Exception:
+            logger.exception("the features of base %s could not be read", self._base_id)
+        finally:
+            self._catching_up.release()
+            connection.close()
+
+
+_loaded: dict[tuple[int, int], LoadedFeatures] = {}
+
+
+def get_features(base_id: int, *, size: int) -> FeatureMatrix:
+    """Return the features of the base's pictures, as they were SIMILAR_REFRESH_SECONDS ago or later.
+
+    Those of another base leave this process's memory.
+    """
+    key = (base_id, size)
+    if key not in _loaded:
+        _loaded.clear()
+    return _loaded.setdefault(key, LoadedFeatures(base_id, size=size)).refresh()
+
+
+def forget_features() -> None:
+    """Let this process read features anew: of much that it has the table has nothing any more."""
+    logger.info("features are read anew: pictures were removed")
+    _loaded.clear()

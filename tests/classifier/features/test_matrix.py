@@ -1,0 +1,122 @@
+"""What a process has in memory of a base's features: exact, continued, complete whoever commits when."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from classifier.features import matrix
+from classifier.features.matrix import FeatureMatrix, LoadedFeatures
+from classifier.models import Base, PictureFeatures
+from tests.support.fakes import create_model_version
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+LONG_AGO = timedelta(minutes=10)
+
+
+@pytest.fixture
+def base() -> Base:
+    return create_model_version().base
+
+
+def see(base: Base, vectors: np.ndarray, *, age: timedelta = LONG_AGO, ids: list[int] | None = None) -> list[int]:
+    """Record what the base sees in as many new pictures; the ids."""
+    rows = PictureFeatures.objects.bulk_create(
+        PictureFeatures(
+            pk=ids[number] if ids else None,
+            base=base,
+            sha256=np.random.default_rng().bytes(32),
+            features=vector.astype("<f2").tobytes(),
+            blank=False,
+            canonical=False,
+            views=1,
+            created_at=timezone.now() - age,
+        )
+        for number, vector in enumerate(vectors)
+    )
+    return [row.pk for row in rows]
+
+
+def draw(rows: int, *, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(rows, 64)).astype("f4")
+
+
+def list_ids(loaded: LoadedFeatures) -> list[int]:
+    return loaded.matrix.ids.tolist()
+
+
+@pytest.mark.parametrize("rows", [0, 5, 60])
+def test_the_nearest_are_those_of_a_plain_comparison(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "BLOCK_ROWS", 16)
+    vectors = draw(rows).astype(np.float16)
+    wanted = draw(1, seed=2)[0]
+    cosines = vectors.astype(np.float32) @ wanted
+    order = np.argsort(-cosines)[:9]
+    found = FeatureMatrix(np.arange(rows) + 100, vectors).find_nearest(wanted, count=9)
+    assert [id for id, _ in found] == (order + 100).tolist()
+    np.testing.assert_allclose([cosine for _, cosine in found], cosines[order], rtol=1e-4)
+
+
+def test_features_have_length_1_in_memory(base: Base) -> None:
+    vectors = draw(3)
+    see(base, vectors)
+    loaded = LoadedFeatures(base.pk, size=64)
+    loaded.read_on()
+    assert loaded.matrix.vectors.dtype == np.float16
+    expected = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(loaded.matrix.vectors, expected, atol=1e-3)
+
+
+def test_what_was_added_is_read_behind_what_was_there(base: Base) -> None:
+    loaded = LoadedFeatures(base.pk, size=64)
+    old = see(base, draw(10))
+    loaded.read_on()
+    held = loaded.matrix
+    new = see(base, draw(30, seed=2))
+    assert not loaded.read_on()
+    assert list_ids(loaded) == old + new
+    # Who searches what was there before is not disturbed.
+    assert held.ids.tolist() == old
+
+
+def test_many_are_read_step_by_step(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "CHUNK_ROWS", 4)
+    ids = see(base, draw(9))
+    loaded = LoadedFeatures(base.pk, size=64)
+    steps = [(loaded.read_on(), len(list_ids(loaded))) for _ in range(3)]
+    assert steps == [(True, 4), (True, 8), (False, 9)]
+    assert list_ids(loaded) == ids
+
+
+def test_a_row_whose_transaction_ends_after_later_ones_is_found_once(base: Base) -> None:
+    settled = see(base, draw(3))
+    young = see(base, draw(2, seed=2), age=timedelta(0), ids=[settled[-1] + 2, settled[-1] + 3])
+    loaded = LoadedFeatures(base.pk, size=64)
+    loaded.read_on()
+    late = see(base, draw(1, seed=3), age=timedelta(0), ids=[settled[-1] + 1])
+    for _ in range(2):
+        loaded.read_on()
+        assert list_ids(loaded) == settled + young + late
+
+
+def test_what_is_settled_is_not_looked_at_again(base: Base, django_assert_num_queries) -> None:
+    see(base, draw(3))
+    loaded = LoadedFeatures(base.pk, size=64)
+    loaded.read_on()
+    with django_assert_num_queries(3):
+        loaded.read_on()
+    see(base, draw(1), age=timedelta(0))
+    loaded.read_on()
+    with django_assert_num_queries(4):
+        loaded.read_on()
+
+
+def test_other_bases_and_other_sizes_are_left_out(base: Base) -> None:
+    see(create_model_version(stage="retired").base, draw(3))
+    own = see(base, draw(2))
+    see(base, np.zeros((3, 3)))
+    loaded = LoadedFeatures(base.pk, size=64)
+    loaded.read_on()
+    assert list_ids(loaded) == own
