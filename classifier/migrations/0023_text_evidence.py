@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('catalog', '0011_evidence'),
-        ('classifier', '0018_cleaning_runs'),
+        ('classifier', '0022_gate_of_activations'),
     ]
 
     operations = [
