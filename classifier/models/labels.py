@@ -62,17 +62,18 @@ class LabelChange(models.Model):
     @property
     def old_words(self) -> str:
         """The label before, in words."""
-        return _describe(self.old_status, self.old_group, self.old_garment)
+        return _describe(self.old_status, self.old_group, self.old_garment, self.old_evidence)
 
     @property
     def new_words(self) -> str:
         """The label after, in words."""
-        return _describe(self.new_status, self.new_group, self.new_garment)
+        return _describe(self.new_status, self.new_group, self.new_garment, self.new_evidence)
 
 
-def _describe(status: str, group: str, garment: str) -> str:
+def _describe(status: str, group: str, garment: str, evidence: str) -> str:
     words = ", ".join(filter(None, (group, garment)))
     name = ProductLabel.Status(status).label.lower() if status else "deleted"
+    name += {"text": ", by its texts", "both": ", by picture and texts"}.get(evidence, "")
     return f"{words} ({name})" if words else name
 
 

@@ -17,8 +17,8 @@ from classifier.ml.text.reading import TITLE_SCORE, Verdict
 VOTING_PRECISION: Final = 0.97
 #: What such a text says for the group that it names, as odds: the others share what is left.
 _VOTING_ODDS: Final = (len(GROUPS) - 1) * VOTING_PRECISION / (1.0 - VOTING_PRECISION)
-#: What they may say for the confidence: so a picture that gives a group less than a quarter is not made sure of it.
-MOST_ODDS: Final = 30.0
+#: What they may say for the confidence: so a picture that gives a group less than a fifth is not made sure of it.
+MOST_ODDS: Final = 36.0
 #: The same for texts without a vote.
 MOST_ODDS_WITHOUT_VOTE: Final = 3.0
 #: A label that texts had a part in is kept from this confidence on.
@@ -110,7 +110,7 @@ def fuse(picture: PictureEvidence, text: TextSaid) -> Fused:
         return _follow_picture(picture, confidence=picture.confidence)
     if picture.is_kept and text.group != picture.group:
         outcome = Outcome.DISAGREEMENT
-    elif picture.is_kept or confidence >= KEPT_CONFIDENCE:
+    elif picture.is_kept or (picture.is_seen and confidence >= KEPT_CONFIDENCE):
         outcome = Outcome.LABELLED
     else:
         outcome = Outcome.UNSURE

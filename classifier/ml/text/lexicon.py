@@ -39,7 +39,7 @@ _FOLDER: Final = Path(__file__).with_name("lexicon")
 _SHARED: Final = "shared"
 _SECTIONS: Final = (*GARMENTS, *GROUPS, NONE_OF_THESE, AMBIGUOUS, NOTHING, APART, AND)
 #: Words and the signs between them, in a folded text.
-TOKENS: Final = re.compile(r"\w+|[,;:|/()\[\]!?\n&+\u2013\u2014\u00b7\u2022]|\. | - ")
+TOKENS: Final = re.compile(r"\w+|[,;:|<>/()\[\]!?\n&+\u2013\u2014\u00b7\u2022]|\. | - ")
 _WORD: Final = re.compile(r"\w+")
 _JOINING: Final = "&+"
 _LETTERS: Final = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d"})

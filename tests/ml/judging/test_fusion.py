@@ -63,7 +63,7 @@ def test_a_title_makes_an_unsure_picture_sure() -> None:
         "Dress",
         Evidence.TEXT,
     )
-    assert won.confidence == pytest.approx(0.4 * 30 / (0.4 * 30 + 0.6))
+    assert won.confidence == pytest.approx(0.4 * 36 / (0.4 * 36 + 0.6))
 
 
 def test_one_title_alone_makes_no_sure_label() -> None:
