@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from catalog.models import ProductLabel
 from classifier.labels.services import Why, refresh_product_labels
+from classifier.labels.texts import SPEAKING
 from classifier.ml.judging.fusion import VOTING_PRECISION
 from classifier.ml.text.reading import TITLE_SCORE, Verdict
 from classifier.models import TextEvidence, TextPrecision
@@ -87,7 +88,8 @@ def _settle_next() -> int | None:
         precision = unsettled.select_for_update(skip_locked=True).first()
         if precision is None:
             return None
-        speaking = TextEvidence.objects.filter(country=precision.country).exclude(verdict=Verdict.SILENT)
+        # Without an index: a step for a country with few products reads the others' rows once.
+        speaking = TextEvidence.objects.filter(country=precision.country, verdict__in=SPEAKING)
         speaking = speaking.filter(product__gt=precision.labels_after).order_by("product")
         ids = list(speaking.values_list("product_id", flat=True)[:STEP_SIZE])
         precision.labels_after = ids[-1] if len(ids) == STEP_SIZE else None

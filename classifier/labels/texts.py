@@ -4,23 +4,21 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 
 from django.db.models import Exists, OuterRef
-from django.db.models.functions import Now
 
 from catalog.models import Product, ProductDescription
 from classifier.ml.judging.fusion import TextSaid
 from classifier.ml.text.lexicon import LEXICON_DIGEST
-from classifier.ml.text.reading import TITLE, Text, TextReading, Verdict, choose_languages, read_texts
+from classifier.ml.text.reading import SILENT, TITLE, Text, TextReading, Verdict, choose_languages, read_texts
 from classifier.models import TextEvidence, TextPrecision
 from config.db.bulk import insert_or_update_rows
 
 ORIGINAL, TRANSLATED = "original_text", "translated_text"
 #: What may change a label.
 SPEAKING = (Verdict.GROUP, Verdict.NONE_OF_THESE)
-_FIELDS = ("product", "written_at", "score", "sha256", "verdict", "country", "group", "garment", "words")
+_FIELDS = ("product", "score", "sha256", "verdict", "country", "group", "garment", "words")
 
 #: A country, its text as it was written, and translated.
 Description = tuple[str, str | None, str | None]
@@ -31,7 +29,6 @@ _choose_languages = lru_cache(maxsize=1024)(choose_languages)
 class ReadTexts:
     """A product's texts as they are now, and what they say."""
 
-    at: datetime
     sha256: bytes
     country: str
     reading: TextReading
@@ -42,8 +39,11 @@ def read_product_texts(title: str, descriptions: Collection[Description]) -> Tex
 
     A description's field is named as its column, with its country: `original_text de`.
     """
-    countries = frozenset(country for country, _, _ in descriptions)
-    texts = [Text(TITLE, title, _choose_languages(countries))]
+    countries = frozenset([country for country, _, _ in descriptions])
+    reading = read_texts([Text(TITLE, title, _choose_languages(countries))])
+    if reading is not SILENT:
+        return reading
+    texts = []
     for country, original, translated in descriptions:
         languages = _choose_languages(frozenset((country,)))
         if original:
@@ -56,19 +56,19 @@ def read_product_texts(title: str, descriptions: Collection[Description]) -> Tex
 def find_stale_texts(product_ids: Collection[int]) -> dict[int, ReadTexts]:
     """Return what texts say of those products whose texts, or the lexicon, are not what was read; in two queries."""
     products = Product.objects.filter(pk__in=product_ids).order_by()
-    rows = list(products.values_list("pk", "title", "text_evidence__sha256", Now()))
+    rows = list(products.values_list("pk", "title", "text_evidence__sha256"))
     descriptions: dict[int, list[Description]] = defaultdict(list)
     fields = ("product_id", "country_code", ORIGINAL, TRANSLATED)
     texts = ProductDescription.objects.filter(product__in=product_ids).order_by("pk")
     for product_id, *description in texts.values_list(*fields):
         descriptions[product_id].append(tuple(description))
     stale = {}
-    for product_id, title, former, now in rows:
+    for product_id, title, former in rows:
         of = descriptions.get(product_id, [])
         sha256 = _digest(title, of)
         if former is None or bytes(former) != sha256:
             country = of[0][0] if of else ""
-            stale[product_id] = ReadTexts(now, sha256, country, read_product_texts(title, of))
+            stale[product_id] = ReadTexts(sha256, country, read_product_texts(title, of))
     return stale
 
 
@@ -77,7 +77,6 @@ def write_texts(texts: Mapping[int, ReadTexts]) -> None:
     rows = [
         (
             product_id,
-            of.at,
             of.reading.score,
             of.sha256,
             of.reading.verdict.value,

@@ -1,7 +1,6 @@
 """What products' texts say, and how often they are right."""
 
 from django.db import models
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from catalog.models import GARMENT_CHOICES, GROUP_CHOICES, Product
@@ -17,7 +16,6 @@ class TextEvidence(models.Model):
 
     # What has a fixed length stands first: PostgreSQL fills gaps in front of such a column otherwise.
     product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True, related_name="text_evidence")
-    written_at = models.DateTimeField(db_default=Now())
     score = models.FloatField()
     sha256 = models.BinaryField(max_length=32, help_text="Of the title and all descriptions.")
     verdict = models.CharField(max_length=16, choices=[(verdict.value, verdict.value) for verdict in Verdict])
@@ -28,10 +26,6 @@ class TextEvidence(models.Model):
 
     class Meta:
         default_permissions = ()
-        indexes = [
-            # The products whose labels change when texts of a country win or lose their vote.
-            models.Index(fields=["country", "product"], condition=~Q(verdict="silent"), name="textevidence_country"),
-        ]
 
     def __str__(self) -> str:
         return f"the texts of product {self.product_id} say {self.group or self.verdict}"

@@ -38,9 +38,9 @@ _FOLDER: Final = Path(__file__).with_name("lexicon")
 #: Words all languages write alike, loans in all but English.
 _SHARED: Final = "shared"
 _SECTIONS: Final = (*GARMENTS, *GROUPS, NONE_OF_THESE, AMBIGUOUS, NOTHING, APART, AND)
-#: Words and the signs between them, in a folded text.
-TOKENS: Final = re.compile(r"\w+|[,;:|<>/()\[\]!?\n&+\u2013\u2014\u00b7\u2022]|\. | - ")
-_WORD: Final = re.compile(r"\w+")
+#: Words and the signs between them, in a folded text; numbers are none, of which each title has its own.
+TOKENS: Final = re.compile(r"[^\W\d]\w*|[,;:|<>/()\[\]!?\n&+\u2013\u2014\u00b7\u2022]|\. | - ")
+_WORD: Final = re.compile(r"[^\W\d]\w*")
 _JOINING: Final = "&+"
 _LETTERS: Final = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d"})
 _MARKS: Final = re.compile("[\u0300-\u036f\u00ad\u200b-\u200f\u2060\ufeff]+")
