@@ -19,6 +19,7 @@ from classifier.ml.network import training
 from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.network.training import LabelledPictures
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, evaluate, evaluate_pictures, train
+from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Prediction, TrainingProgress
 from tests.ml.conftest import TINY_RECIPE, TINY_REQUEST
 from tests.support.drawings import draw_dataset, render_for_shop
@@ -106,6 +107,42 @@ def test_no_test_picture_takes_part_before_the_evaluation(
     assert sorted(map(bytes, together)) == sorted(map(bytes, drawn_dataset.train_images))
 
 
+def test_a_picture_with_the_form_of_a_test_picture_may_not_train() -> None:
+    data, spec = draw_dataset(train_per_label=2, test_per_label=1), TINY_RECIPE.preprocessing
+    # Given a picture of a shop, and its form among the test pictures,
+    page = render_for_shop(data.test_images[8], side=224, margin=16)
+    form = canonical_pictures([page], spec=spec)[0, :, :, 0]
+    test = np.concatenate([data.test_images, form[None]])
+    pictures = [*data.train_images, data.test_images[3], page, form]
+    forms, admitted = pipeline.admit_pictures(pictures, test=test, spec=spec)
+    assert admitted.tolist() == [True] * 20 + [False] * 3
+    np.testing.assert_array_equal(forms[:20, :, :, 0], data.train_images)
+
+
+def test_a_training_leaves_copies_of_test_pictures_out(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a training picture in each part that is a test picture,
+    split = split_training_pictures(drawn_dataset.train_labels)
+    mixed = drawn_dataset.train_images.copy()
+    mixed[[split.train[0], split.validation[0], split.calibration[0]]] = drawn_dataset.test_images[:3]
+    seen: list[np.ndarray] = []
+
+    def fit(network: object, *, train: LabelledPictures, validation: LabelledPictures, **rest: object) -> object:
+        seen.extend((train.pictures, validation.pictures))
+        return NOTHING_LEARNT
+
+    serve_as(tiny_artefact, monkeypatch)
+    monkeypatch.setattr(training, "fit", fit)
+    request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights="none")
+    trained = train(request, output_dir=tmp_path, dataset=dataclasses.replace(drawn_dataset, train_images=mixed))
+    # then none of them is looked at,
+    test = set(map(bytes, drawn_dataset.test_images))
+    assert not any(bytes(picture) in test for part in seen for picture in part)
+    # and the manifest counts those that were.
+    assert trained.manifest.dataset["pictures"] == {"train": 159, "validation": 19, "calibration": 19}
+
+
 def test_a_limit_shortens_what_trains_only(drawn_dataset: FashionMnist) -> None:
     request = TrainingRequest(recipe=TINY_RECIPE, seed=9, command="", limit=50)
     split = pipeline._limited_split(drawn_dataset, request=request)
@@ -161,8 +198,8 @@ def test_the_manifest_says_what_the_training_took(tiny_artefact: TrainedArtefact
     logits = Classifier.load(tiny_artefact.folder).run(drawn_dataset.train_images[validation]).logits
     own = logits[np.arange(len(logits)), drawn_dataset.train_labels[validation]]
     loss = float((np.logaddexp.reduce(logits, axis=1) - own).mean())
-    assert training["parts"]["validation"]["loss"] == pytest.approx(loss, rel=1e-3)
-    assert set(training["parts"]["train"]) == {"loss", "accuracy", "garment_accuracy"}
+    assert training["parts"]["validation"]["garment_loss"] == pytest.approx(loss, rel=1e-3)
+    assert set(training["parts"]["train"]) == {"loss", "garment_loss", "accuracy", "garment_accuracy"}
 
 
 class Sayer:
