@@ -14,6 +14,7 @@ from classifier.ml.text.lexicon import LEXICON_DIGEST
 from classifier.ml.text.reading import SILENT, TITLE, Text, TextReading, Verdict, choose_languages, read_texts
 from classifier.models import TextEvidence, TextPrecision
 from config.db.bulk import insert_or_update_rows
+from config.web.texts import extract_text
 
 ORIGINAL, TRANSLATED = "original_text", "translated_text"
 #: What may change a label.
@@ -46,10 +47,10 @@ def read_product_texts(title: str, descriptions: Collection[Description]) -> Tex
     texts = []
     for country, original, translated in descriptions:
         languages = _choose_languages(frozenset((country,)))
-        if original:
-            texts.append(Text(f"{ORIGINAL} {country}", original, languages))
-        if translated:
-            texts.append(Text(f"{TRANSLATED} {country}", translated, languages))
+        for field, text in ((ORIGINAL, original), (TRANSLATED, translated)):
+            if text:
+                plain = extract_text(text) if "<" in text else text
+                texts.append(Text(f"{field} {country}", plain, languages))
     return read_texts(texts)
 
 

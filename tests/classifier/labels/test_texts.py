@@ -14,6 +14,7 @@ from classifier.labels.precision import (
     refresh_precisions,
     settle_texts,
 )
+from classifier.labels.texts import read_product_texts
 from classifier.labels.walk import refresh_all_labels
 from classifier.models import Classification, LabelChange, TextEvidence, TextPrecision
 from tests.support.factories import create_product
@@ -43,6 +44,12 @@ def test_what_texts_say_is_stored_when_a_product_is_written() -> None:
     assert (evidence.verdict, evidence.group, evidence.garment, evidence.score) == ("group", "One piece", "Dress", 1.0)
     assert evidence.words == [["Sommerkleid", "de", "title", "One piece"]]
     assert (evidence.country, len(bytes(evidence.sha256))) == ("de", 32)
+
+
+def test_the_markup_of_a_description_says_nothing() -> None:
+    said = read_product_texts("Series 12", [("us", '<p class="dress">A <b>skirt</b><br>with a belt</p>', None)])
+
+    assert (said.group, [word.word for word in said.words]) == ("Bottom part", ["skirt"])
 
 
 def test_texts_are_read_again_when_they_change_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
