@@ -16,7 +16,14 @@ from catalog.labels import with_first_image
 from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labels.decision import DISAGREEMENT, SILENT, Decision, PictureFacts, decide
 from classifier.labels.facts import find_picture_facts
-from classifier.labels.texts import find_stale_texts, find_text_hashes, find_texts_said, weigh_texts, write_texts
+from classifier.labels.texts import (
+    find_stale_texts,
+    find_text_hashes,
+    find_texts_said,
+    remove_orphaned_texts,
+    weigh_texts,
+    write_texts,
+)
 from classifier.ml.judging.fusion import TextSaid
 from classifier.models import LabelChange, ModelVersion, Review
 from config.db.bulk import insert_or_update_rows, insert_rows
@@ -80,6 +87,8 @@ def refresh_product_range(after: int, until: int, *, why: str, dry_run: bool = F
     facts, texts = find_picture_facts(_images_of(firsts)), find_stale_texts(firsts)
     said = _find_texts_of_classified(firsts, facts=facts) | weigh_texts(texts)
     stale = _find_stale(firsts, facts=facts, texts=said, former=_read_labels(firsts))
+    if not dry_run:
+        remove_orphaned_texts(after, until)
     if dry_run or not (stale or texts):
         return len(firsts), len(stale)
     with transaction.atomic():

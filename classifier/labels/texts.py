@@ -91,6 +91,12 @@ def write_texts(texts: Mapping[int, ReadTexts]) -> None:
     insert_or_update_rows(TextEvidence, fields=_FIELDS, rows=rows)
 
 
+def remove_orphaned_texts(after: int, until: int) -> None:
+    """Remove what texts said of products with ids in this range, `after` excluded, that are gone."""
+    exists = Exists(Product.objects.filter(pk=OuterRef("pk")))
+    TextEvidence.objects.filter(~exists, pk__gt=after, pk__lte=until).delete()
+
+
 def find_texts_said(product_ids: Collection[int]) -> dict[int, TextSaid]:
     """Return what the stored readings say, of products of which they say something that may change a label."""
     if not product_ids:

@@ -15,7 +15,10 @@ class TextEvidence(models.Model):
     """
 
     # What has a fixed length stands first: PostgreSQL fills gaps in front of such a column otherwise.
-    product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True, related_name="text_evidence")
+    # Without a constraint: other programs delete products and know nothing of this table.
+    product = models.OneToOneField(
+        Product, on_delete=models.CASCADE, primary_key=True, related_name="text_evidence", db_constraint=False
+    )
     score = models.FloatField()
     sha256 = models.BinaryField(max_length=32, help_text="Of the title and all descriptions.")
     verdict = models.CharField(max_length=16, choices=[(verdict.value, verdict.value) for verdict in Verdict])

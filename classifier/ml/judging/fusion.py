@@ -133,7 +133,9 @@ def _deny(picture: PictureEvidence) -> Fused:
     """What follows where a title names a thing that is none of the groups."""
     contradicts = picture.is_kept and picture.confidence >= CONTRADICTING_CONFIDENCE and picture.group != BAGS
     if contradicts:
-        return Fused(Outcome.DISAGREEMENT, picture.group, picture.garment, picture.confidence, Evidence.PICTURE)
+        # What the title says against the group, as much as it may say for one.
+        confidence = picture.confidence / (picture.confidence + MOST_ODDS * (1.0 - picture.confidence))
+        return Fused(Outcome.DISAGREEMENT, picture.group, picture.garment, confidence, Evidence.PICTURE)
     return Fused(Outcome.NONE_OF_THESE, "", "", None, Evidence.TEXT)
 
 

@@ -231,6 +231,7 @@ def test_the_api_gives_the_fields_of_the_list_and_the_similarity(version: ModelV
                 "status": "pending",
                 "source": None,
                 "reason": "",
+                "evidence": "",
                 "model_version": None,
                 "labelled_at": None,
             },

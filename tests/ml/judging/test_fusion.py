@@ -110,7 +110,9 @@ def test_a_negative_title_makes_it_none_of_these() -> None:
     assert (fused.outcome, fused.group, fused.garment, fused.confidence) == (Outcome.NONE_OF_THESE, "", "", None)
     assert fused.evidence == Evidence.TEXT
     assert fuse(_see(Shirt=0.8), _deny()).outcome == Outcome.NONE_OF_THESE
-    assert fuse(_see(Shirt=0.95), _deny()).outcome == Outcome.DISAGREEMENT
+    contradicted = fuse(_see(Shirt=0.95), _deny())
+    assert contradicted.outcome == Outcome.DISAGREEMENT
+    assert contradicted.confidence == pytest.approx(0.95 / (0.95 + 36 * 0.05))
 
 
 def test_the_garment_is_the_one_that_the_title_names() -> None:
