@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labelling.starting import start_labelling_run
-from classifier.labels.services import Why, refresh_product_labels
+from classifier.labels.services import Why, refresh_product_range
 from classifier.models import AdoptionRun, Classification, LabellingRun
 from classifier.registry.selectors import find_active_model_version
 
@@ -34,10 +34,13 @@ def adopt_next_step(run_id: int) -> bool:
             return False
         ahead = Product.objects.filter(pk__gt=run.taken_until, pk__lte=run.takes_until).order_by("pk")
         product_ids = list(ahead.values_list("pk", flat=True)[:STEP_SIZE])
-        run.changed += refresh_product_labels(product_ids, why=Why.ACTIVATED) if product_ids else 0
+        until = product_ids[-1] if len(product_ids) == STEP_SIZE else run.takes_until
+        # Looks first, without a lock: where the version said nothing yet every label stays as it is.
+        _, changed = refresh_product_range(run.taken_until, until, why=Why.ACTIVATED)
+        run.changed += changed
         run.missing += count_missing(run, product_ids)
         run.done += len(product_ids)
-        run.taken_until = product_ids[-1] if len(product_ids) == STEP_SIZE else run.takes_until
+        run.taken_until = until
         run.started_at = run.started_at or Now()
         run.sent_at = Now()
         run.save()

@@ -3,17 +3,27 @@
 from collections.abc import Collection
 from typing import Any
 
+from django.db.models import QuerySet
+
 from classifier.ml.types import Features
 from classifier.models import PictureFeatures
 
 
+def find_seen(base_id: int, sha256s: Collection[str]) -> set[str]:
+    """Return those of the hashes of pictures of which `find_features` returns features."""
+    return {bytes(sha256).hex() for sha256 in _list_seen(base_id, sha256s).values_list("sha256", flat=True)}
+
+
 def find_features(base_id: int, sha256s: Collection[str]) -> dict[str, Features]:
     """Return what the base saw in the pictures with these hashes, by the hash; without those that lack logits."""
-    wanted = [bytes.fromhex(sha256) for sha256 in set(sha256s)]
-    rows = PictureFeatures.objects.filter(base=base_id, sha256__in=wanted, logits__isnull=False).order_by()
     found = {}
     row: Any
-    for row in rows.values_list("sha256", "features", "logits", "blank", "canonical", "views"):
+    for row in _list_seen(base_id, sha256s).values_list("sha256", "features", "logits", "blank", "canonical", "views"):
         sha256, numbers, logits, *flags = row
         found[bytes(sha256).hex()] = Features(bytes(numbers), bytes(logits), *flags)
     return found
+
+
+def _list_seen(base_id: int, sha256s: Collection[str]) -> QuerySet[PictureFeatures]:
+    wanted = [bytes.fromhex(sha256) for sha256 in set(sha256s)]
+    return PictureFeatures.objects.filter(base=base_id, sha256__in=wanted, logits__isnull=False).order_by()

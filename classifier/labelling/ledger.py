@@ -24,12 +24,11 @@ from django.db.models.functions import Cast, Coalesce, Now
 from catalog.models import StoredPicture
 from catalog.pictures.storage import record_stored_pictures
 from classifier.features.services import record_features
+from classifier.labelling.classifications import record_classifications
 from classifier.labelling.selectors import count_unsure, get_run_progress, list_error_counts
 from classifier.labels.services import Why, lock_images, refresh_image_labels
-from classifier.ml.labels import GARMENTS
 from classifier.ml.types import Prediction
-from classifier.models import Classification, LabellingRun, LabelTask, LabelTaskQuerySet
-from config.db.bulk import insert_rows
+from classifier.models import LabellingRun, LabelTask, LabelTaskQuerySet
 
 State = LabelTask.State
 
@@ -142,31 +141,15 @@ def _list_held(batch: ClaimedBatch) -> LabelTaskQuerySet:
 
 
 def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
-    record_stored_pictures([outcome.picture for _, outcome in finished])
-    insert_rows(
-        Classification,
-        # The others are the database's own: the id, and its time.
-        fields=[
-            field.name
-            for field in Classification._meta.concrete_fields
-            if not (field.primary_key or field.has_db_default())
-        ],
-        rows=[
-            (
-                task.image_id,
-                task.model_version_id,
-                task.run_id,
-                outcome.picture.sha256,
-                outcome.prediction.group,
-                outcome.prediction.garment,
-                outcome.prediction.confidence,
-                outcome.prediction.abstained,
-                [round(outcome.prediction.garment_probabilities[name], 6) for name in GARMENTS],
-            )
-            for task, outcome in finished
-        ],
+    labelled = [(task, o) for task, o in finished if not task.run.features_only]
+    record_stored_pictures([outcome.picture for _, outcome in labelled])
+    record_classifications(
+        (task.image_id, task.model_version_id, task.run_id, outcome.picture.sha256, outcome.prediction)
+        for task, outcome in labelled
     )
-    record_features([(task.model_version.base_id, o.picture.sha256, o.prediction.features) for task, o in finished])
+    record_features(
+        (task.model_version.base_id, outcome.picture.sha256, outcome.prediction.features) for task, outcome in finished
+    )
     LabelTask.objects.filter(pk__in=[task.pk for task, _ in finished]).update(
         state=State.DONE, lease_token=None, lease_until=None, error_code="", former=None, waits_for=""
     )

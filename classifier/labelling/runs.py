@@ -16,6 +16,7 @@ from django.db.models.functions import JSONObject, Now
 
 from catalog.models import Image, ProductImages, StoredPicture
 from classifier.labelling import ledger
+from classifier.labelling.classifications import find_held, find_seen_images, label_from_features
 from classifier.models import Classification, LabellingRun, LabellingRunQuerySet, LabelTask, LabelTaskQuerySet
 from config.db.statements import allow_long_statements
 
@@ -69,39 +70,52 @@ def take_step(run: LabellingRun, step: Step) -> int:
     """Give the run those pictures of the step that it may label, and save how far it has come; return how many.
 
     These are pictures that its version has not classified as we hold them now, and those that wait for another try;
-    with `relabel` classified and failed ones too. Pictures that another open run holds stay with it. Call it in a
-    transaction that holds the run's row.
+    with `relabel` classified and failed ones too. Of them those that never had a task are labelled here, as far as
+    their features are known. With `features_only` it takes what we hold and has no features. Pictures that another open
+    run holds stay with it. Call it in a transaction that holds the run's row.
     """
     known = LabelTask.objects.filter(step.own, model_version=run.model_version_id)
-    outdated = [] if run.relabel else _find_outdated(run, step)
-    repeated = dict(_may_be_repeated(known, run, outdated=outdated).values_list("image_id", "pk"))
+    wanted = _find_wanted(run, step)
+    repeated = dict(_may_be_repeated(known, run, wanted=wanted).values_list("image_id", "pk"))
     # The range has images that the run does not look at as well.
     again = {image_id: repeated[image_id] for image_id in step.image_ids if image_id in repeated}
-    missing = set(step.image_ids) - set(known.values_list("image_id", flat=True))
+    missing = set(wanted) - set(known.values_list("image_id", flat=True))
     chosen = sorted({*again, *missing})
     run.taken_until = step.until
     if run.limit is not None and len(chosen) > (left := run.limit - run.total):
         chosen = chosen[:left]
         run.taken_until = chosen[-1]
     task_ids = [again[image_id] for image_id in chosen if image_id in again]
-    _repeat(_may_be_repeated(known, run, outdated=outdated).filter(pk__in=task_ids), run)
+    _repeat(_may_be_repeated(known, run, wanted=wanted).filter(pk__in=task_ids), run)
+    new = [image_id for image_id in chosen if image_id not in again]
+    labelled = [] if run.relabel or run.features_only else label_from_features(run, new)
     LabelTask.objects.bulk_create(
         [
             LabelTask(image_id=image_id, model_version_id=run.model_version_id, run=run)
-            for image_id in chosen
-            if image_id not in again
+            for image_id in sorted(set(new).difference(labelled))
         ],
         ignore_conflicts=True,  # another run may have been first
     )
-    taken = known.filter(run=run).count()
+    taken = known.filter(run=run).count() + len(labelled)
     run.total += taken
+    run.from_features += len(labelled)
     if run.limit is not None and run.total >= run.limit:
         run.takes_until = run.taken_until
-    run.save(update_fields=["total", "taken_until", "takes_until"])
+    run.save(update_fields=["total", "from_features", "taken_until", "takes_until"])
     if run.selected:
         looked_at = Q(image_id__lte=run.taken_until) if run.is_taking else Q()
         run.selection.filter(looked_at).delete()
     return taken
+
+
+def _find_wanted(run: LabellingRun, step: Step) -> Sequence[int]:
+    """Return the images of the step that the run may take, whatever became of them before."""
+    if run.relabel:
+        return step.image_ids
+    if run.features_only:
+        held = find_held(step.image_ids)
+        return sorted(set(held).difference(find_seen_images(run, step.image_ids)))
+    return _find_outdated(run, step)
 
 
 def _find_outdated(run: LabellingRun, step: Step) -> list[int]:
@@ -112,8 +126,8 @@ def _find_outdated(run: LabellingRun, step: Step) -> list[int]:
     return sorted(set(step.image_ids) - {image_id for image_id, _ in classified})
 
 
-def _may_be_repeated(tasks: LabelTaskQuerySet, run: LabellingRun, *, outdated: Sequence[int]) -> LabelTaskQuerySet:
-    """Return those of the tasks that the run may do again; a task that is done if its image is one of `outdated`.
+def _may_be_repeated(tasks: LabelTaskQuerySet, run: LabellingRun, *, wanted: Sequence[int]) -> LabelTaskQuerySet:
+    """Return those of the tasks that the run may do again; a task that is done if its image is one of `wanted`.
 
     No join: PostgreSQL then checks the state again on a row that another run took while this one waited for it.
     """
@@ -121,8 +135,10 @@ def _may_be_repeated(tasks: LabelTaskQuerySet, run: LabellingRun, *, outdated: S
     closing = LabellingRun.objects.closing().order_by().values("pk")
     open_runs = LabellingRun.objects.filter(state=LabellingRun.State.RUNNING).order_by().values("pk")
     may = Q(state__in=states) | Q(state=State.NEW, run__in=closing)
-    if outdated:
-        may |= Q(state=State.DONE, image__in=outdated)
+    if run.features_only:
+        may = Q(state__in=[State.CANCELLED, State.DONE], image__in=wanted)
+    elif wanted and not run.relabel:
+        may |= Q(state=State.DONE, image__in=wanted)
     return tasks.filter(may).exclude(run__in=open_runs)
 
 
@@ -160,6 +176,13 @@ def take_next_step(run_id: int) -> bool:
         ledger.close_finished_runs({run_id})
     logger.debug("labelling run %s took %s pictures up to image %s", run_id, taken, run.taken_until)
     return True
+
+
+def label_next_step(run_id: int) -> bool:
+    """Do the run's next step of taking pictures; return whether it labelled some from features, and has more to do."""
+    taking = LabellingRun.objects.taking().filter(pk=run_id)
+    before = taking.values_list("from_features", flat=True).first()
+    return take_next_step(run_id) and taking.filter(from_features__gt=before).exists()
 
 
 def request_cancel(runs: LabellingRunQuerySet) -> int:

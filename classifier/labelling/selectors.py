@@ -22,8 +22,9 @@ LATEST_FAILURE_FIRST = KeysetOrdering("-last_failed_at", ("last_failed_at", "pk"
 class RunProgress:
     """How far a labelling run has come: its tasks by state. `waiting` ones failed and will be tried again later.
 
-    `total` grows while the run takes its pictures. What a cancelled run had not begun is `cancelled` from then on,
-    whether its tasks are closed already or not.
+    Pictures that were labelled from features have no task, and are `done`. `total` grows while the run takes its
+    pictures. What a cancelled run had not begun is `cancelled` from then on, whether its tasks are closed already or
+    not.
     """
 
     total: int
@@ -49,12 +50,13 @@ def get_run_progress(run: LabellingRun) -> RunProgress:
     if run.state == run.State.CANCELLED:
         # What it had not begun is cancelled, whether its tasks are closed already, or are another run's again, or not.
         begun = sum(counts.get(name, 0) for name in (state.RUNNING, state.DONE, state.FAILED, state.IGNORED))
+        begun += run.from_features
         counts = {**counts, state.NEW: 0, state.RETRY: 0, state.CANCELLED: run.total - begun}
     return RunProgress(
-        total=sum(counts.values()),
+        total=sum(counts.values()) + run.from_features,
         new=counts.get(state.NEW, 0),
         running=counts.get(state.RUNNING, 0),
-        done=counts.get(state.DONE, 0),
+        done=counts.get(state.DONE, 0) + run.from_features,
         waiting=counts.get(state.RETRY, 0),
         failed=counts.get(state.FAILED, 0) + counts.get(state.IGNORED, 0),
         cancelled=counts.get(state.CANCELLED, 0),

@@ -84,13 +84,22 @@ class LabellingRunRequestSerializer(serializers.Serializer[Any]):
     relabel = serializers.BooleanField(
         default=False, help_text="Label again what the version in production has labelled."
     )
+    features_only = serializers.BooleanField(
+        default=False, help_text="Look at pictures that are held and have no features; no label changes."
+    )
     limit = serializers.IntegerField(
         min_value=1, max_value=2**31 - 1, allow_null=True, default=None, help_text="Take at most so many pictures."
     )
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return what was asked for; raise `ValidationError` for a wish that contradicts itself."""
+        if attrs["relabel"] and attrs["features_only"]:
+            raise serializers.ValidationError({"features_only": ["Expected false where relabel is true."]})
+        return attrs
+
 
 class RunProgressSerializer(serializers.Serializer[Any]):
-    """The tasks of a labelling run by state."""
+    """The pictures of a labelling run by state."""
 
     total = serializers.IntegerField(help_text="Grows while the run is taking pictures.")
     new = serializers.IntegerField()
@@ -125,10 +134,12 @@ class LabellingRunSerializer(RunSerializer):
         fields = [
             *RUN_FIELDS,
             "relabel",
+            "features_only",
             "limit",
             "model_version",
             "taking_pictures",
             "progress",
+            "from_features",
             "waits",
             "error_codes",
         ]

@@ -1,17 +1,25 @@
 """Celery's side of labelling: load by id, call a service, say what comes next."""
 
 import logging
+import time
 
 from celery import Task, shared_task
 from django.conf import settings
+from django.db.models.functions import Now
 
 from classifier.labelling import ledger
 from classifier.labelling.batches import label_batch
-from classifier.labelling.runs import do_run_steps
+from classifier.labelling.runs import do_run_steps, label_next_step
+from classifier.models import LabellingRun
 from classifier.registry.runtime import get_classifier
+from classifier.runs.sending import find_room, send_run, send_runs
+from classifier.runs.steps import AT_ONCE_SECONDS, do_steps
 from config.queues import broker_errors, count_messages
 
 logger = logging.getLogger(__name__)
+
+# Between two messages of a run whose step made tasks: with an empty queue the next one is there at once.
+YIELD_SECONDS = 0.1
 
 
 class LabellingTask(Task):
@@ -34,6 +42,32 @@ def label_batch_task(task_ids: list[int], **_later: object) -> None:
     if label_batch(task_ids, get_classifier=get_classifier):
         do_run_steps()
         send_due_batches(maximum=1)
+
+
+@shared_task(
+    name="classifier.tasks.take_pictures_task",
+    acks_late=False,
+    reject_on_worker_lost=False,
+    soft_time_limit=settings.LABELLING_SOFT_LIMIT_SECONDS,
+    time_limit=settings.LABELLING_HARD_LIMIT_SECONDS,
+)
+def take_pictures_task(run_id: int, **_later: object) -> None:
+    """Do steps of one run that takes its pictures while they label from features, then send what is left of it.
+
+    After a step that made tasks, or while somebody else does one, what is on the queue goes first.
+    """
+    taking = LabellingRun.objects.taking().filter(pk=run_id)
+    taking.update(sent_at=Now())
+    if do_steps(run_id, step=label_next_step, seconds=AT_ONCE_SECONDS):
+        send_run(run_id, task=take_pictures_task)
+    elif taking.exists():
+        time.sleep(YIELD_SECONDS)
+        send_run(run_id, task=take_pictures_task)
+
+
+def send_taking_runs() -> int:
+    """Put the runs on the queue that take their pictures and whose message is lost, or was never sent."""
+    return send_runs(LabellingRun.objects.taking(), task=take_pictures_task, room=find_room())
 
 
 def send_due_batches(*, maximum: int) -> int:

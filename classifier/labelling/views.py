@@ -96,7 +96,7 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "live": is_running or report.retried > 0,
         "which": describe_pictures(run, again="All, labelled again", missing="Only those without a label"),
         "finished": describe_finished(report),
-        "numbers": list_numbers(report, ended=not is_running),
+        "numbers": list_numbers(report, run=run),
         "parts": list_parts(report),
         # Of a number that grows nothing is a share.
         "share": None if report.taking else progress.finished / progress.total if progress.total else 1.0,
@@ -140,7 +140,7 @@ def labelling_run_retry(request: HttpRequest, pk: int) -> HttpResponse:
 
 def describe_pictures(run: LabellingRun, *, again: str, missing: str) -> str:
     """Return which pictures a run is over, in these words for one that labels again and for another, with its limit."""
-    words = again if run.relabel else missing
+    words = again if run.relabel else "Held, without features" if run.features_only else missing
     return f"{words}, at most {run.limit:,}" if run.limit else words
 
 
@@ -156,7 +156,7 @@ def describe_tenths(report: RunReport) -> str:
     return "" if report.taking else f"{10 * (10 * progress.finished // max(1, progress.total))} percent done"
 
 
-def list_numbers(report: RunReport, *, ended: bool) -> list[tuple[str, int, str]]:
+def list_numbers(report: RunReport, *, run: LabellingRun) -> list[tuple[str, int, str]]:
     """Return (name, number of pictures, part of the bar) for what a run's page says at a glance.
 
     Pictures that are labelled again belong to the run that does it.
@@ -164,12 +164,14 @@ def list_numbers(report: RunReport, *, ended: bool) -> list[tuple[str, int, str]
     progress = report.progress
     always = [
         ("Pictures so far" if report.taking else "Pictures", progress.total, ""),
-        ("Labelled", progress.done, "sure"),
+        ("Looked at" if run.features_only else "Labelled", progress.done, "sure"),
         ("of them not sure", report.unsure, "unsure"),
         ("Failed", progress.failed, "failed"),
         ("To do", progress.new + progress.running, ""),
     ]
+    ended = run.state != LabellingRun.State.RUNNING
     sometimes = [
+        ("Labelled from features", run.from_features, ""),
         ("Waited for another try at the end" if ended else "Wait for another try", progress.waiting, "failed"),
         ("Cancelled", progress.cancelled, ""),
         ("Will be tried again", report.retried, ""),

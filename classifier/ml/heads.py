@@ -1,4 +1,4 @@
-"""What follows from features: the answers of a version's heads. NumPy alone, so that no network is loaded for them."""
+"""What follows from features: the answers of a version's heads. NumPy alone; no network is loaded for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.ml.judging.calibration import Calibration
-from classifier.ml.labels import garments_within_groups, group_probabilities
-from classifier.ml.types import FEATURE_TYPE, Features
+from classifier.ml.labels import GARMENTS, GROUPS, garments_within_groups, group_probabilities
+from classifier.ml.types import FEATURE_TYPE, Features, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +52,34 @@ class SeenPictures:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What heads say of N pictures.
-
-    ``groups`` and ``garments`` are indices int64[N], ``group_probabilities`` float64[N, 5] and
-    ``garment_probabilities`` float64[N, 10] are calibrated, ``abstained`` is bool[N].
-    """
-
-    groups: NDArray[np.int64]
-    garments: NDArray[np.int64]
-    group_probabilities: NDArray[np.float64]
-    garment_probabilities: NDArray[np.float64]
-    abstained: NDArray[np.bool_]
-
-
-def answer(seen: SeenPictures, *, calibration: Calibration) -> Answers:
+def predict(seen: SeenPictures, *, calibration: Calibration) -> list[Prediction]:
     """What the heads say of pictures, the same whether their features were computed just now or read from a table.
 
     Pictures in which nothing is to be seen get a label all the same, and abstain.
     """
     logits = seen.logits.astype(np.float32)
     garments = calibration.probabilities(logits)
-    groups = np.asarray(group_probabilities(garments), dtype=np.float64)
+    groups = group_probabilities(garments)
     predicted = groups.argmax(axis=1)
-    return Answers(
-        groups=predicted,
-        garments=garments_within_groups(garments, groups=predicted),
-        group_probabilities=groups,
-        garment_probabilities=garments,
-        abstained=calibration.abstentions(logits) | seen.blank,
-    )
+    within = garments_within_groups(garments, groups=predicted)
+    abstained = calibration.abstentions(logits) | seen.blank
+    return [
+        Prediction(
+            group=GROUPS[group],
+            garment=GARMENTS[garment],
+            confidence=group_row[group],
+            abstained=abstains,
+            group_probabilities=dict(zip(GROUPS, group_row, strict=True)),
+            garment_probabilities=dict(zip(GARMENTS, garment_row, strict=True)),
+            features=features,
+        )
+        for group, garment, abstains, group_row, garment_row, features in zip(
+            predicted.tolist(),
+            within.tolist(),
+            abstained.tolist(),
+            groups.tolist(),
+            garments.tolist(),
+            seen.split(),
+            strict=True,
+        )
+    ]

@@ -12,8 +12,8 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from classifier.ml.artefacts import NETWORK_FILE, ArtefactFormatError, Manifest, verify_artefact
-from classifier.ml.heads import SeenPictures, answer
-from classifier.ml.labels import GARMENTS, GROUPS, group_probabilities
+from classifier.ml.heads import SeenPictures, predict
+from classifier.ml.labels import GARMENTS, group_probabilities
 from classifier.ml.preprocessing import (
     CanonicalView,
     canonical_pictures,
@@ -125,28 +125,7 @@ class Classifier:
         Pictures and errors are those of ``canonical_pictures``. The label is that which follows from the features as
         they are stored.
         """
-        seen = self.look(pictures)
-        answers = answer(seen, calibration=self._calibration)
-        return [
-            Prediction(
-                group=GROUPS[group],
-                garment=GARMENTS[garment],
-                confidence=group_row[group],
-                abstained=abstains,
-                group_probabilities=dict(zip(GROUPS, group_row, strict=True)),
-                garment_probabilities=dict(zip(GARMENTS, garment_row, strict=True)),
-                features=features,
-            )
-            for group, garment, abstains, group_row, garment_row, features in zip(
-                answers.groups.tolist(),
-                answers.garments.tolist(),
-                answers.abstained.tolist(),
-                answers.group_probabilities.tolist(),
-                answers.garment_probabilities.tolist(),
-                seen.split(),
-                strict=True,
-            )
-        ]
+        return predict(self.look(pictures), calibration=self._calibration)
 
     def look(self, pictures: Sequence[Picture]) -> SeenPictures:
         """What the base sees in pictures of any sizes, in the same order."""

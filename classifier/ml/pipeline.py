@@ -111,7 +111,11 @@ def train(
     pictures, admitted = admit_pictures(data.train_images, test=data.test_images, spec=recipe.preprocessing)
     parts = {
         name: training.LabelledPictures(pictures[kept], data.train_labels[kept])
-        for name, indices in dataclasses.asdict(split).items()
+        for name, indices in (
+            ("train", split.train),
+            ("validation", split.validation),
+            ("calibration", split.calibration),
+        )
         for kept in [indices[admitted[indices]]]
     }
     spec = networks.NetworkSpec.for_recipe(
@@ -152,7 +156,7 @@ def train(
         dataset={
             "name": "Fashion-MNIST",
             "sha256": dict(data.sha256),
-            "pictures": {name: len(part.labels) for name, part in parts.items()},
+            "pictures": {name: len(part.labels) for name, part in parts.items()} | {"reserved": len(split.reserved)},
             "split_seed": SPLIT_SEED,
         },
         backbone=None

@@ -60,8 +60,9 @@ class LabellingRun(Run):
     """A request to label pictures with one pinned model version; its progress is a count of its tasks by state.
 
     It takes its pictures in the order of their ids, some at a time: up to `taken_until` now, up to `takes_until` in
-    the end. A cancelled run is `closing` for as long as it has tasks that are neither done nor closed. What an ended
-    run had done is written in `figures`, and stays so whatever becomes of its pictures in later runs.
+    the end. Those whose features are known are labelled from them then, and have no task. A cancelled run is `closing`
+    for as long as it has tasks that are neither done nor closed. What an ended run had done is written in `figures`,
+    and stays so whatever becomes of its pictures in later runs.
     """
 
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="labelling_runs")
@@ -72,6 +73,12 @@ class LabellingRun(Run):
     closing = models.BooleanField(default=False, db_default=False, help_text="Cancelled, with tasks still to close.")
     idempotency_key = models.CharField(max_length=255, unique=True, null=True, blank=True)
     selected = models.BooleanField(default=False, db_default=False, help_text="Takes the images of its selection only.")
+    features_only = models.BooleanField(
+        default=False, db_default=False, help_text="Looks at pictures that we hold for their features, and labels none."
+    )
+    from_features = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Pictures that it labelled from features, without a task."
+    )
     figures = models.JSONField(null=True, blank=True, help_text="Of an ended run: its tasks by state, and its errors.")
 
     objects = LabellingRunQuerySet.as_manager()  # type: ignore[misc]  # in place of that of all runs

@@ -7,7 +7,7 @@ from classifier.cleaning.tasks import send_cleaning_runs
 from classifier.labelling import ledger
 from classifier.labelling.runs import do_run_steps
 from classifier.labelling.starting import MANY_BATCHES
-from classifier.labelling.tasks import send_due_batches
+from classifier.labelling.tasks import send_due_batches, send_taking_runs
 from classifier.labels.precision import settle_texts
 from classifier.labels.walk import walk_labels
 from classifier.reviews.tasks import send_review_runs
@@ -32,6 +32,7 @@ def sweep() -> None:
     expired = ledger.sweep_expired_leases()
     do_run_steps(seconds=STEPS_SECONDS)
     sent = send_due_batches(maximum=MANY_BATCHES)
+    send_taking_runs()
     closed = ledger.close_finished_runs()
     abandoned = training_runs.abandon_dead_training_runs()
     send_queued_training()

@@ -41,7 +41,7 @@ def test_the_manifest_says_how_the_artefact_came_about(
     assert manifest == tiny_artefact.manifest
     assert Recipe.from_json(manifest.recipe) == TINY_RECIPE
     assert (manifest.seed, manifest.command, manifest.backbone) == (7, "train tiny", None)
-    assert manifest.dataset["pictures"] == {"train": 80, "validation": 20, "calibration": 20}
+    assert manifest.dataset["pictures"] == {"train": 80, "validation": 20, "calibration": 20, "reserved": 0}
     assert manifest.dataset["sha256"] == dict(drawn_dataset.sha256)
     assert manifest.metrics["images"] == 40
     assert [row["epoch"] for row in manifest.training["history"]] == [1.0, 2.0, 3.0, 4.0]
@@ -77,10 +77,13 @@ def test_pictures_from_elsewhere_are_measured_on_groups(
 def test_no_test_picture_takes_part_before_the_evaluation(
     tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given test pictures that can be told from all others by their first pixel,
-    marked = drawn_dataset.test_images.copy()
-    marked[:, 0, 0] = 77
-    data = dataclasses.replace(drawn_dataset, test_images=marked)
+    # Given test pictures, and reserved ones, that can be told from all others by their first pixel,
+    drawn = draw_dataset(train_per_label=60)
+    split = split_training_pictures(drawn.train_labels)
+    assert len(split.reserved) == 10
+    marked, reserved = drawn.test_images.copy(), drawn.train_images.copy()
+    marked[:, 0, 0] = reserved[split.reserved, 0, 0] = 77
+    data = dataclasses.replace(drawn, train_images=reserved, test_images=marked)
     seen: dict[str, LabelledPictures] = {}
 
     def fit(network: object, *, train: LabelledPictures, validation: LabelledPictures, **rest: object) -> object:
@@ -99,12 +102,12 @@ def test_no_test_picture_takes_part_before_the_evaluation(
     # when a training runs,
     request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights="none")
     train(request, output_dir=tmp_path, dataset=data)
-    # then fitting, stopping and calibrating saw every training picture once, and no test picture.
+    # then fitting, stopping and calibrating saw every other training picture once, and none of these.
     assert sorted(seen) == ["calibration", "train", "validation"]
     together = np.concatenate([part.pictures for part in seen.values()])
     assert not (together[:, 0, 0, 0] == 77).any()
-    assert len(together) == len(drawn_dataset.train_images)
-    assert sorted(map(bytes, together)) == sorted(map(bytes, drawn_dataset.train_images))
+    others = np.delete(drawn.train_images, split.reserved, axis=0)
+    assert sorted(map(bytes, together)) == sorted(map(bytes, others))
 
 
 def test_a_picture_with_the_form_of_a_test_picture_may_not_train() -> None:
@@ -140,7 +143,8 @@ def test_a_training_leaves_copies_of_test_pictures_out(
     test = set(map(bytes, drawn_dataset.test_images))
     assert not any(bytes(picture) in test for part in seen for picture in part)
     # and the manifest counts those that were.
-    assert trained.manifest.dataset["pictures"] == {"train": 159, "validation": 19, "calibration": 19}
+    counts = {"train": 159, "validation": 19, "calibration": 19, "reserved": 0}
+    assert trained.manifest.dataset["pictures"] == counts
 
 
 def test_a_limit_shortens_what_trains_only(drawn_dataset: FashionMnist) -> None:

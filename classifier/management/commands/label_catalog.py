@@ -14,7 +14,7 @@ from config.console import ReportingCommand
 
 
 class Command(ReportingCommand):
-    """`label_catalog [--wait] [--relabel] [--limit N] [--json]`."""
+    """`label_catalog [--wait] [--relabel | --features-only] [--limit N] [--json]`."""
 
     help = (
         "Start a labelling run over the pictures that the model version in production has not labelled yet.\n"
@@ -26,13 +26,21 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
         parser.add_argument("--wait", action="store_true", help="show the progress and return when the run has ended")
-        parser.add_argument("--relabel", action="store_true", help="label again what this version has labelled")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--relabel", action="store_true", help="label again what this version has labelled")
+        which.add_argument(
+            "--features-only",
+            action="store_true",
+            help="look at pictures that are held and have no features; no label changes",
+        )
         parser.add_argument("--limit", type=positive_integer, metavar="N", help="take at most N pictures")
 
-    def handle(self, *args: Any, wait: bool, relabel: bool, limit: int | None, **options: Any) -> None:
+    def handle(
+        self, *args: Any, wait: bool, relabel: bool, features_only: bool, limit: int | None, **options: Any
+    ) -> None:
         """Start the run, and see it to its end with --wait."""
         try:
-            run = start_labelling_run(relabel=relabel, limit=limit)
+            run = start_labelling_run(relabel=relabel, features_only=features_only, limit=limit)
         except NoActiveModelVersionError as error:
             raise CommandError(str(error)) from error
         if wait:

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('catalog', '0011_evidence'),
-        ('classifier', '0022_gate_of_activations'),
+        ('classifier', '0023_labels_from_features'),
     ]
 
     operations = [

@@ -1,0 +1,78 @@
+"""Classifications: written of what a version said just now, or of what follows from features that are known."""
+
+from collections.abc import Collection, Iterable
+
+from django.db.models import F
+
+from catalog.models import StoredPicture
+from classifier.features.selectors import find_features, find_seen
+from classifier.labels.services import Why, lock_images, refresh_image_labels
+from classifier.ml.heads import SeenPictures, predict
+from classifier.ml.labels import GARMENTS
+from classifier.ml.types import Prediction
+from classifier.models import Classification, LabellingRun
+from classifier.registry.services import find_manifest
+from config.db.bulk import insert_rows
+
+# The others are the database's own: the id, and its time.
+_FIELDS = [
+    field.name for field in Classification._meta.concrete_fields if not (field.primary_key or field.has_db_default())
+]
+
+
+def record_classifications(rows: Iterable[tuple[int, int, int, str, Prediction]]) -> None:
+    """Write what versions said: (image id, version id, run id, hash of the picture, prediction)."""
+    insert_rows(
+        Classification,
+        fields=_FIELDS,
+        rows=[
+            (
+                *whose,
+                said.group,
+                said.garment,
+                said.confidence,
+                said.abstained,
+                [round(said.garment_probabilities[name], 6) for name in GARMENTS],
+            )
+            for *whose, said in rows
+        ],
+    )
+
+
+def label_from_features(run: LabellingRun, image_ids: Collection[int]) -> list[int]:
+    """Label those of the images whose features are known with the heads of the run's version; return them.
+
+    Classifications, labels and their history are written within the caller's transaction. None is labelled where this
+    machine has not the version's heads.
+    """
+    seen = find_seen_images(run, image_ids)
+    manifest = find_manifest(run.model_version) if seen else None
+    if manifest is None:
+        return []
+    lock_images(seen)
+    # What we hold may have changed before the lock.
+    held = find_held(seen)
+    features = find_features(run.model_version.base_id, held.values())
+    labelled = [image_id for image_id, sha256 in sorted(held.items()) if sha256 in features]
+    predictions = predict(
+        SeenPictures.of([features[held[image_id]] for image_id in labelled]), calibration=manifest.calibration_values()
+    )
+    record_classifications(
+        (image_id, run.model_version_id, run.pk, held[image_id], said)
+        for image_id, said in zip(labelled, predictions, strict=True)
+    )
+    refresh_image_labels(labelled, why=Why.CLASSIFIED)
+    return labelled
+
+
+def find_seen_images(run: LabellingRun, image_ids: Collection[int]) -> list[int]:
+    """Return those of the images in whose picture, as we hold it, the base of the run's version looked."""
+    held = find_held(image_ids)
+    seen = find_seen(run.model_version.base_id, held.values())
+    return [image_id for image_id, sha256 in held.items() if sha256 in seen]
+
+
+def find_held(image_ids: Collection[int]) -> dict[int, str]:
+    """Return the hash of the picture that we hold of each image's present address, by the image."""
+    pictures = StoredPicture.objects.filter(image__in=image_ids, url=F("image__url"))
+    return dict(pictures.order_by().values_list("image_id", "sha256"))
