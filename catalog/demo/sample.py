@@ -45,20 +45,21 @@ def build_sample(pictures: NDArray[np.uint8], *, garments: Sequence[str], seed: 
 
     Every garment has the same number of products, in a random order. The pictures of a product show one garment: a
     random one, and those most like it. Names and kinds of files and most texts are drawn without looking at a garment;
-    some titles name it. A few products at the end show things that are none of the groups.
+    some titles name it. A few products among them show things that are none of the groups.
     """
     stream = random.Random(f"demo pictures {seed}")  # noqa: S311 - nothing secret
     kinds = sorted(set(garments))
     pictured = [kinds[number % len(kinds)] for number in range(_PRODUCTS - _PRODUCTS_WITHOUT_IMAGE)]
     shown: list[str | None] = [*pictured, *[None] * _PRODUCTS_WITHOUT_IMAGE]
     stream.shuffle(shown)
-    things = [THINGS[number % len(THINGS)] for number in range(_PRODUCTS_OF_NO_GROUP)]
+    for number in range(_PRODUCTS_OF_NO_GROUP):
+        shown.insert((number + 1) * _PRODUCTS // _PRODUCTS_OF_NO_GROUP - 10, THINGS[number % len(THINGS)])
     unused = {kind: [index for index, garment in enumerate(garments) if garment == kind] for kind in kinds}
     products = []
     shown_pictures: list[NDArray[np.uint8]] = []
     true_garments: dict[str, str] = {}
-    texts_of = write_texts([*shown, *things], seed=seed)
-    for number, (garment, texts) in enumerate(zip([*shown, *things], texts_of, strict=True), start=1):
+    texts_of = write_texts(shown, seed=seed)
+    for number, (garment, texts) in enumerate(zip(shown, texts_of, strict=True), start=1):
         count = 1 if garment in THINGS else stream.choices([1, 2, 3], weights=[50, 33, 17])[0]
         suffixes = stream.choices(_SUFFIXES, k=count)
         names = []

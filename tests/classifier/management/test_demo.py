@@ -19,7 +19,7 @@ def test_the_demo_labels_its_catalogue_mostly_right(running_demo: RunningDemo) -
     first = running_demo.first
     assert re.search(r"sign in at /admin/ as admin with the password \S{12,}", first)
     assert "372 products created" in first
-    assert re.search(r"Labelled now: 614 in .* images per second", first)
+    assert re.search(r"Labelled now: 593 in .* images per second", first)
     sure, right = re.search(r"of (\d+) pictures it was sure of: (\d+)", first).groups()
     assert int(sure) > 500
     assert int(right) / int(sure) >= 0.97
