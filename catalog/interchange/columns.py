@@ -19,6 +19,7 @@ LABEL_COLUMNS: Final = tuple(
     for name in (
         "group",
         "garment",
+        "garment_unsure",
         "confidence",
         "status",
         "source",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from catalog.models import ProductLabel
-from classifier.ml.judging.fusion import KEPT_CONFIDENCE, Evidence, Outcome, PictureEvidence, TextSaid, fuse
+from classifier.ml.judging.fusion import Evidence, Fused, Outcome, PictureEvidence, TextSaid, fuse
 
 Status = ProductLabel.Status
 Source = ProductLabel.Source
@@ -21,6 +21,9 @@ PLACEHOLDER = "placeholder"
 DISAGREEMENT = "disagreement"
 #: What texts say that nobody read, or that say nothing.
 SILENT = TextSaid()
+
+#: No version abstains from here on but for a picture that shows too little of clothes.
+SURE_OF_NOTHING = 0.98
 
 _REASONS = {Outcome.UNSURE: "unsure", Outcome.DISAGREEMENT: DISAGREEMENT}
 
@@ -46,6 +49,7 @@ class Classified:
     garment: str
     confidence: float
     abstained: bool
+    garment_unsure: bool
     at: datetime
     garment_probabilities: Sequence[float] = ()
 
@@ -83,6 +87,7 @@ class Decision:
     image_id: int | None = None
     group: str = ""
     garment: str = ""
+    garment_unsure: bool = False
     confidence: float | None = None
     source: str = ""
     reason: str = ""
@@ -143,8 +148,7 @@ def _decide_by_evidence(image_id: int, said: Classified, texts: TextSaid) -> Dec
             confidence=said.confidence,
             garment_probabilities=said.garment_probabilities,
             is_kept=not said.abstained,
-            # Whoever is as sure as that and abstains has seen too little of clothes.
-            is_seen=not said.abstained or said.confidence < KEPT_CONFIDENCE,
+            is_seen=not said.abstained or said.confidence < SURE_OF_NOTHING,
         ),
         texts,
     )
@@ -157,6 +161,7 @@ def _decide_by_evidence(image_id: int, said: Classified, texts: TextSaid) -> Dec
         image_id=image_id,
         group=fused.group,
         garment=fused.garment,
+        garment_unsure=status == Status.LABELLED and _is_garment_unsure(said, texts, fused),
         confidence=fused.confidence,
         source=Source.MACHINE,
         reason=_REASONS.get(fused.outcome, ""),
@@ -165,3 +170,10 @@ def _decide_by_evidence(image_id: int, said: Classified, texts: TextSaid) -> Dec
         classification_id=said.id,
         labelled_at=said.at,
     )
+
+
+def _is_garment_unsure(said: Classified, texts: TextSaid, fused: Fused) -> bool:
+    """Return whether no title names the garment within the group that stands, and the picture was not sure of it."""
+    if texts.has_vote and texts.garment and texts.garment == fused.garment:
+        return False
+    return said.garment_unsure or said.group != fused.group

@@ -28,7 +28,8 @@ SIGNATURE_FILE: Final = "manifest.hmac"
 WEIGHTS_FILE: Final = "weights.safetensors"
 NETWORK_FILE: Final = "network.tflite"
 MODEL_CARD_FILE: Final = "MODEL_CARD.md"
-SCHEMA_VERSION: Final = 1
+#: Version 1 has a threshold for each group, and nothing of photographs; it loads and serves as it always did.
+SCHEMA_VERSION: Final = 2
 MAX_ARTEFACT_BYTES: Final = 10 * 1024 * 1024
 MAX_MANIFEST_BYTES: Final = 1024 * 1024
 _MAX_DEPTH: Final = 20
@@ -130,7 +131,7 @@ class Manifest:
     def calibration_values(self) -> Calibration:
         """How this network's logits become labels. Raises ``ArtefactFormatError`` when the manifest does not say."""
         try:
-            return Calibration(**self.calibration)
+            return Calibration.from_json(self.calibration)
         except (TypeError, ValueError) as error:
             raise ArtefactFormatError(f"{MANIFEST_FILE}: {error}") from error
 

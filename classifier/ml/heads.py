@@ -57,12 +57,16 @@ def predict(seen: SeenPictures, *, calibration: Calibration) -> list[Prediction]
 
     Pictures in which nothing is to be seen get a label all the same, and abstain.
     """
-    logits = seen.logits.astype(np.float32)
-    garments = calibration.probabilities(logits)
+    judged = calibration.judge(
+        seen.logits.astype(np.float32),
+        embedding=seen.features.astype(np.float32),
+        photograph=~seen.canonical,
+        blank=seen.blank,
+    )
+    garments = judged.garment_probabilities
     groups = group_probabilities(garments)
     predicted = groups.argmax(axis=1)
     within = garments_within_groups(garments, groups=predicted)
-    abstained = calibration.abstentions(logits) | seen.blank
     return [
         Prediction(
             group=GROUPS[group],
@@ -72,11 +76,13 @@ def predict(seen: SeenPictures, *, calibration: Calibration) -> list[Prediction]
             group_probabilities=dict(zip(GROUPS, group_row, strict=True)),
             garment_probabilities=dict(zip(GARMENTS, garment_row, strict=True)),
             features=features,
+            garment_unsure=unsure,
         )
-        for group, garment, abstains, group_row, garment_row, features in zip(
+        for group, garment, abstains, unsure, group_row, garment_row, features in zip(
             predicted.tolist(),
             within.tolist(),
-            abstained.tolist(),
+            judged.abstained.tolist(),
+            judged.garment_unsure.tolist(),
             groups.tolist(),
             garments.tolist(),
             seen.split(),

@@ -32,6 +32,7 @@ def answer_product(said: Prediction, *, title: str = "", country: str = "") -> A
         garment=said.garment,
         confidence=said.confidence,
         abstained=said.abstained,
+        garment_unsure=said.garment_unsure,
         at=datetime.now(UTC),
         garment_probabilities=[said.garment_probabilities[garment] for garment in GARMENTS],
     )

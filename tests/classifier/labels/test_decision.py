@@ -14,7 +14,7 @@ THEN = datetime(2026, 11, 1, tzinfo=UTC)
 REVIEW = Reviewed(id=7, group="Footwear", garment="Sandal", at=THEN)
 
 
-def classified(version: int = 1, *, abstained: bool = False) -> Classified:
+def classified(version: int = 1, *, abstained: bool = False, garment_unsure: bool = False) -> Classified:
     return Classified(
         id=10 + version,
         model_version_id=version,
@@ -22,6 +22,7 @@ def classified(version: int = 1, *, abstained: bool = False) -> Classified:
         garment="Bag",
         confidence=0.8,
         abstained=abstained,
+        garment_unsure=garment_unsure,
         at=THEN,
     )
 
@@ -55,6 +56,14 @@ PERSON = {
             {"classifications": [classified(abstained=True)]},
             {"status": "needs_review", "reason": "unsure", **MACHINE},
         ),
+        (
+            {"classifications": [classified(garment_unsure=True)]},
+            {"status": "labelled", "garment_unsure": True, **MACHINE},
+        ),
+        (
+            {"classifications": [classified(abstained=True, garment_unsure=True)]},
+            {"status": "needs_review", "reason": "unsure", **MACHINE},
+        ),
         ({"classifications": [classified(1), classified(2)]}, {"status": "labelled", **MACHINE}),
         ({"classifications": [classified()], "failure": Failure("timeout", THEN)}, {"status": "labelled", **MACHINE}),
         (
@@ -77,7 +86,9 @@ def test_a_person_a_suspicion_the_first_version_a_failure_decide(
     assert decide(PictureFacts(image_id=3, **facts)) == Decision(image_id=3, **expected)
 
 
-def _see(garment: str, *, probability: float = 0.97, abstained: bool = False) -> PictureFacts:
+def _see(
+    garment: str, *, probability: float = 0.97, abstained: bool = False, garment_unsure: bool = False
+) -> PictureFacts:
     probabilities = [(1 - probability) / 9] * 10
     probabilities[GARMENTS.index(garment)] = probability
     said = Classified(
@@ -87,6 +98,7 @@ def _see(garment: str, *, probability: float = 0.97, abstained: bool = False) ->
         garment=garment,
         confidence=probability,
         abstained=abstained,
+        garment_unsure=garment_unsure,
         at=THEN,
         garment_probabilities=probabilities,
     )
@@ -119,6 +131,16 @@ def test_texts_count_beside_the_picture(facts: PictureFacts, texts: TextSaid, ex
     label = decide(facts, texts)
 
     assert (label.status, label.group, label.garment, label.reason, label.evidence) == expected
+
+
+def test_a_garment_that_the_title_names_is_sure() -> None:
+    unsure = _see("Shirt", garment_unsure=True)
+    shirt = TextSaid("group", "Upper part", "Shirt", score=1.0, has_vote=True)
+
+    assert decide(unsure).garment_unsure
+    assert decide(unsure, replace(shirt, garment="")).garment_unsure
+    assert not decide(unsure, shirt).garment_unsure
+    assert decide(unsure, replace(shirt, has_vote=False)).garment_unsure
 
 
 def test_without_an_image_there_is_nothing_to_decide() -> None:

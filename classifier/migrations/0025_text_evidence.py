@@ -8,8 +8,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0011_evidence'),
-        ('classifier', '0023_labels_from_features'),
+        ('catalog', '0012_evidence'),
+        ('classifier', '0024_garment_unsure'),
     ]
 
     operations = [

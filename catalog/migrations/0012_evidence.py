@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0010_words_of_statuses'),
+        ('catalog', '0011_garment_unsure'),
     ]
 
     operations = [
