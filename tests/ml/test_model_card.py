@@ -42,7 +42,8 @@ def test_it_has_the_figures_of_both_operating_points(manifest: dict[str, Any]) -
 
 
 def test_it_has_the_factors_of_photographs(manifest: dict[str, Any]) -> None:
-    assert "| One piece | 6.000 |" in build_model_card(manifest)
+    factor = manifest["calibration"]["photographs"]["group_weights"]["One piece"]
+    assert f"| One piece | {factor:.3f} |" in build_model_card(manifest)
     manifest["calibration"]["photographs"] = None
     assert "photograph" not in build_model_card(manifest).partition("## Calibration")[2]
 
