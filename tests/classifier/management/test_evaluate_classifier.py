@@ -47,7 +47,7 @@ def demo(tmp_path: Path) -> Path:
     folder.mkdir()
     rows = []
     true = read_true_garments()
-    for name, picture in list(read_pictures().items())[:40]:
+    for name, picture in [(name, picture) for name, picture in read_pictures().items() if name in true][:40]:
         (folder / Path(name).name).write_bytes(render_picture(picture, name=name))
         rows.append([Path(name).name, GROUP_OF_GARMENT[true[name]], "Linen, of a kind", "Germany", "b"])
     for number in range(30):
