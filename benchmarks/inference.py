@@ -13,8 +13,7 @@ import json
 import os
 import statistics
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +29,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.energy import NOT_MEASURABLE, Cost, measure
 from benchmarks.machine import count_cores, describe_machine, machine_lines
 from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, WEIGHTS_FILE, verify_artefact
@@ -52,11 +52,15 @@ _TRIAL_PICTURES: Final = 256
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rate:
-    """How long one way of labelling took for a number of pictures."""
+    """How long one way of labelling took for a number of pictures, and the processor's joules for 1,000 of them.
+
+    The joules are None where the machine does not tell them.
+    """
 
     name: str
     images: int
     seconds: float
+    joules_per_1000: float | None
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -71,6 +75,7 @@ class Rate:
             "images": self.images,
             "seconds": self.seconds,
             "images_per_second": self.images_per_second,
+            "joules_per_1000_images": self.joules_per_1000,
             "times_faster_than_published": self.images_per_second / published.images_per_second,
             **self.details,
         }
@@ -78,11 +83,17 @@ class Rate:
 
 def measure_product(data: FashionMnist) -> Rate:
     """The product's rate: what `evaluate_classifier` reports as seconds, the median of five."""
-    reports = [pipeline.evaluate(DEFAULT_ARTEFACT, dataset=data, threads=count_cores()) for _ in range(REPEATS)]
+    reports = []
+
+    def evaluate() -> None:
+        reports.append(pipeline.evaluate(DEFAULT_ARTEFACT, dataset=data, threads=count_cores()))
+
+    costs = [measure(evaluate) for _ in range(REPEATS)]
     return Rate(
         name="product: pictures in memory to labels",
         images=reports[0].metrics.images,
         seconds=statistics.median(report.seconds for report in reports),
+        joules_per_1000=_spread(costs, images=len(data.test_labels)),
         details={
             "repeats": REPEATS,
             "all_seconds": [report.seconds for report in reports],
@@ -96,11 +107,13 @@ def measure_product(data: FashionMnist) -> Rate:
 def measure_predictions(pictures: NDArray[np.uint8]) -> Rate:
     """The same, as one `Prediction` object for each picture: what a labelling worker asks for; median of five."""
     classifier = Classifier.load(DEFAULT_ARTEFACT, threads=count_cores())
-    seconds = [_time(lambda: classifier.classify(list(pictures))) for _ in range(REPEATS)]
+    costs = [measure(lambda: classifier.classify(list(pictures))) for _ in range(REPEATS)]
+    seconds = [cost.seconds for cost in costs]
     return Rate(
         name="product: classify(), an object a picture",
         images=len(pictures),
         seconds=statistics.median(seconds),
+        joules_per_1000=_spread(costs, images=len(pictures)),
         details={"repeats": REPEATS, "all_seconds": seconds},
     )
 
@@ -113,11 +126,12 @@ def measure_keras(pictures: NDArray[np.uint8]) -> Rate:
     network = ensemble.as_served(ensemble.build_trained_members(spec, weights=weights))
     canonical = canonical_pictures(pictures, spec=artefact.manifest.preprocessing_spec())
     batch_size = _choose_batch_size(network, canonical[:_TRIAL_PICTURES])
-    seconds = _time(partial(network.predict, canonical, batch_size=batch_size, verbose=0))
+    cost = measure(partial(network.predict, canonical, batch_size=batch_size, verbose=0))
     return Rate(
         name="Keras predict, the same network",
         images=len(pictures),
-        seconds=seconds,
+        seconds=cost.seconds,
+        joules_per_1000=_spread([cost], images=len(pictures)),
         details={"batch_size": batch_size},
     )
 
@@ -139,16 +153,17 @@ def measure_published(pictures: NDArray[np.uint8], *, report: ProgressReport) ->
     """
     network = build_published_network()
     batch_size = _choose_batch_size(network, _enlarge(pictures[:_TRIAL_PICTURES]))
-    seconds, done = 0.0, 0
+    cost, done = Cost(0.0, 0.0), 0
     for chunk in _chunks(pictures):
         enlarged = _enlarge(chunk)
-        seconds += _time(partial(network.predict, enlarged, batch_size=batch_size, verbose=0))
+        cost += measure(partial(network.predict, enlarged, batch_size=batch_size, verbose=0))
         done += len(chunk)
-        report.update(done, len(pictures), note=f"{done / seconds:.0f} a second")
+        report.update(done, len(pictures), note=f"{done / cost.seconds:.0f} a second")
     return Rate(
         name="published network, Keras predict",
         images=len(pictures),
-        seconds=seconds,
+        seconds=cost.seconds,
+        joules_per_1000=_spread([cost], images=len(pictures)),
         details={"batch_size": batch_size, "parameters": networks.count_parameters(network)},
     )
 
@@ -170,14 +185,14 @@ def _choose_batch_size(network: keras.Model, pictures: NDArray[np.uint8]) -> int
     seconds = {}
     for size in _BATCH_SIZES:
         network.predict(pictures[:size], batch_size=size, verbose=0)
-        seconds[size] = _time(partial(network.predict, pictures, batch_size=size, verbose=0))
+        seconds[size] = measure(partial(network.predict, pictures, batch_size=size, verbose=0)).seconds
     return min(seconds, key=lambda size: seconds[size])
 
 
-def _time(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+def _spread(costs: Sequence[Cost], *, images: int) -> float | None:
+    """Return the median joules of 1,000 pictures, where each of the costs is for so many."""
+    joules = [cost.joules for cost in costs if cost.joules is not None]
+    return 1000 * statistics.median(joules) / images if joules else None
 
 
 def print_rates(rates: Sequence[Rate], *, machine: dict[str, Any], console: Console) -> None:
@@ -185,7 +200,7 @@ def print_rates(rates: Sequence[Rate], *, machine: dict[str, Any], console: Cons
     published = rates[-1]
     table = Table(box=None, pad_edge=False, header_style="bold", title="Fashion-MNIST test pictures")
     table.add_column("way")
-    for heading in ("images", "seconds", "images/s", "times the published"):
+    for heading in ("images", "seconds", "images/s", "times the published", "joules/1,000"):
         table.add_column(heading, justify="right")
     for rate in rates:
         table.add_row(
@@ -194,8 +209,11 @@ def print_rates(rates: Sequence[Rate], *, machine: dict[str, Any], console: Cons
             f"{rate.seconds:.2f}",
             f"{rate.images_per_second:,.0f}",
             f"{rate.images_per_second / published.images_per_second:.1f}",
+            "-" if rate.joules_per_1000 is None else f"{rate.joules_per_1000:.1f}",
         )
     console.print(table)
+    if published.joules_per_1000 is None:
+        console.print(f"joules per 1,000 pictures: {NOT_MEASURABLE}")
     console.print(f"{published.details['parameters']:,} parameters in the published network, batch norm not counted")
     for line in machine_lines(machine):
         console.print(line)

@@ -23,17 +23,28 @@ REFUSED_FIELD: Final = "refused"
 #: How separators are called.
 SEPARATORS: Final = {",": '","', ";": '";"', "\t": "tab", "|": '"|"'}
 
-# Our column -> the names for it, letters and digits alone; of several in a file the first stands. All columns of images
-# count, numbered ones too.
+# Our column -> the names for it in the languages of shops, letters and digits alone; of several in a file the first
+# stands. All columns of images count, numbered ones too.
 _NAMES: Final = {
     "id": ("id", "productid"),
-    "title": ("title", "name", "producttitle", "productname"),
+    "title": (
+        "title", "name", "producttitle", "productname",
+        "titel", "produktname", "artikelname", "bezeichnung", "titre", "nom", "nomduproduit", "titulo", "título",
+        "nombre", "nome", "titolo", "nomeprodotto", "naam", "nazwa",
+    ),
     "image_urls": (
         "imageurls", "imageurl", "images", "image", "imagesrc", "imagelink", "additionalimagelink", "imagelinks",
         "productimageurl", "productimages", "hostedimageurls", "pictures", "picture", "pictureurl", "photos", "photo",
+        "bild", "bilder", "bildurl", "bildlink", "bildurls", "foto", "fotos", "imagen", "imagenes", "imágenes",
+        "urlimagen", "urlimage", "imagem", "imagens", "immagine", "immagini", "afbeelding", "afbeeldingen", "zdjęcie",
+        "zdjęcia",
     ),
     "country_code": ("countrycode", "country", "market"),
-    "original_text": ("originaltext", "description", "productdescription", "text"),
+    "original_text": (
+        "originaltext", "description", "productdescription", "text",
+        "beschreibung", "produktbeschreibung", "descripción", "descripcion", "descrição", "descricao", "descrizione",
+        "beschrijving", "omschrijving", "opis",
+    ),
     "translated_text": ("translatedtext", "translation", "translateddescription"),
 }  # fmt: skip
 _SHOPIFY_NAMES: Final = {

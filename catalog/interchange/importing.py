@@ -1,6 +1,7 @@
 """Writes that touch several of the catalogue's tables: the import of a catalogue."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,7 +14,9 @@ from catalog.interchange.records import REFUSED, ProductRecord, RowError, conten
 from catalog.interchange.stored import StoredProduct, find_stored_products
 from catalog.labels import refresh_labels
 
-#: A batch is one transaction; it closes at whichever comes first, so that its memory is bounded too.
+#: What one transaction writes, and the rows that are refused before that.
+Batch = tuple[list[ProductRecord], list[RowError]]
+#: It closes at whichever comes first, so that its memory is bounded too.
 BATCH_PRODUCTS: Final = 1_000
 BATCH_ROWS: Final = 10_000
 BATCH_CHARACTERS: Final = 8_000_000
@@ -72,29 +75,44 @@ def import_catalog(
     """
     report = ImportReport(dry_run=dry_run, keep=refuse)
     with DiskMap() as seen:
-        for batch in _split_batches(rows, report=report):
-            with nullcontext() if dry_run else transaction.atomic():
-                _import_batch(batch, seen=seen, report=report, observe=observe)
+        for records, refused in _read_ahead(_split_batches(rows)):
+            for error in refused:
+                report.refuse(error)
+            if records:
+                with nullcontext() if dry_run else transaction.atomic():
+                    _import_batch(records, seen=seen, report=report, observe=observe)
             if progress:
                 progress(report)
     report.errors.sort(key=lambda error: error.line)
     return report
 
 
-def _split_batches(rows: Iterable[ProductRecord | RowError], *, report: ImportReport) -> Iterator[list[ProductRecord]]:
-    batch: list[ProductRecord] = []
+def _read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the batches; a thread reads the next one while the database writes one."""
+    with ThreadPoolExecutor(1, thread_name_prefix="reading") as reader:
+        ahead = reader.submit(next, batches, None)
+        while (batch := ahead.result()) is not None:
+            ahead = reader.submit(next, batches, None)
+            yield batch
+
+
+def _split_batches(rows: Iterable[ProductRecord | RowError]) -> Iterator[Batch]:
+    batch: Batch = ([], [])
+    records, refused = batch
     row_count = character_count = 0
     for row in rows:
         if isinstance(row, RowError):
-            report.refuse(row)
-            continue
-        batch.append(row)
-        row_count += 1 + len(row.images or ()) + len(row.descriptions)
-        character_count += sum(len(text or "") for texts in row.descriptions.values() for text in texts)
-        if len(batch) >= BATCH_PRODUCTS or row_count >= BATCH_ROWS or character_count >= BATCH_CHARACTERS:
+            refused.append(row)
+            row_count += 1
+        else:
+            records.append(row)
+            row_count += 1 + len(row.images or ()) + len(row.descriptions)
+            character_count += sum(len(text or "") for texts in row.descriptions.values() for text in texts)
+        if len(records) >= BATCH_PRODUCTS or row_count >= BATCH_ROWS or character_count >= BATCH_CHARACTERS:
             yield batch
-            batch, row_count, character_count = [], 0, 0
-    if batch:
+            records, refused = batch = [], []
+            row_count = character_count = 0
+    if records or refused:
         yield batch
 
 

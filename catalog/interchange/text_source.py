@@ -44,6 +44,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SAVE_AS: Final = "in the spreadsheet program save it as CSV UTF-8"
+_PICTURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")
 # How files begin that are no text, and what of their first bytes tells more.
 _FOREIGN: Final = (
     (b"\x1f\x8b", b"", "a gzip file; unpack it first"),
@@ -53,6 +54,7 @@ _FOREIGN: Final = (
     (b"PK\x03\x04", b"Index/", f"a Numbers document; {_SAVE_AS}"),
     (b"PK\x03\x04", b"", "a zip file; unpack it first"),
     (b"\xd0\xcf\x11\xe0", b"", f"an Excel workbook; {_SAVE_AS}"),
+    *((magic, b"", "a picture; pictures come in a ZIP, beside the catalogue") for magic in _PICTURES),
     (b"%PDF", b"", "a PDF document; export the catalogue as CSV"),
     (b"{\\rtf", b"", "a text document; export the catalogue as CSV"),
 )
@@ -60,6 +62,8 @@ _MARKUP: Final = re.compile(r"<(?:!doctype|[?a-z])", re.IGNORECASE)
 _ESCAPED: Final = re.compile("[\udc80-\udcff]")
 _BEYOND_ASCII: Final = re.compile("[^\x00-\x7f\udc80-\udcff]")
 _ODD_WORD: Final = re.compile(r"\w*[^\W\x00-\x7f]\w*")
+#: In East Asian encodings a sign has two bytes, and words have several signs; elsewhere most letters are ASCII.
+_SIGNS_OF_TWO_BYTES: Final = re.compile(rb"[\x80-\xff]{3}")
 _SHOWN_WORDS: Final = 3
 _SAMPLE_BYTES: Final = 32_768
 
@@ -183,7 +187,8 @@ def _find_encoding(head: bytes, chunks: Iterable[bytes]) -> tuple[str, str]:
 def _guess_encoding(sample: bytes) -> str:
     if b"\r" in sample and b"\n" not in sample:
         return "mac_roman"
-    matches = from_bytes(sample, cp_isolation=[*_TOLD_APART, *_EAST_ASIAN], enable_fallback=False)
+    likely = [*_TOLD_APART, *(_EAST_ASIAN if _SIGNS_OF_TWO_BYTES.search(sample) else ())]
+    matches = from_bytes(sample, cp_isolation=likely, enable_fallback=False)
     best = matches.best()
     if best is None:
         return "cp1252"

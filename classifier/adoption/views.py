@@ -1,7 +1,5 @@
 """The pages of model versions, with the form that activates one."""
 
-from typing import Any
-
 from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -48,7 +46,7 @@ MEASURES = (
 def model_version_list(request: HttpRequest) -> HttpResponse:
     """Answer with the model versions and their figures, newest first."""
     page = find_page(request, ModelVersion.objects.select_related("training_run"))
-    rows = [(version, [version.find_figure(name) for name, _ in FIGURES[:4]]) for version in page.rows]
+    rows = [(version, [version.write_figure(name) for name, _ in FIGURES[:4]]) for version in page.rows]
     context = {"page": page, "rows": rows, "figures": [title for _, title in FIGURES[:4]]}
     return render(request, "classifier/model_version_list.html", context)
 
@@ -119,7 +117,7 @@ def ask_for_activation(version: ModelVersion, *, instead_of: ModelVersion | None
     return f"{own}, {instead_of.name} on {percent(instead_of.find_figure('accuracy'))}. Let it decide labels instead?"
 
 
-def compare_figures(own: ModelVersion, other: ModelVersion | None) -> list[tuple[str, Any, Any]]:
-    """Return (title, this version's, the other's) for the figures that this version has; None for one of nothing."""
-    known = [(name, title) for name, title in FIGURES if own.metrics.get(name) is not None]
-    return [(title, own.find_figure(name), other.find_figure(name) if other else None) for name, title in known]
+def compare_figures(own: ModelVersion, other: ModelVersion | None) -> list[tuple[str, str, str]]:
+    """Return (title, this version's, the other's) for the figures that this version has, as the page shows them."""
+    known = [(name, title) for name, title in FIGURES if own.has_figure(name)]
+    return [(title, own.write_figure(name), other.write_figure(name) if other else "") for name, title in known]

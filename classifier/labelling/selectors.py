@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet, Subquery
 
+from catalog.browse.filters import ProductCriteria
+from catalog.browse.listing import list_labelled_products
 from catalog.models import Image, Product, ProductImages, StoredPicture
 from classifier.labels.decision import PLACEHOLDER
 from classifier.labels.placeholders import list_showing
@@ -118,6 +120,16 @@ def with_suspects_places(suspects: QuerySet[SuspectedPicture]) -> QuerySet[Suspe
         image_url=Subquery(Image.objects.filter(pk=OuterRef("image")).values("url")),
         product_title=Subquery(Product.objects.filter(pk=OuterRef("product_id")).values("title")),
     )
+
+
+def list_newest_products(run: LabellingRun, *, count: int) -> list[Product]:
+    """Return products, newest first, that show one of the newest images that the run labelled as their first."""
+    labelled = Classification.objects.filter(run=run).order_by("-image")
+    places = ProductImages.objects.filter(
+        image__in=list(labelled.values_list("image", flat=True)[:count]), image_index=0
+    )
+    product_ids = list(places.order_by("-product").values_list("product", flat=True)[:count])
+    return list(list_labelled_products(ProductCriteria()).filter(pk__in=product_ids).order_by("-pk"))
 
 
 def with_first_product(tasks: QuerySet[LabelTask]) -> QuerySet[LabelTask]:

@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.contenttypes.models import ContentType
+from django.db.models import Q
+from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -17,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from rest_framework.exceptions import ValidationError
 
 from catalog.browse.filters import keep_list_query
+from catalog.labels import get_label_summary
 from catalog.models import Image
 from catalog.pictures.decoding import PictureError
 from catalog.pictures.formats import MAX_FILE_BYTES
@@ -37,7 +40,7 @@ from classifier.labelling.errors import (
 )
 from classifier.labelling.reports import RunReport, forget_run_report, get_run_report
 from classifier.labelling.runs import cancel_labelling_run
-from classifier.labelling.selectors import LATEST_FAILURE_FIRST, SUSPECTED, with_first_product
+from classifier.labelling.selectors import LATEST_FAILURE_FIRST, SUSPECTED, list_newest_products, with_first_product
 from classifier.labelling.serializers import LabellingRunRequestSerializer
 from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
 from classifier.labels.decision import PLACEHOLDER
@@ -53,6 +56,8 @@ from config.web.texts import format_duration, remove_bidi_controls
 
 # Pictures that one press of the button tries again at most; a request then takes a few seconds, and says what is left.
 MAXIMUM_RETRIED = 20 * MAXIMUM_ERRORS
+# Of what a run labelled, once it has ended.
+SHOWN_PRODUCTS = 8
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -83,6 +88,7 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     report = get_run_report(run)
     is_running = run.state == LabellingRun.State.RUNNING
     progress = report.progress
+    products = [] if is_running else list_newest_products(run, count=SHOWN_PRODUCTS)
     context = {
         **describe_run(request, run, route="labelling-run", is_due=report.retried > 0),
         "report": report,
@@ -103,6 +109,7 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
             for error in report.errors
         ],
         "failures": report.failures,
+        "products": [(product, get_label_summary(product)) for product in products],
     }
     return render(request, "classifier/labelling_run_detail.html", context)
 
@@ -167,7 +174,7 @@ def list_numbers(report: RunReport, *, run: LabellingRun) -> list[tuple[str, int
         ("Labelled from features", run.from_features, ""),
         ("Waited for another try at the end" if ended else "Wait for another try", progress.waiting, "failed"),
         ("Cancelled", progress.cancelled, ""),
-        ("Tried again now", report.retried, ""),
+        ("Will be tried again", report.retried, ""),
         ("Labelled again later, or deleted", report.taken - progress.total, ""),
     ]
     return always + [entry for entry in sometimes if entry[1] > 0]
@@ -196,6 +203,9 @@ STATE_WORDS = {
     LabelTask.State.IGNORED: "Ignored",
 }
 
+# In place of these words once the time for the next try has come: the reason is that of the last one.
+TRIED_NOW = "Is tried again now"
+
 
 @require_safe
 @login_required
@@ -215,7 +225,9 @@ def error_list(request: HttpRequest) -> HttpResponse:
         return render(request, "classifier/error_list.html", context | {"errors": error.detail}, status=400)
     try:
         page = get_page(
-            with_first_product(query.list_errors()).select_related("image__stored_picture"),
+            with_first_product(query.list_errors())
+            .annotate(is_due=Q(state=LabelTask.State.RETRY, next_try_at__lte=Now()))
+            .select_related("image__stored_picture"),
             ordering=LATEST_FAILURE_FIRST,
             page_size=query.get_page_size(default=ERRORS_PER_PAGE),
             cursor=query.get_cursor(),
@@ -335,17 +347,18 @@ def redirect_to_errors(request: HttpRequest) -> HttpResponse:
 
 def describe_error(task: LabelTask) -> dict[str, Any]:
     """Return what the page says of a failed picture; the address is a text, and never leads to a retailer."""
+    is_due: bool = vars(task)["is_due"]
     picture = getattr(task.image, "stored_picture", None)
     return {
         "task": task,
         "words": get_error_words(task.error_code),
-        "state": STATE_WORDS[LabelTask.State(task.state)],
+        "state": TRIED_NOW if is_due else STATE_WORDS[LabelTask.State(task.state)],
         "address": remove_bidi_controls(task.image.url),
         "sha256": picture.sha256 if picture else None,
         "run": f"run {task.run_id}",
         "tries": describe_tries(task),
         "mend": {"image_id": task.image_id, "url": task.image.url, "key": task.pk},
-        "next_try_at": task.next_try_at if task.state == LabelTask.State.RETRY else None,
+        "next_try_at": task.next_try_at if task.state == LabelTask.State.RETRY and not is_due else None,
         "can_ignore": task.state != LabelTask.State.IGNORED,
     }
 
@@ -367,6 +380,8 @@ def describe_suspect(suspect: SuspectedPicture) -> dict[str, Any]:
 
 def describe_tries(task: LabelTask) -> str:
     """Return how often a picture was tried, and how many workers it was in the hand of when they died."""
+    if not task.attempts and not task.crashes:
+        return "Not tried since"
     tries = "1 attempt" if task.attempts == 1 else f"{task.attempts} attempts"
     if not task.crashes:
         return tries

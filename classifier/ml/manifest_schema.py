@@ -62,7 +62,7 @@ _METRICS: Final = _object(
         "garment_accuracy": _KNOWN_SHARE,
         "expected_calibration_error": _SHARE,
         "answered": _SHARE,
-        "accuracy_of_answered": _SHARE,
+        "accuracy_of_answered": _KNOWN_SHARE,
         "groups": _SCORES,
         "operating_points": _object({"argmax": _SCORES, "balanced": _SCORES}),
     }

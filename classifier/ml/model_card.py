@@ -6,9 +6,10 @@ Everything in it comes from the manifest, so that the card can be made again and
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from classifier.ml.judging.evaluation import measure_accuracy
 from classifier.ml.judging.published import MEASURES
 from classifier.ml.labels import GARMENTS_OF_GROUPS, GROUPS
-from classifier.ml.words import percent, write_known, write_table
+from classifier.ml.words import percent, write_fraction, write_known, write_share, write_table
 
 #: How far accuracies of a repeated training may lie from the recorded ones: with another processor or number of cores,
 #: sums of floating-point numbers are rounded in another order.
@@ -126,8 +127,8 @@ def _describe_metrics(metrics: Mapping[str, Any]) -> list[str]:
     if not metrics:
         return []
     rows = [
-        ("Accuracy over five groups", write_known(metrics["accuracy"], ".4f")),
-        ("Accuracy over ten garments", write_known(metrics["garment_accuracy"], ".4f")),
+        ("Accuracy over five groups", write_fraction(measure_accuracy(metrics, "accuracy"))),
+        ("Accuracy over ten garments", write_fraction(measure_accuracy(metrics, "garment_accuracy"))),
         ("Balanced accuracy over groups", write_known(metrics["balanced_accuracy"], ".4f")),
         ("Macro F1 over groups", write_known(metrics["macro_f1"], ".4f")),
     ]
@@ -140,8 +141,8 @@ def _describe_metrics(metrics: Mapping[str, Any]) -> list[str]:
     return [
         f"## Results on {metrics['images']:,} test pictures",
         write_table(("", "Value"), rows),
-        "`argmax` takes the most probable group and is what serves. `balanced` weighs the groups, with factors chosen "
-        "on the calibration part, so that as few published figures as possible are higher.",
+        "In brackets: 95 % intervals. `argmax` takes the most probable group and is what serves. `balanced` weighs the "
+        "groups, with factors chosen on the calibration part, so that as few published figures as possible are higher.",
         write_table(("Operating point", "Group", *MEASURES.values()), scores),
     ]
 
@@ -168,7 +169,7 @@ def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[st
         blocks.append(
             f"On the test pictures: expected calibration error {metrics['expected_calibration_error']:.4f} over 15 "
             f"bins; {percent(metrics['answered'])} answered, "
-            f"{percent(metrics['accuracy_of_answered'], digits=2)} of the answers right."
+            f"{write_share(measure_accuracy(metrics, 'accuracy_of_answered'), digits=2)} of the answers right."
         )
     return blocks
 

@@ -26,7 +26,7 @@ from classifier.ml.artefacts import (
     build_file_hashes,
     save_artefact,
 )
-from classifier.ml.config import Recipe, check_start
+from classifier.ml.config import PreprocessingSpec, Recipe, check_start
 from classifier.ml.data.dataset import (
     SPLIT_SEED,
     FashionMnist,
@@ -35,6 +35,7 @@ from classifier.ml.data.dataset import (
     load_fashion_mnist,
     split_training_pictures,
 )
+from classifier.ml.data.duplicates import find_copies
 from classifier.ml.inference import Classifier
 from classifier.ml.judging.calibration import calibrate
 from classifier.ml.judging.evaluation import EvaluationReport, Metrics, measure
@@ -107,10 +108,15 @@ def train(
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
     weights = networks.find_backbone_weights(request.backbone_weights, alpha=recipe.alpha)
     split = _limited_split(data, request=request)
-    pictures = canonical_pictures(data.train_images, spec=recipe.preprocessing)
+    pictures, admitted = admit_pictures(data.train_images, test=data.test_images, spec=recipe.preprocessing)
     parts = {
-        name: training.LabelledPictures(pictures[indices], data.train_labels[indices])
-        for name, indices in dataclasses.asdict(split).items()
+        name: training.LabelledPictures(pictures[kept], data.train_labels[kept])
+        for name, indices in (
+            ("train", split.train),
+            ("validation", split.validation),
+            ("calibration", split.calibration),
+        )
+        for kept in [indices[admitted[indices]]]
     }
     spec = networks.NetworkSpec.for_recipe(
         recipe,
@@ -150,7 +156,7 @@ def train(
         dataset={
             "name": "Fashion-MNIST",
             "sha256": dict(data.sha256),
-            "pictures": {name: len(part.labels) for name, part in parts.items()},
+            "pictures": {name: len(part.labels) for name, part in parts.items()} | {"reserved": len(split.reserved)},
             "split_seed": SPLIT_SEED,
         },
         backbone=None
@@ -180,8 +186,11 @@ def train(
                 "train": training.score(
                     served,
                     part=training.LabelledPictures(parts["train"].pictures[sample], parts["train"].labels[sample]),
+                    group_loss_weight=recipe.group_loss_weight,
                 ),
-                "validation": training.score(served, part=parts["validation"]),
+                "validation": training.score(
+                    served, part=parts["validation"], group_loss_weight=recipe.group_loss_weight
+                ),
             },
         },
     )
@@ -190,6 +199,21 @@ def train(
     save_artefact(folder, manifest=manifest, contents=contents, key=key)
     logger.info("saved artefact %s in %s, accuracy %.4f", manifest.version, folder, metrics.accuracy)
     return TrainedArtefact(folder=folder, manifest=manifest)
+
+
+def admit_pictures(
+    pictures: Sequence[Picture] | NDArray[np.uint8], *, test: NDArray[np.uint8], spec: PreprocessingSpec
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The canonical forms uint8[N, S, S, 1] of pictures that shall train, and which of them may, bool[N].
+
+    Whatever trains, stops or calibrates comes in here, from wherever it is: a picture whose form is that of a test
+    picture may not, or the test would ask for what was learnt by heart.
+    """
+    forms = canonical_pictures(pictures, spec=spec)
+    admitted = ~find_copies(forms, of=canonical_pictures(test, spec=spec))
+    if not admitted.all():
+        logger.warning("%d pictures are test pictures and are left out of the training", (~admitted).sum())
+    return forms, admitted
 
 
 def evaluate(

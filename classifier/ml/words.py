@@ -13,12 +13,20 @@ def percent(share: float | None, *, digits: int = 1) -> str:
     return NONE if share is None else f"{100 * share:.{digits}f} %"
 
 
-def write_share(share: Mapping[str, Any], *, digits: int = 1) -> str:
-    """A measured share as JSON with its interval, "92.3 % (90.1 to 94.2)"; a dash where there were too few."""
-    if share["value"] is None:
+def write_share(share: Mapping[str, Any] | None, *, digits: int = 1) -> str:
+    """A measured share, as JSON, with its interval: "92.3 % (90.1 to 94.2)"; a dash where there are too few."""
+    if share is None or share["value"] is None:
         return NONE
     low, high = (f"{100 * share[edge]:.{digits}f}" for edge in ("low", "high"))
     return f"{percent(share['value'], digits=digits)} ({low} to {high})"
+
+
+def write_fraction(share: Mapping[str, Any] | None, *, digits: int = 4) -> str:
+    """The same as published tables have it: "0.9230 (0.9010 to 0.9420)"."""
+    if share is None or share["value"] is None:
+        return NONE
+    value, low, high = (f"{share[name]:.{digits}f}" for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def write_known(value: Any, spec: str) -> str:

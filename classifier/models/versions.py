@@ -4,6 +4,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from classifier.ml.judging.evaluation import ACCURACIES, measure_accuracy
+from classifier.ml.words import percent, write_share
 from classifier.models.features import Base
 
 
@@ -41,12 +43,24 @@ class ModelVersion(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def has_figure(self, name: str) -> bool:
+        """Return whether the metrics have a figure, or say that it is a share of nothing."""
+        is_of_nothing = name == "accuracy_of_answered" and self.metrics.get("answered") == 0
+        return is_of_nothing or self.metrics.get(name) is not None
+
     def find_figure(self, name: str) -> float | None:
         """Return a figure of the metrics; None for one that is not there, and for how right answers are without any."""
         if name == "accuracy_of_answered" and not self.metrics.get("answered", 1):
             return None
         figure: float | None = self.metrics.get(name)
         return figure
+
+    def write_figure(self, name: str, *, digits: int = 2) -> str:
+        """Return a figure as pages show it, an accuracy with its interval; a dash where it is not known."""
+        figure = self.find_figure(name)
+        if figure is None or name not in ACCURACIES or "images" not in self.metrics:
+            return percent(figure, digits=digits)
+        return write_share(measure_accuracy(self.metrics, name), digits=digits)
 
 
 STAGE_TRANSITIONS: dict[str, frozenset[str]] = {

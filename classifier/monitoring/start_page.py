@@ -15,7 +15,6 @@ from catalog.browse.summary import CatalogueSummary, get_catalogue_summary
 from catalog.labels import get_label_summary
 from catalog.models import ProductLabel
 from classifier.labels.decision import PLACEHOLDER
-from classifier.ml.words import percent
 from classifier.models import LabellingRun, ModelVersion, SuspectedPicture
 from classifier.registry.selectors import find_active_model_version
 from classifier.runs.workers import find_queue_health
@@ -121,9 +120,9 @@ def list_duties(summary: CatalogueSummary, *, suspects: int = 0, user: User | An
 def list_version_figures(version: ModelVersion) -> list[tuple[str, str]]:
     """Return (words, percentage) for the figures that the version has."""
     return [
-        (words, percent(version.find_figure(name), digits=digits))
+        (words, version.write_figure(name, digits=digits))
         for name, (words, digits) in VERSION_FIGURES.items()
-        if version.metrics.get(name) is not None
+        if version.has_figure(name)
     ]
 
 

@@ -79,6 +79,8 @@ def test_a_first_catalogue_is_labelled_within_five_clicks(member: Page) -> None:
     clicks.click(member.get_by_role("button", name="Label what came"))
     expect(member).to_have_url(re.compile(r"/labelling-runs/\d+/$"))
     expect(member.locator("#state")).to_contain_text("Done", timeout=PATIENT_MS)
+    came = member.get_by_role("list", name="Newest products that it labelled")
+    expect(came.get_by_role("listitem").filter(has_text="Hose für").locator("img")).to_have_count(3)
     assert clicks.number <= CLICKS
     member.goto("/products/")
     cards = member.get_by_role("main").locator("li.card").filter(has_text="Hose für")

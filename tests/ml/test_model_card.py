@@ -40,6 +40,17 @@ def test_it_has_the_figures_of_both_operating_points(manifest: dict[str, Any]) -
     assert f"| Bags | {manifest['calibration']['thresholds']['Bags']:.3f} |" in card
 
 
+def test_accuracies_have_intervals_and_shares_of_nothing_are_dashes(manifest: dict[str, Any]) -> None:
+    metrics = manifest["metrics"] | {"images": 100, "accuracy": 0.9, "answered": 0.2, "accuracy_of_answered": 1.0}
+    metrics["operating_points"]["argmax"]["Bags"] |= {"recall": None}
+    card = build_model_card(manifest | {"metrics": metrics})
+
+    assert "| Accuracy over five groups | 0.9000 (0.8256 to 0.9448) |" in card
+    assert "| argmax | Bags | - |" in card
+    # Of twenty answers it is not told how many are right.
+    assert "20.0 % answered, \N{EN DASH} of the answers right." in card
+
+
 def test_it_says_what_it_is_not_for(manifest: dict[str, Any]) -> None:
     card = build_model_card(manifest)
 

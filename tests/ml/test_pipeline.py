@@ -19,6 +19,7 @@ from classifier.ml.network import training
 from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.network.training import LabelledPictures
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, evaluate, evaluate_pictures, train
+from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Prediction, TrainingProgress
 from tests.ml.conftest import TINY_RECIPE, TINY_REQUEST
 from tests.support.drawings import draw_dataset, render_for_shop
@@ -40,7 +41,7 @@ def test_the_manifest_says_how_the_artefact_came_about(
     assert manifest == tiny_artefact.manifest
     assert Recipe.from_json(manifest.recipe) == TINY_RECIPE
     assert (manifest.seed, manifest.command, manifest.backbone) == (7, "train tiny", None)
-    assert manifest.dataset["pictures"] == {"train": 80, "validation": 20, "calibration": 20}
+    assert manifest.dataset["pictures"] == {"train": 80, "validation": 20, "calibration": 20, "reserved": 0}
     assert manifest.dataset["sha256"] == dict(drawn_dataset.sha256)
     assert manifest.metrics["images"] == 40
     assert [row["epoch"] for row in manifest.training["history"]] == [1.0, 2.0, 3.0, 4.0]
@@ -76,10 +77,13 @@ def test_pictures_from_elsewhere_are_measured_on_groups(
 def test_no_test_picture_takes_part_before_the_evaluation(
     tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given test pictures that can be told from all others by their first pixel,
-    marked = drawn_dataset.test_images.copy()
-    marked[:, 0, 0] = 77
-    data = dataclasses.replace(drawn_dataset, test_images=marked)
+    # Given test pictures, and reserved ones, that can be told from all others by their first pixel,
+    drawn = draw_dataset(train_per_label=60)
+    split = split_training_pictures(drawn.train_labels)
+    assert len(split.reserved) == 10
+    marked, reserved = drawn.test_images.copy(), drawn.train_images.copy()
+    marked[:, 0, 0] = reserved[split.reserved, 0, 0] = 77
+    data = dataclasses.replace(drawn, train_images=reserved, test_images=marked)
     seen: dict[str, LabelledPictures] = {}
 
     def fit(network: object, *, train: LabelledPictures, validation: LabelledPictures, **rest: object) -> object:
@@ -98,12 +102,49 @@ def test_no_test_picture_takes_part_before_the_evaluation(
     # when a training runs,
     request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights="none")
     train(request, output_dir=tmp_path, dataset=data)
-    # then fitting, stopping and calibrating saw every training picture once, and no test picture.
+    # then fitting, stopping and calibrating saw every other training picture once, and none of these.
     assert sorted(seen) == ["calibration", "train", "validation"]
     together = np.concatenate([part.pictures for part in seen.values()])
     assert not (together[:, 0, 0, 0] == 77).any()
-    assert len(together) == len(drawn_dataset.train_images)
-    assert sorted(map(bytes, together)) == sorted(map(bytes, drawn_dataset.train_images))
+    others = np.delete(drawn.train_images, split.reserved, axis=0)
+    assert sorted(map(bytes, together)) == sorted(map(bytes, others))
+
+
+def test_a_picture_with_the_form_of_a_test_picture_may_not_train() -> None:
+    data, spec = draw_dataset(train_per_label=2, test_per_label=1), TINY_RECIPE.preprocessing
+    # Given a picture of a shop, and its form among the test pictures,
+    page = render_for_shop(data.test_images[8], side=224, margin=16)
+    form = canonical_pictures([page], spec=spec)[0, :, :, 0]
+    test = np.concatenate([data.test_images, form[None]])
+    pictures = [*data.train_images, data.test_images[3], page, form]
+    forms, admitted = pipeline.admit_pictures(pictures, test=test, spec=spec)
+    assert admitted.tolist() == [True] * 20 + [False] * 3
+    np.testing.assert_array_equal(forms[:20, :, :, 0], data.train_images)
+
+
+def test_a_training_leaves_copies_of_test_pictures_out(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a training picture in each part that is a test picture,
+    split = split_training_pictures(drawn_dataset.train_labels)
+    mixed = drawn_dataset.train_images.copy()
+    mixed[[split.train[0], split.validation[0], split.calibration[0]]] = drawn_dataset.test_images[:3]
+    seen: list[np.ndarray] = []
+
+    def fit(network: object, *, train: LabelledPictures, validation: LabelledPictures, **rest: object) -> object:
+        seen.extend((train.pictures, validation.pictures))
+        return NOTHING_LEARNT
+
+    serve_as(tiny_artefact, monkeypatch)
+    monkeypatch.setattr(training, "fit", fit)
+    request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights="none")
+    trained = train(request, output_dir=tmp_path, dataset=dataclasses.replace(drawn_dataset, train_images=mixed))
+    # then none of them is looked at,
+    test = set(map(bytes, drawn_dataset.test_images))
+    assert not any(bytes(picture) in test for part in seen for picture in part)
+    # and the manifest counts those that were.
+    counts = {"train": 159, "validation": 19, "calibration": 19, "reserved": 0}
+    assert trained.manifest.dataset["pictures"] == counts
 
 
 def test_a_limit_shortens_what_trains_only(drawn_dataset: FashionMnist) -> None:
@@ -161,8 +202,8 @@ def test_the_manifest_says_what_the_training_took(tiny_artefact: TrainedArtefact
     logits = Classifier.load(tiny_artefact.folder).run(drawn_dataset.train_images[validation]).logits
     own = logits[np.arange(len(logits)), drawn_dataset.train_labels[validation]]
     loss = float((np.logaddexp.reduce(logits, axis=1) - own).mean())
-    assert training["parts"]["validation"]["loss"] == pytest.approx(loss, rel=1e-3)
-    assert set(training["parts"]["train"]) == {"loss", "accuracy", "garment_accuracy"}
+    assert training["parts"]["validation"]["garment_loss"] == pytest.approx(loss, rel=1e-3)
+    assert set(training["parts"]["train"]) == {"loss", "garment_loss", "accuracy", "garment_accuracy"}
 
 
 class Sayer:

@@ -14,12 +14,12 @@ from classifier.ml.labels import GARMENTS
 SIDE = 28
 
 
-def draw_garment(label: int, *, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """A bright rectangle on black whose place and size depend on the label, uint8[28, 28]."""
+def draw_garment(label: int, *, generator: np.random.Generator, is_test: bool = False) -> NDArray[np.uint8]:
+    """A bright rectangle on black in the label's place, uint8[28, 28]; none for tests is one for training."""
     picture = np.zeros((SIDE, SIDE), dtype=np.uint8)
     top, left = 1 + 2 * (label % 5), 1 + 9 * (label // 5)
     picture[top : top + 10, left : left + 14] = 255
-    picture[top + 2 : top + 4, left + 2 : left + 12] = generator.integers(100, 200)
+    picture[top + 2 : top + 4, left + 2 : left + 12] = 2 * generator.integers(50, 100) + is_test
     return picture
 
 
@@ -27,9 +27,10 @@ def draw_dataset(*, train_per_label: int = 20, test_per_label: int = 4, seed: in
     """A data set of drawn garments with the same number of every label."""
     generator = np.random.default_rng(seed)
     parts = []
-    for count in (train_per_label, test_per_label):
+    for count, is_test in ((train_per_label, False), (test_per_label, True)):
         labels = np.tile(np.arange(len(GARMENTS), dtype=np.uint8), count)
-        parts += [np.stack([draw_garment(int(label), generator=generator) for label in labels]), labels]
+        drawn = [draw_garment(int(label), generator=generator, is_test=is_test) for label in labels]
+        parts += [np.stack(drawn), labels]
     return FashionMnist(*parts, sha256=dict.fromkeys(FILE_SHA256, "0" * 64))
 
 

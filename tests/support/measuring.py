@@ -31,6 +31,7 @@ def build_manifest(recipe: str, *, published_column: str | None) -> Manifest:
                     "epoch": epoch,
                     "loss": 1 / epoch,
                     "validation_loss": 1.5 / epoch,
+                    "validation_garment_loss": 1.2 / epoch,
                     "validation_accuracy": 0.9,
                     "validation_garment_accuracy": 0.8,
                 }

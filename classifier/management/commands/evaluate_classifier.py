@@ -18,11 +18,12 @@ from classifier.ml.artefacts import ArtefactError
 from classifier.ml.data.dataset import DatasetError
 from classifier.ml.inference import BATCH_SIZE, Classifier
 from classifier.ml.judging.catalogues import TRUE, Answer, judge_answers
-from classifier.ml.judging.evaluation import EvaluationReport
+from classifier.ml.judging.evaluation import EvaluationReport, measure_accuracy
+from classifier.ml.judging.published import MEASURES
 from classifier.ml.labels import GROUPS
 from classifier.ml.reports.evaluation_report import WAYS, list_figures
 from classifier.ml.types import Picture
-from classifier.ml.words import percent
+from classifier.ml.words import write_fraction, write_known, write_share
 from classifier.reports.evaluations import answer_pictures, save_evaluation
 from config.console import ProgressReport, ReportingCommand, build_table
 
@@ -172,22 +173,23 @@ def build_report_table(report: EvaluationReport) -> RenderableType:
         (
             name,
             *(
-                f"{scores.recall:.3f} / {scores.precision:.3f} / {scores.negative_predictive_value:.3f}"
-                for scores in (metrics.argmax[name], metrics.balanced[name])
+                " / ".join(write_known(getattr(scores[name], measure), ".3f") for measure in MEASURES)
+                for scores in (metrics.argmax, metrics.balanced)
             ),
         )
         for name in GROUPS
     ]
-    garments = "" if metrics.garment_accuracy is None else f", over garments {metrics.garment_accuracy:.4f}"
-    right = percent(metrics.accuracy_of_answered if metrics.answered else None, digits=2)
+    known = metrics.to_json()
+    groups, garments = (write_fraction(measure_accuracy(known, name)) for name in ("accuracy", "garment_accuracy"))
+    right = write_share(measure_accuracy(known, "accuracy_of_answered"), digits=2)
     rate = metrics.images / report.seconds
     return build_table(
         title,
         ("Group", "argmax", "balanced"),
         rows,
         words=3,
-        below=f"{metrics.images} pictures: accuracy over groups {metrics.accuracy:.4f}{garments}, "
-        f"balanced {metrics.balanced_accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}\n"
+        below=f"{metrics.images} pictures: accuracy over groups {groups}, over garments {garments}\n"
+        f"Balanced {metrics.balanced_accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}\n"
         f"Calibration error {metrics.expected_calibration_error:.4f}; "
         f"answers {metrics.answered:.1%} of the pictures, {right} of the answers right\n"
         f"{report.parameters:,} parameters, {report.artefact_bytes / 1e6:.1f} MB, "

@@ -42,6 +42,8 @@ DOWNLOAD_TIMEOUT_SECONDS: Final = 30.0
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 #: There is one split, whatever the seed of a training: pictures that one version learnt from must not judge another.
 SPLIT_SEED: Final = 1
+#: As much of the training pictures, 100 of each garment, no recipe ever sees: they are for catalogues to show.
+RESERVED_SHARE: Final = 1 / 60
 
 _IDX_MAGIC_IMAGES: Final = 0x00000803
 _IDX_MAGIC_LABELS: Final = 0x00000801
@@ -67,15 +69,16 @@ class FashionMnist:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Three disjoint parts of the training pictures, as sorted int64 indices.
+    """Four disjoint parts of the training pictures, as sorted int64 indices.
 
     ``train`` fits the weights, ``validation`` stops the training, ``calibration`` chooses temperature, thresholds
-    and operating points. The test pictures are in none of them.
+    and operating points; ``reserved`` does nothing. The test pictures are in none of them.
     """
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     calibration: NDArray[np.int64]
+    reserved: NDArray[np.int64]
 
 
 def load_fashion_mnist(
@@ -138,7 +141,8 @@ def split_training_pictures(
 ) -> Split:
     """The stratified split of training pictures by their labels int[N].
 
-    Another seed gives another one: artefacts from before there was one split have that of their training's seed.
+    Another seed gives another one: artefacts from before there was one split have that of their training's seed. Those
+    from before a part was reserved were trained on it as well; the other two parts are the same.
     Each part holds the same share of every label, rounded to whole pictures, and every picture is in exactly one
     part. Raises ``ValueError`` for shares that leave nothing to train on.
     """
@@ -153,9 +157,10 @@ def split_training_pictures(
         indices = generator.permutation(np.flatnonzero(labels == label)).astype(np.int64)
         validation_end = round(len(indices) * validation_share)
         calibration_end = validation_end + round(len(indices) * calibration_share)
-        pieces.append(np.split(indices, [validation_end, calibration_end]))
-    validation, calibration, train = (np.sort(np.concatenate(part)) for part in zip(*pieces, strict=True))
-    return Split(train=train, validation=validation, calibration=calibration)
+        reserved_end = calibration_end + round(len(indices) * RESERVED_SHARE)
+        pieces.append(np.split(indices, [validation_end, calibration_end, reserved_end]))
+    validation, calibration, reserved, train = (np.sort(np.concatenate(part)) for part in zip(*pieces, strict=True))
+    return Split(train=train, validation=validation, calibration=calibration, reserved=reserved)
 
 
 def limit_stratified(labels: NDArray[np.integer], *, limit: int, seed: int) -> NDArray[np.int64]:

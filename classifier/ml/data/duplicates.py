@@ -59,6 +59,12 @@ def find_exact_duplicates(images: NDArray[np.uint8]) -> PicturePairs:
     return PicturePairs(indices=indices, distances=np.zeros(len(indices), dtype=np.float32))
 
 
+def find_copies(images: NDArray[np.uint8], *, of: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of the pictures uint8[N, ...] have the pixels of any picture of another set uint8[M, ...], bool[N]."""
+    known = set(map(bytes, of))
+    return np.fromiter((bytes(image) in known for image in images), dtype=bool, count=len(images))
+
+
 def find_near_duplicates(
     images: NDArray[np.uint8],
     *,

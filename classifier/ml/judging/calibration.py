@@ -165,5 +165,5 @@ def _published_margin(scores: NDArray[np.floating], *, truth: NDArray[np.int64])
         for measure, count in counts.items():
             needed = getattr(published, measure) - _ROUNDING
             standard_error = np.sqrt(needed * (1 - needed) / max(count, 1))
-            margins.append((getattr(ours[name], measure) - needed) / standard_error)
+            margins.append(((getattr(ours[name], measure) or 0.0) - needed) / standard_error)
     return float(min(margins))

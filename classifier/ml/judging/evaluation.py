@@ -10,9 +10,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.ml.judging.shares import measure_share
 from classifier.ml.labels import GROUPS, garments_within_groups, group_probabilities
 
 CALIBRATION_BINS: Final = 15
+#: The figures of ``Metrics`` that are shares of right labels among so many pictures.
+ACCURACIES: Final = ("accuracy", "garment_accuracy", "accuracy_of_answered")
 #: Where the risk is given: every tenth at first, then every percent, because there it rises.
 COVERAGES: Final = (*(step / 10 for step in range(1, 9)), 0.85, *(step / 100 for step in range(90, 101)))
 NEIGHBOURS: Final = 10
@@ -21,11 +24,11 @@ _NEIGHBOUR_BLOCK: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class GroupScores:
-    """One row of the published tables; each figure lies in 0..1 and is 0 where it is not defined."""
+    """One row of the published tables; each figure lies in 0..1 and is None where it is a share of nothing."""
 
-    recall: float
-    precision: float
-    negative_predictive_value: float
+    recall: float | None
+    precision: float | None
+    negative_predictive_value: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Metrics:
     """The figures of one evaluation that depend on the labels alone.
 
     ``balanced`` is None where no balanced operating point was given. ``garment_accuracy`` is None where only groups
-    are known. Accuracy, macro F1 and calibration error are those of the argmax operating point.
+    are known, ``accuracy_of_answered`` where nothing is answered. Accuracy, macro F1 and calibration error are those of
+    the argmax operating point.
     """
 
     images: int
@@ -45,7 +49,7 @@ class Metrics:
     argmax: Mapping[str, GroupScores]
     balanced: Mapping[str, GroupScores]
     answered: float
-    accuracy_of_answered: float
+    accuracy_of_answered: float | None
 
     def to_json(self) -> dict[str, Any]:
         """The figures under the names of the evaluation report."""
@@ -115,17 +119,27 @@ def measure(
     return Metrics(
         images=len(groups),
         accuracy=float(right.mean()),
-        balanced_accuracy=float(np.mean([row.recall for row in present])),
-        macro_f1=float(
-            np.mean([_ratio(2 * row.precision * row.recall, row.precision + row.recall) for row in present])
-        ),
+        balanced_accuracy=float(np.mean([row.recall or 0.0 for row in present])),
+        macro_f1=float(np.mean([_f1(row) for row in present])),
         garment_accuracy=None if garments is None else float((within == garments).mean()),
         expected_calibration_error=expected_calibration_error(confidence, right=right),
         argmax=scores,
         balanced=group_scores(balanced_groups, truth=groups),
         answered=float((~abstained).mean()),
-        accuracy_of_answered=float(right[~abstained].mean()) if not abstained.all() else 0.0,
+        accuracy_of_answered=float(right[~abstained].mean()) if not abstained.all() else None,
     )
+
+
+def measure_accuracy(metrics: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """One of the accuracies in ``Metrics.to_json`` with its interval, as ``Share.to_json``; None where it is not known.
+
+    ``name`` is one of ``ACCURACIES``.
+    """
+    value = metrics.get(name)
+    if value is None:
+        return None
+    count = round(metrics["images"] * (metrics["answered"] if name == "accuracy_of_answered" else 1))
+    return measure_share(value * count, of=count).to_json()
 
 
 def group_scores(predicted: NDArray[np.integer], *, truth: NDArray[np.integer]) -> dict[str, GroupScores]:
@@ -237,5 +251,11 @@ def judge_embedding(
     }
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _f1(scores: GroupScores) -> float:
+    """The harmonic mean of precision and recall of a group that occurs; 0 where none of its pictures is found."""
+    precision, recall = scores.precision or 0.0, scores.recall or 0.0
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

@@ -43,7 +43,7 @@ class HigherCell:
     group: str
     measure: str
     published: float
-    ours: float
+    ours: float | None
 
 
 def _column(*rows: tuple[float, float, float]) -> Mapping[str, GroupScores]:
@@ -111,8 +111,10 @@ BEST_PUBLISHED: Final[Mapping[str, GroupScores]] = MappingProxyType(
 )
 
 
-def is_reached(published: float, *, ours: float) -> bool:
-    """Whether ours, rounded to two decimals, is not below the published figure."""
+def is_reached(published: float, *, ours: float | None) -> bool:
+    """Whether ours, rounded to two decimals, is not below the published figure; a share of nothing is below."""
+    if ours is None:
+        return False
     # 0.285 is a little less than 28.5 hundredths as a binary number and rounds up all the same.
     return math.floor(100 * ours + 0.5 + 1e-9) >= round(100 * published)
 

@@ -38,6 +38,8 @@ _GRADIENT_NORM: Final = 5.0
 _PREDICTION_BATCH: Final = 250
 _PROGRESS_EVERY_STEPS: Final = 5
 _BATCHES_AHEAD: Final = 4
+#: Keeps the logarithm of a group's probability finite.
+_LEAST_PROBABILITY: Final = 1e-7
 
 #: Pictures uint8[N, S, S, 1] (or features) and targets float32[N, 10].
 _Batch = tuple[NDArray[Any], NDArray[np.float32]]
@@ -170,7 +172,7 @@ def fit(
                 progress(TrainingProgress("train", epoch, recipe.epochs, step, steps, recent))
         # The average is what an epoch leaves: it is judged, and kept if it is the best. The weights go on learning.
         with nullcontext(named_weights(network)) if average is None else average.in_network() as weights:
-            scores = score(trained_network, part=validation)
+            scores = score(trained_network, part=validation, group_loss_weight=recipe.group_loss_weight)
         row = {
             "epoch": float(epoch),
             "size": float(size),
@@ -183,8 +185,8 @@ def fit(
         progress(TrainingProgress("train", epoch, recipe.epochs, steps, steps, row))
         if trained_network is not network:
             continue
-        if row["validation_loss"] < best_loss:
-            best_loss, best_epoch, best_weights = row["validation_loss"], epoch, weights
+        if row["validation_garment_loss"] < best_loss:
+            best_loss, best_epoch, best_weights = row["validation_garment_loss"], epoch, weights
         elif epoch - best_epoch >= recipe.patience:
             break
     assign_weights(network, weights=best_weights)
@@ -207,16 +209,23 @@ def predict_logits(network: keras.Model, *, pictures: NDArray[np.uint8]) -> NDAr
     return np.asarray(network.predict(pictures, batch_size=_PREDICTION_BATCH, verbose=0)[0])
 
 
-def score(network: keras.Model, *, part: LabelledPictures) -> dict[str, float]:
-    """Loss over the garments, accuracy over the groups and over the garments, before any calibration."""
+def score(network: keras.Model, *, part: LabelledPictures, group_loss_weight: float) -> dict[str, float]:
+    """Losses, and accuracy over the groups and over the garments, before any calibration.
+
+    ``loss`` is what a training lessens, but for smoothing: the loss over the garments and, with its weight, that over
+    the groups. ``garment_loss`` is the first of the two alone.
+    """
     logits = predict_logits(network, pictures=part.pictures).astype(np.float64)
     log_probabilities = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
     probabilities = np.exp(log_probabilities)
-    groups = group_probabilities(probabilities)
-    truth = np.arange(len(logits)), part.labels
+    groups, true_groups = group_probabilities(probabilities), group_labels(part.labels)
+    rows = np.arange(len(logits))
+    garment_loss = -log_probabilities[rows, part.labels].mean()
+    group_loss = -np.log(groups[rows, true_groups] + _LEAST_PROBABILITY).mean()
     return {
-        "loss": float(-log_probabilities[truth].mean()),
-        "accuracy": float((groups.argmax(axis=1) == group_labels(part.labels)).mean()),
+        "loss": float(garment_loss + group_loss_weight * group_loss),
+        "garment_loss": float(garment_loss),
+        "accuracy": float((groups.argmax(axis=1) == true_groups).mean()),
         "garment_accuracy": float((probabilities.argmax(axis=1) == part.labels).mean()),
     }
 
@@ -283,7 +292,9 @@ def _build_train_step(network: keras.Model, *, optimizer: Any, recipe: Recipe) -
             loss = tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
             if group_loss_weight:
                 groups = tf.matmul(tf.nn.softmax(logits), to_groups)
-                group_loss = -tf.reduce_sum(tf.matmul(targets, to_groups) * tf.math.log(groups + 1e-7), axis=1)
+                group_loss = -tf.reduce_sum(
+                    tf.matmul(targets, to_groups) * tf.math.log(groups + _LEAST_PROBABILITY), axis=1
+                )
                 loss += group_loss_weight * group_loss
             loss = tf.reduce_mean(loss)
         gradients = tape.gradient(loss, network.trainable_variables)

@@ -13,8 +13,22 @@ DRAWINGS: Final = {
     "Loss": {"loss": "training", "validation_loss": "validation"},
     "Accuracy over groups": {"validation_accuracy": "validation"},
 }
+OLDER_LOSS: Final = {"validation_loss": "validation_garment_loss"}
 #: Digits after the point in the table of epochs, where four say too much or too little.
 DIGITS: Final = {"size": 0, "seconds": 1, "learning_rate": 6}
+
+
+def tell_losses_apart(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, in which a loss of one name is one sum; new ones, the arguments are not changed.
+
+    Artefacts from before say the validation loss over garments alone under the name of that over garments and groups.
+    """
+    return [
+        dict(row)
+        if "validation_garment_loss" in row
+        else {OLDER_LOSS.get(name, name): value for name, value in row.items()}
+        for row in history
+    ]
 
 
 def build_history(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
@@ -23,6 +37,7 @@ def build_history(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     What one epoch lacks is a dash there. A drawing has each quantity that at least two epochs have; its last point is
     the last epoch.
     """
+    history = tell_losses_apart(history)
     columns = list(dict.fromkeys(name for row in history for name in row if name != "epoch"))
     rows = [
         (

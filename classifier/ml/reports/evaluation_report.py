@@ -62,32 +62,43 @@ def _describe(document: Document, *, number: int) -> Section:
             f"Version {document['model_version']} on {figures['garments']:,} garments and {figures['none']:,} things "
             f"that are none of the five groups, measured {document['created_at'][:10]}.{left_out}",
             "Accuracy and recall count the group that was said, surely or not; balanced is the mean of the groups' "
-            "recalls. In brackets: 95 % intervals. A dash stands where there were fewer than 30.",
+            "recalls. A dash stands where there were fewer than 30.",
         ],
         "blocks": [
             {
                 "title": "How good",
-                "table": build_table("Share", ("Figure", *(WAYS[way] for way in ways)), list_figures(ways)),
+                "table": build_table(
+                    "Shares with their 95 % intervals", ("Figure", *(WAYS[way] for way in ways)), list_figures(ways)
+                ),
             },
-            *(_describe_way(way, figures) for way, figures in ways.items()),
+            *(block for way, figures in ways.items() for block in _describe_way(WAYS[way], figures)),
         ],
     }
 
 
-def _describe_way(way: str, figures: Mapping[str, Any]) -> Block:
-    """What was said of each group, and below it on what the answers stand."""
+def _describe_way(way: str, figures: Mapping[str, Any]) -> list[Block]:
+    """What was said of each group, and on what the answers stand."""
     confusion = figures["confusion"]
     rows = [
         (true, *(f"{count:,}" for count in row))
         for true, row in zip(confusion["true"], confusion["counts"], strict=True)
     ]
     stands = [
-        f"{name}: {row['garments']:,} garments, {write_share(row['answered'])} answered, "
-        f"{write_share(row['accuracy_of_answered'])} of these right"
-        for name, row in figures["evidence"].items()
+        (
+            evidence,
+            f"{row['garments']:,}",
+            *(write_share(row[name]) for name in ("answered", "accuracy_of_answered", "none_answered")),
+        )
+        for evidence, row in figures["evidence"].items()
     ]
-    return {
-        "title": WAYS[way],
-        "text": [f"On what the answers stand. {'; '.join(stands)}."],
-        "table": build_table("Products; rows are true, columns what was said", ("", *confusion["said"]), rows),
-    }
+    columns = ("Evidence", "Garments", "Answered", "Right of these", "None of these, answered")
+    return [
+        {
+            "title": f"{way}: what was said",
+            "table": build_table("Products; rows are true, columns what was said", ("", *confusion["said"]), rows),
+        },
+        {
+            "title": f"{way}: on what labels stand",
+            "table": build_table("Shares with their 95 % intervals", columns, stands),
+        },
+    ]

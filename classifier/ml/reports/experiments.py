@@ -28,7 +28,9 @@ from classifier.ml.judging.evaluation import (
     risk_against_coverage,
 )
 from classifier.ml.judging.published import PUBLISHED, list_higher_cells
+from classifier.ml.judging.shares import LEAST_COUNT
 from classifier.ml.labels import GARMENTS, GROUPS, ONE_PIECE, garments_within_groups, group_labels, group_probabilities
+from classifier.ml.reports.curves import tell_losses_apart
 from classifier.ml.reports.plots import plot_lines, plot_matrix
 from classifier.ml.reports.sections import ReportFiles
 
@@ -38,8 +40,6 @@ ONE_PIECE_RECALL: Final = 0.96
 SHOWN_MISTAKES: Final = 24
 SHOWN_EPOCHS: Final = 20
 TRAINING_COSTS: Final = ("seconds", "cpu_seconds", "peak_memory_bytes")
-#: A bin of fewer pictures says nothing: its accuracy is in the table and not in the plot.
-MINIMUM_BIN: Final = 10
 #: What one recipe's record and its pictures may weigh together, so that a repository can hold them.
 MAX_EXPERIMENT_BYTES: Final = 200_000
 _DIGITS: Final = 6
@@ -211,7 +211,7 @@ def _draw_plots(record: Mapping[str, Any], *, files: ReportFiles) -> dict[str, A
         )
         for kind, names, digits in (("groups", GROUPS, 1), ("garments", GARMENTS, 0))
     }
-    bins = [(row["confidence"], row["accuracy"]) for row in record["reliability"] if row["count"] >= MINIMUM_BIN]
+    bins = [(row["confidence"], row["accuracy"]) for row in record["reliability"] if row["count"] >= LEAST_COUNT]
     plots["reliability"] = files.add_plot(
         "reliability",
         plot_lines(
@@ -234,15 +234,16 @@ def _draw_plots(record: Mapping[str, Any], *, files: ReportFiles) -> dict[str, A
         ),
         text=f"Line of the share of wrong answers against the share of pictures answered, {recipe}",
     )
-    if history := record["history"]:
+    if history := tell_losses_apart(record["history"]):
         losses = {
-            title: [(row["epoch"], row[column]) for row in history]
+            title: points
             for title, column in (("training", "loss"), ("validation", "validation_loss"))
+            if (points := [(row["epoch"], row[column]) for row in history if column in row])
         }
         plots["training"] = files.add_plot(
             "training",
             plot_lines(losses, title=f"Loss while training\n{recipe}", axes_labels=("epoch", "loss")),
-            text=f"Lines of training and validation loss over the epochs, {recipe}",
+            text=f"Loss over the epochs, {recipe}: {' and '.join(losses)}",
         )
     return plots
 

@@ -6,10 +6,13 @@ A section on a recipe names it in ``recipe``: its plots and sheets lie beside th
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from classifier.ml.judging.evaluation import measure_accuracy
 from classifier.ml.judging.published import CELLS, MEASURES, PUBLISHED, is_reached
+from classifier.ml.judging.shares import LEAST_COUNT
 from classifier.ml.labels import GARMENTS, GROUPS
+from classifier.ml.reports.curves import tell_losses_apart
 from classifier.ml.reports.sections import Block, Section, build_table
-from classifier.ml.words import UNKNOWN, percent, write_known
+from classifier.ml.words import NONE, UNKNOWN, percent, write_fraction, write_known, write_share
 
 Record = Mapping[str, Any]
 
@@ -40,7 +43,8 @@ def _summarise(records: Sequence[Record]) -> Section:
         "title": "All recipes",
         "text": [
             f"Measured on the {images:,} test pictures, which trained, stopped, calibrated and chose nothing. Accuracy "
-            "is quoted at argmax, the operating point that serves. Balanced weighs the groups, with factors chosen on "
+            "is quoted at argmax, the operating point that serves, and 95 % intervals stand in brackets; of fewer than "
+            f"{LEAST_COUNT} pictures no share is told. Balanced weighs the groups, with factors chosen on "
             "the calibration part, so that as few published cells as possible are higher than ours to two decimals.",
             f"Our times are the median of three runs, from pictures in memory to labels, on a processor with {cores} "
             "cores and without a GPU. Published times come from another machine.",
@@ -54,8 +58,8 @@ def _compare_quality(records: Sequence[Record]) -> Block:
         (
             record["recipe"]["name"],
             record["recipe"].get("published_column") or UNKNOWN,
-            f"{record['metrics']['accuracy']:.4f}",
-            f"{record['metrics']['garment_accuracy']:.4f}",
+            write_fraction(measure_accuracy(record["metrics"], "accuracy")),
+            write_fraction(measure_accuracy(record["metrics"], "garment_accuracy")),
             f"{record['metrics']['expected_calibration_error']:.4f}",
             f"{record['one_piece']['precision']:.3f}",
             *(str(record["higher_cells"][point]["all"]) for point in _POINTS),
@@ -142,7 +146,7 @@ def _describe_recipe(record: Record) -> Section:
         "text": [
             f"{recipe['description']}. Version {record['version']}, seed {record['seed']}.",
             f"It answers {percent(metrics['answered'])} of the pictures and leaves the others to a person; of the "
-            f"answers {percent(metrics['accuracy_of_answered'], digits=2)} are right.",
+            f"answers {write_share(measure_accuracy(metrics, 'accuracy_of_answered'), digits=2)} are right.",
             f"By its embedding, {percent(embedding['nearest_same_group'])} of the test pictures lie next to one of "
             f"their own group, {percent(embedding['nearest_same_garment'])} next to one of their own garment, and of "
             f"the ten nearest {percent(embedding['precision_at_10'])} share the group.",
@@ -170,7 +174,7 @@ def _compare_with_published(record: Record) -> Block:
             published = {name: getattr(result.scores[group], measure) for name, result in PUBLISHED.items()}
             bar = max(published[name] for name in answered)
             ours = [points[point][group][measure] for point in _POINTS]
-            cells = [{"text": f"{figure:.3f}", "strong": is_reached(bar, ours=figure)} for figure in ours]
+            cells = [{"text": write_known(figure, ".3f"), "strong": is_reached(bar, ours=figure)} for figure in ours]
             rows.append((group, title, *cells, *(f"{figure:.2f}" for figure in published.values())))
     compared = f"the column “{own}”, which this recipe answers" if own in PUBLISHED else "the best of the four columns"
     columns = ("Group", "Figure", "Ours, argmax", "Ours, balanced", *PUBLISHED)
@@ -198,7 +202,7 @@ def _describe_reliability(record: Record) -> Block:
             f"{row['low']:.2f} to {row['high']:.2f}",
             f"{row['count']:,}",
             f"{row['confidence']:.3f}",
-            f"{row['accuracy']:.3f}",
+            f"{row['accuracy']:.3f}" if row["count"] >= LEAST_COUNT else NONE,
         )
         for row in record["reliability"]
         if row["count"]
@@ -209,7 +213,7 @@ def _describe_reliability(record: Record) -> Block:
         "text": [
             f"Confidence and accuracy in {len(record['reliability'])} equal bins of the group's confidence; their mean "
             f"gap, weighted by pictures, is the calibration error: {error:.4f}. Bins without a picture are left out, "
-            "and those with fewer than ten are not drawn."
+            f"and of those with fewer than {LEAST_COUNT} no accuracy is told."
         ],
         "plot": record["plots"]["reliability"],
         "table": build_table("Groups, test pictures", ("Confidence", "Pictures", "Mean confidence", "Right"), rows),
@@ -238,20 +242,24 @@ def _describe_risk(record: Record) -> Block:
 
 
 def _describe_history(record: Record) -> Block:
-    figures = {
+    history = tell_losses_apart(record["history"])
+    titles = {
         "loss": "Training loss",
         "validation_loss": "Validation loss",
+        "validation_garment_loss": "Validation loss, garments alone",
         "validation_accuracy": "Accuracy, groups",
         "validation_garment_accuracy": "Accuracy, garments",
     }
+    figures = {name: title for name, title in titles.items() if name in history[0]}
     rows = [
         (f"{row['epoch']:.0f}" + (", kept" if row["best"] else ""), *(f"{row[name]:.4f}" for name in figures))
-        for row in record["history"]
+        for row in history
     ]
     return {
         "title": "While training",
         "text": [
-            "Losses over garments and groups together. The training loss is counted on augmented pictures, with "
+            "Losses over garments and, by the recipe's weight, over groups together, but where it says garments alone; "
+            "the epoch with the least of these is kept. The training loss is counted on augmented pictures, with "
             "dropout, so that it may lie above that of validation."
         ],
         "plot": record["plots"]["training"],

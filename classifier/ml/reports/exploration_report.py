@@ -83,7 +83,7 @@ class _Report:
                 "Every picture is one garment, bright on black, cut to its edges. Black is the background: about half "
                 "of all pixels. Both parts have the same brightness, so that nothing speaks against measuring on the "
                 "test part.",
-                f"Standardisation uses the training part alone: {standard['images']:,} pictures (80 %, stratified, "
+                f"Standardisation uses the training part alone: {standard['images']:,} pictures (stratified, "
                 f"seed {seed}) have mean {standard['mean']:.2f} and standard deviation "
                 f"{standard['standard_deviation']:.2f}. Published for another draw of that size: "
                 f"{standard['published_mean']:.2f} and {standard['published_standard_deviation']:.2f}.",

@@ -319,6 +319,19 @@ def test_a_product_without_image_and_label_names_the_next_command(client: Client
     assert client.get(f"/products/{pending.pk + 1}/").status_code == 404
 
 
+def test_the_ways_on_from_a_product_are_those_of_the_reader(client: Client) -> None:
+    product = create_product()
+    address = f"/products/{product.pk}/"
+    assert ">Edit<" not in client.get(address).text
+    sign_in(client, "change_product", "add_product")
+    page = client.get(address).text
+    assert ">Edit<" not in page
+    assert '<a href="/import/">Import a file</a>' in page
+    assert "import_catalog" not in page
+    sign_in(client, "change_product", staff=True)
+    assert f'<a href="/admin/catalog/product/{product.pk}/change/">Edit</a>' in client.get(address).text
+
+
 def test_descriptions_are_shown_as_text_and_stored_as_they_came(client: Client) -> None:
     markup = "<p>Linen <b>shirt</b>&nbsp;so soft</p><p>3 &lt; 4</p>"
     product = create_product(descriptions={"us": (markup, markup)})

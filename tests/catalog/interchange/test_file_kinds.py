@@ -197,6 +197,30 @@ READ: dict[str, tuple[bytes, str, list[Any]]] = {
     ),
 }
 
+HEADERS = [
+    "Titel;Beschreibung;Bild",
+    "Produktname;Produktbeschreibung;Bild 1",
+    "Titre;Description;Image",
+    "Nombre;Descripción;Imagen",
+    "Nome;Descrizione;Immagine",
+    "Naam;Omschrijving;Afbeelding",
+    "Nazwa;Opis;Zdjęcie",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_columns_have_their_names_in_the_languages_of_shops(header: str) -> None:
+    source = read(f"{header}\nRock;rot;a.jpg\n".encode())
+    assert list_products(source) == [(None, "Rock", ("a.jpg",), {"us": ("rot", None)})]
+
+
+@pytest.mark.parametrize("title", ["Kleid Ü", "Größe", "Été", "Señora ÄÖ", "Robe à pois"])
+def test_a_few_letters_in_a_short_file_are_western(title: str) -> None:
+    source = read(f"Title;Image\r\n{title};a.jpg\r\nRock;b.jpg\r\n".encode("cp1252"))
+    assert source.words == 'CSV, Windows-1252, ";"'
+    assert list_products(source)[0][1] == title
+
+
 AN_EXCEL_WORKBOOK = "received an Excel workbook; in the spreadsheet program save it as CSV UTF-8"
 UNREADABLE = "expected a CSV row, received one that cannot be read"
 # Program -> (its file, what the one sentence says).
@@ -209,6 +233,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "Numbers, a document": (pack("Index/Document.iwa"), "received a Numbers document; in the"),
     "an archive": (pack("catalogue.csv"), "received a zip file; unpack it first"),
+    "a picture": (b"\xff\xd8\xff\xe0\0\x10JFIF", "received a picture; pictures come in a ZIP, beside the catalogue"),
     "a file that was compressed": (gzip.compress(write_csv().encode()), "received a gzip file; unpack it first"),
     "Excel in Japan": (
         write_csv(rows=[("7", "レディース ワンピース", "", "jp", "夏の綿", "")]).encode("cp932"),

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from catalog.models import ProductImages
 from classifier.labelling import views as error_views
-from classifier.labelling.errors import ERROR_WORDS, get_error_words
+from classifier.labelling.errors import ERROR_WORDS, get_error_words, mend_image
 from classifier.models import LabellingRun, LabelTask
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version
@@ -56,7 +56,7 @@ def test_the_queue_shows_why_how_often_and_when_and_needs_its_permission(client:
         state="retry",
         attempts=3,
         crashes=1,
-        next_try_at=NOON + timedelta(hours=1),
+        next_try_at=NOON.replace(year=2126) + timedelta(hours=1),
     )
     ProductImages.objects.all().delete()
     create_product("Linen <shirt>", id=17, images=[task.image])
@@ -78,7 +78,7 @@ def test_the_queue_shows_why_how_often_and_when_and_needs_its_permission(client:
     assert re.findall(r">(\d+ May [^<]+)<", waiting) == [
         "1 May 2026, 12:00 UTC",
         "1 May 2026, 12:00 UTC",
-        "1 May 2026, 13:00:00 UTC",
+        "1 May 2126, 13:00:00 UTC",
     ]
     assert "In no product" in ignored
     assert " 1 attempt · first " in ignored
@@ -86,6 +86,17 @@ def test_the_queue_shows_why_how_often_and_when_and_needs_its_permission(client:
     # Whoever may only look has no buttons, and no address leads to a retailer.
     assert "Try again" not in page
     assert not re.search(r'(href|src)="https?://', page)
+
+
+def test_what_is_mended_says_that_it_is_tried_now(client: Client, run: LabellingRun) -> None:
+    task = create_error(run, attempts=6)
+    mend_image(task.image, url="https://shop.example/mended.jpg")
+    sign_in(client, "view_labeltask")
+    page = " ".join(client.get(ERRORS).text.split())
+    assert "https://shop.example/mended.jpg" in page
+    assert "Is tried again now</span> <code>timeout</code>" in page
+    assert " Not tried since · first " in page
+    assert "next try " not in page
 
 
 def test_a_picture_that_we_hold_is_shown_from_our_copy(client: Client, run: LabellingRun) -> None:
@@ -141,7 +152,13 @@ def test_pages_follow_each_other(client: Client, run: LabellingRun, monkeypatch:
 
 @pytest.mark.parametrize(
     "attempts, crashes, words",
-    [(1, 0, "1 attempt"), (3, 0, "3 attempts"), (1, 1, "1 attempt, 1 crash"), (0, 3, "0 attempts, 3 crashes")],
+    [
+        (1, 0, "1 attempt"),
+        (3, 0, "3 attempts"),
+        (1, 1, "1 attempt, 1 crash"),
+        (0, 3, "0 attempts, 3 crashes"),
+        (0, 0, "Not tried since"),
+    ],
 )
 def test_a_picture_says_how_often_it_was_tried(attempts: int, crashes: int, words: str) -> None:
     assert error_views.describe_tries(LabelTask(attempts=attempts, crashes=crashes)) == words

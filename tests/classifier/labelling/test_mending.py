@@ -113,6 +113,9 @@ def test_what_cannot_stand_in_changes_nothing_and_is_not_lost(client: Client, ta
     page = post(client, task, url=BROKEN, picture=SimpleUploadedFile("a.jpg", b"<html>"), product="1001")
     assert "This is not a picture: " in page
     assert 'name="product" value="1001"' in page
+    assert '<a href="/products/1001/">Back to the product</a>' in page
+    page = post(client, task, url="ftp://a.example/a.jpg", query="code=timeout", product="no number")
+    assert '<a href="/errors/?code=timeout">Back to the errors</a>' in page
     assert (LabelTask.objects.get().state, list_addresses(1001)) == ("failed", [BROKEN])
 
 

@@ -16,6 +16,7 @@ from classifier.labelling.reports import RunReport, forget_run_report
 from classifier.labelling.selectors import RunProgress
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import LabellingRun, LabelTask, QueueCanary
+from tests.support.factories import create_product
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image, create_stored_image
 from tests.support.members import sign_in
 
@@ -154,11 +155,17 @@ def test_a_running_run_shows_how_far_it_is_and_asks_again(client: Client) -> Non
 
 def test_an_ended_run_says_how_and_does_not_ask_again(client: Client) -> None:
     create_model_version()
-    create_painted_image()
-    run = start_labelling_run()
-    work()
+    image = create_painted_image("Bag")
+    create_product("Tote <1>", id=501, images=[image])
+    create_product("Other", id=502, images=["demo/1.png", image])
+    run = start_labelling_run(images=Image.objects.filter(pk=image.pk))
     sign_in(client, "view_labellingrun", "change_labellingrun", "change_labeltask")
+    assert "Tote" not in client.get(f"{RUNS}{run.pk}/").text
+    work()
     page = client.get(f"{RUNS}{run.pk}/")
+    (shown,) = re.findall(r'<ul class="strip".*?</ul>', page.text, re.DOTALL)
+    assert re.findall(r'href="(/products/\d+/)"', shown) == ["/products/501/"]
+    assert "Tote &lt;1&gt;</span>\n          Bags\n" in shown
     figures = list_figures(page)
     assert (figures["Pictures"], figures["Labelled"], figures["To do"], figures["By"]) == (
         "1",
@@ -166,6 +173,8 @@ def test_an_ended_run_says_how_and_does_not_ask_again(client: Client) -> None:
         "0",
         "The command line",
     )
+    assert '<a class="button" href="/products/">Show the products</a>' in page.text
+    assert ("Least sure first" in page.text) == (figures["of them not sure"] != "0")
     assert "Took" in figures
     assert "Ended" in figures
     assert not {"Elapsed", "Time left"} & set(figures)

@@ -98,7 +98,7 @@ def test_the_active_version_shows_its_figures_and_without_one_the_command_to_run
     version.save()
     page = client.get("/").text
     assert f'<a href="/experiments/">{version.name}</a>' in page
-    assert '<dd class="figure">98.6 %</dd>' in page
+    assert '<dd class="figure">98.6 % (98.4 to 98.8)</dd>' in page
     assert '<dd class="figure">0.20 %</dd>' in page
     assert "On 10,000 test pictures" in page
     sign_in(client, "view_modelversion")

@@ -68,3 +68,5 @@ def test_evaluations_are_shown_newest_first_with_intervals_and_dashes(reader: Cl
     assert rows["One piece: recall"] == rows["None of these, answered"] == "\N{EN DASH}"
     confusion = sections[0]["blocks"][1]["table"]["rows"]
     assert confusion[-1] == ["none", "0", "0", "0", "0", "20", "0", "0"]
+    evidence = sections[0]["blocks"][2]["table"]["rows"]
+    assert evidence == [["picture", "40", "100.0 % (91.2 to 100.0)", "90.0 % (76.9 to 96.0)", "\N{EN DASH}"]]

@@ -24,8 +24,22 @@ pytestmark = pytest.mark.django_db
 TRAININGS = "/training-runs/"
 VERSIONS = "/model-versions/"
 HISTORY = [
-    {"epoch": 1.0, "loss": 1.0, "validation_loss": 0.8, "validation_accuracy": 0.9, "seconds": 30.0},
-    {"epoch": 2.0, "loss": 0.5, "validation_loss": 0.6, "validation_accuracy": 0.95, "seconds": 40.0},
+    {
+        "epoch": 1.0,
+        "loss": 1.0,
+        "validation_loss": 0.8,
+        "validation_garment_loss": 0.7,
+        "validation_accuracy": 0.9,
+        "seconds": 30.0,
+    },
+    {
+        "epoch": 2.0,
+        "loss": 0.5,
+        "validation_loss": 0.6,
+        "validation_garment_loss": 0.5,
+        "validation_accuracy": 0.95,
+        "seconds": 40.0,
+    },
 ]
 
 
@@ -113,8 +127,8 @@ def test_a_running_training_shows_its_epoch_and_asks_again(client: Client) -> No
         "0.0,100.0 300.0,0.0",
     ]
     # The database keeps the names of a row in an order of its own.
-    first_row = re.findall(r'<td class="number">([\d.]+(?: %)?)</td>', page)[:4]
-    assert sorted(first_row) == ["0.8000", "1.0000", "30.0", "90.00 %"]
+    first_row = re.findall(r'<td class="number">([\d.]+(?: %)?)</td>', page)[:5]
+    assert sorted(first_row) == ["0.7000", "0.8000", "1.0000", "30.0", "90.00 %"]
     assert "Cancel this training" not in page
     assert "Stalled" not in page
     assert "silent" not in page
@@ -156,7 +170,7 @@ def test_versions_show_their_figures_beside_the_active_one(
     client: Client, versions: tuple[ModelVersion, ModelVersion]
 ) -> None:
     active, candidate = versions
-    ModelVersion.objects.filter(pk=candidate.pk).update(metrics={"accuracy": 0.5, "groups": {}})
+    ModelVersion.objects.filter(pk=candidate.pk).update(metrics={"images": 10_000, "accuracy": 0.5, "groups": {}})
     assert client.get(VERSIONS).status_code == 302
     sign_in(client, "view_modelversion")
     page = client.get(VERSIONS).text
@@ -164,9 +178,9 @@ def test_versions_show_their_figures_beside_the_active_one(
     assert f"{100 * active.metrics['accuracy']:.2f} %" in page
     page = client.get(f"{VERSIONS}{candidate.pk}/").text
     assert f"In production: {active.name}" in page
-    assert re.findall(r'<td class="number">([\d.]+(?: %)?)</td>', page)[:2] == [
-        "50.00 %",
-        f"{100 * active.metrics['accuracy']:.2f} %",
+    assert re.findall(r'<td class="number">([\d.]+ %[^<]*)</td>', page)[:2] == [
+        "50.00 % (49.02 to 50.98)",
+        active.write_figure("accuracy"),
     ]
     assert "<polyline" in page
     assert candidate.manifest_sha256 in page

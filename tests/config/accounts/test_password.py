@@ -28,7 +28,7 @@ def test_a_new_password_ends_tokens_and_other_sign_ins_and_keeps_this_one(client
     elsewhere = Client()
     elsewhere.force_login(ann)
     create_token(ann, name="import", days=1)
-    assert f'<a href="{PASSWORD}">ann<' in client.get("/products/").text
+    assert f'<a class="name" href="{PASSWORD}">ann<' in client.get("/products/").text
     answer = client.post(PASSWORD, build_form(FIRST, SECOND, SECOND), follow=True)
     assert answer.redirect_chain == [(PASSWORD, 302)]
     assert "Your password is changed. Your tokens have ended" in answer.text

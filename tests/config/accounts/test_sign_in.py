@@ -23,7 +23,7 @@ def test_somebody_who_is_not_of_the_staff_comes_to_where_they_were_going(client:
     assert 'name="next" value="/tokens/"' in page.text
     answer = client.post(SIGN_IN, {"username": "ann", "password": "right", "next": "/tokens/"}, follow=True)
     assert answer.redirect_chain == [("/tokens/", 302)]
-    assert '<a href="/password/">ann<' in answer.text
+    assert '<a class="name" href="/password/">ann<' in answer.text
 
 
 def test_a_wrong_password_keeps_the_name_and_the_way(client: Client, ann: User) -> None:
@@ -50,7 +50,7 @@ def test_a_visitor_finds_the_way_in_and_back(client: Client) -> None:
 def test_a_member_signs_out(client: Client) -> None:
     user = sign_in(client)
     page = client.get("/products/").text
-    assert f'<a href="/password/">{user.username}<' in page
+    assert f'<a class="name" href="/password/">{user.username}<' in page
     assert 'action="/sign-out/"' in page
     assert client.get("/sign-out/").status_code == 405
     assert client.post("/sign-out/").headers["Location"] == "/"

@@ -6,14 +6,17 @@ import pytest
 from classifier.ml.judging.evaluation import (
     COVERAGES,
     EvaluationReport,
+    GroupScores,
     expected_calibration_error,
     group_scores,
     judge_embedding,
     measure,
+    measure_accuracy,
     precision_at_recall,
     reliability,
     risk_against_coverage,
 )
+from classifier.ml.judging.shares import measure_share
 
 # Garments of the truth: T-shirt, Trouser, Dress, Sneaker, Bag, Shirt.
 GARMENTS = np.array([0, 1, 3, 7, 8, 6])
@@ -41,10 +44,18 @@ def test_scores_are_counted_per_group() -> None:
     assert scores["Bags"].precision == 1.0
 
 
-def test_a_group_that_is_neither_true_nor_said_scores_zero_without_a_warning() -> None:
+def test_what_is_a_share_of_nothing_has_no_figure() -> None:
     with np.errstate(all="raise"):
         scores = group_scores(np.array([0]), truth=np.array([0]))
-    assert (scores["Bags"].recall, scores["Bags"].precision, scores["Bags"].negative_predictive_value) == (0, 0, 1)
+    assert scores["Bags"] == GroupScores(recall=None, precision=None, negative_predictive_value=1.0)
+    assert scores["Upper part"] == GroupScores(recall=1.0, precision=1.0, negative_predictive_value=None)
+
+
+def test_accuracies_have_intervals_of_as_many_pictures_as_they_are_of() -> None:
+    metrics = {"images": 100, "accuracy": 0.9, "garment_accuracy": None, "answered": 0.5, "accuracy_of_answered": 1.0}
+    assert measure_accuracy(metrics, "accuracy") == measure_share(90, of=100).to_json()
+    assert measure_accuracy(metrics, "accuracy_of_answered") == measure_share(50, of=50).to_json()
+    assert measure_accuracy(metrics, "garment_accuracy") is None
 
 
 def test_calibration_error_is_the_weighted_gap_of_the_bins() -> None:
@@ -86,7 +97,10 @@ def test_balanced_accuracy_leaves_out_groups_that_do_not_occur() -> None:
     )
     assert metrics.balanced_accuracy == 0.5
     assert metrics.garment_accuracy is None
-    assert (metrics.answered, metrics.accuracy_of_answered) == (0.0, 0.0)
+    assert (metrics.answered, metrics.accuracy_of_answered) == (0.0, None)
+    assert metrics.argmax["Bags"].recall is None
+    # A group of which none was said is found in none of its pictures.
+    assert metrics.macro_f1 == pytest.approx((1 + 0) / 2)
 
 
 def test_lengths_must_agree_and_nothing_cannot_be_measured() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from classifier.ml.config import NO_AUGMENTATION, AugmentationSpec, Recipe
+from classifier.ml.labels import group_labels, group_probabilities
 from classifier.ml.network.architecture import content_sha256, named_weights
 from classifier.ml.network.training import (
     LabelledPictures,
@@ -28,13 +29,13 @@ TRAIN = LabelledPictures(DATASET.train_images[..., None], DATASET.train_labels)
 VALIDATION = LabelledPictures(DATASET.test_images[..., None], DATASET.test_labels)
 
 
-def build_small_network(seed: int = 3) -> keras.Model:
+def build_small_network(seed: int = 3, *, dropout: float = 0.1) -> keras.Model:
     """A network with the outputs of the real one: pooled pixels, an embedding, ten logits."""
     keras.utils.set_random_seed(seed)
     pictures = keras.Input((28, 28, 1), dtype="uint8")
     value = keras.layers.Rescaling(1 / 255)(keras.ops.cast(pictures, "float32"))
     value = keras.layers.Flatten()(keras.layers.AveragePooling2D(2)(value))
-    embedding = keras.layers.Dense(16, name="projection")(keras.layers.Dropout(0.1)(value))
+    embedding = keras.layers.Dense(16, name="projection")(keras.layers.Dropout(dropout)(value))
     return keras.Model(pictures, [keras.layers.Dense(10, name="logits")(embedding), embedding])
 
 
@@ -79,13 +80,31 @@ def test_the_weights_of_the_best_epoch_are_kept_and_patience_ends_the_training()
     # when validation no longer improves,
     result = run(network, recipe=recipe)
     # then training ended one epoch after the best one, whose weights are those kept.
-    losses = [row["validation_loss"] for row in result.history]
+    losses = [row["validation_garment_loss"] for row in result.history]
     assert len(losses) < 12
     assert result.best_epoch == len(losses) - 1 == int(np.argmin(losses)) + 1
     logits = predict_logits(network, pictures=VALIDATION.pictures).astype(np.float64)
     rows = np.arange(len(logits)), VALIDATION.labels
     kept = float(-(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))[rows].mean())
     assert kept == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_the_loss_of_validation_is_the_sum_that_the_training_lessens() -> None:
+    network = build_small_network()
+    probabilities = np.exp(predict_logits(network, pictures=VALIDATION.pictures).astype(np.float64))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    rows = np.arange(len(probabilities))
+    garments = -np.log(probabilities[rows, VALIDATION.labels]).mean()
+    groups = -np.log(group_probabilities(probabilities)[rows, group_labels(VALIDATION.labels)]).mean()
+    scores = score(network, part=VALIDATION, group_loss_weight=0.25)
+    assert scores["garment_loss"] == pytest.approx(garments)
+    assert scores["loss"] == pytest.approx(garments + 0.25 * groups, rel=1e-5)
+    # An epoch of a training that changes nothing and drops nothing reports that sum on its own pictures.
+    still = build_small_network(dropout=0.0)
+    (row,) = run(still, recipe=dataclasses.replace(RECIPE, epochs=1, learning_rate=1e-9)).history
+    weight = RECIPE.group_loss_weight
+    assert row["loss"] == pytest.approx(score(still, part=TRAIN, group_loss_weight=weight)["loss"], rel=1e-3)
+    assert row["validation_loss"] == score(still, part=VALIDATION, group_loss_weight=weight)["loss"]
 
 
 def test_what_the_progress_raises_ends_the_training() -> None:
@@ -173,7 +192,7 @@ def test_a_head_learns_from_features_that_are_computed_once(monkeypatch: pytest.
     assert {report.steps for report in reports if report.phase == "train"} == {20}
     assert content_sha256(network.get_layer("backbone")) == before
     # What the head learnt is in the whole network.
-    whole = score(network, part=VALIDATION)
+    whole = score(network, part=VALIDATION, group_loss_weight=recipe.group_loss_weight)
     assert whole["loss"] == pytest.approx(result.history[result.best_epoch - 1]["validation_loss"], rel=1e-3)
     assert whole["loss"] < result.history[0]["validation_loss"]
 

@@ -79,7 +79,7 @@ def test_a_training_judges_and_keeps_the_average() -> None:
             progress=[].append,
         )
         # then what the history says of the best epoch is true of the network that is kept,
-        assert score(network, part=VALIDATION)["loss"] == pytest.approx(
+        assert score(network, part=VALIDATION, group_loss_weight=recipe.group_loss_weight)["loss"] == pytest.approx(
             result.history[result.best_epoch - 1]["validation_loss"], rel=1e-4
         )
         return [row["loss"] for row in result.history]
