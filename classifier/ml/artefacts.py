@@ -134,14 +134,13 @@ class Manifest:
         except (TypeError, ValueError) as error:
             raise ArtefactFormatError(f"{MANIFEST_FILE}: {error}") from error
 
-    def base_sha256(self) -> str:
-        """The SHA-256 of what looks at pictures: artefacts that have it in common see the same in a picture."""
-        looks: dict[str, Any] = {"form": FORM_VERSION}
-        if self.base is not None:
-            looks["base"] = self.base
-        else:
-            networks = {name: digest for name, digest in self.files.items() if name in (NETWORK_FILE, COLOUR_FILE)}
-            looks |= {"networks": networks, "preprocessing": asdict(self.preprocessing_spec())}
+    def looks_sha256(self) -> str:
+        """The SHA-256 of what looks at pictures with a base's networks; see `VerifiedArtefact.looks_sha256`."""
+        looks = {
+            "form": FORM_VERSION,
+            "networks": {name: digest for name, digest in self.files.items() if name in (NETWORK_FILE, COLOUR_FILE)},
+            "preprocessing": asdict(self.preprocessing_spec()),
+        }
         return hashlib.sha256(json.dumps(looks, sort_keys=True).encode()).hexdigest()
 
     def calibration_values(self) -> Calibration:
@@ -173,6 +172,11 @@ class VerifiedArtefact:
     def sha256(self) -> str:
         """The SHA-256 of the manifest: what a registration records."""
         return hashlib.sha256(self.manifest_bytes).hexdigest()
+
+    @property
+    def looks_sha256(self) -> str:
+        """The SHA-256 of what looks at pictures: artefacts that have it in common see the same in a picture."""
+        return (self.base or self).manifest.looks_sha256()
 
     @property
     def size(self) -> int:

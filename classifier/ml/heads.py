@@ -130,7 +130,8 @@ def predict(seen: SeenPictures, *, heads: Heads) -> list[Prediction]:
         photographs = ~seen.canonical
         said = heads.photographs.probabilities(seen.features[photographs])
         garments[photographs] = within_groups(garments[photographs], groups=said)
-        unsure[photographs] = said.max(axis=1, initial=0) < heads.calibration.thresholds[GROUPS[0]]
+        thresholds = np.array([heads.calibration.thresholds[name] for name in GROUPS])
+        unsure[photographs] = said.max(axis=1) < thresholds[said.argmax(axis=1)]
     groups = group_probabilities(garments)
     predicted = groups.argmax(axis=1)
     within = garments_within_groups(garments, groups=predicted)

@@ -41,10 +41,7 @@ def register_model_version(folder: Path) -> ModelVersion:
         _copy_artefact(artefact.base)
     _copy_artefact(artefact)
     with transaction.atomic():
-        base, _ = Base.objects.get_or_create(
-            digest=bytes.fromhex(manifest.base_sha256()),
-            defaults={"name": (artefact.base or artefact).manifest.version, "folder": manifest.base or ""},
-        )
+        base = _find_or_create_base(artefact)
         version, created = ModelVersion.objects.get_or_create(
             manifest_sha256=digest,
             defaults={
@@ -58,6 +55,17 @@ def register_model_version(folder: Path) -> ModelVersion:
         )
     logger.info("model version %s (%s) %s", version.pk, version.name, "registered" if created else "was there")
     return version
+
+
+def _find_or_create_base(artefact: artefacts.VerifiedArtefact) -> Base:
+    """Return the row of what looks for this artefact; a base that is a version itself has the row of that."""
+    known = ModelVersion.objects.filter(manifest_sha256=artefact.manifest.base).select_related("base").first()
+    if known is not None:
+        return known.base
+    name, folder = (artefact.base or artefact).manifest.version, artefact.manifest.base or ""
+    digest = bytes.fromhex(artefact.looks_sha256)
+    base, _ = Base.objects.get_or_create(digest=digest, defaults={"name": name, "folder": folder})
+    return base
 
 
 def _copy_artefact(artefact: artefacts.VerifiedArtefact) -> None:
