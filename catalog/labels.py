@@ -18,6 +18,11 @@ from config.db.bulk import insert_or_update_rows
 Status = ProductLabel.Status
 
 
+def describe_garment(garment: str | None, *, unsure: bool) -> str:
+    """Return the garment in words, empty without one."""
+    return f"{garment}, not sure" if garment and unsure else garment or ""
+
+
 @dataclass(frozen=True, slots=True)
 class LabelSummary:
     """A product's current label; there is one for every product, with None where nothing is known."""
@@ -25,6 +30,7 @@ class LabelSummary:
     status: str
     group: str | None = None
     garment: str | None = None
+    garment_unsure: bool = False
     confidence: float | None = None
     source: str | None = None
     reason: str = ""
@@ -36,6 +42,11 @@ class LabelSummary:
         """The status in words."""
         return str(Status(self.status).label)
 
+    @property
+    def garment_words(self) -> str:
+        """The garment in words; empty without one."""
+        return describe_garment(self.garment, unsure=self.garment_unsure)
+
 
 def get_label_summary(product: Product) -> LabelSummary:
     """Return the product's label; no query where the product came with its label and the label's version."""
@@ -46,6 +57,7 @@ def get_label_summary(product: Product) -> LabelSummary:
         status=label.status,
         group=label.group or None,
         garment=label.garment or None,
+        garment_unsure=label.garment_unsure,
         confidence=label.confidence,
         source=label.source or None,
         reason=label.reason,

@@ -251,6 +251,9 @@ class ProductLabel(models.Model):
     image = models.ForeignKey(Image, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     group = models.CharField(max_length=32, choices=GROUP_CHOICES, blank=True, default="")
     garment = models.CharField(max_length=32, choices=GARMENT_CHOICES, blank=True, default="")
+    garment_unsure = models.BooleanField(
+        default=False, db_default=False, help_text="The group stands, but the garment within it is not sure."
+    )
     confidence = models.FloatField(null=True, blank=True, validators=CONFIDENCE_VALIDATORS)
     status = models.CharField(max_length=16, choices=Status)
     source = models.CharField(max_length=16, choices=Source, blank=True, default="")
@@ -275,6 +278,7 @@ class ProductLabel(models.Model):
             models.Index(fields=["status", "confidence", "product"], name="productlabel_status_conf"),
             models.Index(fields=["confidence", "product"], name="productlabel_confidence"),
             models.Index(fields=["source", "product"], condition=~Q(source=""), name="productlabel_source_product"),
+            models.Index(fields=["product"], condition=Q(garment_unsure=True), name="productlabel_garment_unsure"),
         ]
 
     def __str__(self) -> str:

@@ -60,6 +60,14 @@ class LabelGarmentFilter(LabelFilter):
     values = GARMENT_CHOICES
 
 
+class LabelGarmentUnsureFilter(LabelFilter):
+    """Products whose label's group stands, but not the garment within it."""
+
+    title = "garment not sure"
+    parameter_name = "garment_unsure"
+    values = (("True", "Not sure"),)
+
+
 class LabelStatusFilter(LabelFilter):
     """Products by the status of their label."""
 
@@ -84,6 +92,12 @@ class LabelConfidenceFilter(LabelFilter):
 
 class OwnGarmentFilter(LabelGarmentFilter):
     """Labels by garment."""
+
+    path = ""
+
+
+class OwnGarmentUnsureFilter(LabelGarmentUnsureFilter):
+    """Labels whose garment is not sure."""
 
     path = ""
 

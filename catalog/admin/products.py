@@ -19,6 +19,7 @@ from catalog.admin.formsets import DescriptionFormSet, PlaceFormSet
 from catalog.admin.lists import (
     LabelConfidenceFilter,
     LabelGarmentFilter,
+    LabelGarmentUnsureFilter,
     LabelGroupFilter,
     LabelStatusFilter,
     render_thumbnail,
@@ -145,6 +146,7 @@ class ProductAdmin(WithLabelsMixin, ExportingMixin):
     list_filter: ClassVar[Any] = (
         LabelGroupFilter,
         LabelGarmentFilter,
+        LabelGarmentUnsureFilter,
         LabelStatusFilter,
         LabelConfidenceFilter,
     )

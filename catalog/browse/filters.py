@@ -34,13 +34,14 @@ class ProductCriteria:
     """Which products a list shows; what is empty or None does not narrow it.
 
     Of `group`, `garment` and `status` the label has one, and `model_version` are the ids of versions it may have come
-    from. A confidence is at least `min_confidence` and less than `confidence_below`. `search` is a `TextSearch`.
-    `country` chooses the description only.
+    from. `garment_unsure` is what it says of its garment. A confidence is at least `min_confidence` and less than
+    `confidence_below`. `search` is a `TextSearch`. `country` chooses the description only.
     """
 
     country: str = "us"
     group: Sequence[str] = ()
     garment: Sequence[str] = ()
+    garment_unsure: bool | None = None
     status: Sequence[str] = ()
     source: str = ""
     model_version: Sequence[int] = ()
@@ -55,6 +56,7 @@ class ProductCriteria:
         wanted = {
             "label__group__in": self.group,
             "label__garment__in": self.garment,
+            "label__garment_unsure": self.garment_unsure,
             "label__status__in": self.status,
             "label__source": self.source,
             "label__model_version__in": self.model_version,
@@ -95,6 +97,11 @@ class ProductListQuery(ProductDetailQuery, PageQuery):
     group = AnyOfField(choices=GROUPS, required=False, help_text="Group of the current label; of several, any of them.")
     garment = AnyOfField(
         choices=GARMENTS, required=False, help_text="Garment of the current label; of several, any of them."
+    )
+    garment_unsure = serializers.BooleanField(
+        allow_null=True,
+        required=False,
+        help_text="Whether the current label says that the group stands, but the garment within it is not sure.",
     )
     status = AnyOfField(
         choices=ProductLabel.Status.choices,

@@ -18,6 +18,7 @@ class LabelSerializer(serializers.Serializer[Any]):
 
     group = serializers.ChoiceField(GROUPS, allow_null=True)
     garment = serializers.ChoiceField(GARMENTS, allow_null=True)
+    garment_unsure = serializers.BooleanField(help_text="The group stands, but the garment within it is not sure.")
     confidence = serializers.FloatField(allow_null=True, min_value=0.0, max_value=1.0)
     status = serializers.ChoiceField(ProductLabel.Status.choices)
     source = serializers.ChoiceField(  # type: ignore[assignment]  # shadows Field.source

@@ -115,6 +115,7 @@ def build_selects(parameters: QueryDict) -> list[Control]:
         Control(
             "Confidence below", "confidence_below", list_confidences(parameters, "confidence_below", words="Below {}")
         ),
+        Control("Garment is", "garment_unsure", [("true", "Not sure", parameters.get("garment_unsure") == "true")]),
         Control(
             "Label from", "source", [(value, f"A {value}", value == source) for value in ProductLabel.Source.values]
         ),

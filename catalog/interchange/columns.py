@@ -16,7 +16,17 @@ LABEL_FIELD: Final = "label"
 LABEL_PREFIX: Final = "label_"
 LABEL_COLUMNS: Final = tuple(
     LABEL_PREFIX + name
-    for name in ("group", "garment", "confidence", "status", "source", "reason", "model_version", "labelled_at")
+    for name in (
+        "group",
+        "garment",
+        "garment_unsure",
+        "confidence",
+        "status",
+        "source",
+        "reason",
+        "model_version",
+        "labelled_at",
+    )
 )
 #: What an export says of values that an import would refuse, in a line or a cell of its own; read past as well.
 REFUSED_FIELD: Final = "refused"

@@ -141,6 +141,7 @@ def _describe(label: LabelSummary) -> Mapping[str, LabelValue]:
     return {
         "group": label.group,
         "garment": label.garment,
+        "garment_unsure": label.garment_unsure,
         "confidence": label.confidence,
         "status": label.status,
         "source": label.source,

@@ -27,6 +27,7 @@ from catalog.interchange.preview import (
     TicketError,
     choose_reading,
     find_done,
+    find_reading,
     find_refused_rows,
     import_upload,
     keep_upload,
@@ -51,7 +52,7 @@ TOO_LARGE: Final = (
 )
 ONE_OF_EACH: Final = "Expected one catalogue file, and one ZIP of its pictures if they are not on the web."
 GONE: Final = (
-    "Expected a preview that is waiting; this one is done, is older than an hour or is somebody else's. Upload again."
+    "Expected a preview that is waiting; this one is older than an hour, somebody else's, or just done. Upload again."
 )
 OUTDATED: Final = (
     "The catalogue changed since this was shown, so nothing was imported. This is what the file would do now."
@@ -67,9 +68,12 @@ PERMISSIONS: Final = ("catalog.add_product", "catalog.change_product")
 @login_required
 @permission_required(PERMISSIONS, raise_exception=True)
 def product_import(request: HttpRequest) -> HttpResponse:
-    """Answer with the form; by POST keep the files, or read those of a ticket anew, and answer with the preview."""
+    """Answer with the form, or with the preview of a ticket; by POST keep files, or choose how a ticket's are read.
+
+    Whoever comes back to a preview sees it again, or what became of it: its address has the ticket.
+    """
     if request.method != "POST":
-        return _render(request, "import")
+        return _show(request, request.GET["ticket"]) if "ticket" in request.GET else _render(request, "import")
     user_id = get_member(request).pk
     ticket = request.POST.get("ticket", "")
     if ticket:
@@ -80,9 +84,9 @@ def product_import(request: HttpRequest) -> HttpResponse:
                 encoding=_pick(request, "encoding", ENCODINGS),
                 country=country,
             )
-            return _show(request, choose_reading(ticket, choice, user_id=user_id), choice=choice)
+            return _redirect("product-import", choose_reading(ticket, choice, user_id=user_id))
         except TicketError:
-            return _answer_gone(request)
+            return _answer_gone(request, ticket)
         except RecordError as error:
             return _show(request, ticket, refusal=f"Country: {error}.")
     catalogues, archives = _sort(request.FILES.getlist("files"))
@@ -91,7 +95,7 @@ def product_import(request: HttpRequest) -> HttpResponse:
     if (catalogues[0].size or 0) > MAX_UPLOAD_BYTES:
         return _render(request, "import", status=400, refusal=TOO_LARGE)
     ticket = keep_upload(catalogues[0], archive=archives[0] if archives else None, user_id=user_id)
-    return _show(request, ticket)
+    return _redirect("product-import", ticket)
 
 
 @require_POST
@@ -103,7 +107,7 @@ def product_import_run(request: HttpRequest) -> HttpResponse:
     try:
         done = import_upload(ticket, user_id=get_member(request).pk)
     except TicketError:
-        return _answer_gone(request)
+        return _answer_gone(request, ticket)
     except OutdatedPreviewError:
         return _show(request, ticket, refusal=OUTDATED)
     except StorageError:
@@ -119,7 +123,7 @@ def product_import_run(request: HttpRequest) -> HttpResponse:
         action_flag=CHANGE,
         change_message=f"Imported: {_describe(done)}.",
     )
-    return redirect(f"{reverse('product-import-done')}?{urlencode({'ticket': ticket})}")
+    return _redirect("product-import-done", ticket)
 
 
 @require_safe
@@ -131,7 +135,7 @@ def product_import_done(request: HttpRequest) -> HttpResponse:
     try:
         done = find_done(ticket, user_id=get_member(request).pk)
     except TicketError:
-        return _answer_gone(request)
+        return _answer_gone(request, "")
     return _render(
         request,
         "import_done",
@@ -139,7 +143,7 @@ def product_import_done(request: HttpRequest) -> HttpResponse:
         ticket=ticket,
         summary=f"{done.file_name} is imported: {_describe(done)}.",
         # One form starts one run, however often it is sent.
-        key=f"import-{ticket[-32:]}",
+        key=f"import-{done.key}",
         hidden_errors=max(done.refused - len(done.errors), 0),
     )
 
@@ -152,7 +156,7 @@ def product_import_refused(request: HttpRequest) -> HttpResponse:
     try:
         name, content = find_refused_rows(request.GET.get("ticket", ""), user_id=get_member(request).pk)
     except TicketError:
-        return _answer_gone(request)
+        return _answer_gone(request, "")
     headers = {
         "Content-Disposition": f'attachment; filename="refused-{get_valid_filename(name)}"',
         "Content-Security-Policy": FILE_POLICY,
@@ -176,18 +180,15 @@ def _pick(request: HttpRequest, name: str, known: Any) -> str:
     return value if value in known else ""
 
 
-def _show(request: HttpRequest, ticket: str, *, choice: ReadingChoice | None = None, refusal: str = "") -> HttpResponse:
+def _show(request: HttpRequest, ticket: str, *, refusal: str = "") -> HttpResponse:
     """Answer with what the file would do, or why it cannot be read, and how it may be read otherwise."""
-    controls: dict[str, Any] = {
-        "choice": choice or ReadingChoice(),
-        "formats": NAMES_OF_FORMATS.items(),
-        "encodings": ENCODINGS.items(),
-        "ticket": ticket,
-    }
+    user_id = get_member(request).pk
+    controls: dict[str, Any] = {"formats": NAMES_OF_FORMATS.items(), "encodings": ENCODINGS.items(), "ticket": ticket}
     try:
-        preview, ticket = preview_upload(ticket, user_id=get_member(request).pk)
+        controls["choice"] = find_reading(ticket, user_id=user_id)
+        preview, ticket = preview_upload(ticket, user_id=user_id)
     except TicketError:
-        return _answer_gone(request)
+        return _answer_gone(request, ticket)
     except (SourceError, ArchiveError) as error:
         return _render(request, "import", status=400, refusal=f"This file cannot be read: {error}.", **controls)
     except StorageError:
@@ -226,9 +227,18 @@ def _describe_preview(preview: ImportPreview, *, ticket: str) -> dict[str, Any]:
     }
 
 
-def _answer_gone(request: HttpRequest) -> HttpResponse:
-    messages.error(request, GONE)
-    return redirect("product-import")
+def _redirect(name: str, ticket: str) -> HttpResponse:
+    return redirect(f"{reverse(name)}?{urlencode({'ticket': ticket})}")
+
+
+def _answer_gone(request: HttpRequest, ticket: str) -> HttpResponse:
+    """Answer with what became of the ticket's import, if it is done; else with the form, and why."""
+    try:
+        find_done(ticket, user_id=get_member(request).pk)
+    except TicketError:
+        messages.error(request, GONE)
+        return redirect("product-import")
+    return _redirect("product-import-done", ticket)
 
 
 def _render(request: HttpRequest, template: str, *, status: int = 200, **context: Any) -> HttpResponse:

@@ -89,7 +89,7 @@ class ImportPreview:
 
 @dataclass(frozen=True, slots=True)
 class DoneImport:
-    """What an import did, in products; `errors` are the first refused rows as (line, why)."""
+    """What an import did, in products; `errors` are the first refused rows as (line, why), `key` is its own alone."""
 
     file_name: str
     created: int
@@ -97,6 +97,7 @@ class DoneImport:
     unchanged: int
     refused: int
     errors: list[tuple[int, str]]
+    key: str = ""
 
 
 def keep_upload(file: UploadedFile, *, archive: UploadedFile | None, user_id: int) -> str:
@@ -120,6 +121,11 @@ def keep_upload(file: UploadedFile, *, archive: UploadedFile | None, user_id: in
 def choose_reading(ticket: str, choice: ReadingChoice, *, user_id: int) -> str:
     """Return a ticket for the same files, read as the person chooses. Raises `TicketError`."""
     return _sign(_read_ticket(ticket, user_id=user_id) | {"choice": asdict(choice)})
+
+
+def find_reading(ticket: str, *, user_id: int) -> ReadingChoice:
+    """Return how the person chose that the ticket's file is read. Raises `TicketError`."""
+    return ReadingChoice(**_read_ticket(ticket, user_id=user_id)["choice"])
 
 
 def preview_upload(ticket: str, *, user_id: int) -> tuple[ImportPreview, str]:
@@ -170,6 +176,7 @@ def import_upload(ticket: str, *, user_id: int) -> DoneImport:
         report.unchanged,
         report.refused,
         [(error.line, error.message) for error in report.errors[:SHOWN_ERRORS]],
+        facts["name"],
     )
     write_file(_find_path(facts, ".refused"), done.refused_rows, mode=0o600)
     write_file(_find_path(facts, ".done"), json.dumps(asdict(result)).encode(), mode=0o600)

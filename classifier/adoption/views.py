@@ -15,7 +15,6 @@ from classifier.adoption.services import (
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GROUPS
 from classifier.ml.reports.curves import build_history
-from classifier.ml.words import percent
 from classifier.models import AdoptionRun, ModelVersion
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import find_manifest
@@ -111,10 +110,10 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
 
 def ask_for_activation(version: ModelVersion, *, instead_of: ModelVersion | None) -> str:
     """Return what somebody who activates the version is asked, with the figure that tells the most."""
-    own = f"{version.name} is right on {percent(version.find_figure('accuracy'))} of the test pictures"
+    own = f"{version.name} is right on {version.write_figure('accuracy', digits=1)} of the test pictures"
     if instead_of is None:
         return f"{own}. Let it decide labels?"
-    return f"{own}, {instead_of.name} on {percent(instead_of.find_figure('accuracy'))}. Let it decide labels instead?"
+    return f"{own}, {instead_of.name} on {instead_of.write_figure('accuracy', digits=1)}. Let it decide labels instead?"
 
 
 def compare_figures(own: ModelVersion, other: ModelVersion | None) -> list[tuple[str, str, str]]:

@@ -6,6 +6,7 @@ import logging
 import posixpath
 import random
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -169,7 +170,9 @@ def create_explanation(image: Image, *, classification: Classification) -> Expla
         raise NotExplainableError("The picture cannot be read any more.") from error
     view = classifier.view(pixels)
     found = build_occlusion_map(
-        view.pixels, group=classification.group, group_probabilities=classifier.group_probabilities
+        view.pixels,
+        group=classification.group,
+        group_probabilities=partial(classifier.group_probabilities, photograph=view.photograph),
     )
     explanation = _build_explanation(found, view=view, width=pixels.shape[1], height=pixels.shape[0])
     try:

@@ -27,6 +27,7 @@ class PictureAnswer:
             "garment": said.garment if said else None,
             "confidence": said.confidence if said else None,
             "abstained": said.abstained if said else None,
+            "garment_unsure": said.garment_unsure if said else None,
             "group_probabilities": dict(said.group_probabilities) if said else None,
             "garment_probabilities": dict(said.garment_probabilities) if said else None,
             "error": self.error,

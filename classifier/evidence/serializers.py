@@ -81,6 +81,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
             "garment",
             "confidence",
             "abstained",
+            "garment_unsure",
             "group_probabilities",
             "garment_probabilities",
             "created_at",
@@ -111,6 +112,7 @@ class PictureAnswerSerializer(serializers.Serializer[Any]):
     garment = serializers.ChoiceField(GARMENTS, allow_null=True)
     confidence = serializers.FloatField(allow_null=True, min_value=0.0, max_value=1.0)
     abstained = serializers.BooleanField(allow_null=True)
+    garment_unsure = serializers.BooleanField(allow_null=True)
     group_probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
     garment_probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
     error = serializers.CharField(allow_null=True, help_text="A code, as in the error queue.")

@@ -96,11 +96,12 @@ class ClassificationAdmin(ReadOnlyAdmin):
         "garment",
         show_confidence,
         "abstained",
+        "garment_unsure",
         "model_version",
         "created_at",
     )
     list_display_links = ("id", "image")
-    list_filter = ("group", "abstained", "model_version")
+    list_filter = ("group", "abstained", "garment_unsure", "model_version")
     list_select_related = ("image", "model_version")
     search_fields = ("image__url",)
     fields: ClassVar[Any] = (
@@ -110,6 +111,7 @@ class ClassificationAdmin(ReadOnlyAdmin):
         "garment",
         show_confidence,
         "abstained",
+        "garment_unsure",
         "probabilities",
         "model_version",
         "run",

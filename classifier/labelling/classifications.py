@@ -15,9 +15,7 @@ from classifier.registry.services import find_heads
 from config.db.bulk import insert_rows
 
 # The others are the database's own: the id, and its time.
-_FIELDS = [
-    field.name for field in Classification._meta.concrete_fields if not (field.primary_key or field.has_db_default())
-]
+_FIELDS = [field.name for field in Classification._meta.concrete_fields if field.name not in ("id", "created_at")]
 
 
 def record_classifications(rows: Iterable[tuple[int, int, int, str, Prediction]]) -> None:
@@ -32,6 +30,7 @@ def record_classifications(rows: Iterable[tuple[int, int, int, str, Prediction]]
                 said.garment,
                 said.confidence,
                 said.abstained,
+                said.garment_unsure,
                 [round(said.garment_probabilities[name], 6) for name in GARMENTS],
             )
             for *whose, said in rows

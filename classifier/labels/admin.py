@@ -6,7 +6,13 @@ from django.contrib.admin.options import BaseModelAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from catalog.admin.lists import LabelFilter, OwnConfidenceFilter, OwnGarmentFilter, show_confidence
+from catalog.admin.lists import (
+    LabelFilter,
+    OwnConfidenceFilter,
+    OwnGarmentFilter,
+    OwnGarmentUnsureFilter,
+    show_confidence,
+)
 from catalog.models import Product, ProductLabel
 from catalog.search.query import TextSearch
 from classifier.models import ModelVersion
@@ -39,7 +45,15 @@ class ProductLabelAdmin(ReadOnlyAdmin):
     """The current label of each product."""
 
     list_display = ("product", "group", "garment", show_confidence, "status", "source", "model_version", "labelled_at")
-    list_filter = ("group", OwnGarmentFilter, "status", OwnConfidenceFilter, OwnModelVersionFilter, "source")
+    list_filter = (
+        "group",
+        OwnGarmentFilter,
+        OwnGarmentUnsureFilter,
+        "status",
+        OwnConfidenceFilter,
+        OwnModelVersionFilter,
+        "source",
+    )
     list_select_related = ("product", "model_version")
     search_fields = ("product__title",)  # any, so that there is a search; it looks where the text search does
     search_help_text = "The id of a product, or words of its title and descriptions, parts of words included."

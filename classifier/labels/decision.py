@@ -38,6 +38,7 @@ class Classified:
     garment: str
     confidence: float
     abstained: bool
+    garment_unsure: bool
     at: datetime
 
 
@@ -74,6 +75,7 @@ class Decision:
     image_id: int | None = None
     group: str = ""
     garment: str = ""
+    garment_unsure: bool = False
     confidence: float | None = None
     source: str = ""
     reason: str = ""
@@ -117,6 +119,8 @@ def decide(facts: PictureFacts | None) -> Decision:
             image_id=facts.image_id,
             group=machine.group,
             garment=machine.garment,
+            # Where not even the group stands, that is what a person is asked.
+            garment_unsure=machine.garment_unsure and not machine.abstained,
             confidence=machine.confidence,
             source=Source.MACHINE,
             reason="unsure" if machine.abstained else "",

@@ -105,6 +105,7 @@ def _find_classifications(held: dict[int, str]) -> dict[int, list[Classified]]:
         "garment",
         "confidence",
         "abstained",
+        "garment_unsure",
         "created_at",
     ):
         if sha256 == held[image_id]:

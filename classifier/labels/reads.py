@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from catalog.browse.filters import ProductCriteria
 from catalog.browse.listing import list_labelled_products
-from catalog.labels import LabelSummary, Status, get_label_summary
+from catalog.labels import LabelSummary, Status, describe_garment, get_label_summary
 from catalog.models import Product, ProductDescription, ProductImages, StoredPicture
 from classifier.labels.decision import PictureFacts, decide
 from classifier.labels.facts import find_picture_facts
@@ -29,6 +29,7 @@ class ImageLabel:
     source: str | None
     group: str | None
     garment: str | None
+    garment_unsure: bool
     confidence: float | None
     reason: str
     labelled_at: datetime | None
@@ -39,6 +40,11 @@ class ImageLabel:
     def status_name(self) -> str:
         """The status in words."""
         return str(Status(self.status).label)
+
+    @property
+    def garment_words(self) -> str:
+        """The garment in words; empty without one."""
+        return describe_garment(self.garment, unsure=self.garment_unsure)
 
     @property
     def model_version(self) -> str | None:
@@ -129,6 +135,7 @@ def _build_image_label(facts: PictureFacts, *, classification: Classification | 
         source=decision.source or None,
         group=decision.group or None,
         garment=decision.garment or None,
+        garment_unsure=decision.garment_unsure,
         confidence=decision.confidence,
         reason=decision.reason,
         labelled_at=decision.labelled_at,

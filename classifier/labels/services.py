@@ -23,7 +23,7 @@ Why = LabelChange.Why
 
 #: The columns that a decision writes, and which of them a reader of the label sees; it may be given again unchanged.
 COLUMNS = tuple(field.name for field in fields(Decision))
-SHOWN = ("group", "garment", "confidence", "status", "source", "reason")
+SHOWN = ("group", "garment", "garment_unsure", "confidence", "status", "source", "reason")
 _get_columns = attrgetter(*COLUMNS)
 _get_shown = attrgetter(*SHOWN)
 _CHANGE_FIELDS = (

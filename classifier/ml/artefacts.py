@@ -36,7 +36,8 @@ HEADS_FILE: Final = "heads.safetensors"
 MODEL_CARD_FILE: Final = "MODEL_CARD.md"
 #: Where a head that travels alone has its base; registered ones lie beside each other.
 BASE_FOLDER: Final = "base"
-SCHEMA_VERSION: Final = 1
+#: Version 1 has a threshold for each group, and nothing of photographs; it loads and serves as it always did.
+SCHEMA_VERSION: Final = 2
 #: Of a head and its base together.
 MAX_ARTEFACT_BYTES: Final = 12 * 1024 * 1024
 MAX_MANIFEST_BYTES: Final = 1024 * 1024
@@ -140,13 +141,15 @@ class Manifest:
             "form": FORM_VERSION,
             "networks": {name: digest for name, digest in self.files.items() if name in (NETWORK_FILE, COLOUR_FILE)},
             "preprocessing": asdict(self.preprocessing_spec()),
+            # Tall objects of photographs are looked at again.
+            "photographs": self.calibration_values().photographs is not None,
         }
         return hashlib.sha256(json.dumps(looks, sort_keys=True).encode()).hexdigest()
 
     def calibration_values(self) -> Calibration:
         """How this network's logits become labels. Raises ``ArtefactFormatError`` when the manifest does not say."""
         try:
-            return Calibration(**self.calibration)
+            return Calibration.from_json(self.calibration)
         except (TypeError, ValueError) as error:
             raise ArtefactFormatError(f"{MANIFEST_FILE}: {error}") from error
 

@@ -10,9 +10,9 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from classifier.ml.artefacts import HEADS_FILE, ArtefactFormatError, VerifiedArtefact
-from classifier.ml.judging.calibration import Calibration, softmax
+from classifier.ml.judging.calibration import Calibration, Judgement, softmax
 from classifier.ml.labels import GARMENTS, GROUP_INDEX_OF_GARMENT, GROUPS, garments_within_groups, group_probabilities
-from classifier.ml.types import FEATURE_TYPE, Features, Prediction
+from classifier.ml.types import EMBEDDING_SIZE, FEATURE_TYPE, Features, Prediction
 
 _WEIGHTS: Final = "groups/weights"
 _BIAS: Final = "groups/bias"
@@ -117,25 +117,39 @@ def within_groups(garments: NDArray[np.float64], *, groups: NDArray[np.float64])
     return np.asarray(garments * (groups / np.maximum(before, 1e-12))[:, GROUP_INDEX_OF_GARMENT])
 
 
+def _judge_photographs(judged: Judgement, *, seen: SeenPictures, heads: Heads, head: GroupHead) -> Judgement:
+    """The judgement with the groups of photographs as the head says, and their garments' shares as they were."""
+    photographs = np.flatnonzero(~seen.canonical)
+    said = head.probabilities(seen.features[photographs])
+    garments = judged.garment_probabilities.copy()
+    garments[photographs] = within_groups(garments[photographs], groups=said)
+    predicted, confidence = said.argmax(axis=1), said.max(axis=1, initial=0.0)
+    threshold = np.array([heads.calibration.thresholds[name] for name in GROUPS])[predicted]
+    within = garments_within_groups(garments[photographs], groups=predicted)
+    abstained, garment_unsure = judged.abstained.copy(), judged.garment_unsure.copy()
+    abstained[photographs] = (confidence < threshold) | seen.blank[photographs]
+    garment_unsure[photographs] = garments[photographs, within] < heads.calibration.garment_threshold * confidence
+    return Judgement(garments, abstained, garment_unsure)
+
+
 def predict(seen: SeenPictures, *, heads: Heads) -> list[Prediction]:
     """What the heads say of pictures, the same whether their features were computed just now or read from a table.
 
     Pictures in which nothing is to be seen get a label all the same, and abstain. Raises ``ValueError`` where a head
     takes another number of features.
     """
-    logits = seen.logits.astype(np.float32)
-    garments = heads.calibration.probabilities(logits)
-    unsure = heads.calibration.abstentions(logits)
-    if heads.photographs is not None and len(garments):
-        photographs = ~seen.canonical
-        said = heads.photographs.probabilities(seen.features[photographs])
-        garments[photographs] = within_groups(garments[photographs], groups=said)
-        thresholds = np.array([heads.calibration.thresholds[name] for name in GROUPS])
-        unsure[photographs] = said.max(axis=1) < thresholds[said.argmax(axis=1)]
+    judged = heads.calibration.judge(
+        seen.logits.astype(np.float32),
+        embedding=seen.features[:, :EMBEDDING_SIZE].astype(np.float32),
+        photograph=~seen.canonical,
+        blank=seen.blank,
+    )
+    if heads.photographs is not None:
+        judged = _judge_photographs(judged, seen=seen, heads=heads, head=heads.photographs)
+    garments = judged.garment_probabilities
     groups = group_probabilities(garments)
     predicted = groups.argmax(axis=1)
     within = garments_within_groups(garments, groups=predicted)
-    abstained = unsure | seen.blank
     return [
         Prediction(
             group=GROUPS[group],
@@ -145,11 +159,13 @@ def predict(seen: SeenPictures, *, heads: Heads) -> list[Prediction]:
             group_probabilities=dict(zip(GROUPS, group_row, strict=True)),
             garment_probabilities=dict(zip(GARMENTS, garment_row, strict=True)),
             features=features,
+            garment_unsure=unsure,
         )
-        for group, garment, abstains, group_row, garment_row, features in zip(
+        for group, garment, abstains, unsure, group_row, garment_row, features in zip(
             predicted.tolist(),
             within.tolist(),
-            abstained.tolist(),
+            judged.abstained.tolist(),
+            judged.garment_unsure.tolist(),
             groups.tolist(),
             garments.tolist(),
             seen.split(),

@@ -9,6 +9,7 @@ from typing import Any, Final
 import jsonschema
 
 from classifier.ml.labels import GARMENTS, GROUPS
+from classifier.ml.types import EMBEDDING_SIZE
 
 _Schema = dict[str, Any]
 
@@ -35,6 +36,12 @@ def _integer(minimum: int, maximum: int) -> _Schema:
 def _text(longest: int, *kinds: str) -> _Schema:
     words = " or ".join([f"a text of at most {longest} characters", *kinds])
     return {"type": ["string", *kinds], "maxLength": longest, "description": words}
+
+
+def _numbers(count: int) -> _Schema:
+    words = f"{count} numbers"
+    items = _number(-1e6, 1e6)
+    return {"type": "array", "items": items, "minItems": count, "maxItems": count, "description": words}
 
 
 def _name(longest: int) -> _Schema:
@@ -77,9 +84,31 @@ _TRAINING: Final = _object(
     optional=("history", "best_epochs", "seconds", "cpu_seconds", "fit_seconds", "peak_memory_bytes", "parts"),
     closed=False,
 )
-_SCHEMA: _Schema = _object(
+_CALIBRATION: Final = {
+    "temperature": _number(1e-3, 1e3),
+    "evidence_threshold": _number(-1e6, 1e6),
+    "balanced_weights": _object({group: _number(1e-6, 1e6) for group in GROUPS}),
+    "target_precision": _SHARE,
+}
+_PHOTOGRAPHS: Final = {
+    **_object(
+        {
+            "temperature": _number(1e-3, 1e3),
+            "group_weights": _object({group: _number(1e-6, 1e6) for group in GROUPS}),
+            "upright_logits": _numbers(len(GARMENTS)),
+            "upright_embedding": _numbers(EMBEDDING_SIZE),
+            "upright_bias": _number(-1e6, 1e6),
+        }
+    ),
+    "type": ["object", "null"],
+}
+_CALIBRATION_1: Final = _object({**_CALIBRATION, "thresholds": _object(dict.fromkeys(GROUPS, _SHARE))})
+_CALIBRATION_2: Final = _object(
+    {**_CALIBRATION, "threshold": _SHARE, "garment_threshold": _SHARE, "photographs": _PHOTOGRAPHS}
+)
+_SCHEMA: Final = _object(
     {
-        "schema_version": {"const": 1, "description": "1"},
+        "schema_version": {"enum": [1, 2], "description": "1 or 2"},
         "version": _name(100),
         "created_at": _name(100),
         "command": _text(10_000),
@@ -98,15 +127,7 @@ _SCHEMA: _Schema = _object(
                 "object_share": _SHARE,
             }
         ),
-        "calibration": _object(
-            {
-                "temperature": _number(1e-3, 1e3),
-                "thresholds": _object(dict.fromkeys(GROUPS, _SHARE)),
-                "evidence_threshold": _number(-1e6, 1e6),
-                "balanced_weights": _object({group: _number(1e-6, 1e6) for group in GROUPS}),
-                "target_precision": _SHARE,
-            }
-        ),
+        "calibration": {"type": "object"},
         "training": _TRAINING,
         "dataset": _object(
             {
@@ -156,11 +177,22 @@ _SCHEMA: _Schema = _object(
     },
     optional=("base", "colour"),
 )
-# A head has the networks of its base.
-_SCHEMA |= {
-    "if": {"required": ["base"], "properties": {"base": {"type": "string"}}},
-    "else": {"properties": {"files": {"required": ["network.tflite", "weights.safetensors"]}}},
-}
+_SCHEMA.update(
+    {
+        "allOf": [
+            {
+                "if": {"properties": {"schema_version": {"const": 1}}},
+                "then": {"properties": {"calibration": _CALIBRATION_1}},
+                "else": {"properties": {"calibration": _CALIBRATION_2}},
+            },
+            # A head has the networks of its base.
+            {
+                "if": {"required": ["base"], "properties": {"base": {"type": "string"}}},
+                "else": {"properties": {"files": {"required": ["network.tflite", "weights.safetensors"]}}},
+            },
+        ]
+    }
+)
 # For JSON Schema 1.0 is an integer; for what counts pixels with it, it is none.
 _STRICT: Final = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,

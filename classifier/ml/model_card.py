@@ -150,20 +150,23 @@ def _describe_metrics(metrics: Mapping[str, Any]) -> list[str]:
 def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[str, Any]) -> list[str]:
     if not calibration:
         return []
+    threshold = calibration.get("threshold")
+    own = () if threshold is not None else ("Least confidence",)
+    rows = [
+        (group, *(f"{calibration['thresholds'][group]:.3f}" for _ in own), f"{factor:.3f}")
+        for group, factor in _in_order(calibration["balanced_weights"])
+    ]
     blocks = [
         "## Calibration and abstention",
         "Chosen on the calibration part, which neither trained nor stopped it. Logits are divided by "
         f"{calibration['temperature']:.3f}. A label is kept from the confidence at which "
-        f"{percent(calibration['target_precision'], digits=0)} of the kept calibration pictures of that group are "
-        "right. It abstains below that, with little evidence for any garment (under "
+        f"{percent(calibration['target_precision'], digits=0)} of the kept calibration pictures "
+        + (f"are right, {threshold:.3f}. " if threshold is not None else "of that group are right. ")
+        + "It abstains below that, with little evidence for any garment (under "
         f"{calibration['evidence_threshold']:.2f}), and on blank pictures.",
-        write_table(
-            ("Group", "Least confidence", "Factor at `balanced`"),
-            [
-                (group, f"{calibration['thresholds'][group]:.3f}", f"{calibration['balanced_weights'][group]:.3f}")
-                for group in GROUPS
-            ],
-        ),
+        *([_describe_garments(calibration["garment_threshold"])] if "garment_threshold" in calibration else []),
+        write_table(("Group", *own, "Factor at `balanced`"), rows),
+        *_describe_photographs(calibration.get("photographs")),
     ]
     if metrics:
         blocks.append(
@@ -172,6 +175,30 @@ def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[st
             f"{write_share(measure_accuracy(metrics, 'accuracy_of_answered'), digits=2)} of the answers right."
         )
     return blocks
+
+
+def _describe_garments(threshold: float) -> str:
+    return f"The garment within a group is not sure below {percent(threshold)} of the group's probability."
+
+
+def _describe_photographs(photographs: Mapping[str, Any] | None) -> list[str]:
+    if photographs is None:
+        return []
+    return [
+        "Pictures that do not come in canonical form are photographs. A tall object is looked at with parts cut off, "
+        "too, unless the first look is sure, and the mean of the logits counts. It is divided by "
+        f"{photographs['temperature']:.3f}, the groups' probabilities are multiplied by the factors below, and come "
+        "the nearer to an even chance the more a picture looks like a turned one. These constants were chosen on "
+        "photographs that trained nothing; no evidence is asked for.",
+        write_table(
+            ("Group", "Factor for photographs"),
+            [(group, f"{factor:.3f}") for group, factor in _in_order(photographs["group_weights"])],
+        ),
+    ]
+
+
+def _in_order(of_groups: Mapping[str, float]) -> list[tuple[str, float]]:
+    return [(group, of_groups[group]) for group in GROUPS]
 
 
 def _known(values: Mapping[str, Any], key: str, title: str, write: Callable[[Any], str]) -> list[tuple[str, str]]:

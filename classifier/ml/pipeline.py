@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from classifier.ml.artefacts import (
     NETWORK_FILE,
+    SCHEMA_VERSION,
     WEIGHTS_FILE,
     Manifest,
     artefact_bytes,
     build_file_hashes,
     save_artefact,
+    verify_artefact,
 )
 from classifier.ml.config import PreprocessingSpec, Recipe, check_start
 from classifier.ml.data.dataset import (
@@ -36,16 +38,20 @@ from classifier.ml.data.dataset import (
     split_training_pictures,
 )
 from classifier.ml.data.duplicates import find_copies
-from classifier.ml.inference import Classifier
-from classifier.ml.judging.calibration import calibrate
+from classifier.ml.data.shop_pictures import draw_turned
+from classifier.ml.inference import Classifier, ServingNetwork
+from classifier.ml.judging.calibration import Calibration, calibrate
 from classifier.ml.judging.evaluation import EvaluationReport, Metrics, measure
 from classifier.ml.judging.gate import Comparison, compare
+from classifier.ml.judging.photographs import calibrate_photographs
 from classifier.ml.labels import GROUPS, group_labels
 from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Picture, ProgressCallback, TrainingProgress
 
 logger = logging.getLogger(__name__)
 
+#: Of the alterations of turned pictures: one for every network, so that a calibration can be made again.
+_TURNED_SEED: Final = 0
 _RECORDED_LIBRARIES: Final = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
 
@@ -134,13 +140,13 @@ def train(
     )
     progress(TrainingProgress("calibrate"))
     served = ensemble.as_served(trained.members)
-    calibration = calibrate(
-        training.predict_logits(served, pictures=parts["calibration"].pictures), labels=parts["calibration"].labels
-    )
     contents = {
         WEIGHTS_FILE: safetensors.numpy.save(ensemble.name_members_weights(trained.members)),
         NETWORK_FILE: networks.to_serving_network(served),
     }
+    calibration = _calibrate_network(
+        contents[NETWORK_FILE], pictures=parts["calibration"].pictures, labels=parts["calibration"].labels
+    )
     files = build_file_hashes(contents)
     created_at = datetime.now(UTC)
     manifest = Manifest(
@@ -151,7 +157,7 @@ def train(
         recipe=dataclasses.asdict(recipe),
         network=dataclasses.asdict(spec),
         preprocessing=dataclasses.asdict(recipe.preprocessing),
-        calibration=dataclasses.asdict(calibration),
+        calibration=calibration.to_json(),
         training={},
         dataset={
             "name": "Fashion-MNIST",
@@ -198,6 +204,31 @@ def train(
     folder = output_dir / (request.name or manifest.version)
     save_artefact(folder, manifest=manifest, contents=contents, key=key)
     logger.info("saved artefact %s in %s, accuracy %.4f", manifest.version, folder, metrics.accuracy)
+    return TrainedArtefact(folder=folder, manifest=manifest)
+
+
+def calibrate_again(
+    folder: Path, *, data_dir: Path | None = None, dataset: FashionMnist | None = None, key: bytes | None = None
+) -> TrainedArtefact:
+    """Calibrate an artefact anew, as one that is trained now would be, and write it in place; the networks stay.
+
+    Its metrics are measured again. With a ``key`` the manifest must be signed, and is signed again. Raises
+    ``ArtefactError`` or ``DatasetError``; the folder is as it was then.
+    """
+    artefact = verify_artefact(folder, key=key)
+    manifest, network = artefact.manifest, artefact.contents[NETWORK_FILE]
+    data = dataset if dataset is not None else load_fashion_mnist(data_dir)
+    chosen = _find_calibration_part(manifest, labels=data.train_labels)
+    pictures, admitted = admit_pictures(
+        data.train_images[chosen], test=data.test_images, spec=manifest.preprocessing_spec()
+    )
+    calibration = _calibrate_network(network, pictures=pictures[admitted], labels=data.train_labels[chosen][admitted])
+    manifest = dataclasses.replace(manifest, calibration=calibration.to_json(), schema_version=SCHEMA_VERSION)
+    metrics, _ = _evaluate_pictures(
+        Classifier(network=network, manifest=manifest), data.test_images, garments=data.test_labels
+    )
+    manifest = dataclasses.replace(manifest, metrics=metrics.to_json())
+    save_artefact(folder, manifest=manifest, contents=artefact.contents, key=key)
     return TrainedArtefact(folder=folder, manifest=manifest)
 
 
@@ -279,19 +310,33 @@ def _evaluate_pictures(
     """Metrics, and the seconds from the pictures in memory to their labels."""
     calibration = classifier.manifest.calibration_values()
     started = time.perf_counter()
-    output = classifier.run(pictures)
-    probabilities = calibration.probabilities(output.logits)
-    abstained = calibration.abstentions(output.logits) | output.blank
+    judged = classifier.judge(classifier.run(pictures))
     seconds = time.perf_counter() - started
     truth = groups if groups is not None else group_labels(np.asarray(garments))
     metrics = measure(
-        probabilities,
+        judged.garment_probabilities,
         groups=truth,
         garments=garments,
-        balanced_groups=calibration.balanced_groups(probabilities),
-        abstained=abstained,
+        balanced_groups=calibration.balanced_groups(judged.garment_probabilities),
+        abstained=judged.abstained,
     )
     return metrics, seconds
+
+
+def _calibrate_network(network: bytes, *, pictures: NDArray[np.uint8], labels: NDArray[np.integer]) -> Calibration:
+    """The calibration of a serving network on canonical pictures uint8[N, S, S, 1] with garments int[N]."""
+    served = ServingNetwork(network, picture_size=pictures.shape[1])
+    calibration = calibrate(served.run(pictures)[0], labels=labels)
+    turned = draw_turned(pictures[..., 0], labels=labels, generator=np.random.default_rng(_TURNED_SEED))
+    outputs = [served.run(way[..., None]) for way in turned]
+    photographs = calibrate_photographs(
+        np.stack([logits for logits, _ in outputs]),
+        embedding=np.stack([embedding for _, embedding in outputs]),
+        groups=group_labels(labels),
+        temperature=calibration.temperature,
+        threshold=max(calibration.thresholds.values()),
+    )
+    return dataclasses.replace(calibration, photographs=photographs)
 
 
 def _report(classifier: Classifier, *, folder: Path, metrics: Metrics, seconds: float) -> EvaluationReport:

@@ -36,8 +36,8 @@ class Prediction:
     """What a classifier says of one picture.
 
     ``confidence`` is the calibrated probability of ``group`` and lies in 0..1, as do both tables, whose keys are
-    the names in ``labels``. ``abstained`` is a flag beside the label, never instead of it. ``features`` are what it
-    follows from.
+    the names in ``labels``. ``abstained`` is a flag beside the label, never instead of it; ``garment_unsure`` says
+    that the group may stand, but the garment within it is not sure. ``features`` are what it follows from.
     """
 
     group: str
@@ -47,6 +47,7 @@ class Prediction:
     group_probabilities: Mapping[str, float]
     garment_probabilities: Mapping[str, float]
     features: Features = field(repr=False)
+    garment_unsure: bool = False
 
 
 class ImageClassifier(Protocol):

@@ -188,6 +188,9 @@ class Classification(models.Model):
     garment = models.CharField(max_length=32, choices=GARMENT_CHOICES)
     confidence = models.FloatField(validators=CONFIDENCE_VALIDATORS)
     abstained = models.BooleanField()
+    garment_unsure = models.BooleanField(
+        default=False, db_default=False, help_text="The group may stand, but the garment within it is not sure."
+    )
     # Ten numbers in the order of GARMENTS; a group's probability is the sum of its garments'.
     garment_probabilities = models.JSONField()
     created_at = models.DateTimeField(db_default=Now())

@@ -34,6 +34,8 @@ class LabelChange(models.Model):
     old_version_id = models.IntegerField(null=True)
     new_version_id = models.IntegerField(null=True)
     why = models.CharField(max_length=12, choices=Why)
+    old_garment_unsure = models.BooleanField(db_default=False)
+    new_garment_unsure = models.BooleanField(db_default=False)
     old_group = models.CharField(max_length=32, blank=True)
     old_garment = models.CharField(max_length=32, blank=True)
     old_status = models.CharField(max_length=16)

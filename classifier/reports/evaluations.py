@@ -34,6 +34,7 @@ def _decide(said: Prediction) -> Answer:
         garment=said.garment,
         confidence=said.confidence,
         abstained=said.abstained,
+        garment_unsure=said.garment_unsure,
         at=datetime.now(UTC),
     )
     label = decide(PictureFacts(image_id=0, classifications=[classified]))

@@ -115,8 +115,9 @@ def answer_problem(request: HttpRequest, status: int, detail: str, *, retry_afte
     headers = {"Retry-After": str(retry_after)} if retry_after else {}
     if request.path.startswith("/api/"):
         return JsonResponse(problem, status=status, content_type=PROBLEM_MEDIA_TYPE, headers=headers)
-    # No request context: it would ask who is signed in, and the database may be what failed.
-    return HttpResponse(render_to_string("error.html", problem), status=status, headers=headers)
+    # Who is signed in is shown where that is known; nobody asks for it here, for the database may be what failed.
+    reader = request if status < 500 and hasattr(request, "_cached_user") else None
+    return HttpResponse(render_to_string("error.html", problem, reader), status=status, headers=headers)
 
 
 def find_refusal(request: HttpRequest, *, scope: str) -> HttpResponse | None:

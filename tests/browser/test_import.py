@@ -73,6 +73,9 @@ def test_a_first_catalogue_is_labelled_within_five_clicks(member: Page) -> None:
     expect(main).to_contain_text("expected %20 for a space within an address")
     clicks.click(member.get_by_role("button", name="Import", exact=True))
     expect(main).to_contain_text("hosen.csv is imported: 3 created, 0 changed, 0 unchanged, 1 row refused.")
+    # One step back is no form that the browser would send again, and says the same.
+    member.go_back()
+    expect(main).to_contain_text("hosen.csv is imported: 3 created")
     with member.expect_download() as download:
         member.get_by_role("link", name="Download these rows").click()
     assert download.value.suggested_filename == "refused-hosen.csv"

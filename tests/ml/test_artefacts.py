@@ -146,7 +146,7 @@ def test_a_damaged_artefact_is_not_signed(folder: Path) -> None:
         (b"\xff\xfe", "to be JSON"),
         (b"[]", "is not of type 'object'"),
         (b"{}", "'schema_version' is a required property"),
-        (build_manifest(schema_version=2).to_bytes(), "schema_version: expected 1, received 2"),
+        (build_manifest(schema_version=3).to_bytes(), "schema_version: expected 1 or 2, received 3"),
         (build_manifest(labels={"garments": [], "groups": []}).to_bytes(), "labels of this product"),
         (build_manifest(files={}).to_bytes(), f"files: '{NETWORK_FILE}' is a required property"),
         (build_manifest(files={**build_file_hashes(CONTENTS), "../x": "0" * 64}).to_bytes(), r"received '\.\./x'"),

@@ -1,5 +1,6 @@
 """Labelling with an artefact."""
 
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -9,11 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifier.ml.artefacts import NETWORK_FILE, ArtefactFormatError, ArtefactTamperedError, manifest_sha256
+from classifier.ml import inference
+from classifier.ml.artefacts import (
+    NETWORK_FILE,
+    ArtefactFormatError,
+    ArtefactTamperedError,
+    Manifest,
+    manifest_sha256,
+    verify_artefact,
+)
 from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
 from classifier.ml.pipeline import TrainedArtefact
+from classifier.ml.preprocessing import canonical_pictures, take_looks
 from tests.support.drawings import render_for_shop
 
 
@@ -127,9 +137,53 @@ def test_a_network_that_labels_nothing_is_found_out(
 ) -> None:
     classifier = Classifier.load(artefact_folder)
     classifier.check()
-    monkeypatch.setattr(classifier._engines[0], "run", run)
+    monkeypatch.setattr(classifier._network._engines[0], "run", run)
     with pytest.raises(ArtefactFormatError, match=expected):
         classifier.check()
+
+
+def draw_tall_and_wide() -> list[np.ndarray]:
+    """A tall garment in two parts, and one of the same parts that lies on its side."""
+    page = np.full((200, 200, 3), 255, dtype=np.uint8)
+    page[20:80, 70:130], page[80:180, 75:125] = (60, 90, 160), (20, 20, 20)
+    return [page, np.ascontiguousarray(np.rot90(page))]
+
+
+def test_a_tall_photograph_has_the_mean_of_what_is_looked_at(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = draw_tall_and_wide()
+    looks = take_looks(pictures, spec=classifier.manifest.preprocessing_spec())
+    alone, _ = classifier._network.run(np.concatenate([looks.forms, looks.further]))
+    # The tiny network is sure of nothing, so that it looks at all there is.
+    output = classifier.run(pictures)
+    np.testing.assert_allclose(output.logits[0], alone[[0, 2, 3]].mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(output.logits[1], alone[1], atol=1e-4)
+    assert output.photograph.tolist() == [True, True]
+    # One that is sure at first is not asked again.
+    monkeypatch.setattr(inference, "_SURE_AT_FIRST", 0.0)
+    np.testing.assert_allclose(classifier.run(pictures).logits, alone[:2], atol=1e-4)
+
+
+def test_an_artefact_of_the_first_schema_looks_once_and_judges_all_alike(artefact_folder: Path) -> None:
+    artefact = verify_artefact(artefact_folder)
+    calibration = dict(artefact.manifest.calibration)
+    threshold = calibration.pop("threshold")
+    for name in ("garment_threshold", "photographs"):
+        del calibration[name]
+    older = dataclasses.replace(
+        artefact.manifest,
+        schema_version=1,
+        calibration=calibration | {"thresholds": dict.fromkeys(GROUPS, threshold) | {"Bags": 0.9}},
+    )
+    classifier = Classifier(network=artefact.contents[NETWORK_FILE], manifest=Manifest.from_bytes(older.to_bytes()))
+    pictures = draw_tall_and_wide()
+    forms = canonical_pictures(pictures, spec=older.preprocessing_spec())
+    output = classifier.run(pictures)
+    np.testing.assert_array_equal(output.logits, classifier.run(forms[..., 0]).logits)
+    expected = older.calibration_values().probabilities(output.logits)
+    np.testing.assert_array_equal(classifier.judge(output).garment_probabilities, expected)
+    assert not any(said.garment_unsure for said in classifier.classify(pictures))
 
 
 def test_labelling_does_not_import_tensorflow_or_django(artefact_folder: Path) -> None:

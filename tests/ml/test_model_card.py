@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE
+from classifier.ml.labels import GROUPS
 from classifier.ml.model_card import REPRODUCTION_TOLERANCE, build_model_card
 
 
@@ -37,7 +38,23 @@ def test_it_has_the_figures_of_both_operating_points(manifest: dict[str, Any]) -
         row = f"| {scores['recall']:.4f} | {scores['precision']:.4f} | {scores['negative_predictive_value']:.4f} |"
         assert f"| {point} | One piece {row}" in card
     assert f"expected calibration error {manifest['metrics']['expected_calibration_error']:.4f}" in card
-    assert f"| Bags | {manifest['calibration']['thresholds']['Bags']:.3f} |" in card
+    assert f"are right, {manifest['calibration']['threshold']:.3f}." in card
+
+
+def test_it_has_the_factors_of_photographs(manifest: dict[str, Any]) -> None:
+    factor = manifest["calibration"]["photographs"]["group_weights"]["One piece"]
+    assert f"| One piece | {factor:.3f} |" in build_model_card(manifest)
+    manifest["calibration"]["photographs"] = None
+    assert "photograph" not in build_model_card(manifest).partition("## Calibration")[2]
+
+
+def test_an_artefact_of_the_first_schema_has_a_threshold_for_each_group(manifest: dict[str, Any]) -> None:
+    calibration = manifest["calibration"]
+    for name in ("threshold", "garment_threshold", "photographs"):
+        del calibration[name]
+    calibration["thresholds"] = dict.fromkeys(GROUPS, 0.5) | {"Bags": 0.75}
+
+    assert f"| Bags | 0.750 | {calibration['balanced_weights']['Bags']:.3f} |" in build_model_card(manifest)
 
 
 def test_accuracies_have_intervals_and_shares_of_nothing_are_dashes(manifest: dict[str, Any]) -> None:

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from classifier.ml import pipeline
-from classifier.ml.artefacts import NETWORK_FILE, artefact_bytes, load_manifest
+from classifier.ml.artefacts import NETWORK_FILE, artefact_bytes, load_manifest, save_artefact, verify_artefact
 from classifier.ml.config import RECIPES, ConfigurationError, Recipe
 from classifier.ml.data.dataset import SPLIT_SEED, FashionMnist, limit_stratified, split_training_pictures
 from classifier.ml.inference import Classifier
-from classifier.ml.labels import group_labels
+from classifier.ml.judging.calibration import Calibration
+from classifier.ml.labels import GROUPS, group_labels
 from classifier.ml.network import architecture as networks
 from classifier.ml.network import training
 from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.network.training import LabelledPictures
-from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, evaluate, evaluate_pictures, train
+from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, calibrate_again, evaluate, evaluate_pictures, train
 from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Prediction, TrainingProgress
 from tests.ml.conftest import TINY_RECIPE, TINY_REQUEST
@@ -90,15 +91,20 @@ def test_no_test_picture_takes_part_before_the_evaluation(
         seen.update(train=train, validation=validation)
         return NOTHING_LEARNT
 
+    calibrate_network = pipeline._calibrate_network
+
+    def calibrate(network: bytes, *, pictures: np.ndarray, labels: np.ndarray) -> Calibration:
+        seen.update(calibration=LabelledPictures(pictures, labels))
+        return calibrate_network(network, pictures=pictures, labels=labels)
+
     def predict_logits(network: object, *, pictures: np.ndarray) -> np.ndarray:
-        # The first call is the calibration's; later ones measure what has been learnt, on the same parts.
         assert not (pictures[:, 0, 0, 0] == 77).any()
-        seen.setdefault("calibration", LabelledPictures(pictures, np.zeros(0, dtype=np.int64)))
         return np.eye(10, dtype=np.float32)[np.arange(len(pictures)) % 10]
 
     serve_as(tiny_artefact, monkeypatch)
     monkeypatch.setattr(training, "fit", fit)
     monkeypatch.setattr(training, "predict_logits", predict_logits)
+    monkeypatch.setattr(pipeline, "_calibrate_network", calibrate)
     # when a training runs,
     request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights="none")
     train(request, output_dir=tmp_path, dataset=data)
@@ -204,6 +210,28 @@ def test_the_manifest_says_what_the_training_took(tiny_artefact: TrainedArtefact
     loss = float((np.logaddexp.reduce(logits, axis=1) - own).mean())
     assert training["parts"]["validation"]["garment_loss"] == pytest.approx(loss, rel=1e-3)
     assert set(training["parts"]["train"]) == {"loss", "garment_loss", "accuracy", "garment_accuracy"}
+
+
+def test_an_artefact_is_calibrated_again_as_it_was_and_keeps_its_networks(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path
+) -> None:
+    # Given an artefact as the first schema had it, whose thresholds are others than a training chooses now,
+    artefact = verify_artefact(tiny_artefact.folder)
+    calibration = {
+        name: artefact.manifest.calibration[name]
+        for name in ("temperature", "evidence_threshold", "balanced_weights", "target_precision")
+    }
+    older = dataclasses.replace(
+        artefact.manifest, schema_version=1, calibration=calibration | {"thresholds": dict.fromkeys(GROUPS, 0.123)}
+    )
+    save_artefact(tmp_path / "older", manifest=older, contents=artefact.contents)
+    # when it is calibrated again,
+    again = calibrate_again(tmp_path / "older", dataset=drawn_dataset)
+    # then it is, byte for byte, the one that was trained.
+    assert again.manifest.calibration == tiny_artefact.manifest.calibration
+    assert again.manifest.metrics == tiny_artefact.manifest.metrics
+    assert verify_artefact(tmp_path / "older").contents == artefact.contents
+    assert load_manifest(tmp_path / "older").to_bytes() == artefact.manifest_bytes
 
 
 class Sayer:

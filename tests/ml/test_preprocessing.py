@@ -1,11 +1,14 @@
 """Any picture becomes the canonical form."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from classifier.ml.config import PreprocessingSpec
-from classifier.ml.preprocessing import canonical_pictures, canonical_view, is_blank
+from classifier.ml.preprocessing import canonical_pictures, canonical_view, is_blank, take_looks
 from tests.support.drawings import draw_dataset, render_for_shop
 
 SPEC = PreprocessingSpec()
@@ -248,3 +251,86 @@ def test_the_view_of_a_canonical_picture_is_all_of_it_and_that_of_a_blank_one_no
     assert (view.left, view.top, view.side) == (0.0, 0.0, 28.0)
     blank = canonical_view(to_page(90, 60, colour=(200, 200, 200)), spec=SPEC)
     assert (blank.pixels.any(), blank.side) == (False, 0.0)
+
+
+def test_a_tall_object_is_looked_at_again_without_its_ends_and_another_one_is_not() -> None:
+    # Given a tall object that is dark at its top, a wide one, nothing, and a canonical picture,
+    tall, wide, nothing = (to_page(200, 200, colour=(255, 255, 255)) for _ in range(3))
+    tall[20:180, 70:130] = 200
+    tall[20:50, 70:130] = 0
+    wide[70:130, 20:180] = 100
+    pictures = [draw_shirt(), wide, tall, nothing]
+    # when looks are taken,
+    looks = take_looks(pictures, spec=SPEC)
+    # then only the tall one has more of them, and they are wider for being shorter,
+    assert looks.photograph.tolist() == [False, True, True, True]
+    assert looks.owners.tolist() == [2, 2]
+    np.testing.assert_array_equal(looks.forms, canonical_pictures(pictures, spec=SPEC))
+    forms = [looks.forms[2, :, :, 0], *looks.further[..., 0]]
+    widths = [int((form > 0).any(axis=0).sum()) for form in forms]
+    assert widths[0] < widths[1] < widths[2]
+    # and the dark top is gone from them.
+    assert [int(form[1, 14]) - int(form[26, 14]) > 100 for form in forms] == [True, False, False]
+
+
+def test_no_pictures_give_no_looks() -> None:
+    looks = take_looks([], spec=SPEC)
+    assert (len(looks.forms), len(looks.photograph), len(looks.further), len(looks.owners)) == (0, 0, 0, 0)
+
+
+def draw_worn(*, ground: int = 255) -> NDArray[np.uint8]:
+    """Something like a coat that touches the picture's lower edge, uint8[160, 120, 3]."""
+    page = to_page(160, 120, colour=(ground, ground, ground))
+    page[30:160, 35:85] = (40, 60, 90)
+    page[40:100, 20:100] = (40, 60, 90)
+    page[20:30, 50:70] = (200, 160, 140)
+    return page
+
+
+def put_in_frame(
+    picture: NDArray[np.uint8], *, rows: int, columns: int, colour: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    """The picture with so many more rows above and below, and columns at both sides."""
+    height, width = picture.shape[:2]
+    framed = to_page(height + 2 * rows, width + 2 * columns, colour=colour)
+    framed[rows : rows + height, columns : columns + width] = picture
+    return framed
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (128, 128, 128), (222, 205, 180), (40, 60, 90), (170, 30, 40)])
+@pytest.mark.parametrize("rows, columns", [(1, 1), (6, 6), (0, 20), (24, 0), (0, 1)])
+def test_a_frame_or_bars_around_a_picture_change_nothing(rows: int, columns: int, colour: tuple[int, int, int]) -> None:
+    page = draw_worn()
+    framed = put_in_frame(page, rows=rows, columns=columns, colour=colour)
+    plain, bare = (canonical_view(picture, spec=SPEC) for picture in (page, framed))
+    assert mean_difference(plain.pixels, bare.pixels) < 12.0
+    # The place is that in the whole picture.
+    assert (bare.left - columns, bare.top - rows) == pytest.approx((plain.left, plain.top), abs=3)
+    assert bare.side == pytest.approx(plain.side, abs=3)
+
+
+def test_a_frame_may_have_a_line_in_it() -> None:
+    page = draw_worn()
+    line = put_in_frame(page, rows=1, columns=1, colour=(90, 90, 90))
+    lined = put_in_frame(line, rows=5, columns=5, colour=(255, 255, 255))
+    first, second = canonical_pictures([page, lined], spec=SPEC)
+    assert mean_difference(first, second) < 12.0
+
+
+def test_a_frame_that_a_jpeg_has_blurred_is_still_one() -> None:
+    framed = put_in_frame(draw_worn(), rows=8, columns=8, colour=(0, 0, 0))
+    buffer = BytesIO()
+    Image.fromarray(np.kron(framed, np.ones((3, 3, 1), dtype=np.uint8))).save(buffer, "JPEG", quality=75)
+    first, second = canonical_pictures([draw_worn(), np.asarray(Image.open(buffer))], spec=SPEC)
+    assert mean_difference(first, second) < 12.0
+
+
+@pytest.mark.parametrize("box", [(10, 150, 10, 110), (60, 100, 10, 110), (30, 130, 30, 90)])
+def test_an_object_that_fills_its_box_is_no_picture_in_a_frame(box: tuple[int, int, int, int]) -> None:
+    page = to_page(160, 120, colour=(255, 255, 255))
+    top, bottom, left, right = box
+    page[top:bottom, left:right] = (50, 40, 40)
+    page[top + 8 : top + 14, left + 20 : right - 20] = (160, 140, 90)
+    form = canonical_pictures([page], spec=SPEC)[0, :, :, 0]
+    height, width = bottom - top, right - left
+    assert (form > 60).mean() == pytest.approx(min(height, width) / max(height, width), abs=0.1)

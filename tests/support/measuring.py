@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, Manifest, load_manifest
 from classifier.ml.inference import NetworkOutput
+from classifier.ml.judging.calibration import Judgement
 from classifier.ml.labels import GARMENTS
 from classifier.ml.reports import experiments
 from classifier.ml.reports.experiments import Experiment, measure_experiment
@@ -57,9 +58,18 @@ def measure_drawings(recipe: str, *, published_column: str | None = None) -> Exp
         return NetworkOutput(
             logits=logits.astype(np.float32),
             embedding=logits.astype(np.float32),
+            photograph=np.zeros(len(pictures), dtype=bool),
             blank=np.zeros(len(pictures), dtype=bool),
+            views=np.ones(len(pictures), dtype=np.uint8),
         )
 
-    network = SimpleNamespace(manifest=build_manifest(recipe, published_column=published_column), run=run)
+    manifest = build_manifest(recipe, published_column=published_column)
+
+    def judge(output: NetworkOutput) -> Judgement:
+        return manifest.calibration_values().judge(
+            output.logits, embedding=output.embedding, photograph=output.photograph, blank=output.blank
+        )
+
+    network = SimpleNamespace(manifest=manifest, run=run, judge=judge)
     with patch.object(experiments, "Classifier", SimpleNamespace(load=lambda folder, **options: network)):
         return measure_experiment(DEFAULT_ARTEFACT, dataset=dataset)

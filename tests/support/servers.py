@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg2
 import redis
 from django.db import connection
@@ -101,15 +102,16 @@ class Server:
         return self
 
     def kill(self, number: int) -> None:
-        """Send the signal to the server itself and wait until it no longer answers; its folder stays."""
-        (children,) = Path(f"/proc/{self.supervisors[-1].pid}/task").glob("*/children")
-        for pid in children.read_text().split():
-            if Path(f"/proc/{pid}/comm").read_text().strip() != "cat":
-                os.kill(int(pid), number)
+        """Send the signal to the server itself and wait until it has ended; its folder stays."""
+        supervisor = psutil.Process(self.supervisors[-1].pid)
+        servers = [child for child in supervisor.children() if child.name() != "cat"]
+        for server in servers:
+            server.send_signal(number)
         deadline = time.monotonic() + STOP_SECONDS
-        while self.is_ready():
+        # The shell asks only in the end what became of it.
+        while any(server.is_running() and server.status() != psutil.STATUS_ZOMBIE for server in servers):
             if time.monotonic() > deadline:
-                raise ServerError(f"expected the server at {self.url} to end at signal {number}, it answers still")
+                raise ServerError(f"expected the server at {self.url} to end at signal {number}, it runs still")
             time.sleep(0.01)
 
     def stop(self) -> None:
@@ -166,8 +168,6 @@ def make_template() -> Server:
         for statement in ("DROP DATABASE postgres", "CREATE DATABASE postgres"):
             connection.cursor().execute(statement)
     server.kill(signal.SIGINT)
-    while (server.folder / "data" / "postmaster.pid").exists():
-        time.sleep(0.01)
     os.environ[TEMPLATE_VARIABLE] = str(server.folder / "data")
     return server
 

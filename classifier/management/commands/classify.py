@@ -60,7 +60,8 @@ def build_answer_table(rows: Sequence[PictureAnswer]) -> Table:
             table.add_row(name, "", "", "", f"{row.error}: {row.message}")
         else:
             said = row.prediction
-            remark = "not sure: a person should look" if said.abstained else ""
+            doubt = "the garment is not sure" if said.garment_unsure else ""
+            remark = "not sure: a person should look" if said.abstained else doubt
             table.add_row(name, said.group, said.garment, f"{said.confidence:.3f}", remark)
     return table
 

@@ -12,8 +12,9 @@ from django.core.management.base import CommandError
 from classifier.management.activation import HELP, add_activation_options, read_reason, refuse_activation
 from classifier.ml.artefacts import MANIFEST_FILE, ArtefactError, load_manifest
 from classifier.ml.config import DEFAULT_RECIPE, IMAGENET, NO_WEIGHTS, RECIPES
+from classifier.ml.judging.evaluation import measure_accuracy
 from classifier.ml.types import TrainingProgress
-from classifier.ml.words import write_known
+from classifier.ml.words import write_fraction, write_known
 from classifier.models import TrainingRun
 from classifier.registry.services import get_artefact_folder
 from classifier.training.runs import carry_out_training
@@ -119,9 +120,10 @@ class Command(ReportingCommand):
         }
         if version is not None:
             result |= {"folder": version.folder, "id": version.pk, "stage": str(version.stage)}
-        accuracy, garments, _, calibration = (write_known(result[name], ".4f") for name in metrics)
+        groups, garments = (write_fraction(measure_accuracy(manifest.metrics, name)) for name in metrics[:2])
+        calibration = write_known(result["expected_calibration_error"], ".4f")
         text = (
-            f"{manifest.version}: accuracy {accuracy} over groups, {garments} over garments, "
+            f"{manifest.version}: accuracy {groups} over groups, {garments} over garments, "
             f"calibration error {calibration}, {write_known(result['seconds'], '.0f')} s; "
             f"{run.output if version is None else f'model version {version.pk} ({version.stage})'}"
         )

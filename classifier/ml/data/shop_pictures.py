@@ -53,6 +53,21 @@ def alter_for_shop(
     return _stretch(value)
 
 
+def draw_turned(pictures: _Picture, *, labels: NDArray[np.integer], generator: _Generator) -> _Picture:
+    """Pictures as they stand and turned by 90, 180 and 270 degrees, uint8[4, N, S, S] for uint8[N, S, S].
+
+    Two of three are altered for shops first; ``labels`` int[N] are the garments.
+    """
+    drawn = [
+        alter_for_shop(picture, label=int(label), others=pictures, other_labels=labels, generator=generator)
+        if number % 3
+        else picture
+        for number, (picture, label) in enumerate(zip(pictures, labels, strict=True))
+    ]
+    upright = np.stack(drawn)
+    return np.stack([np.rot90(upright, turns, axes=(1, 2)) for turns in range(4)])
+
+
 class _Lender:
     """Lends garments of other pictures, cut out, in a brightness of their own."""
 

@@ -1,20 +1,23 @@
-"""Everything that is chosen on the calibration part: temperature, abstention thresholds, balanced operating point."""
+"""Everything that is chosen on the calibration part: temperature, thresholds, balanced operating point."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from classifier.ml.judging.evaluation import group_scores
+from classifier.ml.judging.photographs import PhotographCalibration
 from classifier.ml.judging.published import BEST_PUBLISHED
-from classifier.ml.labels import GROUPS, group_labels, group_probabilities
+from classifier.ml.labels import GROUPS, garments_within_groups, group_labels, group_probabilities
 
-#: A group's label is kept from the confidence at which this share of the kept calibration pictures is right.
+#: A label is kept from the confidence at which this share of the kept calibration pictures is right.
 TARGET_PRECISION: Final = 0.99
-#: No group is trusted below an even chance.
+#: A garment is sure from the share of its group's probability at which this share of the sure ones is right.
+GARMENT_TARGET_PRECISION: Final = 0.98
+#: Neither a group nor a garment within it is trusted below an even chance.
 _LOWEST_THRESHOLD: Final = 0.5
 _HIGHEST_THRESHOLD: Final = 0.999
 #: The share of the calibration pictures that the evidence threshold may send to a person.
@@ -26,12 +29,28 @@ _ROUNDING: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What follows from a network's numbers: float64[N, 10] garment probabilities, and two bool[N].
+
+    ``abstained`` says that no label is to be trusted, ``garment_unsure`` that the group may stand, but the garment
+    within it is not sure.
+    """
+
+    garment_probabilities: NDArray[np.float64]
+    abstained: NDArray[np.bool_]
+    garment_unsure: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """How logits become probabilities, and when a label is kept.
 
-    ``temperature`` divides the logits. ``thresholds`` maps each group to the confidence below which a label of that
-    group abstains. ``evidence_threshold`` is the least evidence (log-sum-exp of the logits) of a picture of clothes.
-    ``balanced_weights`` maps each group to the factor on its probability at the balanced operating point.
+    ``temperature`` divides the logits. ``thresholds`` maps each group to the confidence below which its label abstains:
+    one number for all, but in artefacts of the first schema. ``garment_threshold`` is the share of its group's
+    probability below which a garment is not sure. ``evidence_threshold`` is the least evidence (log-sum-exp of the
+    logits) of a picture of clothes. ``balanced_weights`` maps each group to the factor on its probability at the
+    balanced operating point. ``photographs`` is how pictures are judged that did not come in canonical form; None
+    judges all alike.
     """
 
     temperature: float
@@ -39,6 +58,8 @@ class Calibration:
     evidence_threshold: float
     balanced_weights: Mapping[str, float]
     target_precision: float = TARGET_PRECISION
+    garment_threshold: float = 0.0
+    photographs: PhotographCalibration | None = None
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -47,16 +68,54 @@ class Calibration:
             if set(getattr(self, name)) != set(GROUPS):
                 raise ValueError(f"expected {name} for {', '.join(GROUPS)}, received {getattr(self, name)}")
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The calibration that a manifest keeps. Raises ``TypeError`` or ``ValueError`` for what is none."""
+        fields = dict(value)
+        if "threshold" in fields:
+            fields["thresholds"] = dict.fromkeys(GROUPS, fields.pop("threshold"))
+        if fields.get("photographs") is not None:
+            fields["photographs"] = PhotographCalibration(**fields["photographs"])
+        return cls(**fields)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a manifest keeps of a calibration with one threshold."""
+        fields = asdict(self)
+        (threshold,) = set(fields.pop("thresholds").values())
+        return {**fields, "threshold": threshold}
+
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Calibrated probabilities of the garments, float64[N, 10]."""
+        """Calibrated probabilities of the garments of canonical pictures, float64[N, 10]."""
         return softmax(logits.astype(np.float64) / self.temperature)
 
-    def abstentions(self, logits: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Where a label is not to be trusted, bool[N]: too little confidence for its group, or too little evidence."""
-        groups = group_probabilities(self.probabilities(logits))
-        predicted = groups.argmax(axis=1)
+    def judge(
+        self,
+        logits: NDArray[np.float32],
+        *,
+        embedding: NDArray[np.float32],
+        photograph: NDArray[np.bool_],
+        blank: NDArray[np.bool_],
+    ) -> Judgement:
+        """What follows from logits float32[N, 10] and embedding float32[N, 64].
+
+        ``photograph`` bool[N] are the pictures that did not come in canonical form. A label is not to be trusted with
+        too little confidence for its group, nor of a ``blank`` picture (bool[N]), nor, where the picture is judged as
+        a canonical one, with too little evidence.
+        """
+        garments = self.probabilities(logits)
+        strange = evidence(logits) < self.evidence_threshold
+        if self.photographs is not None and photograph.any():
+            garments[photograph] = self.photographs.probabilities(logits[photograph], embedding=embedding[photograph])
+            strange &= ~photograph
+        groups = group_probabilities(garments)
+        predicted, confidence = groups.argmax(axis=1), groups.max(axis=1)
+        within = garments[np.arange(len(garments)), garments_within_groups(garments, groups=predicted)]
         threshold = np.array([self.thresholds[name] for name in GROUPS])[predicted]
-        return np.asarray((groups.max(axis=1) < threshold) | (evidence(logits) < self.evidence_threshold))
+        return Judgement(
+            garment_probabilities=garments,
+            abstained=(confidence < threshold) | strange | blank,
+            garment_unsure=within < self.garment_threshold * confidence,
+        )
 
     def balanced_groups(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
         """The groups at the balanced operating point, int64[N], for garment probabilities float[N, 10]."""
@@ -78,7 +137,7 @@ def evidence(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 def calibrate(
     logits: NDArray[np.float32], *, labels: NDArray[np.integer], target_precision: float = TARGET_PRECISION
 ) -> Calibration:
-    """The calibration chosen on pictures that neither trained nor stopped the network.
+    """The calibration chosen on pictures that neither trained nor stopped the network; photographs are left to others.
 
     ``logits`` is float32[N, 10], ``labels`` int[N] with garment indices. Raises ``ValueError`` for no pictures.
     """
@@ -86,13 +145,23 @@ def calibrate(
         raise ValueError("expected at least one calibration picture, received none")
     truth = group_labels(labels)
     temperature = _fit_temperature(logits, truth=truth)
-    groups = group_probabilities(softmax(logits.astype(np.float64) / temperature))
+    garments = softmax(logits.astype(np.float64) / temperature)
+    groups = group_probabilities(garments)
+    predicted, confidence = groups.argmax(axis=1), groups.max(axis=1)
+    within = garments_within_groups(garments, groups=predicted)
+    threshold = _choose_threshold(confidence, right=predicted == truth, target_precision=target_precision)
+    # Of a label that is kept and right the garment may still be another one.
+    judged = (predicted == truth) & (confidence >= threshold)
+    shares = garments[np.arange(len(garments)), within] / confidence
     return Calibration(
         temperature=temperature,
-        thresholds=_choose_thresholds(groups, truth=truth, target_precision=target_precision),
+        thresholds=dict.fromkeys(GROUPS, threshold),
         evidence_threshold=float(np.quantile(evidence(logits), _EVIDENCE_QUANTILE)),
         balanced_weights=_choose_balanced_weights(groups, truth=truth),
         target_precision=target_precision,
+        garment_threshold=_choose_threshold(
+            shares[judged], right=(within == labels)[judged], target_precision=GARMENT_TARGET_PRECISION
+        ),
     )
 
 
@@ -107,21 +176,15 @@ def _fit_temperature(logits: NDArray[np.float32], *, truth: NDArray[np.int64]) -
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def _choose_thresholds(
-    groups: NDArray[np.floating], *, truth: NDArray[np.int64], target_precision: float
-) -> dict[str, float]:
-    """For each group the least confidence from which on the labels kept reach the target precision."""
-    predicted, confidence = groups.argmax(axis=1), groups.max(axis=1)
-    thresholds = {}
-    for index, name in enumerate(GROUPS):
-        chosen = predicted == index
-        order = np.argsort(-confidence[chosen])
-        sorted_confidence = confidence[chosen][order]
-        precision = np.cumsum(truth[chosen][order] == index) / np.arange(1, len(order) + 1)
-        reached = np.flatnonzero(precision >= target_precision)
-        threshold = float(sorted_confidence[reached[-1]]) if reached.size else _HIGHEST_THRESHOLD
-        thresholds[name] = float(np.clip(threshold, _LOWEST_THRESHOLD, _HIGHEST_THRESHOLD))
-    return thresholds
+def _choose_threshold(confidence: NDArray[np.floating], *, right: NDArray[np.bool_], target_precision: float) -> float:
+    """The least confidence from which on what is kept reaches the target precision."""
+    order = np.argsort(-confidence)
+    confidence, precision = confidence[order], np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    # Pictures of equal confidence are kept together.
+    last = np.append(confidence[1:] < confidence[:-1], np.ones(min(len(order), 1), dtype=np.bool_))
+    reached = np.flatnonzero((precision >= target_precision) & last)
+    threshold = float(confidence[reached[-1]]) if reached.size else _HIGHEST_THRESHOLD
+    return float(np.clip(threshold, _LOWEST_THRESHOLD, _HIGHEST_THRESHOLD))
 
 
 def _choose_balanced_weights(groups: NDArray[np.floating], *, truth: NDArray[np.int64]) -> dict[str, float]:

@@ -76,10 +76,10 @@ def measure_experiment(
         # From pictures in memory to labels, as ``evaluate_classifier`` counts.
         started = time.perf_counter()
         output = classifier.run(dataset.test_images)
-        probabilities = calibration.probabilities(output.logits)
-        abstained = calibration.abstentions(output.logits) | output.blank
+        judged = classifier.judge(output)
         seconds.append(time.perf_counter() - started)
     progress(TIMED_RUNS, steps, note="measuring")
+    probabilities, abstained = judged.garment_probabilities, judged.abstained
     metrics = measure(
         probabilities,
         groups=group_labels(dataset.test_labels),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from classifier.ml.judging.evaluation import measure_accuracy
 from classifier.ml.judging.published import CELLS, MEASURES, PUBLISHED, is_reached
-from classifier.ml.judging.shares import LEAST_COUNT
+from classifier.ml.judging.shares import LEAST_COUNT, measure_share
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.ml.reports.curves import tell_losses_apart
 from classifier.ml.reports.sections import Block, Section, build_table
@@ -116,9 +116,9 @@ def _compare_costs(records: Sequence[Record]) -> Block:
 def _compare_parts(records: Sequence[Record]) -> Block:
     rows = []
     for record in records:
-        parts = record["accuracy"]
+        parts, counts = record["accuracy"], _count_parts(record)
         groups, garments = (
-            [write_known(parts[part] and parts[part][key], ".4f") for part in _PARTS]
+            [_write_part(parts[part], key, count=counts.get(part)) for part in _PARTS]
             for key in ("accuracy", "garment_accuracy")
         )
         gap = parts["train"] and 100 * (parts["train"]["accuracy"] - parts["test"]["accuracy"])
@@ -135,6 +135,20 @@ def _compare_parts(records: Sequence[Record]) -> Block:
         ],
         "table": build_table("Accuracy in each part", columns, rows),
     }
+
+
+def _count_parts(record: Record) -> dict[str, int]:
+    """How many pictures of each part were judged, as far as the record says: of training no more than of validation."""
+    pictures, test = record["dataset"].get("pictures", {}), {"test": record["costs"]["images"]}
+    if not {"train", "validation"} <= set(pictures):
+        return test
+    return {"train": min(pictures["train"], pictures["validation"]), "validation": pictures["validation"]} | test
+
+
+def _write_part(part: Mapping[str, Any] | None, key: str, *, count: int | None) -> str:
+    if part is None or count is None:
+        return write_known(part and part[key], ".4f")
+    return write_fraction(measure_share(part[key] * count, of=count).to_json())
 
 
 def _describe_recipe(record: Record) -> Section:

@@ -42,6 +42,7 @@ def test_a_product_nobody_looked_at_is_pending(client: Client) -> None:
                 "label": {
                     "group": None,
                     "garment": None,
+                    "garment_unsure": False,
                     "confidence": None,
                     "status": "pending",
                     "source": None,
@@ -93,6 +94,13 @@ def test_filters_narrow_the_list_and_combine(client: Client) -> None:
     assert list_ids(client, search="bag red") == [bag.pk]
     assert list_ids(client, group="Bags", min_confidence="0.9", status="labelled") == [sure.pk]
     assert list_ids(client, group="", search="", status="") == [bag.pk, sure.pk, boot.pk]
+
+
+def test_labels_whose_garment_is_not_sure_are_listed(client: Client) -> None:
+    sure, unsure = create_labelled_product(), create_labelled_product(garment_unsure=True)
+    assert list_ids(client, garment_unsure="true") == [unsure.pk]
+    assert list_ids(client, garment_unsure="false") == [sure.pk]
+    assert list_ids(client, garment_unsure="") == [sure.pk, unsure.pk]
 
 
 def test_pending_and_no_image_are_statuses_one_can_filter_by(client: Client) -> None:

@@ -24,6 +24,8 @@ FILTERS: list[tuple[str, Any]] = [
     ("group", ("Footwear",)),
     ("group", ("Bags", "Footwear")),
     ("garment", ("Sneaker",)),
+    ("garment_unsure", True),
+    ("garment_unsure", False),
     ("status", ("labelled",)),
     ("status", ("failed", "needs_review")),
     ("status", ("pending",)),
@@ -72,6 +74,7 @@ def create_rows() -> list[Row]:
                 "confidence": None if failed else dice.choice([0.5, 0.7, 0.9]),
                 "status": "failed" if failed else dice.choice(["labelled", "needs_review"]),
                 "source": "" if failed else dice.choice(["machine", "person"]),
+                "garment_unsure": not failed and dice.random() < 0.3,
             }
             ProductLabel.objects.filter(product=product).update(**label)
         rows.append(Row(id=id, text=title.lower(), has_image=has_image, label=label))
@@ -88,6 +91,7 @@ def find_plainly(rows: list[Row], criteria: ProductCriteria) -> list[int]:
             all(word in row.text or word == str(row.id) for word in criteria.search.split())
             and (not criteria.group or label.get("group") in criteria.group)
             and (not criteria.garment or label.get("garment") in criteria.garment)
+            and (criteria.garment_unsure is None or label.get("garment_unsure", False) is criteria.garment_unsure)
             and (not criteria.status or row.status in criteria.status)
             and criteria.source in ("", label.get("source"))
             and (criteria.min_confidence is None or (confidence is not None and confidence >= criteria.min_confidence))

@@ -17,7 +17,7 @@ from catalog.models import StoredPicture
 from catalog.pictures.storage import thumbnail_name
 from classifier.evidence.product_page import SHOWN_LENGTH
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
-from classifier.models import LabellingRun
+from classifier.models import Classification, LabellingRun
 from classifier.reviews.services import record_review
 from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product
@@ -232,11 +232,11 @@ def test_a_product_says_why_a_label_was_not_kept(client: Client) -> None:
     register_active_version()
     product = create_product(images=[create_painted_image("Dress", unsure=True)])
     label_everything()
+    Classification.objects.update(confidence=0.6)
     page = client.get(f"/products/{product.pk}/").text
-    # The fake classifier is 90.0 % sure, and the shipped version keeps One piece from more than that on.
     manifest = json.loads((DEFAULT_ARTEFACT / "manifest.json").read_text())
-    threshold = f"{100 * manifest['calibration']['thresholds']['One piece']:.1f} %"
-    assert f"the network is 90.0 % sure, and a label of One piece is kept from {threshold} on." in page
+    threshold = f"{100 * manifest['calibration']['threshold']:.1f} %"
+    assert f"the network is 60.0 % sure, and a label of One piece is kept from {threshold} on." in page
     assert f"<dt>Kept from</dt><dd>{threshold}</dd>" in page
 
 

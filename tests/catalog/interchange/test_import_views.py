@@ -60,7 +60,12 @@ def sign_importer_in(client: Client) -> User:
 
 def upload(client: Client, content: str | bytes, *, name: str = "catalogue.jsonl") -> Any:
     data = content.encode() if isinstance(content, str) else content
-    return client.post(UPLOAD, {"files": SimpleUploadedFile(name, data)}, follow=True)
+    return send(client, files=SimpleUploadedFile(name, data))
+
+
+def send(client: Client, **form: Any) -> Any:
+    """Post the form and return the page that it leads to, which is one to come back to."""
+    return client.post(UPLOAD, form, follow=True)
 
 
 def confirm(client: Client, page: Any) -> Any:
@@ -126,9 +131,22 @@ def test_a_confirmed_preview_is_done_once_and_logged(client: Client, var_folder:
     assert (entry.user, entry.object_repr) == (user, "catalogue.jsonl")
     assert entry.change_message == "Imported: 1 created, 1 changed, 1 unchanged, 1 row refused."
     assert {kept.suffix for kept in (var_folder / "imports").iterdir()} == {".done", ".refused"}
-    (message,) = list_messages(confirm(client, page))
-    assert message.startswith("Expected a preview that is waiting")
+    # Sent twice, or come back to, it says what was done.
+    assert confirm(client, page).context["summary"] == done.context["summary"]
+    back = client.get(page.redirect_chain[0][0], follow=True)
+    assert (back.context["summary"], back.context["key"]) == (done.context["summary"], done.context["key"])
     assert LogEntry.objects.count() == 1
+
+
+def test_a_preview_can_be_come_back_to_and_keeps_how_the_file_is_read(client: Client) -> None:
+    sign_importer_in(client)
+    page = upload(client, LINES)
+    ((address, status),) = page.redirect_chain
+    assert (address.partition("?")[0], status) == (UPLOAD, 302)
+    assert client.get(address).context["report"].created == page.context["report"].created == 3
+    again = send(client, ticket=page.context["ticket"], country="at")
+    assert '<input name="country" maxlength="40" value="at"' in client.get(again.redirect_chain[0][0]).text
+    assert is_empty()
 
 
 def test_a_catalogue_that_changed_meanwhile_is_shown_anew_and_nothing_is_written(client: Client) -> None:
@@ -273,12 +291,12 @@ def test_a_file_is_read_in_another_way_when_a_person_says_so(client: Client) -> 
     )
     assert "does this look right: Pánské, trièko?" in page.text
     choice = {"ticket": page.context["ticket"], "encoding": "cp1250"}
-    again = client.post(UPLOAD, choice)
+    again = send(client, **choice)
     assert (again.context["preview"].words, again.context["changes"][0].title) == (
         'CSV, Windows-1250, ";"',
         "Pánské tričko",
     )
-    assert "Encoding" in client.post(UPLOAD, choice | {"country": "Nowhere"}).text
+    assert "Encoding" in send(client, **choice, country="Nowhere").text
     confirm(client, again)
     assert Product.objects.get().title == "Pánské tričko"
 
@@ -287,7 +305,7 @@ def test_a_file_that_cannot_be_read_may_be_read_in_another_way(client: Client) -
     sign_importer_in(client)
     page = upload(client, "title\nシャツ\n".encode("cp932"), name="a.csv")
     assert (page.status_code, "say its encoding" in page.text) == (400, True)
-    again = client.post(UPLOAD, {"ticket": page.context["ticket"], "encoding": "cp932"})
+    again = send(client, ticket=page.context["ticket"], encoding="cp932")
     assert again.context["changes"][0].title == "シャツ"
 
 
@@ -320,7 +338,7 @@ def test_a_zip_gives_the_pictures_that_the_rows_name(client: Client) -> None:
     sign_importer_in(client)
     archive = pack_pictures({"pictures/front.png": "red", "back.png": "blue", "nobody.png": "green", "notes.txt": None})
     files = [SimpleUploadedFile("a.csv", b"title,image\nShirt,FRONT.png back.png\nHat,gone.png\n"), archive]
-    page = client.post(UPLOAD, {"files": files})
+    page = send(client, files=files)
     assert page.context["preview"].seen[-1] == "The ZIP has 3 pictures, of which the rows use 2."
     assert page.context["preview"].warnings == [
         "gone.png (line 3) is neither in the ZIP nor in the storage of pictures.",
@@ -334,7 +352,7 @@ def test_a_zip_gives_the_pictures_that_the_rows_name(client: Client) -> None:
     # The same files again: the same pictures, so the same products.
     for file in files:
         file.seek(0)
-    again = client.post(UPLOAD, {"files": files})
+    again = send(client, files=files)
     assert again.context["report"].unchanged == 2
 
 
@@ -351,9 +369,8 @@ def test_a_storage_that_is_away_leaves_the_catalogue_as_it_was(client: Client, m
         raise StorageError("away")
 
     sign_importer_in(client)
-    page = client.post(
-        UPLOAD, {"files": [SimpleUploadedFile("a.csv", b"title,image\nHat,a.png\n"), pack_pictures({"a.png": "red"})]}
-    )
+    files = [SimpleUploadedFile("a.csv", b"title,image\nHat,a.png\n"), pack_pictures({"a.png": "red"})]
+    page = send(client, files=files)
     with monkeypatch.context() as patch:
         patch.setattr("catalog.interchange.picture_archive.write_once", refuse)
         again = confirm(client, page)

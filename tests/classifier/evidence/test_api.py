@@ -97,6 +97,7 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
         "model_version",
         "min_confidence",
         "confidence_below",
+        "garment_unsure",
         "search",
         "ordering",
         "page_size",

@@ -82,7 +82,9 @@ def test_pictures_whose_features_are_known_are_labelled_as_they_are_taken(
     said = Classification.objects.get(image=images[0], model_version=heads_only)
     features = find_features(heads_only.base_id, [said.sha256])[said.sha256]
     (expected,) = predict(SeenPictures.of([features]), heads=heads)
-    assert (said.run, said.confidence, said.abstained) == (run, expected.confidence, expected.abstained)
+    assert (said.run, said.abstained) == (run, expected.abstained)
+    # Summed in an order of its own for another number of pictures.
+    assert said.confidence == pytest.approx(expected.confidence)
     report = get_run_report(run)
     assert (report.progress.total, report.progress.done, report.progress.finished) == (5, 5, 5)
     # A second run finds nothing more to do, though there is no task.

@@ -11,7 +11,7 @@ THEN = datetime(2026, 11, 1, tzinfo=UTC)
 REVIEW = Reviewed(id=7, group="Footwear", garment="Sandal", at=THEN)
 
 
-def classified(version: int = 1, *, abstained: bool = False) -> Classified:
+def classified(version: int = 1, *, abstained: bool = False, garment_unsure: bool = False) -> Classified:
     return Classified(
         id=10 + version,
         model_version_id=version,
@@ -19,6 +19,7 @@ def classified(version: int = 1, *, abstained: bool = False) -> Classified:
         garment="Bag",
         confidence=0.8,
         abstained=abstained,
+        garment_unsure=garment_unsure,
         at=THEN,
     )
 
@@ -50,6 +51,14 @@ PERSON = {
         ({"classifications": [classified()]}, {"status": "labelled", **MACHINE}),
         (
             {"classifications": [classified(abstained=True)]},
+            {"status": "needs_review", "reason": "unsure", **MACHINE},
+        ),
+        (
+            {"classifications": [classified(garment_unsure=True)]},
+            {"status": "labelled", "garment_unsure": True, **MACHINE},
+        ),
+        (
+            {"classifications": [classified(abstained=True, garment_unsure=True)]},
             {"status": "needs_review", "reason": "unsure", **MACHINE},
         ),
         ({"classifications": [classified(1), classified(2)]}, {"status": "labelled", **MACHINE}),

@@ -26,6 +26,7 @@ FIELDS = [
     "garment",
     "confidence",
     "abstained",
+    "garment_unsure",
     "group_probabilities",
     "garment_probabilities",
     "error",

@@ -155,7 +155,10 @@ def test_a_folder_elsewhere_is_not_registered(calls: list[SimpleNamespace], tmp_
 @pytest.mark.parametrize("output", [True, False], ids=["output", "registered"])
 @pytest.mark.parametrize(
     "change, words",
-    [({"seed": "abc"}, "seed: expected a whole number"), ({"metrics": {}, "training": {}}, "accuracy - over groups")],
+    [
+        ({"seed": "abc"}, "seed: expected a whole number"),
+        ({"metrics": {}, "training": {}}, "accuracy \N{EN DASH} over groups"),
+    ],
     ids=["odd", "bare"],
 )
 def test_what_a_training_left_is_shown_or_refused_in_words(

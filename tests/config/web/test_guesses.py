@@ -1,8 +1,10 @@
 """Passwords and tokens that somebody tries out."""
 
+import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from axes.models import AccessAttempt
@@ -10,9 +12,10 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
+from django.urls import reverse
 from django.utils import timezone
 
-from config.web.guesses import GuessLimitMiddleware
+from config.web.guesses import PASSWORD_PAGES, GuessLimitMiddleware
 from tests.support.members import build_token_header, create_member
 
 pytestmark = pytest.mark.django_db
@@ -92,6 +95,13 @@ def test_the_old_password_of_somebody_signed_in_is_guessed_as_rarely(
     form = {"old_password": "wrong", "new_password1": "a-New-one-1", "new_password2": "a-New-one-1"}
     statuses = [client.post(page, form).status_code for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]
+
+
+def test_the_front_limits_the_same_pages() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "nginx.conf").read_text()
+    (pattern,) = re.findall(r"location ~ (\S+) \{[^}]*zone=passwords", text)
+    assert all(re.match(pattern, reverse(page)) for page in PASSWORD_PAGES)
+    assert not re.match(pattern, reverse("product-list"))
 
 
 def test_passwords_at_once_leave_threads_to_others(settings) -> None:

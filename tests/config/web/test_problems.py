@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config import urls
+from tests.support.members import sign_in
 
 ERRORS = {
     "fault": RuntimeError("secret detail"),
@@ -137,6 +138,16 @@ def test_a_page_that_fails_shows_an_error_page_without_the_database(
     assert (response.status_code, response.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
     assert f'<p class="eyebrow">{status}</p>' in response.text
     assert "secret" not in response.text
+
+
+@pytest.mark.django_db
+def test_a_page_that_one_may_not_see_says_who_one_is(client: Client) -> None:
+    user = sign_in(client, "add_product", "change_product")
+    page = client.get("/errors/")
+    assert page.status_code == 403
+    assert f">{user.username}<" in page.text
+    assert "Sign out" in page.text
+    assert '<a href="/import/">Import</a>' in page.text
 
 
 @pytest.mark.django_db

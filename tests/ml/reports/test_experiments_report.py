@@ -5,8 +5,10 @@ import re
 import pytest
 
 from classifier.ml.judging.published import PUBLISHED, is_reached
+from classifier.ml.judging.shares import measure_share
 from classifier.ml.reports.experiments_report import build_sections
 from classifier.ml.reports.sections import write_markdown
+from classifier.ml.words import write_fraction
 from tests.support.measuring import measure_drawings
 
 COLUMN = "MobileNetV2, frozen"
@@ -58,10 +60,13 @@ def test_the_gap_between_training_and_test_is_shown(markdown: str) -> None:
 
     row = read_table(markdown, "Training against validation and test")[1]
 
-    assert row == [
+    # Of 6,000 pictures of training, as many of validation, and 40 of the test.
+    assert [cell.partition(" ")[0] for cell in row] == [
         "default", "0.7500", "0.7500", f"{test['accuracy']:.4f}", f"{100 * (0.75 - test['accuracy']):+.2f}",
         "0.5000", "0.5000", f"{test['garment_accuracy']:.4f}",
     ]  # fmt: skip
+    assert row[1] == row[2] == write_fraction(measure_share(4500, of=6000).to_json())
+    assert row[3] == write_fraction(measure_share(40 * test["accuracy"], of=40).to_json())
 
 
 def test_published_cells_above_ours_are_counted_for_all_columns_and_the_own(markdown: str) -> None:

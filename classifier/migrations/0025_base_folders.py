@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0023_labels_from_features'),
+        ('classifier', '0024_garment_unsure'),
     ]
 
     operations = [

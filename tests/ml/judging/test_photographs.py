@@ -1,0 +1,90 @@
+"""What a network is worth on photographs: factors on groups, and pictures that are turned."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from classifier.ml.judging.photographs import UPRIGHT_ODDS, PhotographCalibration, calibrate_photographs
+from classifier.ml.labels import GROUPS, group_probabilities
+
+ONES = dict.fromkeys(GROUPS, 1.0)
+
+
+def build_photographs(**changes: Any) -> PhotographCalibration:
+    """A calibration that changes nothing, and takes every picture for upright."""
+    return PhotographCalibration(
+        **{
+            "temperature": 1.0,
+            "group_weights": ONES,
+            "upright_logits": [0.0] * 10,
+            "upright_embedding": [0.0] * 64,
+            "upright_bias": 50.0,
+            **changes,
+        }
+    )
+
+
+def test_a_picture_that_is_not_upright_comes_to_an_even_chance_and_keeps_its_label() -> None:
+    logits = np.tile(np.array([[3.0, 0, 0, 2, 0, 0, 1, 0, 0, 0]], dtype=np.float32), (3, 1))
+    embedding = np.zeros((3, 64), dtype=np.float32)
+    embedding[:, 5] = [1.0, 0.0, -1.0]
+    calibration = build_photographs(upright_embedding=[20.0 * (place == 5) for place in range(64)], upright_bias=0.0)
+    # Upright, as likely turned as not, and turned:
+    garments = calibration.probabilities(logits, embedding=embedding)
+    groups = group_probabilities(garments)
+    np.testing.assert_allclose(groups[0], group_probabilities(calibration.weighted(logits))[0], atol=1e-6)
+    np.testing.assert_allclose(groups[1], (groups[0] + 0.2) / 2, atol=1e-6)
+    np.testing.assert_allclose(groups[2], 0.2, atol=1e-6)
+    assert groups.argmax(axis=1).tolist() == [0, 0, 0]
+    # Within the group a garment is as sure as it was.
+    np.testing.assert_allclose(garments[:, 0] / groups[:, 0], garments[0, 0] / groups[0, 0])
+
+
+def test_a_network_learns_which_of_its_numbers_tell_a_turned_picture() -> None:
+    # Given a network of whose numbers one says whether the picture stands upright,
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (4, 200, 10)).astype(np.float32)
+    embedding = generator.normal(0, 0.1, (4, 200, 64)).astype(np.float32)
+    embedding[0, :, 7] += 0.5
+    groups = group_probabilities(logits[0]).argmax(axis=1)
+    # when photographs are calibrated,
+    calibration = calibrate_photographs(logits, embedding=embedding, groups=groups, temperature=2.0, threshold=0.5)
+    # then it is told from the others,
+    upright = [calibration.upright(way, embedding=seen).mean() for way, seen in zip(logits, embedding, strict=True)]
+    assert upright[0] > 0.95
+    assert max(upright[1:]) < 0.4
+    assert calibration.temperature > 2.0
+    # and where nothing tells it, the odds are those of the product.
+    nothing = np.zeros_like(logits), np.zeros_like(embedding)
+    unknown = calibrate_photographs(nothing[0], embedding=nothing[1], groups=groups, temperature=1.0, threshold=0.5)
+    assert np.exp(unknown.upright_bias) == pytest.approx(UPRIGHT_ODDS, rel=1e-3)
+
+
+def test_what_is_wrong_and_sure_when_turned_counts_and_what_is_not_answered_does_not() -> None:
+    # Given turned pictures of which the first half is answered, and wrongly, and the other half is not,
+    count = 400
+    logits = np.zeros((4, count, 10), dtype=np.float32)
+    logits[0, :, 3] = logits[1:, : count // 2, 8] = 9.0
+    embedding = np.zeros((4, count, 64), dtype=np.float32)
+    embedding[1:, : count // 2, 0] = embedding[1:, count // 2 :, 1] = 1.0
+    # when photographs are calibrated,
+    groups = np.full(count, GROUPS.index("One piece"))
+    calibration = calibrate_photographs(logits, embedding=embedding, groups=groups, temperature=1.0, threshold=0.66)
+    # then only what marks the first half speaks against standing upright.
+    assert calibration.upright_embedding[0] < -1
+    assert calibration.upright_embedding[1] == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"temperature": 0.0}, "positive temperature of photographs, received 0.0"),
+        ({"group_weights": {"Bags": 1.0}}, "group_weights for Upper part"),
+        ({"upright_logits": [0.0]}, "10 numbers as upright_logits, received 1"),
+        ({"upright_embedding": [0.0]}, "64 numbers as upright_embedding, received 1"),
+    ],
+)
+def test_a_calibration_that_cannot_work_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_photographs(**changes)

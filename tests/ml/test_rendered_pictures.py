@@ -1,0 +1,65 @@
+"""What the shipped artefact says of the demo's garments as a shop shows them: in frames, and turned."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from catalog.demo.sample import read_pictures, read_true_garments
+from classifier.ml.artefacts import DEFAULT_ARTEFACT
+from classifier.ml.inference import Classifier
+from classifier.ml.labels import GROUP_OF_GARMENT
+from classifier.ml.types import Picture, Prediction
+from tests.support.drawings import render_for_shop
+
+SHOWN = 200
+
+
+@cache
+def load_classifier() -> Classifier:
+    """The shipped artefact."""
+    return Classifier.load(DEFAULT_ARTEFACT)
+
+
+@cache
+def render_pages() -> tuple[list[Picture], list[str]]:
+    """Pages of a shop, and the groups of what they show."""
+    pictures, garments = read_pictures(), read_true_garments()
+    names = list(pictures)[:SHOWN]
+    pages = [render_for_shop(pictures[name], side=168, margin=12) for name in names]
+    return pages, [GROUP_OF_GARMENT[garments[name]] for name in names]
+
+
+@cache
+def classify_pages() -> list[Prediction]:
+    """What is said of the pages as they are."""
+    return load_classifier().classify(render_pages()[0])
+
+
+def test_pages_are_answered_and_right() -> None:
+    groups = render_pages()[1]
+    answered = [said.group == group for said, group in zip(classify_pages(), groups, strict=True) if not said.abstained]
+    assert len(answered) > 0.93 * SHOWN
+    assert sum(answered) > 0.98 * len(answered)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_turned_pages_are_mostly_not_answered(turns: int) -> None:
+    pages, groups = render_pages()
+    said = load_classifier().classify([np.ascontiguousarray(np.rot90(page, turns)) for page in pages])
+    wrong = sum(not one.abstained and one.group != group for one, group in zip(said, groups, strict=True))
+    # Without doubt about their standing half of them would be answered, and wrongly.
+    assert wrong < 0.22 * SHOWN
+
+
+@pytest.mark.parametrize("thickness, colour", [(1, (128, 128, 128)), (10, (0, 0, 0))])
+def test_pages_in_a_frame_are_answered_alike(thickness: int, colour: tuple[int, int, int]) -> None:
+    pages, _ = render_pages()
+    side = len(pages[0]) + 2 * thickness
+    framed = np.empty((SHOWN, side, side, 3), dtype=np.uint8)
+    framed[:] = colour
+    framed[:, thickness:-thickness, thickness:-thickness] = pages
+    said = load_classifier().classify(list(framed))
+    pairs = list(zip(said, classify_pages(), strict=True))
+    assert sum(one.group == other.group for one, other in pairs) > 0.98 * SHOWN
+    assert sum(one.abstained == other.abstained for one, other in pairs) > 0.97 * SHOWN
