@@ -22,6 +22,7 @@ from classifier.ml.artefacts import (
     NETWORK_FILE,
     SCHEMA_VERSION,
     WEIGHTS_FILE,
+    ArtefactError,
     Manifest,
     artefact_bytes,
     build_file_hashes,
@@ -216,6 +217,8 @@ def calibrate_again(
     ``ArtefactError`` or ``DatasetError``; the folder is as it was then.
     """
     artefact = verify_artefact(folder, key=key)
+    if artefact.base is not None:
+        raise ArtefactError(f"expected an artefact with its own networks at {folder}, received a head on a base")
     manifest, network = artefact.manifest, artefact.contents[NETWORK_FILE]
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
     chosen = _find_calibration_part(manifest, labels=data.train_labels)

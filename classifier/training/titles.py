@@ -57,7 +57,10 @@ class TitledPicture:
 
 
 def list_titled_pictures(version: ModelVersion) -> Iterator[TitledPicture]:
-    """Yield the different pictures whose product's title names one group and in which the version's base looked."""
+    """Yield the different photographs whose product's title names one group and in which the version's base looked.
+
+    Pictures in canonical form teach nothing, for the head answers for none: so no test picture asks for what taught it.
+    """
     after, seen = 0, set()
     while rows := list(
         with_first_image(Product.objects.filter(pk__gt=after))
@@ -70,7 +73,7 @@ def list_titled_pictures(version: ModelVersion) -> Iterator[TitledPicture]:
         held = {row.image_id: row.sha256 for row in pictures if row.url == row.image.url}
         features = find_features(version.base_id, held.values())
         for image_id, sha256 in held.items():
-            if sha256 in features and sha256 not in seen:
+            if sha256 in features and sha256 not in seen and not features[sha256].canonical:
                 seen.add(sha256)
                 yield TitledPicture(image_id, sha256, groups[image_id], features[sha256])
 

@@ -33,6 +33,7 @@ from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.heads import GroupHead, read_heads
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import GROUPS
+from classifier.ml.pipeline import calibrate_again
 from tests.support.drawings import render_for_shop
 
 KEY = b"key"
@@ -176,6 +177,12 @@ def test_a_file_that_holds_no_head_is_refused(head: Path, tmp_path: Path, conten
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
     with pytest.raises(ArtefactFormatError, match=HEADS_FILE):
         read_heads(verify_artefact(folder))
+
+
+def test_a_head_is_not_calibrated_without_its_base(built: Path, drawn_dataset: FashionMnist) -> None:
+    with pytest.raises(ArtefactError, match="own networks"):
+        calibrate_again(built, dataset=drawn_dataset)
+    verify_artefact(built, key=KEY)
 
 
 def test_a_head_is_no_source_of_a_base(built: Path, photographs: list[np.ndarray], tmp_path: Path) -> None:

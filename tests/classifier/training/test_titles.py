@@ -73,8 +73,9 @@ def teach(**asked: Any) -> TrainingRun:
 
 def test_pictures_are_those_whose_title_names_one_group(shop: ModelVersion) -> None:
     PictureFeatures.objects.filter(sha256=hashlib.sha256(b"0").digest()).delete()
+    PictureFeatures.objects.filter(sha256=hashlib.sha256(b"1").digest()).update(canonical=True)
     found = list(list_titled_pictures(shop))
-    assert [picture.group for picture in found] == [number % 5 for number in range(1, 60)]
+    assert [picture.group for picture in found] == [number % 5 for number in range(2, 60)]
     assert has_enough_titles()
 
 
