@@ -93,10 +93,11 @@ class _SavedTable:
 def _tables() -> list[tuple[str, Sequence[str]]]:
     """Return the tables that an import fills, with all their columns, a table after those that it refers to."""
     from catalog.models import Image, Product, ProductDescription, ProductImages, ProductLabel
+    from classifier.models import TextEvidence
 
     return [
         (model._meta.db_table, [f'"{field.column}"' for field in model._meta.concrete_fields])
-        for model in (Product, Image, ProductImages, ProductDescription, ProductLabel)
+        for model in (Product, Image, ProductImages, ProductDescription, ProductLabel, TextEvidence)
     ]
 
 

@@ -34,6 +34,7 @@ class LabelSummary:
     confidence: float | None = None
     source: str | None = None
     reason: str = ""
+    evidence: str = ""
     model_version: str | None = None
     labelled_at: datetime | None = None
 
@@ -61,9 +62,15 @@ def get_label_summary(product: Product) -> LabelSummary:
         confidence=label.confidence,
         source=label.source or None,
         reason=label.reason,
+        evidence=name_evidence(label.evidence, source=label.source),
         model_version=label.model_version.name if label.model_version else None,
         labelled_at=label.labelled_at,
     )
+
+
+def name_evidence(evidence: str, *, source: str) -> str:
+    """Return on what a label stands, as readers see it: empty of a person's, and where there is none."""
+    return evidence or (ProductLabel.Evidence.PICTURE if source == ProductLabel.Source.MACHINE else "")
 
 
 def with_first_image(products: QuerySet[Product]) -> QuerySet[Any]:

@@ -230,7 +230,8 @@ class ProductLabel(models.Model):
     """The current label of a product, one row for each; `catalog.labels` says what a missing row means.
 
     Whoever decides labels writes it; while nobody does, `catalog.labels` writes *pending* or *no image*. `reason` says
-    why there is no sure label: `unsure`, `placeholder`, or an error's code.
+    why there is no sure label: `unsure`, `disagreement`, `placeholder`, or an error's code. `evidence` says on what a
+    machine's label stands where that is not the picture alone.
     """
 
     class Status(models.TextChoices):
@@ -239,6 +240,7 @@ class ProductLabel(models.Model):
         LABELLED = "labelled"
         NEEDS_REVIEW = "needs_review", "Needs review"
         REVIEWED = "reviewed"
+        NONE_OF_THESE = "none_of_these", "None of these"
         FAILED = "failed"
         PENDING = "pending"
         NO_IMAGE = "no_image", "No image"
@@ -246,6 +248,13 @@ class ProductLabel(models.Model):
     class Source(models.TextChoices):
         MACHINE = "machine"
         PERSON = "person"
+
+    class Evidence(models.TextChoices):
+        """On what a machine's label stands; the picture alone is stored as nothing."""
+
+        PICTURE = "picture"
+        TEXT = "text"
+        BOTH = "both"
 
     product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True, related_name="label")
     image = models.ForeignKey(Image, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
@@ -258,6 +267,7 @@ class ProductLabel(models.Model):
     status = models.CharField(max_length=16, choices=Status)
     source = models.CharField(max_length=16, choices=Source, blank=True, default="")
     reason = models.CharField(max_length=32, blank=True, default="", db_default="")
+    evidence = models.CharField(max_length=8, choices=Evidence, blank=True, default="", db_default="")
     model_version = models.ForeignKey(
         "classifier.ModelVersion", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )

@@ -31,6 +31,7 @@ app.conf.imports = ["classifier.worker.tasks"]
 app.steps["worker"] |= {
     "classifier.worker.timers:SweepStep",
     "classifier.worker.timers:CanaryStep",
+    "classifier.worker.timers:PrecisionStep",
     "classifier.worker.stopping:StopStep",
 }
 

@@ -25,7 +25,12 @@ class LabelSerializer(serializers.Serializer[Any]):
         ProductLabel.Source.choices, allow_null=True, help_text="Who gave the label."
     )
     reason = serializers.CharField(
-        help_text="Why there is no sure label: `unsure`, `placeholder`, or an error's code; else empty."
+        help_text="Why there is no sure label: `unsure`, `disagreement`, `placeholder`, or an error's code; else empty."
+    )
+    evidence = serializers.ChoiceField(
+        ProductLabel.Evidence.choices,
+        allow_blank=True,
+        help_text="On what a machine's label stands; empty of a person's.",
     )
     model_version = serializers.CharField(allow_null=True, help_text="The name of the version that labelled it.")
     labelled_at = serializers.DateTimeField(allow_null=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from catalog.demo.texts import write_texts
+from catalog.demo.things import THINGS, draw_thing
 from config.files import new_file, write_file
 
 SAMPLE_FOLDER: Final = Path(__file__).resolve().parent / "sample"
@@ -24,13 +25,15 @@ PICTURES_PER_ROW: Final = 32
 
 _PRODUCTS: Final = 360
 _PRODUCTS_WITHOUT_IMAGE: Final = 12
+#: Beside those.
+_PRODUCTS_OF_NO_GROUP: Final = 12
 _SUFFIXES: Final = ("jpg", "jpg", "jpg", "jpg", "jpg", "jpg", "png", "webp")
 
 
 @dataclass(frozen=True)
 class DemoSample:
     """Products as in a catalogue file, their pictures uint8[N, 28, 28] in the order in which the products name them,
-    and the garment that each picture's name truly shows."""
+    and the garment that each picture's name truly shows; a thing that is none of the groups has none."""
 
     products: list[dict[str, Any]]
     pictures: NDArray[np.uint8]
@@ -41,27 +44,36 @@ def build_sample(pictures: NDArray[np.uint8], *, garments: Sequence[str], seed: 
     """Choose pictures uint8[N, 28, 28], each showing the garment at its place in `garments`, and make products of them.
 
     Every garment has the same number of products, in a random order. The pictures of a product show one garment: a
-    random one, and those most like it. Titles, texts, names and kinds of files are drawn without looking at a garment.
+    random one, and those most like it. Names and kinds of files and most texts are drawn without looking at a garment;
+    some titles name it. A few products among them show things that are none of the groups.
     """
     stream = random.Random(f"demo pictures {seed}")  # noqa: S311 - nothing secret
     kinds = sorted(set(garments))
     pictured = [kinds[number % len(kinds)] for number in range(_PRODUCTS - _PRODUCTS_WITHOUT_IMAGE)]
     shown: list[str | None] = [*pictured, *[None] * _PRODUCTS_WITHOUT_IMAGE]
     stream.shuffle(shown)
+    for number in range(_PRODUCTS_OF_NO_GROUP):
+        shown.insert((number + 1) * _PRODUCTS // _PRODUCTS_OF_NO_GROUP - 10, THINGS[number % len(THINGS)])
     unused = {kind: [index for index, garment in enumerate(garments) if garment == kind] for kind in kinds}
     products = []
-    chosen: list[int] = []
+    shown_pictures: list[NDArray[np.uint8]] = []
     true_garments: dict[str, str] = {}
-    for number, (garment, texts) in enumerate(zip(shown, write_texts(_PRODUCTS, seed=seed), strict=True), start=1):
-        count = stream.choices([1, 2, 3], weights=[50, 33, 17])[0]
+    texts_of = write_texts(shown, seed=seed)
+    for number, (garment, texts) in enumerate(zip(shown, texts_of, strict=True), start=1):
+        count = 1 if garment in THINGS else stream.choices([1, 2, 3], weights=[50, 33, 17])[0]
         suffixes = stream.choices(_SUFFIXES, k=count)
         names = []
         if garment is not None:
             names = [f"demo/{number:04d}-{index}.{suffix}" for index, suffix in enumerate(suffixes, start=1)]
-            chosen += _take_alike(unused[garment], pictures=pictures, count=count, stream=stream)
-            true_garments.update(dict.fromkeys(names, garment))
+            if garment in THINGS:
+                shown_pictures.append(draw_thing(garment, stream=stream))
+            else:
+                shown_pictures.extend(
+                    pictures[_take_alike(unused[garment], pictures=pictures, count=count, stream=stream)]
+                )
+                true_garments.update(dict.fromkeys(names, garment))
         products.append({"title": texts["title"], "images": names, "descriptions": texts["descriptions"]})
-    return DemoSample(products=products, pictures=pictures[chosen], true_garments=true_garments)
+    return DemoSample(products=products, pictures=np.stack(shown_pictures), true_garments=true_garments)
 
 
 def write_sample(sample: DemoSample, *, folder: Path) -> None:

@@ -1,8 +1,11 @@
-"""Titles and descriptions of the demo's products; they know nothing of what a picture shows."""
+"""Titles and descriptions of the demo's products. Half of the titles name what is shown, some wrongly."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+
+from catalog.demo.things import THINGS
+from classifier.ml.labels import GROUP_OF_GARMENT
 
 _LANGUAGE_OF_COUNTRY: Final[Mapping[str, str]] = {
     "us": "en",
@@ -90,22 +93,79 @@ _SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
         "Disegnato nel nostro studio in riva al mare.",
     ),
 }
+#: What titles call the garments, and things that are none of the five groups, in the languages of their countries.
+_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
+    "en": {
+        "T-shirt/top": "T-shirt", "Trouser": "Trousers", "Pullover": "Jumper", "Dress": "Dress", "Coat": "Coat",
+        "Sandal": "Sandals", "Shirt": "Shirt", "Sneaker": "Trainers", "Bag": "Handbag", "Ankle boot": "Ankle Boots",
+        "belt": "Belt", "watch": "Watch", "umbrella": "Umbrella", "glasses": "Sunglasses", "tie": "Tie", "ring": "Ring",
+    },
+    "de": {
+        "T-shirt/top": "Langarmshirt", "Trouser": "Hose", "Pullover": "Strickpullover", "Dress": "Kleid",
+        "Coat": "Mantel", "Sandal": "Sandalen", "Shirt": "Hemd", "Sneaker": "Turnschuhe", "Bag": "Handtasche",
+        "Ankle boot": "Stiefeletten", "belt": "Ledergürtel", "watch": "Armbanduhr", "umbrella": "Regenschirm",
+        "glasses": "Sonnenbrille", "tie": "Krawatte", "ring": "Fingerring",
+    },
+    "es": {
+        "T-shirt/top": "Camiseta", "Trouser": "Pantalón", "Pullover": "Suéter", "Dress": "Vestido", "Coat": "Abrigo",
+        "Sandal": "Sandalias", "Shirt": "Camisa", "Sneaker": "Zapatillas", "Bag": "Bolso de mano",
+        "Ankle boot": "Botines", "belt": "Cinturón", "watch": "Reloj", "umbrella": "Paraguas",
+        "glasses": "Gafas de sol", "tie": "Corbata", "ring": "Anillo",
+    },
+    "fr": {
+        "T-shirt/top": "Débardeur", "Trouser": "Pantalon", "Pullover": "Pull", "Dress": "Robe", "Coat": "Manteau",
+        "Sandal": "Sandales", "Shirt": "Chemise", "Sneaker": "Baskets", "Bag": "Sac à main", "Ankle boot": "Bottines",
+        "belt": "Ceinture", "watch": "Montre", "umbrella": "Parapluie", "glasses": "Lunettes de soleil",
+        "tie": "Cravate", "ring": "Bague",
+    },
+    "it": {
+        "T-shirt/top": "Maglietta", "Trouser": "Pantaloni", "Pullover": "Maglione", "Dress": "Abito",
+        "Coat": "Cappotto", "Sandal": "Sandali", "Shirt": "Camicia", "Sneaker": "Scarpe da ginnastica",
+        "Bag": "Borsa", "Ankle boot": "Stivaletti", "belt": "Cintura", "watch": "Orologio", "umbrella": "Ombrello",
+        "glasses": "Occhiali da sole", "tie": "Cravatta", "ring": "Anello",
+    },
+}  # fmt: skip
+_NAMED_SHARE: Final = 0.5
+#: Of so many titles that name a garment one names one of another group.
+_WRONG_ONE_OF: Final = 50
 _US_SHARE: Final = 0.85
 _OTHER_COUNTRY_SHARE: Final = 0.22
 _UNTRANSLATED_SHARE: Final = 0.12
 _SILENT_SHARE: Final = 0.02
 
 
-def write_texts(count: int, *, seed: int) -> Iterator[dict[str, Any]]:
-    """Yield `title` and `descriptions`, as in a catalogue file, of `count` products with different titles.
+def write_texts(shown: Sequence[str | None], *, seed: int) -> Iterator[dict[str, Any]]:
+    """Yield `title` and `descriptions`, as in a catalogue file, of products that show these garments or things.
 
     A retailer writes in one language and translates for its countries. Some products have no text for 'us', some no
-    translation yet, some no text at all.
+    translation yet, some no text at all. No two titles are alike. A title that names something does so in a language
+    of the product's countries, or in English.
     """
     stream = random.Random(f"demo texts {seed}")  # noqa: S311 - nothing secret
     names = [f"{house} {series} {number}" for house in _HOUSES for series in _SERIES for number in range(1, 41)]
-    for title in stream.sample(names, count):
-        yield {"title": title, "descriptions": _write_descriptions(stream)}
+    # Of its own, so that the other texts do not hang on what is shown.
+    naming = random.Random(f"demo names {seed}")  # noqa: S311 - nothing secret
+    named = 0
+    for thing, name in zip(shown, stream.sample(names, len(shown)), strict=True):
+        descriptions = _write_descriptions(stream)
+        title = name
+        if thing is not None and (naming.random() < _NAMED_SHARE or thing in THINGS):
+            named += 1
+            is_wrong = thing not in THINGS and named % _WRONG_ONE_OF == 0
+            title = _name(thing, name, is_wrong=is_wrong, descriptions=descriptions, stream=naming)
+        yield {"title": title, "descriptions": descriptions}
+
+
+def _name(
+    thing: str, name: str, *, is_wrong: bool, descriptions: Sequence[Mapping[str, Any]], stream: random.Random
+) -> str:
+    """Return the title with a word for the thing, or for a garment of another group."""
+    spoken = sorted({_LANGUAGE_OF_COUNTRY[text["country_code"]] for text in descriptions})
+    words = _NAMES[stream.choice(spoken or ["en"])]
+    others = [name for name in words if GROUP_OF_GARMENT.get(name) not in (None, GROUP_OF_GARMENT.get(thing))]
+    word = words[stream.choice(others) if is_wrong else thing]
+    house, _, rest = name.rpartition(" ")
+    return f"{house} {word} {rest}"
 
 
 def _write_descriptions(stream: random.Random) -> list[dict[str, str | None]]:

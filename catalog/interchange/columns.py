@@ -24,6 +24,7 @@ LABEL_COLUMNS: Final = tuple(
         "status",
         "source",
         "reason",
+        "evidence",
         "model_version",
         "labelled_at",
     )

@@ -146,6 +146,7 @@ def _describe(label: LabelSummary) -> Mapping[str, LabelValue]:
         "status": label.status,
         "source": label.source,
         "reason": label.reason,
+        "evidence": label.evidence,
         "model_version": label.model_version,
         "labelled_at": format_time(label.labelled_at),
     }

@@ -10,10 +10,12 @@ from django.db.models.functions import Cast, Coalesce, NullIf, RowNumber
 from django.utils.text import Truncator
 
 from catalog.models import ProductLabel
+from classifier.evidence.words import WordsPage, describe_disagreement
 from classifier.labelling.errors import get_error_words
 from classifier.labels.decision import PLACEHOLDER
-from classifier.labels.reads import ProductDetail, ProductImageDetail, get_product_detail
+from classifier.labels.reads import ProductDetail, ProductImageDetail, ProductTexts, get_product_detail
 from classifier.ml.judging.calibration import Calibration
+from classifier.ml.judging.fusion import KEPT_CONFIDENCE
 from classifier.ml.words import percent
 from classifier.models import Classification, LabelChange, ModelVersion, Review
 from classifier.registry.services import find_manifest
@@ -61,13 +63,15 @@ class ImagePage(ProductImageDetail):
     """An image at its place within a product.
 
     `threshold` is the confidence from which on the version keeps a label of
-    the group that it gave, `too_little_evidence` says that it abstained above that.
+    the group that it gave, `too_little_evidence` says that it abstained above that. `disagreement` is what title and
+    picture say against each other.
     """
 
     opinions: list[Opinion]
     classification: Classification | None
     threshold: float | None
     too_little_evidence: bool
+    disagreement: str = ""
 
     @property
     def why_no_picture(self) -> str:
@@ -102,18 +106,36 @@ class ImagePage(ProductImageDetail):
                 "No label follows from this picture: many unlike products show it first, so it is taken for a "
                 "placeholder, unless a person says otherwise in the error queue."
             )
-        if not label.abstained or label.source != ProductLabel.Source.MACHINE or label.confidence is None:
+        if self.disagreement:
+            return f"Not kept without a person: {self.disagreement}"
+        if (
+            label.status == ProductLabel.Status.LABELLED
+            or not label.abstained
+            or label.source != ProductLabel.Source.MACHINE
+            or label.confidence is None
+        ):
             return ""
         if self.too_little_evidence:
             reason = "the picture shows too little of what the network knows as clothes, whatever its confidence."
         elif self.threshold:
             reason = (
-                f"the network is {percent(label.confidence)} sure, and a label of {label.group} is kept "
+                f"{self.who_is_sure} {percent(label.confidence)} sure, and a label of {label.group} is kept "
                 f"from {percent(self.threshold)} on."
             )
         else:
             reason = "the network is not sure enough."
         return f"Not kept without a person: {reason}"
+
+    @property
+    def who_is_sure(self) -> str:
+        """Whose confidence it is, with the verb."""
+        return "the network is" if self.label.evidence == ProductLabel.Evidence.PICTURE else "picture and texts are"
+
+    @property
+    def evidence_words(self) -> str:
+        """On what the label stands; empty of a person's."""
+        words = {"picture": "The picture", "text": "The texts", "both": "The picture and the texts"}
+        return words.get(self.label.evidence, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +145,31 @@ class ProductPage(ProductDetail):
     images: Sequence[ImagePage]
     changes: Sequence[LabelChange]
 
+    @property
+    def words(self) -> WordsPage:
+        """What the texts say."""
+        return WordsPage(self.texts)
+
+    @property
+    def marked_title(self) -> str:
+        """The title as HTML, with the words that counted marked."""
+        return self.words.mark_title(self.product.title)
+
+    @property
+    def marked_descriptions(self) -> list[tuple[str, str, str]]:
+        """Country, original and translated text of each description, likewise."""
+        return [
+            (
+                row.country_code,
+                self.words.mark_text(row.original_text, field="original_text", country=row.country_code),
+                self.words.mark_text(row.translated_text, field="translated_text", country=row.country_code),
+            )
+            for row in self.descriptions
+        ]
+
 
 def get_product_page(product_id: int) -> ProductPage:
-    """Return what the product's page shows, in thirteen queries; raise `Product.DoesNotExist`."""
+    """Return what the product's page shows, in fourteen queries; raise `Product.DoesNotExist`."""
     detail = get_product_detail(product_id)
     image_ids = [image.id for image in detail.images]
     newest_first = Classification.objects.filter(image_id__in=image_ids)
@@ -142,10 +186,17 @@ def get_product_page(product_id: int) -> ProductPage:
         product=detail.product,
         label=detail.label,
         images=[
-            _build_image_page(image, classifications=classifications, reviews=reviews, calibrations=calibrations)
+            _build_image_page(
+                image,
+                texts=detail.texts,
+                classifications=classifications,
+                reviews=reviews,
+                calibrations=calibrations,
+            )
             for image in detail.images
         ],
         descriptions=detail.descriptions,
+        texts=detail.texts,
         changes=list(LabelChange.objects.filter(product_id=product_id)[:SHOWN_LENGTH]),
     )
 
@@ -153,6 +204,7 @@ def get_product_page(product_id: int) -> ProductPage:
 def _build_image_page(
     image: ProductImageDetail,
     *,
+    texts: ProductTexts,
     classifications: list[Classification],
     reviews: list[Review],
     calibrations: dict[ModelVersion, Calibration | None],
@@ -165,6 +217,9 @@ def _build_image_page(
         calibrations[said.model_version] = manifest.calibration_values() if manifest else None
     calibration = calibrations[said.model_version] if said else None
     threshold = calibration.thresholds[said.group] if said and calibration else None
+    too_little_evidence = bool(said and said.abstained and threshold is not None and said.confidence >= threshold)
+    if image.label.evidence in (ProductLabel.Evidence.TEXT, ProductLabel.Evidence.BOTH):
+        threshold = KEPT_CONFIDENCE
     return ImagePage(
         id=image.id,
         url=image.url,
@@ -177,7 +232,8 @@ def _build_image_page(
         ),
         classification=said,
         threshold=threshold,
-        too_little_evidence=bool(said and said.abstained and threshold is not None and said.confidence >= threshold),
+        too_little_evidence=too_little_evidence,
+        disagreement=describe_disagreement(texts, image.label),
     )
 
 

@@ -11,9 +11,10 @@ from catalog.models import Image, Product, ProductImages
 from catalog.pictures.storage import StorageError
 from classifier.evidence.explanations import Explanation, NotExplainableError, create_explanation, find_explanation
 from classifier.evidence.product_page import get_product_page
+from classifier.evidence.words import WordsPage, describe_disagreement
 from classifier.labelling.errors import MENDING
 from classifier.labels.facts import find_picture_facts
-from classifier.labels.reads import find_deciding_classifications
+from classifier.labels.reads import find_deciding_classifications, get_image_labels, read_detail_texts
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GARMENTS_OF_GROUPS
 from classifier.models import Classification
@@ -74,7 +75,14 @@ def render_explanation(
         # Below an image's own heading.
         return render(request, "classifier/explanation_part.html", context | {"level": "h4"})
     context["level"] = "h2"
-    context["placement"] = ProductImages.objects.filter(image=image).select_related("product").first()
+    placements = ProductImages.objects.filter(image=image).select_related("product")
+    placement = placements.order_by("image_index", "pk").first()
+    context["placement"] = placement
+    if placement and placement.image_index == 0:
+        product = placement.product
+        texts = read_detail_texts(product.title, list(product.descriptions.order_by("pk")))
+        label = get_image_labels([image.pk], texts={image.pk: texts.said})[image.pk]
+        context |= {"words": WordsPage(texts), "disagreement": describe_disagreement(texts, label)}
     return render(request, "classifier/explanation.html", context)
 
 

@@ -1,8 +1,9 @@
 """What decides a label: the only place that knows. Facts go in, a decision comes out; nothing is read or written here.
 
 A person's newest review that stands, for the picture it was given for; else nothing more than that it is a placeholder,
-where the picture is taken for one; else what the version in production said of the picture that we hold; else what the
-versions in production before it said, newest first; else a failure.
+where the picture is taken for one; else what the version in production said of the picture that we hold, together with
+what the product's texts say; else what the versions in production before it said, newest first; else a failure. Texts
+label no product whose picture nobody looked at.
 """
 
 from collections.abc import Sequence
@@ -10,11 +11,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from catalog.models import ProductLabel
+from classifier.ml.judging.fusion import Evidence, Fused, Outcome, PictureEvidence, TextSaid, fuse
 
 Status = ProductLabel.Status
 Source = ProductLabel.Source
 #: The reason of a label that no version decides, since its picture is none of the product.
 PLACEHOLDER = "placeholder"
+#: The reason of a label that picture and title contradict each other about.
+DISAGREEMENT = "disagreement"
+#: What texts say that nobody read, or that say nothing.
+SILENT = TextSaid()
+
+#: No version abstains from here on but for a picture that shows too little of clothes.
+SURE_OF_NOTHING = 0.98
+
+_REASONS = {Outcome.UNSURE: "unsure", Outcome.DISAGREEMENT: DISAGREEMENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class Classified:
     abstained: bool
     garment_unsure: bool
     at: datetime
+    garment_probabilities: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +91,18 @@ class Decision:
     confidence: float | None = None
     source: str = ""
     reason: str = ""
+    evidence: str = ""
     model_version_id: int | None = None
     classification_id: int | None = None
     review_id: int | None = None
     labelled_at: datetime | None = None
 
 
-def decide(facts: PictureFacts | None) -> Decision:
+def decide(facts: PictureFacts | None, texts: TextSaid = SILENT) -> Decision:
     """Return the label that follows from what is known of a product's first image, or of any image; None is no image.
 
-    A person's label has the confidence 1, and names the version and classification that it corrects.
+    `texts` is what the product's texts say. A person's label has the confidence 1, and names the version and
+    classification that it corrects.
     """
     if facts is None:
         return Decision(status=Status.NO_IMAGE)
@@ -114,20 +128,7 @@ def decide(facts: PictureFacts | None) -> Decision:
             labelled_at=facts.placeholder_since,
         )
     if machine is not None:
-        return Decision(
-            status=Status.NEEDS_REVIEW if machine.abstained else Status.LABELLED,
-            image_id=facts.image_id,
-            group=machine.group,
-            garment=machine.garment,
-            # Where not even the group stands, that is what a person is asked.
-            garment_unsure=machine.garment_unsure and not machine.abstained,
-            confidence=machine.confidence,
-            source=Source.MACHINE,
-            reason="unsure" if machine.abstained else "",
-            model_version_id=machine.model_version_id,
-            classification_id=machine.id,
-            labelled_at=machine.at,
-        )
+        return _decide_by_evidence(facts.image_id, machine, texts)
     if facts.failure is not None:
         return Decision(
             status=Status.FAILED,
@@ -136,3 +137,43 @@ def decide(facts: PictureFacts | None) -> Decision:
             labelled_at=facts.failure.at,
         )
     return Decision(status=Status.PENDING, image_id=facts.image_id)
+
+
+def _decide_by_evidence(image_id: int, said: Classified, texts: TextSaid) -> Decision:
+    """Return the label that a picture and texts give together."""
+    fused = fuse(
+        PictureEvidence(
+            group=said.group,
+            garment=said.garment,
+            confidence=said.confidence,
+            garment_probabilities=said.garment_probabilities,
+            is_kept=not said.abstained,
+            is_seen=not said.abstained or said.confidence < SURE_OF_NOTHING,
+        ),
+        texts,
+    )
+    if fused.outcome == Outcome.NONE_OF_THESE:
+        status = Status.NONE_OF_THESE
+    else:
+        status = Status.LABELLED if fused.outcome == Outcome.LABELLED else Status.NEEDS_REVIEW
+    return Decision(
+        status=status,
+        image_id=image_id,
+        group=fused.group,
+        garment=fused.garment,
+        garment_unsure=status == Status.LABELLED and _is_garment_unsure(said, texts, fused),
+        confidence=fused.confidence,
+        source=Source.MACHINE,
+        reason=_REASONS.get(fused.outcome, ""),
+        evidence="" if fused.evidence == Evidence.PICTURE else fused.evidence,
+        model_version_id=said.model_version_id,
+        classification_id=said.id,
+        labelled_at=said.at,
+    )
+
+
+def _is_garment_unsure(said: Classified, texts: TextSaid, fused: Fused) -> bool:
+    """Return whether no title names the garment within the group that stands, and the picture was not sure of it."""
+    if texts.has_vote and texts.garment and texts.garment == fused.garment:
+        return False
+    return said.garment_unsure or said.group != fused.group

@@ -107,6 +107,7 @@ def _find_classifications(held: dict[int, str]) -> dict[int, list[Classified]]:
         "abstained",
         "garment_unsure",
         "created_at",
+        "garment_probabilities",
     ):
         if sha256 == held[image_id]:
             classified = Classified(*said)

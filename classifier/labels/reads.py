@@ -9,12 +9,15 @@ from django.db.models import QuerySet
 
 from catalog.browse.filters import ProductCriteria
 from catalog.browse.listing import list_labelled_products
-from catalog.labels import LabelSummary, Status, describe_garment, get_label_summary
+from catalog.labels import LabelSummary, Status, describe_garment, get_label_summary, name_evidence
 from catalog.models import Product, ProductDescription, ProductImages, StoredPicture
-from classifier.labels.decision import PictureFacts, decide
+from classifier.labels.decision import SILENT, PictureFacts, decide
 from classifier.labels.facts import find_picture_facts
+from classifier.labels.texts import read_product_texts
+from classifier.ml.judging.fusion import TextSaid
 from classifier.ml.labels import GARMENTS, GROUPS, group_probabilities
-from classifier.models import Classification
+from classifier.ml.text.reading import TextReading
+from classifier.models import Classification, TextPrecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class ImageLabel:
     garment_unsure: bool
     confidence: float | None
     reason: str
+    evidence: str
     labelled_at: datetime | None
     error_code: str | None
     classification: Classification | None = None
@@ -79,24 +83,44 @@ class ProductImageDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class ProductTexts:
+    """What a product's texts say, and what is known of texts where it is sold; None is nothing yet."""
+
+    reading: TextReading
+    precision: TextPrecision | None
+
+    @property
+    def said(self) -> TextSaid:
+        """What of it has a part in the label."""
+        of = self.reading
+        has_vote = self.precision is not None and self.precision.has_vote
+        return TextSaid(of.verdict, of.group, of.garment, of.score, has_vote)
+
+
+@dataclass(frozen=True, slots=True)
 class ProductDetail:
-    """A product in full: images by index, descriptions by country and id."""
+    """A product in full: images by index, descriptions by country and id, and what the texts say."""
 
     product: Product
     label: LabelSummary
     images: Sequence[ProductImageDetail]
     descriptions: list[ProductDescription]
+    texts: ProductTexts
 
 
 def get_product_detail(product_id: int, *, country: str = "us") -> ProductDetail:
-    """Return the product with all its images and descriptions, in ten queries; raise `Product.DoesNotExist`."""
+    """Return the product with all its images and descriptions, in eleven queries; raise `Product.DoesNotExist`."""
     product = list_labelled_products(ProductCriteria(country=country)).get(pk=product_id)
     placements = list(
         ProductImages.objects.filter(product=product)
         .select_related("image__stored_picture")
         .order_by("image_index", "pk")
     )
-    labels = get_image_labels([placement.image_id for placement in placements])
+    descriptions = list(ProductDescription.objects.filter(product=product).order_by("country_code", "pk"))
+    texts = read_detail_texts(product.title, descriptions)
+    # Texts count for the picture that the product shows first.
+    said = {place.image_id: texts.said for place in placements if place.image_index == 0}
+    labels = get_image_labels([placement.image_id for placement in placements], texts=said)
     return ProductDetail(
         product=product,
         label=get_label_summary(product),
@@ -110,15 +134,34 @@ def get_product_detail(product_id: int, *, country: str = "us") -> ProductDetail
             )
             for placement in placements
         ],
-        descriptions=list(ProductDescription.objects.filter(product=product).order_by("country_code", "pk")),
+        descriptions=descriptions,
+        texts=texts,
     )
 
 
-def get_image_labels(image_ids: Collection[int]) -> dict[int, ImageLabel]:
-    """Return the label of each image by its id, in seven queries whatever their number."""
+def read_detail_texts(title: str, descriptions: Collection[ProductDescription]) -> ProductTexts:
+    """Return what a product's texts say, in one query."""
+    rows = sorted(descriptions, key=lambda row: row.pk)
+    country = rows[0].country_code if rows else ""
+    return ProductTexts(
+        reading=read_product_texts(title, [(row.country_code, row.original_text, row.translated_text) for row in rows]),
+        precision=TextPrecision.objects.filter(country=country).first(),
+    )
+
+
+def get_image_labels(
+    image_ids: Collection[int], *, texts: Mapping[int, TextSaid] | None = None
+) -> dict[int, ImageLabel]:
+    """Return the label of each image by its id, in seven queries whatever their number.
+
+    `texts` is what the texts say of the product that shows an image first.
+    """
     facts = find_picture_facts(image_ids, every_failure=True)
     said = find_deciding_classifications(facts.values())
-    return {image_id: _build_image_label(of, classification=said.get(image_id)) for image_id, of in facts.items()}
+    return {
+        image_id: _build_image_label(of, texts=(texts or {}).get(image_id, SILENT), classification=said.get(image_id))
+        for image_id, of in facts.items()
+    }
 
 
 def find_deciding_classifications(facts: Collection[PictureFacts]) -> dict[int, Classification]:
@@ -128,8 +171,8 @@ def find_deciding_classifications(facts: Collection[PictureFacts]) -> dict[int, 
     return {row.image_id: row for row in rows} if ids else {}
 
 
-def _build_image_label(facts: PictureFacts, *, classification: Classification | None) -> ImageLabel:
-    decision = decide(facts)
+def _build_image_label(facts: PictureFacts, *, texts: TextSaid, classification: Classification | None) -> ImageLabel:
+    decision = decide(facts, texts)
     return ImageLabel(
         status=decision.status,
         source=decision.source or None,
@@ -138,6 +181,7 @@ def _build_image_label(facts: PictureFacts, *, classification: Classification | 
         garment_unsure=decision.garment_unsure,
         confidence=decision.confidence,
         reason=decision.reason,
+        evidence=name_evidence(decision.evidence, source=decision.source),
         labelled_at=decision.labelled_at,
         error_code=facts.failure.code if facts.failure else None,
         classification=classification,

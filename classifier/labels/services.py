@@ -14,8 +14,17 @@ from django.db.models import F
 
 from catalog.labels import with_first_image
 from catalog.models import Image, Product, ProductImages, ProductLabel
-from classifier.labels.decision import Decision, PictureFacts, decide
+from classifier.labels.decision import DISAGREEMENT, SILENT, Decision, PictureFacts, decide
 from classifier.labels.facts import find_picture_facts
+from classifier.labels.texts import (
+    find_stale_texts,
+    find_text_hashes,
+    find_texts_said,
+    remove_orphaned_texts,
+    weigh_texts,
+    write_texts,
+)
+from classifier.ml.judging.fusion import TextSaid
 from classifier.models import LabelChange, ModelVersion, Review
 from config.db.bulk import insert_or_update_rows, insert_rows
 
@@ -23,7 +32,7 @@ Why = LabelChange.Why
 
 #: The columns that a decision writes, and which of them a reader of the label sees; it may be given again unchanged.
 COLUMNS = tuple(field.name for field in fields(Decision))
-SHOWN = ("group", "garment", "garment_unsure", "confidence", "status", "source", "reason")
+SHOWN = ("group", "garment", "garment_unsure", "confidence", "status", "source", "reason", "evidence")
 _get_columns = attrgetter(*COLUMNS)
 _get_shown = attrgetter(*SHOWN)
 _CHANGE_FIELDS = (
@@ -35,6 +44,7 @@ _CHANGE_FIELDS = (
     "version_name",
     "review_id",
     "sha256",
+    "texts_sha256",
 )
 
 
@@ -57,11 +67,12 @@ def refresh_image_labels(image_ids: Collection[int], *, why: str) -> int:
 def refresh_product_labels(product_ids: Collection[int], *, why: str = Why.CATALOGUE) -> int:
     """Bring the labels of these products up to date; return how many changed. Inside the transaction that changed them.
 
-    Products that are gone are passed over.
+    What their texts say is read where they are others now. Products that are gone are passed over.
     """
     products = with_first_image(Product.objects.filter(pk__in=product_ids))
     shown = products.values_list("first_image_id", "label__image_id")
     lock_images({image_id for pair in shown for image_id in pair if image_id is not None})
+    write_texts(find_stale_texts(product_ids))
     return _write_labels(dict(products.values_list("pk", "first_image_id")), why=why)
 
 
@@ -73,11 +84,15 @@ def refresh_product_range(after: int, until: int, *, why: str, dry_run: bool = F
     """
     products = with_first_image(Product.objects.filter(pk__gt=after, pk__lte=until))
     firsts = dict(products.order_by().values_list("pk", "first_image_id"))
-    stale = _find_stale(firsts, facts=find_picture_facts(_images_of(firsts)), former=_read_labels(firsts))
-    if dry_run or not stale:
+    facts, texts = find_picture_facts(_images_of(firsts)), find_stale_texts(firsts)
+    said = _find_texts_of_classified(firsts, facts=facts) | weigh_texts(texts)
+    stale = _find_stale(firsts, facts=facts, texts=said, former=_read_labels(firsts))
+    if not dry_run:
+        remove_orphaned_texts(after, until)
+    if dry_run or not (stale or texts):
         return len(firsts), len(stale)
     with transaction.atomic():
-        return len(firsts), refresh_product_labels([product_id for product_id, _ in stale], why=why)
+        return len(firsts), refresh_product_labels({pk for pk, _ in stale} | texts.keys(), why=why)
 
 
 def remove_product_labels(product_ids: Collection[int]) -> None:
@@ -95,7 +110,8 @@ def _write_labels(firsts: dict[int, int | None], *, why: str) -> int:
     facts = find_picture_facts(_images_of(firsts))
     _bind_reviews([of.image_id for of in facts.values() if of.sha256 and of.review and not of.review.is_bound])
     former = _read_labels(firsts)
-    stale = _find_stale(firsts, facts=facts, former=former)
+    texts = _find_texts_of_classified(firsts, facts=facts)
+    stale = _find_stale(firsts, facts=facts, texts=texts, former=former)
     insert_or_update_rows(
         ProductLabel,
         fields=("product", *(name.removesuffix("_id") for name in COLUMNS)),
@@ -103,6 +119,12 @@ def _write_labels(firsts: dict[int, int | None], *, why: str) -> int:
     )
     known = [(pk, former[pk], decision) for pk, decision in stale if pk in former]
     return _record_changes(known, facts=facts, why=why)
+
+
+def _find_texts_of_classified(firsts: dict[int, int | None], *, facts: dict[int, PictureFacts]) -> dict[int, TextSaid]:
+    """Return what texts say of the products whose label hangs on what a version said; others say nothing."""
+    decided = {of.image_id for of in facts.values() if of.classifications and of.review is None}
+    return find_texts_said([product_id for product_id, image_id in firsts.items() if image_id in decided])
 
 
 def _images_of(firsts: dict[int, int | None]) -> set[int]:
@@ -116,10 +138,17 @@ def _read_labels(product_ids: Collection[int]) -> dict[int, Decision]:
 
 
 def _find_stale(
-    firsts: dict[int, int | None], *, facts: dict[int, PictureFacts], former: dict[int, Decision]
+    firsts: dict[int, int | None],
+    *,
+    facts: dict[int, PictureFacts],
+    texts: dict[int, TextSaid],
+    former: dict[int, Decision],
 ) -> list[tuple[int, Decision]]:
     """Return the products, in one order, whose label is not what is decided, with what is."""
-    decided = [(pk, decide(facts.get(image_id) if image_id else None)) for pk, image_id in sorted(firsts.items())]
+    decided = [
+        (pk, decide(facts.get(image_id) if image_id else None, texts.get(pk, SILENT)))
+        for pk, image_id in sorted(firsts.items())
+    ]
     return [(pk, decision) for pk, decision in decided if former.get(pk) != decision]
 
 
@@ -138,6 +167,8 @@ def _record_changes(
     changed = [row for row in labels if _seen(row[1]) != _seen(row[2])]
     version_ids = {new.model_version_id for _, _, new in changed if new.model_version_id is not None}
     names = dict(ModelVersion.objects.filter(pk__in=version_ids).values_list("pk", "name")) if changed else {}
+    by_texts = [product_id for product_id, _, new in changed if new.evidence or new.reason == DISAGREEMENT]
+    hashes = find_text_hashes(by_texts)
     insert_rows(
         LabelChange,
         fields=_CHANGE_FIELDS,
@@ -152,6 +183,7 @@ def _record_changes(
                 names.get(new.model_version_id or 0, ""),
                 new.review_id,
                 bytes.fromhex(facts[new.image_id].sha256) or None if new.image_id in facts else None,
+                hashes.get(product_id),
             )
             for product_id, old, new in changed
         ],

@@ -6,8 +6,12 @@ from django.db.models import Count, Exists, OuterRef, Q
 from rich.table import Table
 
 from catalog.demo.sample import read_true_garments
+from catalog.models import ProductLabel
+from classifier.labels.decision import DISAGREEMENT
 from classifier.ml.labels import GROUP_OF_GARMENT, GROUPS
 from classifier.models import Classification, LabellingRun, LabelTask
+
+Status = ProductLabel.Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +19,16 @@ class DemoSummary:
     """Counts over every picture the model version has labelled, and the rate of one run.
 
     `sure` are pictures of the demo catalogue that were not abstained, `right` those of them whose group is the data
-    set's own. `groups` maps each group to (pictures, abstained).
+    set's own. `groups` maps each group to (pictures, abstained). Labels are counted by what they stand on: those that
+    were kept and have a group, those that say none of the groups, and those about which title and picture disagree.
     """
 
     groups: dict[str, tuple[int, int]]
+    by_picture: int
+    by_both: int
+    by_texts: int
+    none_of_these: int
+    disagreements: int
     failed: int
     labelled_now: int
     seconds: float
@@ -37,7 +47,15 @@ def build_demo_summary(run: LabellingRun, *, seconds: float) -> DemoSummary:
     true_garments = read_true_garments()
     sure = newest.filter(abstained=False, image__url__in=list(true_garments)).values_list("image__url", "group")
     right = [GROUP_OF_GARMENT[true_garments[url]] == group for url, group in sure]
+    labels = ProductLabel.objects.aggregate(
+        by_picture=Count("pk", filter=Q(status=Status.LABELLED, evidence="")),
+        by_both=Count("pk", filter=Q(status=Status.LABELLED, evidence=ProductLabel.Evidence.BOTH)),
+        by_texts=Count("pk", filter=Q(status=Status.LABELLED, evidence=ProductLabel.Evidence.TEXT)),
+        none_of_these=Count("pk", filter=Q(status=Status.NONE_OF_THESE)),
+        disagreements=Count("pk", filter=Q(reason=DISAGREEMENT)),
+    )
     return DemoSummary(
+        **labels,
         groups={group: counts.get(group, (0, 0)) for group in GROUPS},
         failed=LabelTask.objects.errors().filter(model_version=run.model_version).count(),
         labelled_now=run.classifications.count(),
@@ -62,7 +80,12 @@ def build_summary_table(summary: DemoSummary) -> Table:
 
 def list_summary_lines(summary: DemoSummary) -> list[str]:
     """Return what the table does not say: failures, the rate, and how many labels are right."""
-    lines = [f"Failed: {summary.failed:,}"]
+    lines = [
+        f"Failed: {summary.failed:,}",
+        f"Labels kept by the picture: {summary.by_picture:,}, by picture and texts: {summary.by_both:,}, "
+        f"by texts: {summary.by_texts:,}; none of the groups: {summary.none_of_these:,}; "
+        f"title and picture disagree: {summary.disagreements:,}",
+    ]
     if summary.labelled_now:
         rate = summary.labelled_now / summary.seconds
         lines.append(f"Labelled now: {summary.labelled_now:,} in {summary.seconds:.1f} s, {rate:.0f} images per second")

@@ -12,24 +12,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as library_version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
 from classifier.ml.artefacts import (
+    MANIFEST_FILE,
     NETWORK_FILE,
     SCHEMA_VERSION,
     WEIGHTS_FILE,
     ArtefactError,
     Manifest,
+    VerifiedArtefact,
     artefact_bytes,
     build_file_hashes,
     save_artefact,
     verify_artefact,
 )
-from classifier.ml.config import PreprocessingSpec, Recipe, check_start
+from classifier.ml.config import ConfigurationError, PreprocessingSpec, Recipe, check_start
 from classifier.ml.data.dataset import (
     SPLIT_SEED,
     FashionMnist,
@@ -48,6 +50,9 @@ from classifier.ml.judging.photographs import calibrate_photographs
 from classifier.ml.labels import GROUPS, group_labels
 from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Picture, ProgressCallback, TrainingProgress
+
+if TYPE_CHECKING:
+    from classifier.ml.network.architecture import BackboneWeights, NetworkSpec
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +74,8 @@ class TrainingRequest:
     """What to train: a recipe, the seed of every random choice but the split, and what overrides the recipe.
 
     ``epochs`` and ``limit`` (the number of training pictures, stratified) are None for the recipe's own and for all.
-    ``backbone_weights`` is "imagenet", "none" or a file. ``command`` is recorded as what reproduces the artefact.
+    ``backbone_weights`` is "imagenet", "none", a file, or the folder of an artefact, all of whose weights go on
+    learning. ``command`` is recorded as what reproduces the artefact.
     ``name`` is the folder below the output folder; None takes the version's. Raises ``ConfigurationError`` for what
     ``check_start`` refuses.
     """
@@ -103,7 +109,8 @@ def train(
 
     The data set is read from ``data_dir`` unless it is given. With a ``key`` the manifest is signed. The test pictures
     are looked at once, after everything has been chosen. Raises ``DatasetError``, ``BackboneWeightsError``,
-    ``ArtefactError``, and whatever ``progress`` raises to end the training.
+    ``ArtefactError``, ``ConfigurationError`` for an artefact from which the recipe cannot go on, and whatever
+    ``progress`` raises to end the training.
     """
     # Here and not above: TensorFlow takes seconds and hundreds of megabytes.
     from classifier.ml.network import architecture as networks
@@ -113,7 +120,10 @@ def train(
     recipe = request.recipe if request.epochs is None else dataclasses.replace(request.recipe, epochs=request.epochs)
     progress(TrainingProgress("load"))
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
-    weights = networks.find_backbone_weights(request.backbone_weights, alpha=recipe.alpha)
+    continued = _find_artefact(request.backbone_weights, key=key)
+    weights = (
+        networks.find_backbone_weights(request.backbone_weights, alpha=recipe.alpha) if continued is None else None
+    )
     split = _limited_split(data, request=request)
     pictures, admitted = admit_pictures(data.train_images, test=data.test_images, spec=recipe.preprocessing)
     parts = {
@@ -130,10 +140,12 @@ def train(
         mean=float(parts["train"].pictures.mean()),
         standard_deviation=max(1.0, float(parts["train"].pictures.std())),
     )
+    if continued is not None:
+        spec = _continue_spec(spec, manifest=continued.manifest)
     trained = ensemble.train_ensemble(
         spec,
         recipe=recipe,
-        weights=weights,
+        weights=weights if continued is None else safetensors.numpy.load(continued.contents[WEIGHTS_FILE]),
         train=parts["train"],
         validation=parts["validation"],
         seed=request.seed,
@@ -149,6 +161,12 @@ def train(
         contents[NETWORK_FILE], pictures=parts["calibration"].pictures, labels=parts["calibration"].labels
     )
     files = build_file_hashes(contents)
+    # What began with an artefact that knows the reserved pictures knows them.
+    reserved = (
+        {"reserved": len(split.reserved)}
+        if continued is None or "reserved" in continued.manifest.dataset.get("pictures", {})
+        else {}
+    )
     created_at = datetime.now(UTC)
     manifest = Manifest(
         version=f"{recipe.name}-{created_at:%Y%m%d}-{files[WEIGHTS_FILE][:8]}",
@@ -163,12 +181,10 @@ def train(
         dataset={
             "name": "Fashion-MNIST",
             "sha256": dict(data.sha256),
-            "pictures": {name: len(part.labels) for name, part in parts.items()} | {"reserved": len(split.reserved)},
+            "pictures": {name: len(part.labels) for name, part in parts.items()} | reserved,
             "split_seed": SPLIT_SEED,
         },
-        backbone=None
-        if weights is None
-        else {"file": weights.path.name, "sha256": weights.sha256, "content_sha256": weights.content_sha256},
+        backbone=_describe_backbone(weights) if continued is None else continued.manifest.backbone,
         parameters=networks.count_parameters(served),
         libraries={name: library_version(name) for name in _RECORDED_LIBRARIES},
         files=files,
@@ -183,6 +199,7 @@ def train(
         manifest,
         metrics=metrics.to_json(),
         training={
+            **({} if continued is None else {"continued_from": continued.manifest.version}),
             "history": [dict(row) for row in trained.history],
             "best_epochs": list(trained.best_epochs),
             "fit_seconds": trained.seconds,
@@ -233,6 +250,38 @@ def calibrate_again(
     manifest = dataclasses.replace(manifest, metrics=metrics.to_json())
     save_artefact(folder, manifest=manifest, contents=artefact.contents, key=key)
     return TrainedArtefact(folder=folder, manifest=manifest)
+
+
+def _find_artefact(source: str, *, key: bytes | None) -> VerifiedArtefact | None:
+    """The artefact whose folder is given as what to start from, or None for weights of a backbone."""
+    return verify_artefact(Path(source), key=key) if (Path(source) / MANIFEST_FILE).is_file() else None
+
+
+def _continue_spec(spec: "NetworkSpec", *, manifest: Manifest) -> "NetworkSpec":
+    """The specification of an artefact's network, which must be ``spec`` but for statistics and dropout.
+
+    Its statistics stay, for its weights have learnt with them. Raises ``ConfigurationError``.
+    """
+    if manifest.dataset.get("split_seed", manifest.seed) != SPLIT_SEED:
+        raise ConfigurationError(
+            f"{manifest.version} was trained on another split: its training pictures would judge and calibrate"
+        )
+    continued = dataclasses.replace(
+        spec,
+        mean=manifest.network.get("mean", spec.mean),
+        standard_deviation=manifest.network.get("standard_deviation", spec.standard_deviation),
+    )
+    if dataclasses.asdict(continued) != {**manifest.network, "dropout": spec.dropout}:
+        raise ConfigurationError(
+            f"expected a recipe of the network that {manifest.version} has, {dict(manifest.network)}, received {spec}"
+        )
+    return continued
+
+
+def _describe_backbone(weights: "BackboneWeights | None") -> dict[str, Any] | None:
+    if weights is None:
+        return None
+    return {"file": weights.path.name, "sha256": weights.sha256, "content_sha256": weights.content_sha256}
 
 
 def admit_pictures(

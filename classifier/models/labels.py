@@ -22,6 +22,7 @@ class LabelChange(models.Model):
         CANCELLED = "cancelled", "a run was cancelled"
         SUSPECTED = "suspected", "the picture was taken for a placeholder, or is no longer"
         ANSWERED = "answered", "a person said whether it is a placeholder"
+        TEXTS = "texts", "texts of its country won or lost their vote"
         FOUND = "found", "the catalogue had changed past the product"
         DELETED = "deleted", "the product was deleted"
 
@@ -41,11 +42,13 @@ class LabelChange(models.Model):
     old_status = models.CharField(max_length=16)
     old_source = models.CharField(max_length=16, blank=True)
     old_reason = models.CharField(max_length=32, blank=True)
+    old_evidence = models.CharField(max_length=8, blank=True, default="", db_default="")
     new_group = models.CharField(max_length=32, blank=True)
     new_garment = models.CharField(max_length=32, blank=True)
     new_status = models.CharField(max_length=16, blank=True)
     new_source = models.CharField(max_length=16, blank=True)
     new_reason = models.CharField(max_length=32, blank=True)
+    new_evidence = models.CharField(max_length=8, blank=True, default="", db_default="")
     version_name = models.CharField(max_length=100, blank=True, help_text="The new label's model version.")
     sha256 = models.BinaryField(max_length=32, null=True, help_text="Of the picture that the new label is about.")
     texts_sha256 = models.BinaryField(max_length=32, null=True, help_text="Of the texts, where they counted.")
@@ -61,17 +64,18 @@ class LabelChange(models.Model):
     @property
     def old_words(self) -> str:
         """The label before, in words."""
-        return _describe(self.old_status, self.old_group, self.old_garment)
+        return _describe(self.old_status, self.old_group, self.old_garment, self.old_evidence)
 
     @property
     def new_words(self) -> str:
         """The label after, in words."""
-        return _describe(self.new_status, self.new_group, self.new_garment)
+        return _describe(self.new_status, self.new_group, self.new_garment, self.new_evidence)
 
 
-def _describe(status: str, group: str, garment: str) -> str:
+def _describe(status: str, group: str, garment: str, evidence: str) -> str:
     words = ", ".join(filter(None, (group, garment)))
     name = ProductLabel.Status(status).label.lower() if status else "deleted"
+    name += {"text": ", by its texts", "both": ", by picture and texts"}.get(evidence, "")
     return f"{words} ({name})" if words else name
 
 

@@ -90,7 +90,7 @@ def list_duties(summary: CatalogueSummary, *, suspects: int = 0, user: User | An
     duties = [
         Duty(
             unsure,
-            f"{_products(unsure)} whose label the network is not sure of.",
+            f"{_products(unsure)} whose label is not sure, or whose title contradicts the picture.",
             button="Least sure first",
             address=f"{products}?status=needs_review&ordering=confidence",
         ),

@@ -1,32 +1,30 @@
 """Evaluations of labelled catalogues: each product is decided as the catalogue's own are, and its label is judged."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from catalog.labels import name_evidence
 from catalog.models import ProductLabel
 from classifier.labels.decision import Classified, PictureFacts, decide
+from classifier.labels.texts import read_product_texts
 from classifier.ml.judging.catalogues import Answer
+from classifier.ml.judging.fusion import TextSaid
+from classifier.ml.labels import GARMENTS
 from classifier.ml.reports.documents import save_document
-from classifier.ml.types import ImageClassifier, Picture, Prediction
-
-# On what an answer stands that comes of a picture and nothing else.
-PICTURE = "picture"
+from classifier.ml.types import Prediction
 
 
-def answer_pictures(pictures: Sequence[Picture], *, classifier: ImageClassifier) -> list[Answer]:
-    """Return the answer to each picture, in the same order: the label of a new product that shows it first.
+def answer_product(said: Prediction, *, title: str = "", country: str = "") -> Answer:
+    """Return the label of a new product that shows first the picture of which this is said.
 
-    Nothing is read or written. Pictures and errors are those of `Classifier.classify`.
+    A title has a vote, as where titles were found to be right; without one the picture decides alone. Nothing is read
+    from the catalogue or written to it.
     """
-    return [_decide(prediction) for prediction in classifier.classify(pictures)]
-
-
-def _decide(said: Prediction) -> Answer:
     classified = Classified(
         id=0,
         model_version_id=0,
@@ -36,13 +34,16 @@ def _decide(said: Prediction) -> Answer:
         abstained=said.abstained,
         garment_unsure=said.garment_unsure,
         at=datetime.now(UTC),
+        garment_probabilities=[said.garment_probabilities[garment] for garment in GARMENTS],
     )
-    label = decide(PictureFacts(image_id=0, classifications=[classified]))
+    reading = read_product_texts(title, [(country, None, None)] if country else [])
+    texts = TextSaid(reading.verdict, reading.group, reading.garment, reading.score, has_vote=True)
+    label = decide(PictureFacts(image_id=0, classifications=[classified]), texts)
     return Answer(
         group=label.group or None,
-        is_sure=label.status == ProductLabel.Status.LABELLED,
+        is_sure=label.status in (ProductLabel.Status.LABELLED, ProductLabel.Status.NONE_OF_THESE),
         confidence=label.confidence or 0.0,
-        evidence=PICTURE,
+        evidence=name_evidence(label.evidence, source=label.source),
     )
 
 

@@ -8,6 +8,7 @@ from classifier.labelling import ledger
 from classifier.labelling.runs import do_run_steps
 from classifier.labelling.starting import MANY_BATCHES
 from classifier.labelling.tasks import send_due_batches, send_taking_runs
+from classifier.labels.precision import settle_texts
 from classifier.labels.walk import walk_labels
 from classifier.reviews.tasks import send_review_runs
 from classifier.training import runs as training_runs
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 # What a sweep spends on runs that take their pictures or close their tasks: a worker's main process waits meanwhile.
 STEPS_SECONDS = 1.0
+# The same for labels that follow from what texts say.
+TEXTS_SECONDS = 1.0
 
 
 def sweep() -> None:
@@ -37,6 +40,7 @@ def sweep() -> None:
     send_adoption_runs()
     send_cleaning_runs()
     walk_labels()
+    settle_texts(seconds=TEXTS_SECONDS)
     if expired or abandoned:
         logger.warning("swept %s expired leases, %s dead trainings; sent %s batches", expired, abandoned, sent)
     elif sent or closed:

@@ -1,4 +1,4 @@
-"""The worker's timers: the sweep and the canaries, both in its main process.
+"""The worker's timers: the sweep, the canaries, and what texts are right about; all in its main process.
 
 Not a queued task: behind 200 labelling messages on the file broker such a task did not run once in 20 s.
 """
@@ -13,6 +13,8 @@ from django.db import Error, connections
 from config.db.troubles import explain
 
 logger = logging.getLogger(__name__)
+
+PRECISION_SECONDS = 3600.0
 
 
 class TimerStep(bootsteps.StartStopStep):
@@ -37,6 +39,15 @@ class SweepStep(TimerStep):
         self.entry = parent.timer.call_repeatedly(settings.LABELLING_SWEEP_SECONDS, sweep_once)
 
 
+class PrecisionStep(TimerStep):
+    """Estimates how often a country's texts are right, once an hour."""
+
+    def start(self, parent: Any) -> None:
+        """Start the timer."""
+        refresh_precisions_once()
+        self.entry = parent.timer.call_repeatedly(PRECISION_SECONDS, refresh_precisions_once)
+
+
 class CanaryStep(TimerStep):
     """Sends canaries through the queues that this worker serves.
 
@@ -57,6 +68,13 @@ def sweep_once() -> None:
     from classifier.worker.sweep import sweep
 
     call_once(sweep, missed="sweep skipped")
+
+
+def refresh_precisions_once() -> None:
+    """Estimate how often texts are right."""
+    from classifier.labels.precision import refresh_precisions
+
+    call_once(refresh_precisions, missed="texts were not judged")
 
 
 def send_canaries_once(queues: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Rows into a table as fast as the database takes them, inside the caller's transaction; no objects, no signals.
 
-Values are ids, numbers, texts without NUL, times, bytes, lists of numbers for JSON, and None.
+Values are ids, numbers, texts without NUL, times, bytes, lists of numbers and texts for JSON, and None.
 """
 
 import io
@@ -58,7 +58,10 @@ def insert_or_update_rows(
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             arrays = ", ".join(f"%s::{_array_type(model, field)}" for field in fields)
-            columns = [list(column) for column in zip(*rows, strict=True)]
+            columns = [
+                _prepare_array(model, field, column)
+                for field, column in zip(fields, zip(*rows, strict=True), strict=True)
+            ]
             cursor.execute(f"{insert} SELECT * FROM unnest({arrays}) {conflict}", columns)  # noqa: S608
         else:
             marks = ", ".join(["%s"] * len(names))
@@ -147,6 +150,12 @@ def _array_type(model: type[models.Model], field: str) -> str:
     return f"{_get_column(model, field).cast_db_type(connection)}[]"
 
 
+def _prepare_array(model: type[models.Model], field: str, cells: Sequence[Any]) -> list[Any]:
+    """Return a column's cells as PostgreSQL takes them in an array, where a list would be a part of it."""
+    is_json = isinstance(_get_column(model, field), models.JSONField)
+    return [json.dumps(cell) for cell in cells] if is_json else list(cells)
+
+
 def _prepare(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
     """Return the rows as SQLite takes them: it knows neither times nor bytes as Python has them."""
     columns = [_get_column(model, field) for field in fields]
@@ -160,7 +169,7 @@ def _copy_cell(value: Any) -> str:
     if value is None:
         return r"\N"
     if isinstance(value, list):
-        return json.dumps(value)
+        value = json.dumps(value)
     if isinstance(value, bytes):
         return rf"\\x{value.hex()}"
     if not isinstance(value, str):

@@ -25,6 +25,14 @@ def test_a_recipe_survives_the_manifest(name: str) -> None:
     assert Recipe.from_json(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
 
 
+def test_what_is_drawn_for_shops_is_drawn_to_the_last_epoch() -> None:
+    recipe = get_recipe("drawn")
+    first, last = recipe.augmentation_in_epoch(1), recipe.augmentation_in_epoch(recipe.epochs)
+    for name in ("worn_share", "outline_share", "edge_share", "shoe_pair_share", "shorts_share", "backpack_share"):
+        assert getattr(first, name) == getattr(last, name) > 0
+    assert first.shop_share > last.shop_share
+
+
 def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match=f"out of {DEFAULT_RECIPE}.*received 'best'"):
         get_recipe("best")
@@ -56,10 +64,43 @@ def test_a_recipe_that_cannot_work_is_refused(changes: dict[str, Any], message: 
         dataclasses.replace(get_recipe(DEFAULT_RECIPE), **changes)
 
 
-@pytest.mark.parametrize("name", ["erase_share", "shop_share", "outlier_share"])
+@pytest.mark.parametrize(
+    "name", [item.name for item in dataclasses.fields(AugmentationSpec) if item.name.endswith("_share")]
+)
 def test_shares_lie_between_nothing_and_all(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} from 0 to 1, received 1.5"):
         AugmentationSpec(**{name: 1.5})
+
+
+def test_drawn_kinds_share_the_pictures() -> None:
+    with pytest.raises(ConfigurationError, match=r"drawn kinds of together at most 1, received 1\.2"):
+        AugmentationSpec(shoe_pair_share=0.5, shorts_share=0.4, backpack_share=0.3)
+
+
+def test_a_head_learns_from_pictures_that_show_what_their_labels_say() -> None:
+    for name in ("outlier_share", "shoe_pair_share"):
+        with pytest.raises(ConfigurationError, match="keeps labels where only the head learns"):
+            dataclasses.replace(get_recipe("frozen"), augmentation=AugmentationSpec(**{name: 0.1}))
+
+
+def test_a_manifest_from_before_the_drawn_kinds_has_none() -> None:
+    recipe = get_recipe(DEFAULT_RECIPE)
+    value = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    for spec in (value["augmentation"], value["final_augmentation"]):
+        for name in ("worn_share", "outline_share", "edge_share", "shoe_pair_share", "shorts_share", "backpack_share"):
+            del spec[name]
+    assert Recipe.from_json(value).augmentation == dataclasses.replace(
+        recipe.augmentation,
+        worn_share=0,
+        outline_share=0,
+        edge_share=0,
+        shoe_pair_share=0,
+        shorts_share=0,
+        backpack_share=0,
+    )
+    del value["augmentation"]["erase_share"]
+    with pytest.raises(ConfigurationError, match="erase_share"):
+        Recipe.from_json(value)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +126,8 @@ def test_fields_that_are_missing_or_unknown_are_named() -> None:
 
 def test_every_published_column_is_answered_by_a_recipe() -> None:
     answered = {name: recipe.published_column for name, recipe in RECIPES.items()}
-    # The default answers all of them, and what titles teach none.
-    assert answered.pop(DEFAULT_RECIPE) is None
-    assert answered.pop("titles") is None
+    # The default answers all of them, and so would what may follow it; what titles teach answers none.
+    assert [answered.pop(name) for name in (DEFAULT_RECIPE, "drawn", "titles")] == [None, None, None]
     assert sorted(map(str, answered.values())) == sorted(PUBLISHED)
 
 

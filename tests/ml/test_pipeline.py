@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from classifier.ml import pipeline
-from classifier.ml.artefacts import NETWORK_FILE, artefact_bytes, load_manifest, save_artefact, verify_artefact
+from classifier.ml.artefacts import (
+    NETWORK_FILE,
+    WEIGHTS_FILE,
+    artefact_bytes,
+    load_manifest,
+    save_artefact,
+    verify_artefact,
+)
 from classifier.ml.config import RECIPES, ConfigurationError, Recipe
 from classifier.ml.data.dataset import SPLIT_SEED, FashionMnist, limit_stratified, split_training_pictures
 from classifier.ml.inference import Classifier
@@ -84,6 +91,9 @@ def test_no_test_picture_takes_part_before_the_evaluation(
     assert len(split.reserved) == 10
     marked, reserved = drawn.test_images.copy(), drawn.train_images.copy()
     marked[:, 0, 0] = reserved[split.reserved, 0, 0] = 77
+    # and in each part one picture that is a test picture,
+    copies = [split.train[0], split.validation[0], split.calibration[0]]
+    reserved[copies] = marked[:3]
     data = dataclasses.replace(drawn, train_images=reserved, test_images=marked)
     seen: dict[str, LabelledPictures] = {}
 
@@ -107,13 +117,15 @@ def test_no_test_picture_takes_part_before_the_evaluation(
     monkeypatch.setattr(pipeline, "_calibrate_network", calibrate)
     # when a training runs,
     request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights="none")
-    train(request, output_dir=tmp_path, dataset=data)
+    trained = train(request, output_dir=tmp_path, dataset=data)
     # then fitting, stopping and calibrating saw every other training picture once, and none of these.
     assert sorted(seen) == ["calibration", "train", "validation"]
     together = np.concatenate([part.pictures for part in seen.values()])
     assert not (together[:, 0, 0, 0] == 77).any()
-    others = np.delete(drawn.train_images, split.reserved, axis=0)
+    others = np.delete(drawn.train_images, [*split.reserved, *copies], axis=0)
     assert sorted(map(bytes, together)) == sorted(map(bytes, others))
+    counts = {"train": 469, "validation": 59, "calibration": 59, "reserved": 10}
+    assert trained.manifest.dataset["pictures"] == counts
 
 
 def test_a_picture_with_the_form_of_a_test_picture_may_not_train() -> None:
@@ -126,31 +138,6 @@ def test_a_picture_with_the_form_of_a_test_picture_may_not_train() -> None:
     forms, admitted = pipeline.admit_pictures(pictures, test=test, spec=spec)
     assert admitted.tolist() == [True] * 20 + [False] * 3
     np.testing.assert_array_equal(forms[:20, :, :, 0], data.train_images)
-
-
-def test_a_training_leaves_copies_of_test_pictures_out(
-    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Given a training picture in each part that is a test picture,
-    split = split_training_pictures(drawn_dataset.train_labels)
-    mixed = drawn_dataset.train_images.copy()
-    mixed[[split.train[0], split.validation[0], split.calibration[0]]] = drawn_dataset.test_images[:3]
-    seen: list[np.ndarray] = []
-
-    def fit(network: object, *, train: LabelledPictures, validation: LabelledPictures, **rest: object) -> object:
-        seen.extend((train.pictures, validation.pictures))
-        return NOTHING_LEARNT
-
-    serve_as(tiny_artefact, monkeypatch)
-    monkeypatch.setattr(training, "fit", fit)
-    request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights="none")
-    trained = train(request, output_dir=tmp_path, dataset=dataclasses.replace(drawn_dataset, train_images=mixed))
-    # then none of them is looked at,
-    test = set(map(bytes, drawn_dataset.test_images))
-    assert not any(bytes(picture) in test for part in seen for picture in part)
-    # and the manifest counts those that were.
-    counts = {"train": 159, "validation": 19, "calibration": 19, "reserved": 0}
-    assert trained.manifest.dataset["pictures"] == counts
 
 
 def test_a_limit_shortens_what_trains_only(drawn_dataset: FashionMnist) -> None:
@@ -269,6 +256,45 @@ def test_versions_are_compared_on_pictures_that_neither_was_trained_on() -> None
 def test_a_head_on_random_weights_is_no_request() -> None:
     with pytest.raises(ConfigurationError, match="The recipe frozen trains a head alone"):
         TrainingRequest(recipe=RECIPES["frozen"], seed=1, command="", backbone_weights="none")
+
+
+def test_a_training_goes_on_from_an_artefact(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a training that learns nothing,
+    monkeypatch.setattr(training, "fit", lambda *arguments, **rest: NOTHING_LEARNT)
+    recipe = dataclasses.replace(TINY_RECIPE, name="further", dropout=0.0)
+    request = TrainingRequest(recipe=recipe, seed=1, command="", backbone_weights=str(tiny_artefact.folder))
+    # when it begins with an artefact,
+    trained = train(request, output_dir=tmp_path, dataset=drawn_dataset)
+    # then it has all of that one's weights and its statistics, and says where it began.
+    assert trained.manifest.files[WEIGHTS_FILE] == tiny_artefact.manifest.files[WEIGHTS_FILE]
+    assert trained.manifest.network == {**tiny_artefact.manifest.network, "dropout": 0.0}
+    assert trained.manifest.training["continued_from"] == tiny_artefact.manifest.version
+    assert trained.manifest.backbone == tiny_artefact.manifest.backbone
+    assert "reserved" in trained.manifest.dataset["pictures"]
+    # An artefact from before pictures were reserved has seen them, and so has what goes on from it.
+    older = dataclasses.replace(tiny_artefact.manifest, dataset={"split_seed": SPLIT_SEED})
+    save_artefact(tmp_path / "older", manifest=older, contents=verify_artefact(tiny_artefact.folder).contents)
+    request = dataclasses.replace(request, backbone_weights=str(tmp_path / "older"))
+    assert "reserved" not in train(request, output_dir=tmp_path, dataset=drawn_dataset).manifest.dataset["pictures"]
+
+
+def test_a_training_does_not_go_on_from_another_network_or_split(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path
+) -> None:
+    folder = str(tiny_artefact.folder)
+    wider = dataclasses.replace(TINY_RECIPE, network_size=48)
+    request = TrainingRequest(recipe=wider, seed=1, command="", backbone_weights=folder)
+    with pytest.raises(ConfigurationError, match="expected a recipe of the network that tiny"):
+        train(request, output_dir=tmp_path, dataset=drawn_dataset)
+    # An artefact from before there was one split was trained on that of its seed.
+    manifest = dataclasses.replace(tiny_artefact.manifest, dataset={"name": "Fashion-MNIST"}, seed=5)
+    other = tmp_path / "other"
+    save_artefact(other, manifest=manifest, contents=verify_artefact(tiny_artefact.folder).contents)
+    request = TrainingRequest(recipe=TINY_RECIPE, seed=1, command="", backbone_weights=str(other))
+    with pytest.raises(ConfigurationError, match="another split"):
+        train(request, output_dir=tmp_path, dataset=drawn_dataset)
 
 
 def test_missing_backbone_weights_end_before_any_training(drawn_dataset: FashionMnist, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def load_classifier() -> Classifier:
 def render_pages() -> tuple[list[Picture], list[str]]:
     """Pages of a shop, and the groups of what they show."""
     pictures, garments = read_pictures(), read_true_garments()
-    names = list(pictures)[:SHOWN]
+    # Some are things that are no garments.
+    names = [name for name in pictures if name in garments][:SHOWN]
     pages = [render_for_shop(pictures[name], side=168, margin=12) for name in names]
     return pages, [GROUP_OF_GARMENT[garments[name]] for name in names]
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from catalog.demo.catalogue import load_demo_catalogue
 from classifier.adoption.services import activate_model_version
 from classifier.labelling.starting import start_labelling_run
+from classifier.labels.precision import refresh_precisions, settle_texts
 from classifier.management.demo_summary import build_demo_summary, build_summary_table, list_summary_lines
 from classifier.management.progress import WorkerEndedError, wait_for_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactError
@@ -41,6 +42,8 @@ TRAINING_WORKER = (
 )
 # How often it looks whether the site and the workers live.
 LOOK_SECONDS = 0.5
+# What labels that follow from texts may take.
+SETTLE_SECONDS = 60.0
 
 
 class Command(BaseCommand):
@@ -122,6 +125,9 @@ class Command(BaseCommand):
             with ProgressReport(cast(IO[str], self.stderr), title="Labelling", unit="pictures") as report:
                 wait_for_run(run, report=report, is_alive=is_alive)
         run.refresh_from_db()
+        # What a worker does once an hour: so the first labels already say what titles are worth.
+        refresh_precisions()
+        settle_texts(seconds=SETTLE_SECONDS)
         summary = build_demo_summary(run, seconds=time.monotonic() - started_at)
         Console(file=cast(IO[str], self.stdout), highlight=False).print(build_summary_table(summary))
         for line in list_summary_lines(summary):

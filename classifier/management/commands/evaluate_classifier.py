@@ -24,7 +24,7 @@ from classifier.ml.labels import GROUPS
 from classifier.ml.reports.evaluation_report import WAYS, list_figures
 from classifier.ml.types import Picture
 from classifier.ml.words import write_fraction, write_known, write_share
-from classifier.reports.evaluations import answer_pictures, save_evaluation
+from classifier.reports.evaluations import answer_product, save_evaluation
 from config.console import ProgressReport, ReportingCommand, build_table
 
 
@@ -39,7 +39,8 @@ class Command(ReportingCommand):
         "  manage.py evaluate_classifier --pictures photos --split validation\n"
         "  manage.py evaluate_classifier --catalogue shop --split validation\n\n"
         "With --catalogue the whole decision is measured, as it labels products, and things that are none of the five\n"
-        "groups may be among them. The page Evaluations shows the result.\n"
+        "groups may be among them. Where there are titles, twice: by pictures alone, and as where titles have a vote.\n"
+        "The page Evaluations shows the result.\n"
         "Without --model-version the one in production is measured; without one, or without a database, the one that\n"
         "comes with the product."
     )
@@ -110,7 +111,9 @@ class Command(ReportingCommand):
         products = read_labels(folder, groups=TRUE, split=options["split"])
         classifier = Classifier.load(chosen.folder, manifest_sha256=chosen.manifest_sha256, key=chosen.key)
         started = time.monotonic()
-        answers: list[Answer] = []
+        ways: dict[str, list[Answer]] = {"pictures": []}
+        if any(product.title for product in products):
+            ways["titles"] = []
         truth: list[str] = []
         with self.show_progress(options, title="Labelling", unit="products") as shown:
             # A batch at a time: a catalogue's pictures need not fit into memory.
@@ -118,18 +121,21 @@ class Command(ReportingCommand):
                 batch = self._read_pictures(
                     products[start : start + BATCH_SIZE], shown=shown, done=start, total=len(products)
                 )
-                answers += answer_pictures([picture for _, picture in batch], classifier=classifier)
+                for (product, _), said in zip(batch, classifier.classify([one for _, one in batch]), strict=True):
+                    ways["pictures"].append(answer_product(said))
+                    if "titles" in ways:
+                        ways["titles"].append(answer_product(said, title=product.title, country=product.country))
                 truth += [product.group for product, _ in batch]
-        if not answers:
+        if not truth:
             raise CommandError(f"none of the {len(products)} pictures in {folder} could be read")
         document = {
             "model_version": classifier.version,
             "catalogue": folder.resolve().name,
             "split": options["split"],
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "unreadable": len(products) - len(answers),
+            "unreadable": len(products) - len(truth),
             "seconds": time.monotonic() - started,
-            "ways": {"pictures": judge_answers(answers, truth=truth)},
+            "ways": {way: judge_answers(answers, truth=truth) for way, answers in ways.items()},
         }
         self.answer(document, build_catalogue_table(document), options)
         try:

@@ -33,7 +33,8 @@ class Command(ReportingCommand):
         "Examples:\n"
         "  manage.py train_classifier --activate\n"
         "  manage.py train_classifier --epochs 1 --limit 5000 --backbone-weights none\n"
-        "  manage.py train_classifier --seed 1 --output classifier/artefacts/default\n\n"
+        "  manage.py train_classifier --seed 1 --output classifier/artefacts/default\n"
+        "  manage.py train_classifier --backbone-weights classifier/artefacts/default --epochs 1 --limit 38400\n\n"
         f"{HELP}"
     )
     shows_progress = True
@@ -49,8 +50,9 @@ class Command(ReportingCommand):
         )
         parser.add_argument(
             "--backbone-weights",
-            metavar="imagenet|none|FILE",
-            help="what the backbone starts from (default: imagenet, or none where BACKBONE_WEIGHTS is none)",
+            metavar="imagenet|none|FILE|ARTEFACT_DIR",
+            help="what the backbone starts from (default: imagenet, or none where BACKBONE_WEIGHTS is none); all of an "
+            "artefact's network goes on learning",
         )
         add_activation_options(parser)
         parser.add_argument("--enqueue", action="store_true", help="let a worker of the training queue do it")

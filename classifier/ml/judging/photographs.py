@@ -79,8 +79,10 @@ class PhotographCalibration:
 
     def upright(self, logits: NDArray[np.float32], *, embedding: NDArray[np.float32]) -> NDArray[np.float64]:
         """The probability of each picture to stand upright, float64[N]."""
-        odds = logits @ np.asarray(self.upright_logits) + embedding @ np.asarray(self.upright_embedding)
-        return np.asarray(expit(odds.astype(np.float64) + self.upright_bias))
+        # Sums, and no products of matrices, which round by how many pictures there are.
+        odds = (logits * np.asarray(self.upright_logits)).sum(axis=1)
+        odds += (embedding * np.asarray(self.upright_embedding)).sum(axis=1)
+        return np.asarray(expit(odds + self.upright_bias))
 
     def probabilities(self, logits: NDArray[np.float32], *, embedding: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities of the garments, float64[N, 10], for logits float32[N, 10] and embedding float32[N, 64]."""

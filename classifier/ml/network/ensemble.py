@@ -46,7 +46,7 @@ def train_ensemble(
     spec: NetworkSpec,
     *,
     recipe: Recipe,
-    weights: BackboneWeights | None,
+    weights: BackboneWeights | Mapping[str, NDArray[np.float32]] | None,
     train: LabelledPictures,
     validation: LabelledPictures,
     seed: int,
@@ -54,13 +54,18 @@ def train_ensemble(
 ) -> TrainedEnsemble:
     """Train the members of ``spec`` one after the other, each from ``weights`` and from a seed of its own.
 
+    ``weights`` are those of a backbone, or those of all members by ``name_members_weights``, which go on learning.
     ``progress`` hears of them as of one training with the epochs of all. Raises what ``build_seeded_network`` raises,
     and whatever ``progress`` raises to end the training.
     """
     members, history, best_epochs, seconds = [], [], [], 0.0
+    learnt = _split_by_member(weights, members=spec.members) if isinstance(weights, Mapping) else None
+    backbone = None if isinstance(weights, Mapping) else weights
     for number in range(spec.members):
         member_seed, first_epoch = seed + number * _SEED_STEP, number * recipe.epochs
-        network = build_seeded_network(spec, seed=member_seed, weights=weights, frozen=recipe.trainable == "head")
+        network = build_seeded_network(spec, seed=member_seed, weights=backbone, frozen=recipe.trainable == "head")
+        if learnt is not None:
+            assign_weights(network, weights=learnt[number])
         result = train_network(
             network,
             spec=spec,
@@ -103,13 +108,7 @@ def build_trained_members(spec: NetworkSpec, *, weights: Mapping[str, NDArray[np
     Raises ``ValueError`` when weights are missing or unknown, or of another shape.
     """
     members = tuple(build_network(spec) for _ in range(spec.members))
-    parts: list[dict[str, NDArray[np.float32]]] = [{} for _ in members]
-    for name, value in weights.items():
-        number, _, rest = name.removeprefix(_PREFIX).partition("/")
-        if not name.startswith(_PREFIX) or int(number) >= len(parts):
-            raise ValueError(f"expected weights of {len(parts)} members, received {name}")
-        parts[int(number)][rest] = value
-    for member, part in zip(members, parts, strict=True):
+    for member, part in zip(members, _split_by_member(weights, members=len(members)), strict=True):
         assign_weights(member, weights=part)
     return members
 
@@ -121,6 +120,18 @@ def name_members_weights(members: Sequence[keras.Model]) -> dict[str, NDArray[np
         for number, member in enumerate(members)
         for name, value in named_weights(member).items()
     }
+
+
+def _split_by_member(
+    weights: Mapping[str, NDArray[np.float32]], *, members: int
+) -> list[dict[str, NDArray[np.float32]]]:
+    parts: list[dict[str, NDArray[np.float32]]] = [{} for _ in range(members)]
+    for name, value in weights.items():
+        number, _, rest = name.removeprefix(_PREFIX).partition("/")
+        if not name.startswith(_PREFIX) or int(number) >= members:
+            raise ValueError(f"expected weights of {members} members, received {name}")
+        parts[int(number)][rest] = value
+    return parts
 
 
 def _count_on(progress: ProgressCallback, *, first_epoch: int, epochs: int) -> Callable[[TrainingProgress], None]:

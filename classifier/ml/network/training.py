@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from classifier.ml.config import NO_AUGMENTATION, AugmentationSpec, Recipe
-from classifier.ml.data.augmentation import augment
+from classifier.ml.data.augmentation import Examples, augment
 from classifier.ml.labels import GARMENT_TO_GROUP, GARMENTS, group_labels, group_probabilities
 from classifier.ml.network.architecture import (
     BackboneWeights,
@@ -40,9 +40,6 @@ _PROGRESS_EVERY_STEPS: Final = 5
 _BATCHES_AHEAD: Final = 4
 #: Keeps the logarithm of a group's probability finite.
 _LEAST_PROBABILITY: Final = 1e-7
-
-#: Pictures uint8[N, S, S, 1] (or features) and targets float32[N, 10].
-_Batch = tuple[NDArray[Any], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +158,11 @@ def fit(
             train_step = _build_train_step(trained_network, optimizer=optimizer, recipe=recipe)
         losses = []
         batches = _batches(train, recipe=recipe, epoch=epoch, generator=generator)
-        for step, (pictures, targets) in enumerate(_read_ahead(batches)):
+        for step, examples in enumerate(_read_ahead(batches)):
             share = ((epoch - 1) * steps + step) / (recipe.epochs * steps)
             optimizer.learning_rate.assign(recipe.learning_rate * one_cycle_factor(share))
-            losses.append(float(train_step(tf.constant(pictures), tf.constant(targets))))
+            shown = (examples.pictures, examples.targets, examples.garment_known)
+            losses.append(float(train_step(*map(tf.constant, shown))))
             if average is not None and step % UPDATE_EVERY_STEPS == 0:
                 average.update()
             if step % _PROGRESS_EVERY_STEPS == 0:
@@ -243,13 +241,13 @@ def _to_features(
     features = []
     for start in range(0, len(part.labels), _PREDICTION_BATCH):
         batch = slice(start, start + _PREDICTION_BATCH)
-        pictures, _ = augment(part.pictures[batch], targets=targets[batch], spec=augmentation, generator=generator)
-        features.append(np.asarray(extractor.predict_on_batch(pictures)))
+        examples = augment(part.pictures[batch], targets=targets[batch], spec=augmentation, generator=generator)
+        features.append(np.asarray(extractor.predict_on_batch(examples.pictures)))
         progress(TrainingProgress("features", step=min(batch.stop, len(part.labels)), steps=len(part.labels)))
     return LabelledPictures(np.concatenate(features), part.labels)
 
 
-def _read_ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
+def _read_ahead(batches: Iterator[Examples]) -> Iterator[Examples]:
     """The same batches, the next few of which are made while the network learns from the last.
 
     A thread of our own and not ``tf.data``: its generators set glibc's trim threshold to 128 kB, after which every
@@ -264,7 +262,7 @@ def _read_ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
 
 def _batches(
     train: LabelledPictures, *, recipe: Recipe, epoch: int, generator: np.random.Generator
-) -> Iterator[_Batch]:
+) -> Iterator[Examples]:
     """One epoch in a new order, in full batches; the last incomplete one is left out, for its statistics are poor."""
     order = generator.permutation(len(train.labels))
     batch_size = min(recipe.batch_size, len(order))
@@ -275,7 +273,7 @@ def _batches(
         indices = order[start : start + batch_size]
         pictures, targets = train.pictures[indices], table[train.labels[indices]].astype(np.float32)
         yield (
-            (pictures, targets)
+            Examples(pictures, targets, np.ones(len(targets), dtype=np.bool_))
             if spec == NO_AUGMENTATION
             else augment(pictures, targets=targets, spec=spec, generator=generator)
         )
@@ -286,16 +284,16 @@ def _build_train_step(network: keras.Model, *, optimizer: Any, recipe: Recipe) -
     to_groups = tf.constant(GARMENT_TO_GROUP)
 
     @tf.function(reduce_retracing=True)
-    def train_step(pictures: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def train_step(pictures: tf.Tensor, targets: tf.Tensor, garment_known: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             logits, _ = network(pictures, training=True)
-            loss = tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
-            if group_loss_weight:
-                groups = tf.matmul(tf.nn.softmax(logits), to_groups)
-                group_loss = -tf.reduce_sum(
-                    tf.matmul(targets, to_groups) * tf.math.log(groups + _LEAST_PROBABILITY), axis=1
-                )
-                loss += group_loss_weight * group_loss
+            garment_loss = tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+            groups = tf.matmul(tf.nn.softmax(logits), to_groups)
+            group_loss = -tf.reduce_sum(
+                tf.matmul(targets, to_groups) * tf.math.log(groups + _LEAST_PROBABILITY), axis=1
+            )
+            # Where only the group is known, its loss stands in the garment's place as well.
+            loss = tf.where(garment_known, garment_loss, group_loss) + group_loss_weight * group_loss
             loss = tf.reduce_mean(loss)
         gradients = tape.gradient(loss, network.trainable_variables)
         optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))

@@ -7,6 +7,7 @@ before an entry: ``?`` it counts where nothing else does, ``+`` it counts beside
 ends compounds and is no word of its own, ``=`` it ends none.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -37,9 +38,9 @@ _FOLDER: Final = Path(__file__).with_name("lexicon")
 #: Words all languages write alike, loans in all but English.
 _SHARED: Final = "shared"
 _SECTIONS: Final = (*GARMENTS, *GROUPS, NONE_OF_THESE, AMBIGUOUS, NOTHING, APART, AND)
-#: Words and the signs between them, in a folded text.
-TOKENS: Final = re.compile(r"\w+|[,;:|/()\[\]!?\n&+\u2013\u2014\u00b7\u2022]|\. | - ")
-_WORD: Final = re.compile(r"\w+")
+#: Words and the signs between them, in a folded text; numbers are none, of which each title has its own.
+TOKENS: Final = re.compile(r"[^\W\d]\w*|[,;:|<>/()\[\]!?\n&+\u2013\u2014\u00b7\u2022]|\. | - ")
+_WORD: Final = re.compile(r"[^\W\d]\w*")
 _JOINING: Final = "&+"
 _LETTERS: Final = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d"})
 _MARKS: Final = re.compile("[\u0300-\u036f\u00ad\u200b-\u200f\u2060\ufeff]+")
@@ -187,5 +188,8 @@ def _inflect(text: str) -> Iterator[str]:
     yield stem
     yield from (stem + ending for ending in endings)
 
+
+#: Of all that the files say, so that whoever stores a reading can tell that they changed.
+LEXICON_DIGEST: Final = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_FOLDER.glob("*.txt")))).digest()
 
 _LEXICON: Final = {language: _read_language(language) for language in LANGUAGES}

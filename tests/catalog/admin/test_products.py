@@ -70,7 +70,7 @@ def test_the_list_shows_thumbnails_and_labels(admin_client: Client) -> None:
     page = admin_client.get(PRODUCTS).text
     assert 'width="64" height="64" loading="lazy"' in page
     assert "Footwear · Sandal" in page
-    assert "92.2%" in page
+    assert "97.3%" in page
     assert "Summer shoe" in page
 
 

@@ -116,6 +116,7 @@ def test_a_json_line_has_everything_of_a_product_and_its_label(tmp_path: Path) -
             "status": "labelled",
             "source": "machine",
             "reason": "",
+            "evidence": "picture",
             "model_version": version.name,
             "labelled_at": None,
         },
@@ -142,7 +143,8 @@ def test_csv_has_a_row_for_each_country_and_label_columns_beside_the_six(tmp_pat
         b"\xef\xbb\xbfid,title,image_urls,country_code,original_text,translated_text,label_group,"
     )
     label = {"label_group": "Bags", "label_garment": "Bag", "label_confidence": "0.5", "label_status": "needs_review"}
-    label |= {"label_source": "machine", "label_reason": "unsure", "label_model_version": "", "label_labelled_at": ""}
+    label |= {"label_source": "machine", "label_reason": "unsure", "label_evidence": "picture"}
+    label |= {"label_model_version": "", "label_labelled_at": ""}
     label |= {"refused": "", "label_garment_unsure": "False"}
     product_cells = {"id": str(product.pk), "title": "'=cmd()", "image_urls": url}
     assert list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))) == [

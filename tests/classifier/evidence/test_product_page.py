@@ -16,7 +16,14 @@ from classifier.models import Review
 
 def build_label(**fields: Any) -> ImageLabel:
     """A label by a machine that was not sure, but for these fields: what the sentences read of one, and no more."""
-    unsure = {"status": "needs_review", "source": "machine", "group": "Bags", "garment": None, "reason": "unsure"}
+    unsure = {
+        "status": "needs_review",
+        "source": "machine",
+        "group": "Bags",
+        "garment": None,
+        "reason": "unsure",
+        "evidence": "picture",
+    }
     return cast(ImageLabel, SimpleNamespace(**unsure | {"confidence": 0.4321, "abstained": True} | fields))
 
 

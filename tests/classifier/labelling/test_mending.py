@@ -82,7 +82,7 @@ def test_a_picture_file_stands_in_for_what_failed(client: Client, task: LabelTas
     picture = SimpleUploadedFile("../../etc/my shirt.png", jpeg())
     page = post(client, task, url=BROKEN, picture=picture, product="1001")
     assert "The picture is tried again." in page
-    assert '<h1 dir="auto">Shirt</h1>' in page
+    assert '<h1 dir="auto"><mark>Shirt</mark></h1>' in page
     (name,) = list_addresses(1001)
     assert re.fullmatch(r"uploads/[0-9a-f]{16}/my_shirt\.jpg", name)
     with default_storage.open(name) as file:

@@ -152,7 +152,7 @@ def test_labels_that_are_right_cost_a_step_few_queries_however_many_there_are(
     label_everything()
     # Ids and first images; pictures, reviews (two), versions, classifications, failures, labels; pictures that were not
     # suspected, and which many products show; and that it was all: suspects, those that nobody answered and unsettled.
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(20):
         assert refresh_all_labels() == (30, 0)
 
 

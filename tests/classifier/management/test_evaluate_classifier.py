@@ -47,7 +47,7 @@ def demo(tmp_path: Path) -> Path:
     folder.mkdir()
     rows = []
     true = read_true_garments()
-    for name, picture in list(read_pictures().items())[:40]:
+    for name, picture in [(name, picture) for name, picture in read_pictures().items() if name in true][:40]:
         (folder / Path(name).name).write_bytes(render_picture(picture, name=name))
         rows.append([Path(name).name, GROUP_OF_GARMENT[true[name]], "Linen, of a kind", "Germany", "b"])
     for number in range(30):
@@ -172,6 +172,23 @@ def test_a_catalogue_is_measured_by_its_labels_and_stored(demo: Path) -> None:
     assert list_evaluations() == [path]
 
 
+def test_titles_are_judged_beside_the_pictures_alone(demo: Path) -> None:
+    with (demo / "labels.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = {"Upper part": "Shirt", "Bottom part": "Hose", "One piece": "Dress", "Footwear": "Shoes", "Bags": "Bag"}
+    titled = [
+        [row["path"], row["group"], f"{names.get(row['group'], 'Umbrella')} {number}", "de", row["split"]]
+        for number, row in enumerate(rows)
+    ]
+    write_labels(demo, titled)
+
+    ways = json.loads(run("--catalogue", demo, "--split", "b", "--json"))["ways"]
+
+    assert ways["titles"]["accuracy"]["value"] >= ways["pictures"]["accuracy"]["value"]
+    assert ways["titles"]["none_answered"]["value"] == 0
+    assert set(ways["titles"]["evidence"]) <= {"picture", "text", "both"}
+
+
 def test_a_picture_that_cannot_be_read_is_left_out_and_counted(shop: Path) -> None:
     write_labels(shop, [["good.png", "Bottom part", "", "", ""], ["note.txt", "Bags", "", "", ""]])
     printed = json.loads(run("--catalogue", shop, "--json"))
@@ -208,3 +225,5 @@ def test_a_shop_of_studio_pictures() -> None:
     figures = json.loads(run("--catalogue", os.environ["SHOP_DIR"], "--split", "validation", "--json"))["ways"]
     assert figures["pictures"]["none"] >= 100
     assert figures["pictures"]["balanced_accuracy"]["value"] > 0.78
+    assert figures["titles"]["balanced_accuracy"]["value"] > 0.98
+    assert figures["titles"]["none_answered"]["value"] < 0.06

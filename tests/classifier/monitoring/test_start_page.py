@@ -37,6 +37,7 @@ def test_every_number_has_its_list_and_the_list_has_that_many(client: Client) ->
     create_labelled_product(status="labelled")
     create_labelled_product(status="needs_review", confidence=0.4)
     create_labelled_product(status="reviewed", source="person")
+    create_labelled_product(status="none_of_these", group="", garment="", confidence=None)
     create_labelled_product(status="failed", group="", garment="", confidence=None)
     create_product("Pending", images=["demo/1.png"])
     create_product("Second image only")
@@ -45,11 +46,12 @@ def test_every_number_has_its_list_and_the_list_has_that_many(client: Client) ->
 
     page = client.get("/").text
 
-    assert '<h1><a href="/products/">8 products</a></h1>' in page
+    assert '<h1><a href="/products/">9 products</a></h1>' in page
     assert read_figures(page) == {
         "Labelled": ("status=labelled", "2"),
         "Needs review": ("status=needs_review", "1"),
         "Reviewed": ("status=reviewed", "1"),
+        "None of these": ("status=none_of_these", "1"),
         "Failed": ("status=failed", "1"),
         "Pending": ("status=pending", "1"),
         "No image": ("status=no_image", "2"),
@@ -265,7 +267,7 @@ def test_a_duty_leads_to_what_its_reader_may_see() -> None:
     summary = build_summary(needs_review=2, failed=1, pending=3)
     unsure = Duty(
         2,
-        "products whose label the network is not sure of.",
+        "products whose label is not sure, or whose title contradicts the picture.",
         button="Least sure first",
         address="/products/?status=needs_review&ordering=confidence",
     )

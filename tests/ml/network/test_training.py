@@ -1,13 +1,16 @@
 """Fitting, on a network small enough to train within a test."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 import pytest
 
 from classifier.ml.config import NO_AUGMENTATION, AugmentationSpec, Recipe
-from classifier.ml.labels import group_labels, group_probabilities
+from classifier.ml.data.augmentation import Examples
+from classifier.ml.labels import GARMENTS, group_labels, group_probabilities
+from classifier.ml.network import training
 from classifier.ml.network.architecture import content_sha256, named_weights
 from classifier.ml.network.training import (
     LabelledPictures,
@@ -105,6 +108,31 @@ def test_the_loss_of_validation_is_the_sum_that_the_training_lessens() -> None:
     weight = RECIPE.group_loss_weight
     assert row["loss"] == pytest.approx(score(still, part=TRAIN, group_loss_weight=weight)["loss"], rel=1e-3)
     assert row["validation_loss"] == score(still, part=VALIDATION, group_loss_weight=weight)["loss"]
+
+
+def test_where_only_the_group_is_known_its_loss_stands_in_the_garments_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given pictures that say of footwear which group it is and no more,
+    footwear = [GARMENTS.index(name) for name in ("Sandal", "Sneaker", "Ankle boot")]
+    unknown = np.isin(TRAIN.labels, footwear)
+    targets = np.eye(len(GARMENTS), dtype=np.float32)[TRAIN.labels]
+    targets[unknown] = 0
+    targets[np.ix_(unknown, footwear)] = 1 / 3
+
+    def batches(train: LabelledPictures, **rest: object) -> Iterator[Examples]:
+        yield Examples(train.pictures, targets, ~unknown)
+
+    monkeypatch.setattr(training, "_batches", batches)
+    # when a step is made,
+    still = build_small_network(dropout=0.0)
+    recipe = dataclasses.replace(RECIPE, epochs=1, learning_rate=1e-9, group_loss_weight=0.25)
+    (row,) = run(still, recipe=recipe).history
+    # then their loss is that of the group, in full and by the weight again.
+    logits = predict_logits(still, pictures=TRAIN.pictures).astype(np.float64)
+    probabilities = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+    rows = np.arange(len(logits))
+    garments = -np.log(probabilities[rows, TRAIN.labels])
+    groups = -np.log(group_probabilities(probabilities)[rows, group_labels(TRAIN.labels)])
+    assert row["loss"] == pytest.approx((np.where(unknown, groups, garments) + 0.25 * groups).mean(), rel=1e-3)
 
 
 def test_what_the_progress_raises_ends_the_training() -> None:

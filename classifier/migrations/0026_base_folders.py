@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0024_garment_unsure'),
+        ('classifier', '0025_text_evidence'),
     ]
 
     operations = [

@@ -1,0 +1,126 @@
+"""How often a country's texts are right: estimated again and again, and labels brought to what follows from it.
+
+From `ENOUGH_REVIEWS` products on whose label a person gave, it is the share of these whose title names their group.
+Before that it is the share of `ENOUGH_PICTURES` sure pictures or more that agree with the title, against the share that
+would if every title were right, which is their mean confidence.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Avg, Count, F, Q
+from django.db.models.functions import Now
+
+from catalog.models import ProductLabel
+from classifier.labels.services import Why, refresh_product_labels
+from classifier.labels.texts import SPEAKING
+from classifier.ml.judging.fusion import VOTING_PRECISION
+from classifier.ml.text.reading import TITLE_SCORE, Verdict
+from classifier.models import TextEvidence, TextPrecision
+from config.db.statements import allow_long_statements
+
+logger = logging.getLogger(__name__)
+
+ENOUGH_REVIEWS = 30
+ENOUGH_PICTURES = 100
+#: Pictures that are surer than this say whether a title is right.
+SURE = 0.95
+# Products of one transaction that brings labels up to date.
+STEP_SIZE = 1000
+
+
+def estimate_precision(
+    *, reviewed: int, right: int, sure: int, agreed: int, mean_confidence: float | None
+) -> float | None:
+    """Return how often a country's texts are right, 0 to 1, or None where too little is known."""
+    if reviewed >= ENOUGH_REVIEWS:
+        return right / reviewed
+    if sure >= ENOUGH_PICTURES and mean_confidence:
+        return min(1.0, agreed / sure / mean_confidence)
+    return None
+
+
+def refresh_precisions() -> list[str]:
+    """Estimate every country's precision now; return the countries whose texts won or lost their vote.
+
+    Their labels are to be decided anew by `settle_texts`. One process at a time; another does nothing meanwhile.
+    """
+    with allow_long_statements():
+        counted = _count_reviews()
+        for country, figures in _count_pictures().items():
+            counted.setdefault(country, {}).update(figures)
+    changed = []
+    with transaction.atomic():
+        former = {row.country: row for row in TextPrecision.objects.select_for_update().order_by("country")}
+        for country in sorted(counted.keys() | former.keys()):
+            figures = {"reviewed": 0, "right": 0, "sure": 0, "agreed": 0, "mean_confidence": None}
+            figures |= counted.get(country, {})
+            precision = estimate_precision(**figures)
+            row: dict[str, Any] = {**figures, "precision": precision, "estimated_at": Now()}
+            has_vote = row["has_vote"] = precision is not None and precision >= VOTING_PRECISION
+            if has_vote != (country in former and former[country].has_vote):
+                row["labels_after"] = 0
+                changed.append(country)
+            TextPrecision.objects.update_or_create(country=country, defaults=row)
+    if changed:
+        logger.info("texts of %s won or lost their vote", ", ".join(country or "no country" for country in changed))
+    return changed
+
+
+def settle_texts(*, seconds: float) -> int:
+    """Decide labels anew where texts won or lost their vote, for so long; return how many changed.
+
+    In steps, each a transaction of its own, of any process.
+    """
+    end, changed = time.monotonic() + seconds, 0
+    while time.monotonic() < end and (step := _settle_next()) is not None:
+        changed += step
+    return changed
+
+
+def _settle_next() -> int | None:
+    """Decide the labels of the next products anew; return how many changed, or None if all are settled."""
+    with transaction.atomic():
+        unsettled = TextPrecision.objects.filter(labels_after__isnull=False).order_by("country")
+        precision = unsettled.select_for_update(skip_locked=True).first()
+        if precision is None:
+            return None
+        # Without an index: a step for a country with few products reads the others' rows once.
+        speaking = TextEvidence.objects.filter(country=precision.country, verdict__in=SPEAKING)
+        speaking = speaking.filter(product__gt=precision.labels_after).order_by("product")
+        ids = list(speaking.values_list("product_id", flat=True)[:STEP_SIZE])
+        precision.labels_after = ids[-1] if len(ids) == STEP_SIZE else None
+        precision.save(update_fields=["labels_after"])
+        return refresh_product_labels(ids, why=Why.TEXTS)
+
+
+def _count_reviews() -> dict[str, dict[str, Any]]:
+    """Return how many products with a person's label a title names a group of, and of how many the right one."""
+    reviewed = _list_named().filter(product__label__status=ProductLabel.Status.REVIEWED)
+    rows = reviewed.annotate(number=Count("pk"), right=Count("pk", filter=Q(group=F("product__label__group"))))
+    return _by_country(rows.values("country", "number", "right"), number="reviewed")
+
+
+def _count_pictures() -> dict[str, dict[str, Any]]:
+    """Return how many sure pictures have a title that names a group, how many agree, and how sure they are."""
+    said = "product__label__classification"
+    sure = _list_named().filter(**{f"{said}__confidence__gt": SURE})
+    rows = sure.annotate(
+        number=Count("pk"),
+        agreed=Count("pk", filter=Q(group=F(f"{said}__group"))),
+        mean_confidence=Avg(f"{said}__confidence"),
+    )
+    return _by_country(rows.values("country", "number", "agreed", "mean_confidence"), number="sure")
+
+
+def _list_named() -> Any:
+    """Return the readings of titles that name one group, grouped by country."""
+    named = TextEvidence.objects.filter(verdict=Verdict.GROUP, score=TITLE_SCORE)
+    return named.order_by().values("country")
+
+
+def _by_country(rows: Iterable[dict[str, Any]], *, number: str) -> dict[str, dict[str, Any]]:
+    return {row.pop("country"): {number: row.pop("number"), **row} for row in rows}

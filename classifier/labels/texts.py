@@ -1,0 +1,133 @@
+"""What products' texts say: read anew where they are others than those that were read, and stored with their hash."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.db.models import Exists, OuterRef
+
+from catalog.models import Product, ProductDescription
+from classifier.ml.judging.fusion import TextSaid
+from classifier.ml.text.lexicon import LEXICON_DIGEST
+from classifier.ml.text.reading import SILENT, TITLE, Text, TextReading, Verdict, choose_languages, read_texts
+from classifier.models import TextEvidence, TextPrecision
+from config.db.bulk import insert_or_update_rows
+from config.web.texts import extract_text
+
+ORIGINAL, TRANSLATED = "original_text", "translated_text"
+#: What may change a label.
+SPEAKING = (Verdict.GROUP, Verdict.NONE_OF_THESE)
+_FIELDS = ("product", "score", "sha256", "verdict", "country", "group", "garment", "words")
+
+#: A country, its text as it was written, and translated.
+Description = tuple[str, str | None, str | None]
+_choose_languages = lru_cache(maxsize=1024)(choose_languages)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTexts:
+    """A product's texts as they are now, and what they say."""
+
+    sha256: bytes
+    country: str
+    reading: TextReading
+
+
+def read_product_texts(title: str, descriptions: Collection[Description]) -> TextReading:
+    """Read a product's texts: the title in English and the languages of its countries, a description in its country's.
+
+    A description's field is named as its column, with its country: `original_text de`.
+    """
+    countries = frozenset([country for country, _, _ in descriptions])
+    reading = read_texts([Text(TITLE, title, _choose_languages(countries))])
+    if reading is not SILENT:
+        return reading
+    texts = []
+    for country, original, translated in descriptions:
+        languages = _choose_languages(frozenset((country,)))
+        for field, text in ((ORIGINAL, original), (TRANSLATED, translated)):
+            if text:
+                plain = extract_text(text) if "<" in text else text
+                texts.append(Text(f"{field} {country}", plain, languages))
+    return read_texts(texts)
+
+
+def find_stale_texts(product_ids: Collection[int]) -> dict[int, ReadTexts]:
+    """Return what texts say of those products whose texts, or the lexicon, are not what was read; in two queries."""
+    products = Product.objects.filter(pk__in=product_ids).order_by()
+    rows = list(products.values_list("pk", "title", "text_evidence__sha256"))
+    descriptions: dict[int, list[Description]] = defaultdict(list)
+    fields = ("product_id", "country_code", ORIGINAL, TRANSLATED)
+    texts = ProductDescription.objects.filter(product__in=product_ids).order_by("pk")
+    for product_id, *description in texts.values_list(*fields):
+        descriptions[product_id].append(tuple(description))
+    stale = {}
+    for product_id, title, former in rows:
+        of = descriptions.get(product_id, [])
+        sha256 = _digest(title, of)
+        if former is None or bytes(former) != sha256:
+            country = of[0][0] if of else ""
+            stale[product_id] = ReadTexts(sha256, country, read_product_texts(title, of))
+    return stale
+
+
+def write_texts(texts: Mapping[int, ReadTexts]) -> None:
+    """Store what the texts of these products say; call it in the transaction that writes their labels."""
+    rows = [
+        (
+            product_id,
+            of.reading.score,
+            of.sha256,
+            of.reading.verdict.value,
+            of.country,
+            of.reading.group,
+            of.reading.garment,
+            [[word.word, word.language, word.field, word.says] for word in of.reading.words],
+        )
+        for product_id, of in sorted(texts.items())
+    ]
+    insert_or_update_rows(TextEvidence, fields=_FIELDS, rows=rows)
+
+
+def remove_orphaned_texts(after: int, until: int) -> None:
+    """Remove what texts said of products with ids in this range, `after` excluded, that are gone."""
+    exists = Exists(Product.objects.filter(pk=OuterRef("pk")))
+    TextEvidence.objects.filter(~exists, pk__gt=after, pk__lte=until).delete()
+
+
+def find_texts_said(product_ids: Collection[int]) -> dict[int, TextSaid]:
+    """Return what the stored readings say, of products of which they say something that may change a label."""
+    if not product_ids:
+        return {}
+    voting = TextPrecision.objects.filter(country=OuterRef("country"), has_vote=True)
+    rows = TextEvidence.objects.filter(product__in=product_ids, verdict__in=SPEAKING).order_by()
+    fields = rows.values_list("product_id", "verdict", "group", "garment", "score", Exists(voting))
+    return {product_id: TextSaid(*said) for product_id, *said in fields}
+
+
+def weigh_texts(texts: Mapping[int, ReadTexts]) -> dict[int, TextSaid]:
+    """Return what texts say that are not stored yet, by the product, with the vote that they have."""
+    countries = TextPrecision.objects.filter(has_vote=True).values_list("country", flat=True)
+    voting = set(countries) if texts else set()
+    return {
+        product_id: TextSaid(
+            of.reading.verdict, of.reading.group, of.reading.garment, of.reading.score, of.country in voting
+        )
+        for product_id, of in texts.items()
+    }
+
+
+def find_text_hashes(product_ids: Collection[int]) -> dict[int, bytes]:
+    """Return the hash of the texts that were read, by the product."""
+    if not product_ids:
+        return {}
+    rows = TextEvidence.objects.filter(product__in=product_ids).order_by()
+    return {product_id: bytes(sha256) for product_id, sha256 in rows.values_list("product_id", "sha256")}
+
+
+def _digest(title: str, descriptions: Collection[Description]) -> bytes:
+    """Return the hash of the texts and of the lexicon that they are read with; no text has a NUL in it."""
+    texts = [title, *(text or "" for description in descriptions for text in description)]
+    return hashlib.sha256(LEXICON_DIGEST + "\0".join(texts).encode(errors="surrogatepass")).digest()
