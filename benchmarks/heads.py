@@ -103,20 +103,21 @@ def measure(products: int, *, report: Any) -> dict[str, Any]:
     from classifier.adoption.runs import adopt_next_step
     from classifier.labelling import classifications, starting
     from classifier.labelling.runs import take_next_step
-    from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
+    from classifier.ml.artefacts import DEFAULT_ARTEFACT, verify_artefact
+    from classifier.ml.heads import read_heads
     from classifier.models import AdoptionRun, LabelTask, ModelVersion
 
     report("filling the tables")
     fill(products)
     tasks = LabelTask.objects.count()
-    manifest = load_manifest(DEFAULT_ARTEFACT)
+    heads = read_heads(verify_artefact(DEFAULT_ARTEFACT))
     report("activating the other version")
     started, cpu = time.perf_counter(), time.process_time()
     with (
         mock.patch.object(services, "verify_version"),
         mock.patch.object(services, "send_adoption_runs"),
         mock.patch.object(starting, "_send_run"),
-        mock.patch.object(classifications, "find_manifest", return_value=manifest),
+        mock.patch.object(classifications, "find_heads", return_value=heads),
     ):
         services.activate_model_version(ModelVersion.objects.get(pk=2))
         adoption = AdoptionRun.objects.get()

@@ -11,7 +11,7 @@ from classifier.ml.heads import SeenPictures, predict
 from classifier.ml.labels import GARMENTS
 from classifier.ml.types import Prediction
 from classifier.models import Classification, LabellingRun
-from classifier.registry.services import find_manifest
+from classifier.registry.services import find_heads
 from config.db.bulk import insert_rows
 
 # The others are the database's own: the id, and its time.
@@ -45,17 +45,15 @@ def label_from_features(run: LabellingRun, image_ids: Collection[int]) -> list[i
     machine has not the version's heads.
     """
     seen = find_seen_images(run, image_ids)
-    manifest = find_manifest(run.model_version) if seen else None
-    if manifest is None:
+    heads = find_heads(run.model_version) if seen else None
+    if heads is None:
         return []
     lock_images(seen)
     # What we hold may have changed before the lock.
     held = find_held(seen)
     features = find_features(run.model_version.base_id, held.values())
     labelled = [image_id for image_id, sha256 in sorted(held.items()) if sha256 in features]
-    predictions = predict(
-        SeenPictures.of([features[held[image_id]] for image_id in labelled]), calibration=manifest.calibration_values()
-    )
+    predictions = predict(SeenPictures.of([features[held[image_id]] for image_id in labelled]), heads=heads)
     record_classifications(
         (image_id, run.model_version_id, run.pk, held[image_id], said)
         for image_id, said in zip(labelled, predictions, strict=True)

@@ -1,4 +1,8 @@
-"""An artefact is a folder: manifest.json, weights.safetensors and network.tflite; saved in one step, verified on load.
+"""An artefact is a folder of a manifest and the files that it names; saved in one step, verified on load.
+
+A *base* has networks: manifest.json, weights.safetensors, network.tflite, and colour.tflite if it looks at colours too.
+A *head* says what follows from what a base saw: its manifest names the base by the SHA-256 of the base's own, and may
+name heads.safetensors. A base that is used by itself is its own head, as all artefacts once were.
 
 The manifest holds the SHA-256 of every file. Its own is held by whoever registered the artefact, and its signature
 (HMAC-SHA256) lies beside it where a key is set. Nothing in the folder is read before its hash has been checked.
@@ -9,7 +13,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -27,12 +31,18 @@ MANIFEST_FILE: Final = "manifest.json"
 SIGNATURE_FILE: Final = "manifest.hmac"
 WEIGHTS_FILE: Final = "weights.safetensors"
 NETWORK_FILE: Final = "network.tflite"
+COLOUR_FILE: Final = "colour.tflite"
+HEADS_FILE: Final = "heads.safetensors"
 MODEL_CARD_FILE: Final = "MODEL_CARD.md"
+#: Where a head that travels alone has its base; registered ones lie beside each other.
+BASE_FOLDER: Final = "base"
 #: Version 1 has a threshold for each group, and nothing of photographs; it loads and serves as it always did.
 SCHEMA_VERSION: Final = 2
-MAX_ARTEFACT_BYTES: Final = 10 * 1024 * 1024
+#: Of a head and its base together.
+MAX_ARTEFACT_BYTES: Final = 12 * 1024 * 1024
 MAX_MANIFEST_BYTES: Final = 1024 * 1024
 _MAX_DEPTH: Final = 20
+_MAY_BE_LEFT_OUT: Final = frozenset({"base", "colour"})
 
 
 class ArtefactError(Exception):
@@ -64,7 +74,8 @@ class Manifest:
 
     ``version`` names it for people. ``labels`` holds the lists of ``labels`` as they were at training. ``network`` and
     ``recipe`` rebuild architecture and training; ``backbone`` is file name and hashes of the pretrained weights, or
-    None. ``metrics`` are those of the test pictures. ``files`` maps each file's name to its SHA-256.
+    None. ``metrics`` are those of the test pictures. ``files`` maps each file's name to its SHA-256. ``base`` is the
+    SHA-256 of the base's manifest, None of a base; ``colour`` says what looks at colours, if anything does.
     """
 
     version: str
@@ -84,10 +95,15 @@ class Manifest:
     labels: Mapping[str, Any] = field(default_factory=lambda: {"garments": list(GARMENTS), "groups": list(GROUPS)})
     files: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
+    base: str | None = None
+    colour: Mapping[str, Any] | None = None
 
     def to_bytes(self) -> bytes:
         """The manifest's file, the same bytes for the same values."""
-        return (json.dumps(asdict(self), indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+        values = asdict(self)
+        # Not said where there is none, as in artefacts from before there was any.
+        known = {name: value for name, value in values.items() if value is not None or name not in _MAY_BE_LEFT_OUT}
+        return (json.dumps(known, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
     def model_card(self) -> bytes:
         """The file that tells people what this artefact is, the same bytes for the same values."""
@@ -119,12 +135,14 @@ class Manifest:
         except (TypeError, ValueError) as error:
             raise ArtefactFormatError(f"{MANIFEST_FILE}: {error}") from error
 
-    def base_sha256(self) -> str:
-        """The SHA-256 of what looks at pictures: artefacts that have it in common see the same in a picture."""
+    def looks_sha256(self) -> str:
+        """The SHA-256 of what looks at pictures with a base's networks; see `VerifiedArtefact.looks_sha256`."""
         looks = {
             "form": FORM_VERSION,
-            "network": self.files[NETWORK_FILE],
+            "networks": {name: digest for name, digest in self.files.items() if name in (NETWORK_FILE, COLOUR_FILE)},
             "preprocessing": asdict(self.preprocessing_spec()),
+            # Tall objects of photographs are looked at again.
+            "photographs": self.calibration_values().photographs is not None,
         }
         return hashlib.sha256(json.dumps(looks, sort_keys=True).encode()).hexdigest()
 
@@ -138,16 +156,35 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedArtefact:
-    """A manifest, as it is and as its file, and the files it names, whose hashes were right when they were read."""
+    """A manifest, as it is and as its file, and the files it names, whose hashes were right when they were read.
+
+    ``base`` is that of a head, None of a base.
+    """
 
     manifest: Manifest
     manifest_bytes: bytes
     contents: Mapping[str, bytes]
+    base: Self | None = None
+
+    @property
+    def networks(self) -> Mapping[str, bytes]:
+        """The files of the networks, which are the base's."""
+        return self.base.contents if self.base else self.contents
 
     @property
     def sha256(self) -> str:
         """The SHA-256 of the manifest: what a registration records."""
         return hashlib.sha256(self.manifest_bytes).hexdigest()
+
+    @property
+    def looks_sha256(self) -> str:
+        """The SHA-256 of what looks at pictures: artefacts that have it in common see the same in a picture."""
+        return (self.base or self).manifest.looks_sha256()
+
+    @property
+    def size(self) -> int:
+        """The bytes of its own files."""
+        return len(self.manifest_bytes) + sum(map(len, self.contents.values()))
 
 
 def build_file_hashes(contents: Mapping[str, bytes]) -> dict[str, str]:
@@ -233,13 +270,34 @@ def _read_manifest(folder: Path, *, expected_sha256: str | None, key: bytes | No
 def verify_artefact(folder: Path, *, expected_sha256: str | None = None, key: bytes | None = None) -> VerifiedArtefact:
     """The manifest and every file it names, each read once and hashed before anybody sees it.
 
-    Raises ``ArtefactMissingError`` for a file that is missing or a link, ``ArtefactTamperedError`` for a wrong hash,
-    ``ArtefactFormatError`` for a manifest of another form.
+    With a head its base is verified in the same way. Raises ``ArtefactMissingError`` for a file that is missing or a
+    link, ``ArtefactTamperedError`` for a wrong hash, ``ArtefactFormatError`` for a manifest of another form.
     """
+    artefact = _verify_files(folder, expected_sha256=expected_sha256, key=key)
+    if artefact.manifest.base is None:
+        return artefact
+    sha256 = artefact.manifest.base
+    left = MAX_ARTEFACT_BYTES - artefact.size
+    base = _verify_files(find_base(folder, sha256=sha256), expected_sha256=sha256, key=key, most=left)
+    if base.manifest.base is not None:
+        raise ArtefactFormatError(f"{folder}: expected a base with networks, received another head")
+    return replace(artefact, base=base)
+
+
+def find_base(folder: Path, *, sha256: str) -> Path:
+    """The folder of the base that a head in ``folder`` names: within it, or beside it by its hash."""
+    within = folder / BASE_FOLDER
+    return within if within.is_dir() else folder.parent / sha256
+
+
+def _verify_files(
+    folder: Path, *, expected_sha256: str | None, key: bytes | None, most: int = MAX_ARTEFACT_BYTES
+) -> VerifiedArtefact:
+    """The manifest and files of one folder, verified, which together have at most so many bytes."""
     manifest_bytes = _read_manifest(folder, expected_sha256=expected_sha256, key=key)
     manifest = Manifest.from_bytes(manifest_bytes)
     contents: dict[str, bytes] = {}
-    left = MAX_ARTEFACT_BYTES - len(manifest_bytes)
+    left = most - len(manifest_bytes)
     for name, expected in manifest.files.items():
         content = _read_plain_file(folder / name, most=left)
         left -= len(content)

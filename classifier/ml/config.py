@@ -129,7 +129,8 @@ class Recipe:
     """A named way to train a network.
 
     ``network_size`` is the side in pixels to which the network itself enlarges the canonical form; training begins
-    at ``first_size`` (None is the same) and grows. ``trainable`` is "all" (every layer learns) or "head" (the
+    at ``first_size`` (None is the same) and grows. ``trainable`` is "all" (every layer learns), "titles" (titles teach
+    a head on the base in production, and none of the network's numbers counts) or "head" (the
     backbone stays as it came; its features are computed once, for ``feature_copies`` augmented copies of each
     picture). ``group_loss_weight`` adds the loss over the five groups to that over the ten garments. ``patience``
     is the number of epochs without a better validation loss after which training stops. The shares of
@@ -154,7 +155,7 @@ class Recipe:
     group_loss_weight: float = 0.5
     patience: int = 4
     ema_decay: float | None = None
-    trainable: Literal["all", "head"] = "all"
+    trainable: Literal["all", "head", "titles"] = "all"
     feature_copies: int = 1
     last_layer: str | None = None
     members: int = 1
@@ -195,7 +196,8 @@ class Recipe:
             expected="ema_decay between 0 and 1 or none",
             received=self.ema_decay,
         )
-        _require(self.trainable in ("all", "head"), expected="trainable 'all' or 'head'", received=self.trainable)
+        known = ("all", "head", "titles")
+        _require(self.trainable in known, expected=f"trainable one of {', '.join(known)}", received=self.trainable)
         _require(
             self.trainable == "all" or self.augmentation.keeps_labels,
             expected="an augmentation that keeps labels where only the head learns",
@@ -326,6 +328,14 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 last_layer="block_13_expand_relu",
                 published_column="SqueezeNet 1.1, all layers trained",
                 augmentation=_LIGHT,
+            ),
+            Recipe(
+                name="titles",
+                description="A head for photographs on what the network in production saw, taught by titles of the "
+                "catalogue that name one group; no network is trained, and canonical pictures keep their labels",
+                epochs=1,
+                trainable="titles",
+                augmentation=NO_AUGMENTATION,
             ),
         )
     }

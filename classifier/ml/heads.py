@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
+import safetensors
+import safetensors.numpy
 from numpy.typing import NDArray
 
-from classifier.ml.judging.calibration import Calibration
-from classifier.ml.labels import GARMENTS, GROUPS, garments_within_groups, group_probabilities
-from classifier.ml.types import FEATURE_TYPE, Features, Prediction
+from classifier.ml.artefacts import HEADS_FILE, ArtefactFormatError, VerifiedArtefact
+from classifier.ml.judging.calibration import Calibration, Judgement, softmax
+from classifier.ml.labels import GARMENTS, GROUP_INDEX_OF_GARMENT, GROUPS, garments_within_groups, group_probabilities
+from classifier.ml.types import EMBEDDING_SIZE, FEATURE_TYPE, Features, Prediction
+
+_WEIGHTS: Final = "groups/weights"
+_BIAS: Final = "groups/bias"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +58,94 @@ class SeenPictures:
         ]
 
 
-def predict(seen: SeenPictures, *, calibration: Calibration) -> list[Prediction]:
+@dataclass(frozen=True, slots=True)
+class GroupHead:
+    """A linear head for the groups of photographs: weights float32[F, 5] on features, bias float32[5]."""
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 2 or self.weights.shape[1] != len(GROUPS) or self.bias.shape != (len(GROUPS),):
+            raise ValueError(
+                f"expected weights of (F, {len(GROUPS)}) and a bias of ({len(GROUPS)},), received {self.weights.shape} "
+                f"and {self.bias.shape}"
+            )
+
+    def probabilities(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The probability of each group, float64[N, 5], for features float[N, F]."""
+        return softmax(features.astype(np.float64) @ self.weights + self.bias)
+
+    def to_bytes(self) -> bytes:
+        """The file that an artefact keeps."""
+        return safetensors.numpy.save({_WEIGHTS: self.weights, _BIAS: self.bias})
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """The head of a file. Raises ``ValueError`` for anything else."""
+        try:
+            numbers = safetensors.numpy.load(content)
+            weights, bias = numbers[_WEIGHTS], numbers[_BIAS]
+        except (KeyError, safetensors.SafetensorError) as error:
+            raise ValueError(f"expected {_WEIGHTS} and {_BIAS}: {error}") from error
+        if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in (weights, bias)):
+            raise ValueError("expected finite numbers in single precision")
+        return cls(weights, bias)
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What answers for a version from features: its calibration, and a head for photographs if it has one."""
+
+    calibration: Calibration
+    photographs: GroupHead | None = None
+
+
+def read_heads(artefact: VerifiedArtefact) -> Heads:
+    """The heads of a verified artefact. Raises ``ArtefactFormatError`` for a file that holds none."""
+    content = artefact.contents.get(HEADS_FILE)
+    try:
+        photographs = GroupHead.from_bytes(content) if content is not None else None
+    except ValueError as error:
+        raise ArtefactFormatError(f"{HEADS_FILE} of {artefact.manifest.version}: {error}") from error
+    return Heads(artefact.manifest.calibration_values(), photographs)
+
+
+def within_groups(garments: NDArray[np.float64], *, groups: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Garment probabilities float64[N, 10] with these sums over groups float64[N, 5], the shares within as before."""
+    before = group_probabilities(garments)
+    return np.asarray(garments * (groups / np.maximum(before, 1e-12))[:, GROUP_INDEX_OF_GARMENT])
+
+
+def _judge_photographs(judged: Judgement, *, seen: SeenPictures, heads: Heads, head: GroupHead) -> Judgement:
+    """The judgement with the groups of photographs as the head says, and their garments' shares as they were."""
+    photographs = np.flatnonzero(~seen.canonical)
+    said = head.probabilities(seen.features[photographs])
+    garments = judged.garment_probabilities.copy()
+    garments[photographs] = within_groups(garments[photographs], groups=said)
+    predicted, confidence = said.argmax(axis=1), said.max(axis=1, initial=0.0)
+    threshold = np.array([heads.calibration.thresholds[name] for name in GROUPS])[predicted]
+    within = garments_within_groups(garments[photographs], groups=predicted)
+    abstained, garment_unsure = judged.abstained.copy(), judged.garment_unsure.copy()
+    abstained[photographs] = (confidence < threshold) | seen.blank[photographs]
+    garment_unsure[photographs] = garments[photographs, within] < heads.calibration.garment_threshold * confidence
+    return Judgement(garments, abstained, garment_unsure)
+
+
+def predict(seen: SeenPictures, *, heads: Heads) -> list[Prediction]:
     """What the heads say of pictures, the same whether their features were computed just now or read from a table.
 
-    Pictures in which nothing is to be seen get a label all the same, and abstain.
+    Pictures in which nothing is to be seen get a label all the same, and abstain. Raises ``ValueError`` where a head
+    takes another number of features.
     """
-    judged = calibration.judge(
+    judged = heads.calibration.judge(
         seen.logits.astype(np.float32),
-        embedding=seen.features.astype(np.float32),
+        embedding=seen.features[:, :EMBEDDING_SIZE].astype(np.float32),
         photograph=~seen.canonical,
         blank=seen.blank,
     )
+    if heads.photographs is not None:
+        judged = _judge_photographs(judged, seen=seen, heads=heads, head=heads.photographs)
     garments = judged.garment_probabilities
     groups = group_probabilities(garments)
     predicted = groups.argmax(axis=1)

@@ -11,8 +11,15 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from classifier.ml.artefacts import NETWORK_FILE, ArtefactFormatError, Manifest, verify_artefact
-from classifier.ml.heads import SeenPictures, predict
+from classifier.ml.artefacts import (
+    COLOUR_FILE,
+    NETWORK_FILE,
+    ArtefactFormatError,
+    Manifest,
+    verify_artefact,
+)
+from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE, colour_views
+from classifier.ml.heads import Heads, SeenPictures, predict, read_heads
 from classifier.ml.judging.calibration import Judgement, softmax
 from classifier.ml.labels import GARMENTS, group_probabilities
 from classifier.ml.preprocessing import CanonicalView, canonical_view, is_blank, take_looks
@@ -72,6 +79,29 @@ class _Engine:
         return self._interpreter.get_tensor(self._logits), self._interpreter.get_tensor(self._embedding)
 
 
+class _ColourEngine:
+    """The second branch of a base in memory, for one thread at a time. Raises ``ValueError`` for other bytes."""
+
+    def __init__(self, network: bytes) -> None:
+        self._interpreter = Interpreter(model_content=network, num_threads=1)
+        (inputs,), (outputs,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        sizes = tuple(inputs["shape"])[1:], tuple(outputs["shape"])[1:]
+        if sizes != ((COLOUR_SIZE, COLOUR_SIZE, 3), (COLOUR_FEATURES,)) or inputs["dtype"] != np.uint8:
+            raise ValueError(f"expected uint8 pictures of {COLOUR_SIZE} pixels and {COLOUR_FEATURES} features: {sizes}")
+        self._input, self._output = int(inputs["index"]), int(outputs["index"])
+        self._batch_size = 0
+
+    def run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The features float32[N, 64] of a batch uint8[N, 128, 128, 3]."""
+        if len(batch) != self._batch_size:
+            self._interpreter.resize_tensor_input(self._input, batch.shape)
+            self._interpreter.allocate_tensors()
+            self._batch_size = len(batch)
+        self._interpreter.set_tensor(self._input, batch)
+        self._interpreter.invoke()
+        return np.asarray(self._interpreter.get_tensor(self._output))
+
+
 class ServingNetwork:
     """A serving network, in as many copies as threads share the batches of a call; callers take turns.
 
@@ -107,20 +137,35 @@ class ServingNetwork:
 class Classifier:
     """An artefact ready to label. One instance may be shared by threads; they take turns."""
 
-    def __init__(self, *, network: bytes, manifest: Manifest, threads: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        network: bytes,
+        manifest: Manifest,
+        threads: int = 1,
+        colour: bytes | None = None,
+        heads: Heads | None = None,
+    ) -> None:
         """A classifier of a serving network's bytes, which must have been verified before, in ``threads`` copies.
 
-        Raises ``ArtefactFormatError`` when the bytes are no network of the expected shapes.
+        ``colour`` are those of the base's second branch, ``heads`` what answers from features: without any, the
+        manifest's calibration. Raises ``ArtefactFormatError`` when the bytes are no network of the expected shapes.
         """
         self.manifest = manifest
         self._preprocessing = manifest.preprocessing_spec()
         self._calibration = manifest.calibration_values()
+        self._heads = heads or Heads(self._calibration)
+        self._colour_lock = threading.Lock()
         try:
             self._network = ServingNetwork(network, picture_size=self._preprocessing.size, threads=threads)
         except ValueError as error:
             raise ArtefactFormatError(
                 f"{NETWORK_FILE} of {manifest.version} is not a serving network: {error}"
             ) from error
+        try:
+            self._colour = _ColourEngine(colour) if colour is not None else None
+        except ValueError as error:
+            raise ArtefactFormatError(f"{COLOUR_FILE} of {manifest.version} is no second branch: {error}") from error
 
     @classmethod
     def load(
@@ -128,7 +173,13 @@ class Classifier:
     ) -> Self:
         """The classifier of a verified artefact folder. Raises ``ArtefactError`` when any check fails."""
         artefact = verify_artefact(folder, expected_sha256=manifest_sha256, key=key)
-        return cls(network=artefact.contents[NETWORK_FILE], manifest=artefact.manifest, threads=threads)
+        return cls(
+            network=artefact.networks[NETWORK_FILE],
+            manifest=artefact.manifest,
+            threads=threads,
+            colour=artefact.networks.get(COLOUR_FILE),
+            heads=read_heads(artefact),
+        )
 
     def check(self) -> None:
         """Try the network on a batch of noise.
@@ -159,18 +210,34 @@ class Classifier:
         Pictures and errors are those of ``canonical_pictures``. The label is that which follows from the features as
         they are stored.
         """
-        return predict(self.look(pictures), calibration=self._calibration)
+        return predict(self.look(pictures), heads=self._heads)
 
     def look(self, pictures: Sequence[Picture]) -> SeenPictures:
         """What the base sees in pictures of any sizes, in the same order."""
         output = self.run(pictures)
+        features = [output.embedding]
+        if self._colour is not None:
+            features.append(self._look_at_colours(self._colour, pictures=pictures, canonical=~output.photograph))
         return SeenPictures(
-            features=output.embedding.astype(np.float16),
+            features=np.hstack(features).astype(np.float16),
             logits=output.logits.astype(np.float16),
             blank=output.blank,
             canonical=~output.photograph,
             views=output.views,
         )
+
+    def _look_at_colours(
+        self, branch: _ColourEngine, *, pictures: Sequence[Picture], canonical: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """The second branch's features float32[N, 64]; none, which is zeros, of pictures in canonical form."""
+        features = np.zeros((len(pictures), COLOUR_FEATURES), dtype=np.float32)
+        photographs = np.flatnonzero(~canonical)
+        for start in range(0, len(photographs), BATCH_SIZE):
+            batch = photographs[start : start + BATCH_SIZE]
+            views = colour_views([pictures[index] for index in batch])
+            with self._colour_lock:
+                features[batch] = branch.run(views)
+        return features
 
     def run(self, pictures: Sequence[Picture] | NDArray[np.uint8]) -> NetworkOutput:
         """The network's own numbers for pictures of any sizes, in the same order."""

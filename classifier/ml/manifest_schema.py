@@ -149,9 +149,23 @@ _SCHEMA: Final = _object(
             "const": {"garments": list(GARMENTS), "groups": list(GROUPS)},
             "description": "the labels of this product in their order",
         },
+        "base": {"type": ["string", "null"], "pattern": r"\A[0-9a-f]{64}\Z", "description": "a SHA-256 or null"},
+        "colour": {
+            **_object(
+                {
+                    "network": _text(100),
+                    "size": _integer(32, 224),
+                    "features": _integer(1, 4096),
+                    "licence": _text(100),
+                    "file": _text(255),
+                    "sha256": _text(64),
+                    "pictures": _integer(0, 10**12),
+                }
+            ),
+            "type": ["object", "null"],
+        },
         "files": {
             "type": "object",
-            "required": ["network.tflite", "weights.safetensors"],
             "maxProperties": 20,
             "propertyNames": {
                 "pattern": r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z",
@@ -160,13 +174,23 @@ _SCHEMA: Final = _object(
             },
             "additionalProperties": {"type": "string", "pattern": r"\A[0-9a-f]{64}\Z", "description": "a SHA-256"},
         },
-    }
+    },
+    optional=("base", "colour"),
 )
 _SCHEMA.update(
     {
-        "if": {"properties": {"schema_version": {"const": 1}}},
-        "then": {"properties": {"calibration": _CALIBRATION_1}},
-        "else": {"properties": {"calibration": _CALIBRATION_2}},
+        "allOf": [
+            {
+                "if": {"properties": {"schema_version": {"const": 1}}},
+                "then": {"properties": {"calibration": _CALIBRATION_1}},
+                "else": {"properties": {"calibration": _CALIBRATION_2}},
+            },
+            # A head has the networks of its base.
+            {
+                "if": {"required": ["base"], "properties": {"base": {"type": "string"}}},
+                "else": {"properties": {"files": {"required": ["network.tflite", "weights.safetensors"]}}},
+            },
+        ]
     }
 )
 # For JSON Schema 1.0 is an integer; for what counts pixels with it, it is none.

@@ -38,6 +38,7 @@ def build_model_card(manifest: Mapping[str, Any]) -> str:
 
     What a manifest does not record is left out: an artefact without metrics has a card without figures.
     """
+    base = manifest.get("base")
     blocks = [
         f"# Model card: {manifest['version']}",
         "Made from `manifest.json` in the same folder, and from nothing else.",
@@ -54,6 +55,7 @@ def build_model_card(manifest: Mapping[str, Any]) -> str:
         *_describe_metrics(manifest["metrics"]),
         *_describe_calibration(manifest["calibration"], metrics=manifest["metrics"]),
         "## Files",
+        *([f"A head on the base with the manifest `{base}`, which has the networks."] if base else []),
         write_table(
             ("File", "SHA-256"), [(f"`{name}`", f"`{digest}`") for name, digest in sorted(manifest["files"].items())]
         ),
@@ -80,6 +82,14 @@ def _describe_data(manifest: Mapping[str, Any]) -> list[str]:
         else f"The backbone started from Keras' MobileNetV2 weights for ImageNet, Apache-2.0 licence: "
         f"`{backbone['file']}`, SHA-256 `{backbone['sha256']}`."
     )
+    if colour := manifest.get("colour"):
+        blocks.append(
+            f"Beside it {colour['network']} looks at the whole picture in colour at {colour['size']} pixels, with the "
+            f"weights for ImageNet as they were published, {colour['licence']} licence: `{colour['file']}`, SHA-256 "
+            f"`{colour['sha256']}`. The {colour['features']} components that are left of what it sees were chosen on "
+            f"{colour['pictures']:,} photographs of clothes, without their labels. What it sees serves similar "
+            "products and heads that are taught; it changes no label by itself."
+        )
     return blocks
 
 

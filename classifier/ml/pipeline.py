@@ -23,6 +23,7 @@ from classifier.ml.artefacts import (
     NETWORK_FILE,
     SCHEMA_VERSION,
     WEIGHTS_FILE,
+    ArtefactError,
     Manifest,
     VerifiedArtefact,
     artefact_bytes,
@@ -233,6 +234,8 @@ def calibrate_again(
     ``ArtefactError`` or ``DatasetError``; the folder is as it was then.
     """
     artefact = verify_artefact(folder, key=key)
+    if artefact.base is not None:
+        raise ArtefactError(f"expected an artefact with its own networks at {folder}, received a head on a base")
     manifest, network = artefact.manifest, artefact.contents[NETWORK_FILE]
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
     chosen = _find_calibration_part(manifest, labels=data.train_labels)

@@ -9,6 +9,13 @@ class Base(models.Model):
 
     digest = models.BinaryField(max_length=32, unique=True, help_text="SHA-256 of what looks; see `Manifest`.")
     name = models.CharField(max_length=100)
+    folder = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Its own folder below ARTEFACTS_DIR; empty: its version's.",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

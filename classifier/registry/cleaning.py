@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 
 from classifier.ml.artefacts import ArtefactError
-from classifier.models import ModelVersion
+from classifier.models import Base, ModelVersion
 from classifier.registry.services import verify_registered_artefact
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,10 @@ def _list_left_behind(older_than_seconds: float) -> list[Path]:
     newest = time.time() - older_than_seconds
     old = [folder for folder in folders if _get_last_change(folder) <= newest]
     # Asked for after the folders were listed: a version that is registered meanwhile is among the rows.
-    named = set(ModelVersion.objects.values_list("folder", flat=True))
+    named = {
+        *ModelVersion.objects.values_list("folder", flat=True),
+        *Base.objects.filter(versions__isnull=False).values_list("folder", flat=True),
+    }
     return [folder for folder in old if folder.name not in named]
 
 

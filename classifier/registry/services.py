@@ -3,12 +3,14 @@
 import logging
 import os
 import shutil
+from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
 
 from classifier.ml import artefacts
+from classifier.ml.heads import Heads, read_heads
 from classifier.models import Base, ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -27,17 +29,19 @@ def get_artefact_folder(version: ModelVersion) -> Path:
 def register_model_version(folder: Path) -> ModelVersion:
     """Make a model version of an artefact folder, whose verified files are copied below ARTEFACTS_DIR; saved.
 
+    The base of a head is copied beside it, once for all heads that name it.
+
     The same artefact registered twice is one version. Whoever registers a folder vouches for it: the copy is signed
     with ARTEFACT_KEY when that is set, and only signed copies are loaded then. Raises `ArtefactError` when a file is
     missing or is not what the manifest says; nothing is written then.
     """
     artefact = artefacts.verify_artefact(folder)
     manifest, digest = artefact.manifest, artefact.sha256
+    if artefact.base is not None:
+        _copy_artefact(artefact.base)
     _copy_artefact(artefact)
     with transaction.atomic():
-        base, _ = Base.objects.get_or_create(
-            digest=bytes.fromhex(manifest.base_sha256()), defaults={"name": manifest.version}
-        )
+        base = _find_or_create_base(artefact)
         version, created = ModelVersion.objects.get_or_create(
             manifest_sha256=digest,
             defaults={
@@ -51,6 +55,17 @@ def register_model_version(folder: Path) -> ModelVersion:
         )
     logger.info("model version %s (%s) %s", version.pk, version.name, "registered" if created else "was there")
     return version
+
+
+def _find_or_create_base(artefact: artefacts.VerifiedArtefact) -> Base:
+    """Return the row of what looks for this artefact; a base that is a version itself has the row of that."""
+    known = ModelVersion.objects.filter(manifest_sha256=artefact.manifest.base).select_related("base").first()
+    if known is not None:
+        return known.base
+    name, folder = (artefact.base or artefact).manifest.version, artefact.manifest.base or ""
+    digest = bytes.fromhex(artefact.looks_sha256)
+    base, _ = Base.objects.get_or_create(digest=digest, defaults={"name": name, "folder": folder})
+    return base
 
 
 def _copy_artefact(artefact: artefacts.VerifiedArtefact) -> None:
@@ -93,6 +108,13 @@ def check_registered_manifest(version: ModelVersion) -> None:
     """
     folder = get_artefact_folder(version)
     manifest = artefacts.load_manifest(folder, expected_sha256=version.manifest_sha256, key=artefact_key())
+    _check_files(folder, manifest)
+    if manifest.base is not None:
+        base = artefacts.find_base(folder, sha256=manifest.base)
+        _check_files(base, artefacts.load_manifest(base, expected_sha256=manifest.base, key=artefact_key()))
+
+
+def _check_files(folder: Path, manifest: artefacts.Manifest) -> None:
     for name in manifest.files:
         if not os.access(folder / name, os.R_OK):
             raise artefacts.ArtefactMissingError(f"expected a file that can be read at {folder / name}")
@@ -107,3 +129,18 @@ def find_manifest(version: ModelVersion) -> artefacts.Manifest | None:
     except artefacts.ArtefactError as error:
         logger.warning("the manifest of model version %s cannot be shown: %s", version.pk, error)
         return None
+
+
+def find_heads(version: ModelVersion) -> Heads | None:
+    """Return what answers for the version from features, or None when this machine has it not or another one."""
+    folder = get_artefact_folder(version)
+    try:
+        return _load_heads(folder, version.manifest_sha256)
+    except artefacts.ArtefactError as error:
+        logger.warning("the heads of model version %s cannot be used: %s", version.pk, error)
+        return None
+
+
+@lru_cache(maxsize=2)
+def _load_heads(folder: Path, manifest_sha256: str) -> Heads:
+    return read_heads(artefacts.verify_artefact(folder, expected_sha256=manifest_sha256, key=artefact_key()))

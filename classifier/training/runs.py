@@ -20,6 +20,7 @@ from classifier.ml.types import ProgressCallback, TrainingProgress
 from classifier.models import TrainingRun
 from classifier.registry.services import register_model_version
 from classifier.training.heartbeat import TrainingHeartbeat
+from classifier.training.titles import teach_by_titles
 from config.db.clock import get_database_time
 from config.db.reconnecting import retry_while_unreachable
 
@@ -101,8 +102,9 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
     """Train into a temporary folder and register the artefact, or train into the folder that the run names."""
     # ImageNet weights, whose file BACKBONE_WEIGHTS may name.
     usual_weights = find_usual_weights()
+    recipe = get_recipe(run.recipe)
     request = pipeline.TrainingRequest(
-        recipe=get_recipe(run.recipe),
+        recipe=recipe,
         seed=run.seed,
         command=_build_command_line(run, backbone_weights=run.backbone_weights or usual_weights),
         epochs=run.epochs,
@@ -112,12 +114,16 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
     )
     Path(settings.ARTEFACTS_DIR).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".training-", dir=settings.ARTEFACTS_DIR) as folder:
-        trained = pipeline.train(
-            request,
-            output_dir=Path(run.output).parent if run.output else Path(folder),
-            data_dir=Path(run.data_dir) if run.data_dir else None,
-            progress=reporter.report,
-        )
+        if recipe.trainable == "titles":
+            output = Path(run.output) if run.output else Path(folder) / "taught"
+            trained = teach_by_titles(request, output=output, progress=reporter.report)
+        else:
+            trained = pipeline.train(
+                request,
+                output_dir=Path(run.output).parent if run.output else Path(folder),
+                data_dir=Path(run.data_dir) if run.data_dir else None,
+                progress=reporter.report,
+            )
         reporter.check()
         data_dir = Path(run.data_dir) if run.data_dir else None
         examination = examine_artefact(trained.folder, data_dir=data_dir) if run.activate else None

@@ -14,13 +14,14 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.text import capfirst
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from classifier.ml.config import DEFAULT_RECIPE, IMAGENET, NO_WEIGHTS, RECIPES, name_imagenet_file
+from classifier.ml.config import DEFAULT_RECIPE, IMAGENET, NO_WEIGHTS, RECIPES, Recipe, name_imagenet_file
 from classifier.ml.reports.curves import build_history
 from classifier.models import TrainingRun
 from classifier.runs.pages import answer_run_list, cancel_run, describe_run
 from classifier.training.runs import cancel_training_run, find_usual_weights, has_stalled
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
+from classifier.training.titles import has_enough_titles
 from config.db.clock import get_database_time
 from config.web.permissions import get_member
 from config.web.texts import format_duration
@@ -40,11 +41,16 @@ def training_run_list(request: HttpRequest) -> HttpResponse:
         describe=lambda run: "",
         route="training-run",
         context={
-            "recipes": RECIPES.values(),
+            "recipes": list_recipes(),
             "weights": list_weights(),
             "chosen": {"recipe": DEFAULT_RECIPE, "seed": 1, "backbone_weights": find_usual_weights()},
         },
     )
+
+
+def list_recipes() -> list[Recipe]:
+    """Return the recipes that are offered here: that titles teach, where there are titles enough."""
+    return [recipe for recipe in RECIPES.values() if recipe.trainable != "titles" or has_enough_titles()]
 
 
 @require_safe

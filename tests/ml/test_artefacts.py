@@ -173,10 +173,10 @@ def test_contents_that_do_not_match_the_manifest_are_not_saved(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_artefact_over_ten_megabytes_is_not_saved(tmp_path: Path) -> None:
-    contents = {**CONTENTS, WEIGHTS_FILE: bytes(10 * 1024 * 1024)}
+def test_an_artefact_over_twelve_megabytes_is_not_saved(tmp_path: Path) -> None:
+    contents = {**CONTENTS, WEIGHTS_FILE: bytes(12 * 1024 * 1024)}
     manifest = build_manifest(files=build_file_hashes(contents))
-    with pytest.raises(ArtefactError, match="at most 10485760 bytes"):
+    with pytest.raises(ArtefactError, match="at most 12582912 bytes"):
         save_artefact(tmp_path / "new", manifest=manifest, contents=contents)
     assert list(tmp_path.iterdir()) == []
 
@@ -223,11 +223,11 @@ def test_no_model_card_is_written_into_a_damaged_artefact(folder: Path) -> None:
     assert not (folder / MODEL_CARD_FILE).exists()
 
 
-def test_the_model_card_counts_towards_the_ten_megabytes(tmp_path: Path) -> None:
-    contents = {**CONTENTS, WEIGHTS_FILE: bytes(10 * 1024 * 1024 - len(CONTENTS[NETWORK_FILE]))}
+def test_the_model_card_counts_towards_the_twelve_megabytes(tmp_path: Path) -> None:
+    contents = {**CONTENTS, WEIGHTS_FILE: bytes(12 * 1024 * 1024 - len(CONTENTS[NETWORK_FILE]))}
     manifest = build_manifest(files=build_file_hashes(contents))
     with pytest.raises(
-        ArtefactError, match=f"received {10 * 1024 * 1024 + len(manifest.to_bytes() + manifest.model_card())}"
+        ArtefactError, match=f"received {12 * 1024 * 1024 + len(manifest.to_bytes() + manifest.model_card())}"
     ):
         save_artefact(tmp_path / "new", manifest=manifest, contents=contents)
     assert list(tmp_path.iterdir()) == []

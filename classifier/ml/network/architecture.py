@@ -195,8 +195,8 @@ def to_serving_network(network: keras.Model) -> bytes:
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, name="pictures")])
     def serve(pictures: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits, embedding = network(pictures, training=False)
-        return {"logits": logits, "embedding": embedding}
+        outputs = network(pictures, training=False)
+        return dict(zip(network.output_names, outputs if isinstance(outputs, list) else [outputs], strict=True))
 
     # The converter freezes only variables that a TensorFlow module tracks; Keras' own wrapper hides them from it,
     # and the flat buffer would come out without weights.

@@ -1,7 +1,5 @@
 """Labels that follow from features: no task and no message, in one transaction with the run's position."""
 
-from typing import Any
-
 import pytest
 from django.test import Client
 
@@ -13,8 +11,8 @@ from classifier.labelling.reports import get_run_report
 from classifier.labelling.runs import cancel_labelling_run, do_run_steps, take_next_step
 from classifier.labelling.starting import start_labelling_run
 from classifier.labelling.tasks import send_taking_runs, take_pictures_task
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
-from classifier.ml.heads import SeenPictures, predict
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, verify_artefact
+from classifier.ml.heads import Heads, SeenPictures, predict, read_heads
 from classifier.models import Classification, LabelChange, LabellingRun, LabelTask, ModelVersion, PictureFeatures
 from classifier.reviews.services import record_review
 from tests.support.factories import create_product
@@ -28,11 +26,11 @@ GARMENTS = ("Trouser", "Dress", "Bag", "Coat", "Sandal")
 
 
 @pytest.fixture(autouse=True)
-def heads(monkeypatch: pytest.MonkeyPatch) -> Any:
+def heads(monkeypatch: pytest.MonkeyPatch) -> Heads:
     """Every version has the heads of the shipped artefact."""
-    manifest = load_manifest(DEFAULT_ARTEFACT)
-    monkeypatch.setattr(classifications, "find_manifest", lambda version: manifest)
-    return manifest.calibration_values()
+    heads = read_heads(verify_artefact(DEFAULT_ARTEFACT))
+    monkeypatch.setattr(classifications, "find_heads", lambda version: heads)
+    return heads
 
 
 @pytest.fixture
@@ -73,7 +71,7 @@ def list_labels() -> list[tuple[str, str]]:
 
 
 def test_pictures_whose_features_are_known_are_labelled_as_they_are_taken(
-    images: list[Image], heads_only: ModelVersion, heads: Any
+    images: list[Image], heads_only: ModelVersion, heads: Heads
 ) -> None:
     tasks_before, changes = LabelTask.objects.count(), LabelChange.objects.count()
     run = finish(start_labelling_run())
@@ -83,7 +81,7 @@ def test_pictures_whose_features_are_known_are_labelled_as_they_are_taken(
     assert LabelChange.objects.count() == changes + 5
     said = Classification.objects.get(image=images[0], model_version=heads_only)
     features = find_features(heads_only.base_id, [said.sha256])[said.sha256]
-    (expected,) = predict(SeenPictures.of([features]), calibration=heads)
+    (expected,) = predict(SeenPictures.of([features]), heads=heads)
     assert (said.run, said.abstained) == (run, expected.abstained)
     # Summed in an order of its own for another number of pictures.
     assert said.confidence == pytest.approx(expected.confidence)
@@ -126,7 +124,7 @@ def test_to_label_again_is_to_look_again(images: list[Image], heads_only: ModelV
 def test_without_the_versions_files_they_become_tasks(
     images: list[Image], heads_only: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifications, "find_manifest", lambda version: None)
+    monkeypatch.setattr(classifications, "find_heads", lambda version: None)
     run = finish(start_labelling_run())
     assert (run.total, run.from_features, run.tasks.count()) == (5, 0, 5)
 

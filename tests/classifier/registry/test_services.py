@@ -4,15 +4,34 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, MODEL_CARD_FILE, NETWORK_FILE, ArtefactError
+from classifier.ml.artefacts import (
+    BASE_FOLDER,
+    DEFAULT_ARTEFACT,
+    MANIFEST_FILE,
+    MODEL_CARD_FILE,
+    NETWORK_FILE,
+    ArtefactError,
+    ArtefactMissingError,
+    save_artefact,
+    verify_artefact,
+)
 from classifier.models import ModelVersion
+from classifier.registry.cleaning import clean_artefacts
 from classifier.registry.runtime import get_classifier
-from classifier.registry.services import get_artefact_folder, register_model_version
+from classifier.registry.services import (
+    check_registered_manifest,
+    find_heads,
+    get_artefact_folder,
+    register_model_version,
+    verify_registered_artefact,
+)
 from tests.support.artefacts import create_broken_artefact
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -138,3 +157,42 @@ def test_the_command_says_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"manifest\.json"):
         call_command("register_model_version", str(tmp_path))
     assert not ModelVersion.objects.exists()
+
+
+def test_a_base_is_copied_once_for_all_heads_that_name_it(tmp_path: Path, settings: Any) -> None:
+    # Given a head with its base within, and another one on the same base,
+    head = build_head(tmp_path / "head")
+    other = Path(shutil.copytree(head, tmp_path / "other"))
+    manifest = json.loads((other / MANIFEST_FILE).read_text())
+    (other / MANIFEST_FILE).write_text(json.dumps(manifest | {"version": "other-1"}))
+    # when both are registered,
+    versions = [register_model_version(folder) for folder in (head, other)]
+    # then both have the networks of one base, which lies beside them and stays when folders are cleaned.
+    assert len({version.base_id for version in versions}) == 1
+    base = versions[0].base
+    assert base.folder == manifest["base"]
+    assert {path.name for path in Path(settings.ARTEFACTS_DIR).iterdir()} == {
+        base.folder,
+        *(version.folder for version in versions),
+    }
+    for version in versions:
+        verify_registered_artefact(version)
+        check_registered_manifest(version)
+        assert find_heads(version) is not None
+    assert clean_artefacts(older_than_seconds=0.0).removed == []
+    # Whatever is missing of the base is missing of its heads.
+    (Path(settings.ARTEFACTS_DIR) / base.folder / NETWORK_FILE).unlink()
+    with pytest.raises(ArtefactMissingError):
+        check_registered_manifest(versions[0])
+    assert find_heads(versions[1]) is not None
+    assert set(clean_artefacts().damaged) == {version.pk for version in versions}
+
+
+def build_head(folder: Path) -> Path:
+    """Write a head of the shipped artefact, whose networks become the base within it."""
+    artefact = verify_artefact(DEFAULT_ARTEFACT)
+    base = replace(artefact.manifest, version="base-1")
+    sha256 = hashlib.sha256(base.to_bytes()).hexdigest()
+    save_artefact(folder, manifest=replace(artefact.manifest, files={}, base=sha256), contents={})
+    save_artefact(folder / BASE_FOLDER, manifest=base, contents=artefact.contents)
+    return folder

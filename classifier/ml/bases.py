@@ -1,0 +1,69 @@
+"""From an artefact that is its own head to a base with a second branch, and a head on it that answers the same."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from classifier.ml.artefacts import (
+    BASE_FOLDER,
+    COLOUR_FILE,
+    VerifiedArtefact,
+    build_file_hashes,
+    save_artefact,
+    verify_artefact,
+)
+from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE, colour_views
+from classifier.ml.types import Picture
+
+#: Of the weights that the second branch has, wherever they were had from.
+LICENCE: Final = "Apache-2.0"
+
+
+def build_base(
+    source: Path, *, pictures: Sequence[Picture], output: Path, weights: str, key: bytes | None = None
+) -> VerifiedArtefact:
+    """Write a head into ``output``, and within it the base that it names; return it verified.
+
+    The networks of ``source`` are the base's, with the second branch beside them, whose components ``pictures`` choose;
+    ``weights`` is what ``find_backbone_weights`` takes. The head answers as the source did. The same source, pictures
+    and weights give the same files. Raises ``ArtefactError``, and ``ValueError``
+    for pictures or weights that do not serve.
+    """
+    # Here and not above: TensorFlow takes seconds and hundreds of megabytes.
+    from classifier.ml.network import architecture, colour
+
+    artefact = verify_artefact(source)
+    if artefact.base is not None:
+        raise ValueError(f"expected an artefact with its own networks at {source}, received a head on another base")
+    try:
+        found = architecture.find_backbone_weights(weights, alpha=colour.COLOUR_ALPHA)
+        if found is None:
+            raise ValueError("expected ImageNet's weights for the second branch, received none")
+        branch = colour.build_colour_network(colour_views(pictures), weights=found)
+    except architecture.BackboneWeightsError as error:
+        raise ValueError(str(error)) from error
+    contents = {**artefact.contents, COLOUR_FILE: branch}
+    described = {
+        "network": f"MobileNetV2 {colour.COLOUR_ALPHA}",
+        "size": COLOUR_SIZE,
+        "features": COLOUR_FEATURES,
+        "licence": LICENCE,
+        "file": found.path.name,
+        "sha256": found.sha256,
+        "pictures": len(pictures),
+    }
+    former = artefact.manifest
+    base = dataclasses.replace(
+        former,
+        version=f"base-{former.version}",
+        metrics={},
+        colour=described,
+        files=build_file_hashes(contents),
+    )
+    sha256 = hashlib.sha256(base.to_bytes()).hexdigest()
+    head = dataclasses.replace(former, colour=described, files={}, base=sha256)
+    save_artefact(output, manifest=head, contents={}, key=key)
+    save_artefact(output / BASE_FOLDER, manifest=base, contents=contents, key=key)
+    return verify_artefact(output)

@@ -1,0 +1,174 @@
+"""Words teach pictures: titles that name one group teach a head on the base in production, without one review."""
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from catalog.labels import with_first_image
+from catalog.models import Product, ProductDescription, StoredPicture
+from classifier.features.selectors import find_features
+from classifier.labels.facts import find_picture_facts
+from classifier.ml.artefacts import (
+    BASE_FOLDER,
+    HEADS_FILE,
+    build_file_hashes,
+    save_artefact,
+    verify_artefact,
+    write_artefact,
+)
+from classifier.ml.heads import GroupHead, SeenPictures
+from classifier.ml.labels import GROUPS
+from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
+from classifier.ml.teaching import TaughtHead, teach
+from classifier.ml.text.reading import TITLE, Text, Verdict, choose_languages, read_texts
+from classifier.ml.types import Features, ProgressCallback, TrainingProgress
+from classifier.models import ModelVersion
+from classifier.registry.selectors import get_active_model_version
+from classifier.registry.services import artefact_key, get_artefact_folder
+
+#: Pictures whose titles name one group: so many at least, and of each group; more than the most say nothing new.
+MINIMUM_TITLES: Final = 300
+MINIMUM_OF_GROUP: Final = 20
+MAXIMUM_TITLES: Final = 20_000
+#: Of 256 pictures so many judge and do not teach, by the first byte of their hash: no picture is on both sides.
+HELD_OUT: Final = 51
+# Products that are read together, and those among whom enough titles are looked for before a page offers it.
+CHUNK_SIZE: Final = 2000
+
+
+class TooFewTitlesError(Exception):
+    """There are too few pictures whose titles name one group; the message says how many, and how many it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TitledPicture:
+    """A picture that a product shows first, what its title calls it, and what the base saw in it."""
+
+    image_id: int
+    sha256: str
+    group: int
+    features: Features
+
+
+def list_titled_pictures(version: ModelVersion) -> Iterator[TitledPicture]:
+    """Yield the different photographs whose product's title names one group and in which the version's base looked.
+
+    Pictures in canonical form teach nothing, for the head answers for none: so no test picture asks for what taught it.
+    """
+    after, seen = 0, set()
+    while rows := list(
+        with_first_image(Product.objects.filter(pk__gt=after))
+        .order_by("pk")
+        .values_list("pk", "title", "first_image_id")[:CHUNK_SIZE]
+    ):
+        after = rows[-1][0]
+        groups = {image_id: group for image_id, group in _read_titles(rows).items() if image_id is not None}
+        pictures = StoredPicture.objects.filter(image__in=groups).select_related("image").order_by("image_id")
+        held = {row.image_id: row.sha256 for row in pictures if row.url == row.image.url}
+        features = find_features(version.base_id, held.values())
+        for image_id, sha256 in held.items():
+            if sha256 in features and sha256 not in seen and not features[sha256].canonical:
+                seen.add(sha256)
+                yield TitledPicture(image_id, sha256, groups[image_id], features[sha256])
+
+
+def _read_titles(rows: list[tuple[int, str, int | None]]) -> dict[int | None, int]:
+    """Return the group that the title of each product names, by its first image; nothing of others."""
+    countries: dict[int, set[str]] = defaultdict(set)
+    texts = ProductDescription.objects.filter(product__in=[pk for pk, _, _ in rows]).order_by()
+    for product_id, country in texts.values_list("product_id", "country_code"):
+        countries[product_id].add(country)
+    named = {}
+    for product_id, title, image_id in rows:
+        said = read_texts([Text(TITLE, title, choose_languages(countries[product_id]))])
+        if said.verdict == Verdict.GROUP:
+            named[image_id] = GROUPS.index(said.group)
+    return named
+
+
+def has_enough_titles() -> bool:
+    """Whether the first products of the catalogue have enough titles that name one group."""
+    rows = with_first_image(Product.objects.all()).order_by("pk").values_list("pk", "title", "first_image_id")
+    return len(_read_titles(list(rows[:CHUNK_SIZE]))) >= MINIMUM_TITLES
+
+
+def teach_by_titles(request: TrainingRequest, *, output: Path, progress: ProgressCallback) -> TrainedArtefact:
+    """Write a head of the version in production that the catalogue's titles taught, with its base, into ``output``.
+
+    Raises `TooFewTitlesError`, `NoActiveModelVersionError` and `ArtefactError`.
+    """
+    version = get_active_model_version()
+    progress(TrainingProgress("load"))
+    pictures = []
+    for picture in list_titled_pictures(version):
+        pictures.append(picture)
+        if len(pictures) == MAXIMUM_TITLES:
+            break
+    numbers = Counter(picture.group for picture in pictures)
+    if len(pictures) < MINIMUM_TITLES or min(numbers[group] for group in range(len(GROUPS))) < MINIMUM_OF_GROUP:
+        found = ", ".join(f"{numbers[group]} of {name}" for group, name in enumerate(GROUPS))
+        raise TooFewTitlesError(
+            f"Expected {MINIMUM_TITLES} pictures that the network in production has seen and whose titles name one "
+            f"group, {MINIMUM_OF_GROUP} of each; there are {found}."
+        )
+    progress(TrainingProgress("train"))
+    features = SeenPictures.of([picture.features for picture in pictures]).features.astype(np.float32)
+    groups = np.array([picture.group for picture in pictures])
+    held_out = np.array([bytes.fromhex(picture.sha256)[0] < HELD_OUT for picture in pictures])
+    taught = teach(features, groups=groups, held_out=held_out)
+    progress(TrainingProgress("save", metrics={"accuracy": taught.accuracy}))
+    figures = {
+        "titles": {"pictures": len(pictures)},
+        "held_out": {
+            "pictures": taught.pictures,
+            "accuracy": taught.accuracy,
+            "balanced_accuracy": taught.balanced_accuracy,
+        },
+        "reviewed": _judge_by_reviews(pictures, taught),
+    }
+    return _save(version, taught.head, request=request, output=output, figures=figures)
+
+
+def _judge_by_reviews(pictures: list[TitledPicture], taught: TaughtHead) -> dict[str, float]:
+    """Return how many of the pictures people labelled, and of how many of these the head says what they said."""
+    facts = find_picture_facts([picture.image_id for picture in pictures])
+    reviewed = [
+        (picture.features, GROUPS.index(of.review.group))
+        for picture in pictures
+        if (of := facts.get(picture.image_id)) is not None and of.review is not None and of.review.group in GROUPS
+    ]
+    if not reviewed:
+        return {"pictures": 0}
+    features = SeenPictures.of([features for features, _ in reviewed]).features
+    said = taught.head.probabilities(features).argmax(axis=1)
+    right = float((said == np.array([group for _, group in reviewed])).mean())
+    return {"pictures": len(reviewed), "accuracy": right}
+
+
+def _save(
+    version: ModelVersion, head: GroupHead, *, request: TrainingRequest, output: Path, figures: dict[str, Any]
+) -> TrainedArtefact:
+    former = verify_artefact(get_artefact_folder(version), expected_sha256=version.manifest_sha256, key=artefact_key())
+    base = former.base or former
+    contents = {HEADS_FILE: head.to_bytes()}
+    created_at, files = datetime.now(UTC), build_file_hashes(contents)
+    manifest = dataclasses.replace(
+        former.manifest,
+        version=f"{request.recipe.name}-{created_at:%Y%m%d}-{files[HEADS_FILE][:8]}",
+        created_at=created_at.isoformat(timespec="seconds"),
+        command=request.command,
+        seed=request.seed,
+        recipe=dataclasses.asdict(request.recipe),
+        training={"parts": figures},
+        files=files,
+        base=base.sha256,
+    )
+    save_artefact(output, manifest=manifest, contents=contents)
+    write_artefact(output / BASE_FOLDER, base, key=None)
+    return TrainedArtefact(folder=output, manifest=manifest)

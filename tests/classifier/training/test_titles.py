@@ -1,0 +1,113 @@
+"""Words teach pictures: titles that name one group make a candidate that differs in its head alone."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from catalog.models import Image, Product, ProductImages, StoredPicture
+from classifier.ml.labels import GROUPS
+from classifier.models import Base, ModelVersion, PictureFeatures, TrainingRun
+from classifier.registry.services import find_heads, find_manifest
+from classifier.reviews.services import record_review
+from classifier.training import titles
+from classifier.training.runs import carry_out_training
+from classifier.training.starting import start_training_run
+from classifier.training.titles import TooFewTitlesError, has_enough_titles, list_titled_pictures
+from tests.support.artefacts import register_active_version
+from tests.support.members import create_member, sign_in
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+TITLES = ("Blue shirt", "Long trousers", "Summer dress", "Leather boots", "Small handbag")
+
+
+@pytest.fixture
+def version(settings: Any, tmp_path: Path) -> ModelVersion:
+    settings.ARTEFACTS_DIR = tmp_path / "artefacts"
+    return register_active_version()
+
+
+def create_titled(base: Base, number: int, *, title: str, group: int) -> None:
+    """Create a product with a picture in which the base saw something of this group."""
+    digest = hashlib.sha256(str(number).encode()).digest()
+    image = Image.objects.create(url=f"https://shop.example/{number}.jpg")
+    product = Product.objects.create(title=title)
+    ProductImages.objects.create(product=product, image=image, image_index=0)
+    StoredPicture.objects.create(
+        image=image, url=image.url, sha256=digest.hex(), width=60, height=80, fetched_at=timezone.now()
+    )
+    vector = np.eye(64)[group] + 0.1 * np.random.default_rng(number).normal(size=64)
+    PictureFeatures.objects.create(
+        base=base,
+        sha256=digest,
+        features=(vector / np.linalg.norm(vector)).astype("<f2").tobytes(),
+        logits=bytes(20),
+        blank=False,
+        canonical=False,
+        views=1,
+    )
+
+
+@pytest.fixture
+def shop(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> ModelVersion:
+    """Sixty products whose titles name a group, one that names none, and one of another picture's bytes."""
+    monkeypatch.setattr(titles, "MINIMUM_TITLES", 60)
+    monkeypatch.setattr(titles, "MINIMUM_OF_GROUP", 12)
+    for number in range(60):
+        create_titled(version.base, number, title=TITLES[number % 5], group=number % 5)
+    create_titled(version.base, 60, title="Nice thing", group=0)
+    return version
+
+
+def teach(**asked: Any) -> TrainingRun:
+    run = start_training_run(here=True, recipe="titles", seed=1, **asked)
+    carry_out_training(run)
+    run.refresh_from_db()
+    return run
+
+
+def test_pictures_are_those_whose_title_names_one_group(shop: ModelVersion) -> None:
+    PictureFeatures.objects.filter(sha256=hashlib.sha256(b"0").digest()).delete()
+    PictureFeatures.objects.filter(sha256=hashlib.sha256(b"1").digest()).update(canonical=True)
+    found = list(list_titled_pictures(shop))
+    assert [picture.group for picture in found] == [number % 5 for number in range(2, 60)]
+    assert has_enough_titles()
+
+
+def test_titles_make_a_candidate_on_the_base_in_production(shop: ModelVersion) -> None:
+    record_review(Image.objects.order_by("pk")[1], group="Bottom part", reviewer=create_member("add_review"))
+    run = teach()
+    assert (run.state, run.model_version.stage, run.model_version.recipe) == ("done", "candidate", "titles")
+    assert (run.model_version.base, run.model_version.metrics) == (shop.base, shop.metrics)
+    heads, manifest = find_heads(run.model_version), find_manifest(run.model_version)
+    said = heads.photographs.probabilities(np.eye(64)[:5])
+    assert said.argmax(axis=1).tolist() == list(range(len(GROUPS)))
+    assert manifest.base == shop.manifest_sha256
+    parts = manifest.training["parts"]
+    assert (parts["titles"], parts["reviewed"]) == ({"pictures": 60}, {"pictures": 1, "accuracy": 1.0})
+    assert 0 < parts["held_out"]["pictures"] < 60
+    assert parts["held_out"]["balanced_accuracy"] > 0.9
+
+
+def test_too_few_titles_are_refused_in_words(shop: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(titles, "MINIMUM_TITLES", 61)
+    with pytest.raises(TooFewTitlesError, match=r"Expected 61 pictures.*there are 12 of Upper part"):
+        teach()
+    run = TrainingRun.objects.get()
+    assert (run.state, ModelVersion.objects.count()) == ("failed", 1)
+    assert "Expected 61" in run.error
+
+
+@pytest.mark.parametrize("needed", [60, 61])
+def test_the_page_offers_it_where_titles_are_enough(
+    shop: ModelVersion, client: Client, monkeypatch: pytest.MonkeyPatch, needed: int
+) -> None:
+    monkeypatch.setattr(titles, "MINIMUM_TITLES", needed)
+    sign_in(client, "view_trainingrun", "add_trainingrun")
+    response = client.get("/training-runs/")
+    assert ("titles" in [recipe.name for recipe in response.context["recipes"]]) == (needed == 60)
