@@ -99,7 +99,7 @@ def test_k05_k06_a_broker_that_writes_nothing_for_a_while_costs_no_label(
 
 def is_refused(worker: Worker) -> bool:
     """Return whether the worker has met a broker that writes nothing."""
-    log = worker.log.read_text()
+    log = worker.read_log()
     return "read only replica" in log or "used memory > 'maxmemory'" in log
 
 

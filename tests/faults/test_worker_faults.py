@@ -101,7 +101,7 @@ def test_k04_a_worker_stopped_past_its_lease_is_fenced_off(crew: Crew) -> None:
     run = start_run(3)
     zombie = crew.start_ready(environ=SLOW, settings=SHORT_LEASE)
     # Not merely while it holds them: stopped within the claim it would find nothing left to refuse.
-    wait_until(lambda: "at work on 3 pictures" in zombie.log.read_text(), what="the zombie to be at work")
+    wait_until(lambda: "at work on 3 pictures" in zombie.read_log(), what="the zombie to be at work")
     (child,) = zombie.children()
     zombie.signal_all(signal.SIGSTOP)
     crew.start()
@@ -110,7 +110,7 @@ def test_k04_a_worker_stopped_past_its_lease_is_fenced_off(crew: Crew) -> None:
     assert_each_labelled_once(run, number=3)
     # The child first, so that the main process does not end it for the time it was away.
     os.kill(child, signal.SIGCONT)
-    wait_until(lambda: "wrote 0 of 3 outcomes" in zombie.log.read_text(), what="the zombie to be refused")
+    wait_until(lambda: "wrote 0 of 3 outcomes" in zombie.read_log(), what="the zombie to be refused")
     zombie.signal(signal.SIGCONT)
     assert set(Classification.objects.values_list("pk", "image_id")) == labels
     assert set(run.tasks.values_list("state", "attempts", "crashes")) == {(State.DONE, 2, 1)}

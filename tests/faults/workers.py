@@ -77,7 +77,11 @@ class Worker:
 
     def is_ready(self) -> bool:
         """Whether it consumes its queue and has a child that could work."""
-        return self.log.exists() and " ready." in self.log.read_text() and bool(self.children())
+        return " ready." in self.read_log() and bool(self.children())
+
+    def read_log(self) -> str:
+        """Return what it logged so far; nothing while it is being started."""
+        return self.log.read_text() if self.log.exists() else ""
 
     def signal(self, number: int) -> None:
         """Send a signal to the main process."""
@@ -208,4 +212,4 @@ class Crew:
 
     def read_logs(self) -> str:
         """Return what all workers logged."""
-        return "\n".join(worker.log.read_text() for worker in self.workers if worker.log.exists())
+        return "\n".join(worker.read_log() for worker in self.workers)
