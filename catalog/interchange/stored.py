@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from catalog.models import Product, ProductDescription, ProductImages
 from catalog.values import find_country
+from config.db.arrays import AnyOf
 
 
 @dataclass(slots=True)
@@ -38,16 +39,16 @@ def find_stored_products(ids: Collection[int]) -> dict[int, StoredProduct]:
     """Return those of the products that exist, by id, with images and descriptions: three queries for any number."""
     products = {
         id: StoredProduct(id=id, title=title)
-        for id, title in Product.objects.filter(pk__in=ids).values_list("pk", "title")
+        for id, title in Product.objects.filter(AnyOf("pk", ids)).values_list("pk", "title")
     }
     if not products:
         return products
-    images = ProductImages.objects.filter(product__in=products).order_by("product_id", "image_index")
+    images = ProductImages.objects.filter(AnyOf("product", products)).order_by("product_id", "image_index")
     for product_id, image_index, url in images.values_list("product_id", "image_index", "image__url"):
         product = products[product_id]
         product.has_gaps = product.has_gaps or image_index != len(product.images)
         product.images.append(url)
-    descriptions = ProductDescription.objects.filter(product__in=products).order_by("pk")
+    descriptions = ProductDescription.objects.filter(AnyOf("product", products)).order_by("pk")
     columns = ("product_id", "pk", "country_code", "original_text", "translated_text")
     for product_id, *values in descriptions.values_list(*columns):
         product, description = products[product_id], StoredDescription(*values)

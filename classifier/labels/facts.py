@@ -9,6 +9,7 @@ from django.db.models import F, OuterRef, Q, Subquery
 from catalog.models import Image
 from classifier.labels.decision import Classified, Failure, PictureFacts, Reviewed
 from classifier.models import Classification, LabelTask, ModelVersion, Review, SuspectedPicture
+from config.db.arrays import AnyOf
 
 
 def list_deciding_versions() -> list[int]:
@@ -31,7 +32,7 @@ def find_picture_facts(image_ids: Collection[int], *, every_failure: bool = Fals
     Failures are looked for where they decide, or of every image: the last try may have failed after one that did not.
     """
     suspected = SuspectedPicture.objects.exclude(answer=SuspectedPicture.Answer.PICTURE)
-    rows = Image.objects.filter(pk__in=image_ids).values_list(
+    rows = Image.objects.filter(AnyOf("pk", image_ids)).values_list(
         "pk",
         "url",
         "stored_picture__url",
@@ -78,7 +79,7 @@ def _find_reviews(pictures: dict[int, tuple[str, str, str]]) -> dict[int, Review
             images_of[appearance].append(pk)
     standing = Review.objects.filter(withdrawn_at__isnull=True).order_by("pk")
     fields = ("pk", "group", "garment", "created_at", "image_id", "url", "appearance")
-    rows = list(standing.filter(image__in=pictures, appearance="").values_list(*fields))
+    rows = list(standing.filter(AnyOf("image", pictures), appearance="").values_list(*fields))
     if images_of:
         rows += standing.filter(appearance__in=images_of).values_list(*fields)
     found: dict[int, Reviewed] = {}
@@ -92,7 +93,7 @@ def _find_reviews(pictures: dict[int, tuple[str, str, str]]) -> dict[int, Review
 def _find_classifications(held: dict[int, str]) -> dict[int, list[Classified]]:
     """Return what versions in production, now or before, said of the pictures held; the one that counts first."""
     rank = {pk: number for number, pk in enumerate(list_deciding_versions())}
-    rows = Classification.objects.filter(image__in=held, model_version__in=rank).order_by()
+    rows = Classification.objects.filter(AnyOf("image", held), model_version__in=rank).order_by()
     found: dict[int, list[tuple[int, int, Classified]]] = defaultdict(list)
     said: Any
     for image_id, sha256, run_id, *said in rows.values_list(
@@ -117,7 +118,7 @@ def _find_classifications(held: dict[int, str]) -> dict[int, list[Classified]]:
 
 def _find_failures(image_ids: Collection[int]) -> dict[int, Failure]:
     """Return the last failure of each image that has one, of any version; a task that is done again keeps its own."""
-    failed = LabelTask.objects.filter(image__in=image_ids).exclude(error_code="")
+    failed = LabelTask.objects.filter(AnyOf("image", image_ids)).exclude(error_code="")
     rows = failed.exclude(state=LabelTask.State.CANCELLED).order_by("last_failed_at", "pk")
     fields = rows.values_list("image_id", "error_code", "last_failed_at")
     return {image_id: Failure(code=code, at=at) for image_id, code, at in fields}

@@ -26,6 +26,7 @@ from classifier.labels.texts import (
 )
 from classifier.ml.judging.fusion import TextSaid
 from classifier.models import LabelChange, ModelVersion, Review
+from config.db.arrays import AnyOf
 from config.db.bulk import insert_or_update_rows, insert_rows
 
 Why = LabelChange.Why
@@ -51,7 +52,7 @@ _CHANGE_FIELDS = (
 def lock_images(image_ids: Collection[int]) -> None:
     """Lock the images' rows, in one order, until the transaction ends."""
     if image_ids and connection.features.has_select_for_update:
-        locked = Image.objects.select_for_update(no_key=True).filter(pk__in=image_ids).order_by("pk")
+        locked = Image.objects.select_for_update(no_key=True).filter(AnyOf("pk", image_ids)).order_by("pk")
         list(locked.values_list("pk", flat=True))
 
 
@@ -60,7 +61,7 @@ def refresh_image_labels(image_ids: Collection[int], *, why: str) -> int:
 
     Call it inside the transaction that wrote what decides, after `lock_images` or before anybody else could know of it.
     """
-    first = ProductImages.objects.filter(image__in=image_ids, image_index=0).order_by()
+    first = ProductImages.objects.filter(AnyOf("image", image_ids), image_index=0).order_by()
     return _write_labels(dict(first.values_list("product_id", "image_id")), why=why)
 
 
@@ -69,7 +70,7 @@ def refresh_product_labels(product_ids: Collection[int], *, why: str = Why.CATAL
 
     What their texts say is read where they are others now. Products that are gone are passed over.
     """
-    products = with_first_image(Product.objects.filter(pk__in=product_ids))
+    products = with_first_image(Product.objects.filter(AnyOf("pk", product_ids)))
     shown = products.values_list("first_image_id", "label__image_id")
     lock_images({image_id for pair in shown for image_id in pair if image_id is not None})
     write_texts(find_stale_texts(product_ids))
@@ -133,7 +134,7 @@ def _images_of(firsts: dict[int, int | None]) -> set[int]:
 
 def _read_labels(product_ids: Collection[int]) -> dict[int, Decision]:
     """Return the labels of the products as they stand, by the product."""
-    rows = ProductLabel.objects.filter(product__in=product_ids).order_by().values_list("product_id", *COLUMNS)
+    rows = ProductLabel.objects.filter(AnyOf("product", product_ids)).order_by().values_list("product_id", *COLUMNS)
     return {product_id: Decision(*values) for product_id, *values in rows}
 
 

@@ -13,6 +13,7 @@ from classifier.ml.judging.fusion import TextSaid
 from classifier.ml.text.lexicon import LEXICON_DIGEST
 from classifier.ml.text.reading import SILENT, TITLE, Text, TextReading, Verdict, choose_languages, read_texts
 from classifier.models import TextEvidence, TextPrecision
+from config.db.arrays import AnyOf
 from config.db.bulk import insert_or_update_rows
 from config.web.texts import extract_text
 
@@ -56,11 +57,11 @@ def read_product_texts(title: str, descriptions: Collection[Description]) -> Tex
 
 def find_stale_texts(product_ids: Collection[int]) -> dict[int, ReadTexts]:
     """Return what texts say of those products whose texts, or the lexicon, are not what was read; in two queries."""
-    products = Product.objects.filter(pk__in=product_ids).order_by()
+    products = Product.objects.filter(AnyOf("pk", product_ids)).order_by()
     rows = list(products.values_list("pk", "title", "text_evidence__sha256"))
     descriptions: dict[int, list[Description]] = defaultdict(list)
     fields = ("product_id", "country_code", ORIGINAL, TRANSLATED)
-    texts = ProductDescription.objects.filter(product__in=product_ids).order_by("pk")
+    texts = ProductDescription.objects.filter(AnyOf("product", product_ids)).order_by("pk")
     for product_id, *description in texts.values_list(*fields):
         descriptions[product_id].append(tuple(description))
     stale = {}
@@ -102,7 +103,7 @@ def find_texts_said(product_ids: Collection[int]) -> dict[int, TextSaid]:
     if not product_ids:
         return {}
     voting = TextPrecision.objects.filter(country=OuterRef("country"), has_vote=True)
-    rows = TextEvidence.objects.filter(product__in=product_ids, verdict__in=SPEAKING).order_by()
+    rows = TextEvidence.objects.filter(AnyOf("product", product_ids), verdict__in=SPEAKING).order_by()
     fields = rows.values_list("product_id", "verdict", "group", "garment", "score", Exists(voting))
     return {product_id: TextSaid(*said) for product_id, *said in fields}
 
@@ -123,7 +124,7 @@ def find_text_hashes(product_ids: Collection[int]) -> dict[int, bytes]:
     """Return the hash of the texts that were read, by the product."""
     if not product_ids:
         return {}
-    rows = TextEvidence.objects.filter(product__in=product_ids).order_by()
+    rows = TextEvidence.objects.filter(AnyOf("product", product_ids)).order_by()
     return {product_id: bytes(sha256) for product_id, sha256 in rows.values_list("product_id", "sha256")}
 
 

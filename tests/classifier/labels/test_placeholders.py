@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from catalog.labels import refresh_labels
 from catalog.models import Image, Product, ProductImages, ProductLabel, StoredPicture
@@ -44,7 +44,7 @@ def walk_round() -> None:
     """Do a round of the walk as the worker's sweeps do, without its rests."""
     for _ in range(2):
         walk_labels()
-        LabelWalk.objects.update(next_step_at=timezone.now())
+        LabelWalk.objects.update(next_step_at=Now())
 
 
 @pytest.mark.parametrize(
