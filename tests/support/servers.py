@@ -108,8 +108,7 @@ class Server:
         for server in servers:
             server.send_signal(number)
         deadline = time.monotonic() + STOP_SECONDS
-        # The shell asks only in the end what became of it.
-        while any(server.is_running() and server.status() != psutil.STATUS_ZOMBIE for server in servers):
+        while not all(map(_has_ended, servers)):
             if time.monotonic() > deadline:
                 raise ServerError(f"expected the server at {self.url} to end at signal {number}, it runs still")
             time.sleep(0.01)
@@ -123,6 +122,14 @@ class Server:
                 supervisor.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 os.killpg(supervisor.pid, 9)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Return whether it is gone, or waits only for the shell to ask what became of it."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def start_postgresql(*, server_settings: Mapping[str, str] = POSTGRESQL_SETTINGS) -> Server:
