@@ -185,6 +185,9 @@ class ChaosRun:
         """Kill a worker, or only its child, after a moment that nobody chose; start another in its place."""
         position = self.random.randrange(len(workers))
         time.sleep(self.random.uniform(0, 0.1))
+        if self.random.random() < 0.5:
+            # A quick worker has nothing in hand most of the time.
+            self.wait_for_work(workers[position])
         at = time.monotonic()
         if self.random.random() < 0.5:
             victims = workers[position].kill()
@@ -200,6 +203,14 @@ class ChaosRun:
         if held:
             self.report.kills_with_work_in_hand += 1
             self.open_kills.append(_Kill(at=at, task_ids=held))
+
+    def wait_for_work(self, worker: Worker) -> None:
+        """Wait until the worker has work in hand, for a second at most."""
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline:
+            if any(list_held_by(pid).exists() for pid in (worker.pid, *worker.children())):
+                return
+            time.sleep(0.005)
 
     def _watch_recovery(self) -> None:
         """Note how long after their kills tasks were done."""
@@ -297,6 +308,9 @@ class LedgerlessRun(ChaosRun):
         """Start a worker that is at work most of the time, and for which Redis delivers again after a moment."""
         options = {"visibility_timeout": 3}
         return self.crew.start(environ={"FAULT_WORK_SECONDS": "0.003"}, broker_options=options)
+
+    def wait_for_work(self, worker: Worker) -> None:
+        """Wait for nothing: who has what in hand stands nowhere."""
 
     def plan_events(self, workers: list[Worker]) -> list[tuple[float, Callable[[], None]]]:
         """Return the kills alone."""
