@@ -6,7 +6,6 @@ The same bytes, shown first by many products whose titles have nothing in common
 
 import logging
 import re
-import time
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -20,6 +19,7 @@ from django.db.models.functions import Now
 
 from catalog.models import ProductImages, ProductLabel, StoredPicture
 from classifier.labels.services import Why, refresh_product_labels
+from classifier.labels.settling import STEP_SIZE, settle
 from classifier.models import SuspectedPicture
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,6 @@ MINIMUM_PRODUCTS = 20
 # Titles that are compared at most; of more products they are taken evenly from all over the catalogue.
 COMPARED_TITLES = 1000
 SPREAD = 9973
-# Products of one transaction that brings labels up to date.
-STEP_SIZE = 1000
 # Chinese and Japanese, which are written without spaces.
 _UNSPACED = re.compile(r"([\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+)")
 
@@ -116,28 +114,13 @@ def answer_suspects(ids: Collection[int], *, answer: str, user: User, again: boo
 
 
 def settle_labels(*, seconds: float) -> int:
-    """Bring labels that follow from suspects and answers up to date for so long; return how many changed.
-
-    In steps, each a transaction of its own, of any process.
-    """
-    end, changed = time.monotonic() + seconds, 0
-    while time.monotonic() < end and (step := _settle_next()) is not None:
-        changed += step
-    return changed
-
-
-def _settle_next() -> int | None:
-    """Bring the labels of the next products up to date; return how many changed, or None if all are settled."""
-    with transaction.atomic():
-        unsettled = SuspectedPicture.objects.filter(labels_after__isnull=False).order_by("pk")
-        suspect = unsettled.select_for_update(skip_locked=True).first()
-        if suspect is None:
-            return None
-        showing = list_showing(suspect.sha256).filter(product__gt=suspect.labels_after).order_by("product_id")
-        ids = list(showing.values_list("product_id", flat=True)[:STEP_SIZE])
-        suspect.labels_after = ids[-1] if len(ids) == STEP_SIZE else None
-        suspect.save(update_fields=["labels_after"])
-        return refresh_product_labels(ids, why=Why.ANSWERED if suspect.answer else Why.SUSPECTED)
+    """Bring labels that follow from suspects and answers up to date for so long; return how many changed."""
+    return settle(
+        SuspectedPicture.objects.order_by("pk"),
+        list_products=lambda suspect: list_showing(suspect.sha256),
+        why=lambda suspect: Why.ANSWERED if suspect.answer else Why.SUSPECTED,
+        seconds=seconds,
+    )
 
 
 def _count_unlike_products(sha256: str) -> int:

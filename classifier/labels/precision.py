@@ -6,16 +6,16 @@ would if every title were right, which is their mean confidence.
 """
 
 import logging
-import time
 from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Avg, Count, F, Q
+from django.db.models import Avg, Count, F, Q, QuerySet
 from django.db.models.functions import Now
 
 from catalog.models import ProductLabel
-from classifier.labels.services import Why, refresh_product_labels
+from classifier.labels.services import Why
+from classifier.labels.settling import settle
 from classifier.labels.texts import SPEAKING
 from classifier.ml.judging.fusion import VOTING_PRECISION
 from classifier.ml.text.reading import TITLE_SCORE, Verdict
@@ -28,8 +28,6 @@ ENOUGH_REVIEWS = 30
 ENOUGH_PICTURES = 100
 #: Pictures that are surer than this say whether a title is right.
 SURE = 0.95
-# Products of one transaction that brings labels up to date.
-STEP_SIZE = 1000
 
 
 def estimate_precision(
@@ -71,30 +69,18 @@ def refresh_precisions() -> list[str]:
 
 
 def settle_texts(*, seconds: float) -> int:
-    """Decide labels anew where texts won or lost their vote, for so long; return how many changed.
+    """Decide labels anew where texts won or lost their vote, for so long; return how many changed."""
+    return settle(
+        TextPrecision.objects.order_by("country"),
+        list_products=_list_speaking,
+        why=lambda _: Why.TEXTS,
+        seconds=seconds,
+    )
 
-    In steps, each a transaction of its own, of any process.
-    """
-    end, changed = time.monotonic() + seconds, 0
-    while time.monotonic() < end and (step := _settle_next()) is not None:
-        changed += step
-    return changed
 
-
-def _settle_next() -> int | None:
-    """Decide the labels of the next products anew; return how many changed, or None if all are settled."""
-    with transaction.atomic():
-        unsettled = TextPrecision.objects.filter(labels_after__isnull=False).order_by("country")
-        precision = unsettled.select_for_update(skip_locked=True).first()
-        if precision is None:
-            return None
-        # Without an index: a step for a country with few products reads the others' rows once.
-        speaking = TextEvidence.objects.filter(country=precision.country, verdict__in=SPEAKING)
-        speaking = speaking.filter(product__gt=precision.labels_after).order_by("product")
-        ids = list(speaking.values_list("product_id", flat=True)[:STEP_SIZE])
-        precision.labels_after = ids[-1] if len(ids) == STEP_SIZE else None
-        precision.save(update_fields=["labels_after"])
-        return refresh_product_labels(ids, why=Why.TEXTS)
+def _list_speaking(precision: TextPrecision) -> QuerySet[TextEvidence]:
+    """Return the texts of the country that may change a label; a step reads other countries' rows on the way."""
+    return TextEvidence.objects.filter(country=precision.country, verdict__in=SPEAKING)
 
 
 def _count_reviews() -> dict[str, dict[str, Any]]:
