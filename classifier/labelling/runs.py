@@ -88,11 +88,11 @@ def take_step(run: LabellingRun, step: Step) -> int:
     task_ids = [again[image_id] for image_id in chosen if image_id in again]
     _repeat(_may_be_repeated(known, run, wanted=wanted).filter(pk__in=task_ids), run)
     new = [image_id for image_id in chosen if image_id not in again]
-    labelled = [] if run.relabel or run.features_only else label_from_features(run, new)
+    labelled, said = ([], set()) if run.relabel or run.features_only else label_from_features(run, new)
     LabelTask.objects.bulk_create(
         [
             LabelTask(image_id=image_id, model_version_id=run.model_version_id, run=run)
-            for image_id in sorted(set(new).difference(labelled))
+            for image_id in sorted(set(new).difference(labelled, said))
         ],
         ignore_conflicts=True,  # another run may have been first
     )

@@ -70,6 +70,25 @@ def list_labels() -> list[tuple[str, str]]:
     return list(ProductLabel.objects.order_by("product").values_list("garment", "model_version__name"))
 
 
+def test_two_runs_that_take_the_same_pictures_at_once_label_each_once(
+    images: list[Image], heads_only: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock_images = classifications.lock_images
+
+    def come_second(image_ids: list[int]) -> None:
+        """Wait for the lock until another run has labelled the first two pictures."""
+        monkeypatch.setattr(classifications, "lock_images", lock_images)
+        start_labelling_run(images=Image.objects.filter(pk__in=[image.pk for image in images[:2]]))
+        lock_images(image_ids)
+
+    monkeypatch.setattr(classifications, "lock_images", come_second)
+    tasks_before = LabelTask.objects.count()
+    run = finish(start_labelling_run())
+    assert (run.state, run.total, run.from_features) == ("done", 3, 3)
+    assert Classification.objects.filter(model_version=heads_only).count() == 5
+    assert LabelTask.objects.count() == tasks_before
+
+
 def test_pictures_whose_features_are_known_are_labelled_as_they_are_taken(
     images: list[Image], heads_only: ModelVersion, heads: Heads
 ) -> None:
