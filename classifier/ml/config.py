@@ -136,6 +136,8 @@ class Recipe:
     is the number of epochs without a better validation loss after which training stops. The shares of
     ``augmentation`` move to those of ``final_augmentation`` (None is the same) over the epochs.
     ``ema_decay`` has the moving average of the weights judged and kept in place of the weights; None has none.
+    ``kept_share`` (0..1) is the share in the result that the weights of the networks have with which the training
+    began; more than 0 needs an artefact to begin with.
     ``last_layer`` names the layer of MobileNetV2 after which the backbone ends; None is the whole. ``members`` is the
     number of networks that are trained one after the other and label together; ``epochs`` are those of each.
     ``published_column`` names the published result that it answers.
@@ -155,6 +157,7 @@ class Recipe:
     group_loss_weight: float = 0.5
     patience: int = 4
     ema_decay: float | None = None
+    kept_share: float = 0.0
     trainable: Literal["all", "head", "titles"] = "all"
     feature_copies: int = 1
     last_layer: str | None = None
@@ -196,6 +199,7 @@ class Recipe:
             expected="ema_decay between 0 and 1 or none",
             received=self.ema_decay,
         )
+        _require(0 <= self.kept_share < 1, expected="kept_share from 0 to below 1", received=self.kept_share)
         known = ("all", "head", "titles")
         _require(self.trainable in known, expected=f"trainable one of {', '.join(known)}", received=self.trainable)
         _require(
@@ -224,8 +228,8 @@ class Recipe:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The recipe that the manifest keeps. Raises ``ConfigurationError`` for missing or unknown fields."""
-        values = _known_fields(cls, value)
+        """The recipe that a manifest keeps; an older one keeps nothing. Raises ``ConfigurationError``."""
+        values = _known_fields(cls, {"kept_share": 0.0, **value})
         values["augmentation"] = AugmentationSpec.from_json(values["augmentation"])
         if values["final_augmentation"] is not None:
             values["final_augmentation"] = AugmentationSpec.from_json(values["final_augmentation"])
@@ -282,6 +286,16 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 "pairs of shoes, garments on people, shorts, skirts, backpacks, outlines, frames, things of no group",
                 augmentation=replace(_DRAWN, shop_share=0.2, erase_share=0.05),
                 final_augmentation=replace(_DRAWN, shop_share=0.05, erase_share=0.0),
+            ),
+            replace(
+                _DEFAULT,
+                name="continued",
+                description="One epoch more of an artefact's networks with what is drawn, and then the mean of the "
+                "weights that they had and have",
+                epochs=1,
+                kept_share=0.5,
+                augmentation=replace(_DRAWN, shop_share=0.2, erase_share=0.05),
+                final_augmentation=None,
             ),
             Recipe(
                 name="frozen",

@@ -121,6 +121,10 @@ def train(
     progress(TrainingProgress("load"))
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
     continued = _find_artefact(request.backbone_weights, key=key)
+    if recipe.kept_share and continued is None:
+        raise ConfigurationError(
+            f"expected the folder of an artefact for {recipe.name} to begin with, received {request.backbone_weights}"
+        )
     weights = (
         networks.find_backbone_weights(request.backbone_weights, alpha=recipe.alpha) if continued is None else None
     )

@@ -54,7 +54,8 @@ def train_ensemble(
 ) -> TrainedEnsemble:
     """Train the members of ``spec`` one after the other, each from ``weights`` and from a seed of its own.
 
-    ``weights`` are those of a backbone, or those of all members by ``name_members_weights``, which go on learning.
+    ``weights`` are those of a backbone, or those of all members by ``name_members_weights``, which go on learning; of
+    these the recipe's ``kept_share`` stays in the result.
     ``progress`` hears of them as of one training with the epochs of all. Raises what ``build_seeded_network`` raises,
     and whatever ``progress`` raises to end the training.
     """
@@ -75,11 +76,24 @@ def train_ensemble(
             seed=member_seed,
             progress=_count_on(progress, first_epoch=first_epoch, epochs=spec.members * recipe.epochs),
         )
+        if learnt is not None and recipe.kept_share:
+            _mix(network, former=learnt[number], kept_share=recipe.kept_share)
         members.append(network)
         history += [{**row, "epoch": row["epoch"] + first_epoch} for row in result.history]
         best_epochs.append(result.best_epoch + first_epoch)
         seconds += result.seconds
     return TrainedEnsemble(tuple(members), history=tuple(history), best_epochs=tuple(best_epochs), seconds=seconds)
+
+
+def _mix(network: keras.Model, *, former: Mapping[str, NDArray[np.float32]], kept_share: float) -> None:
+    """Give the network the weighted mean of its former weights and its own, statistics included.
+
+    Between the two, networks that went on learning other pictures lose less of what they knew than they gain
+    (Wortsman et al. 2022, arXiv:2109.01903).
+    """
+    own = named_weights(network)
+    mixed = {name: kept_share * former[name] + (1 - kept_share) * value for name, value in own.items()}
+    assign_weights(network, weights=mixed)
 
 
 def as_served(members: Sequence[keras.Model]) -> keras.Model:
