@@ -387,7 +387,7 @@ def _calibrate_network(network: bytes, *, pictures: NDArray[np.uint8], labels: N
     outputs = [served.run(way[..., None]) for way in turned]
     photographs = calibrate_photographs(
         np.stack([logits for logits, _ in outputs]),
-        embedding=np.stack([embedding for _, embedding in outputs]),
+        features=np.stack([embedding for _, embedding in outputs]),
         groups=group_labels(labels),
         temperature=calibration.temperature,
         threshold=max(calibration.thresholds.values()),
