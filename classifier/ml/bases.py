@@ -38,8 +38,8 @@ def build_base(
 
     The networks of ``source`` are the base's, with the second branch beside them, whose components ``pictures`` choose;
     ``weights`` is what ``find_backbone_weights`` takes. The head gives each picture the group and garment that the
-    source did; how likely a photograph stands upright is fitted anew, on ``pictures`` in four ways of standing. No label
-    of theirs is known. The same source, pictures and weights give the same files. Raises ``ArtefactError``, and
+    source did; how likely a photograph stands upright is fitted anew, on ``pictures`` in four ways of standing. Of none
+    a label is known. The same source, pictures and weights give the same files. Raises ``ArtefactError``, and
     ``ValueError`` for pictures or weights that do not serve.
     """
     # Here and not above: TensorFlow takes seconds and hundreds of megabytes.

@@ -149,7 +149,7 @@ def train(
     trained = ensemble.train_ensemble(
         spec,
         recipe=recipe,
-        weights=weights if continued is None else safetensors.numpy.load(continued.contents[WEIGHTS_FILE]),
+        weights=weights if continued is None else safetensors.numpy.load(continued.networks[WEIGHTS_FILE]),
         train=parts["train"],
         validation=parts["validation"],
         seed=request.seed,
