@@ -169,7 +169,7 @@ class ReviewBatchSerializer(serializers.Serializer[Any]):
 class ReviewBatchRequestSerializer(serializers.Serializer[Any]):
     """Which tiles are asked for."""
 
-    queue = serializers.ChoiceField([*QUEUES, QueueName.LIST.value])
+    queue = serializers.ChoiceField([choice for choice in QueueName.choices if choice[0] in (*QUEUES, QueueName.LIST)])
     size = serializers.IntegerField(min_value=1, max_value=MAXIMUM_SIZE, default=DEFAULT_SIZE)
     filter = serializers.DictField(
         required=False, help_text='Parameters of the list of products, such as {"group": ["Bags"]}; of `list` alone.'

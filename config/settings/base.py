@@ -320,6 +320,8 @@ SPECTACULAR_SETTINGS = {
         "StageEnum": "classifier.models.ModelVersion.Stage",
         "ErrorStateEnum": "classifier.models.LabelTask.State",
         "RunStateEnum": "classifier.models.RunState",
+        "QueueNameEnum": "classifier.models.QueueName",
+        "VerdictEnum": "classifier.models.Verdict",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
