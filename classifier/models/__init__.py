@@ -16,6 +16,7 @@ from classifier.models.placeholders import SuspectedPicture
 from classifier.models.queues import QueueCanary, is_unsent
 from classifier.models.reviews import ImageToReview, Review, ReviewRun
 from classifier.models.runs import OPEN_STATES, Run, RunState
+from classifier.models.splits import SplitAssignment, SplitPicture, SplitProduct
 from classifier.models.texts import TextEvidence, TextPrecision
 from classifier.models.trainings import TrainingRun
 from classifier.models.versions import STAGE_TRANSITIONS, ModelVersion
@@ -42,6 +43,9 @@ __all__ = [
     "Run",
     "RunState",
     "SelectedImage",
+    "SplitAssignment",
+    "SplitPicture",
+    "SplitProduct",
     "SuspectedPicture",
     "TextEvidence",
     "TextPrecision",
