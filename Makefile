@@ -51,6 +51,7 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.heads
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
+	$(RUN) -m benchmarks.splits
 	$(RUN) -m benchmarks.upgrade
 
 # The long proofs: a program a line, with its counts as options, a seed where it chooses, and a JSON document as its output.

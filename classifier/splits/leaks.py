@@ -37,17 +37,17 @@ def find_leaks(image_ids: Collection[int]) -> list[Leak]:
         for product_id in product_ids if len(product_ids) <= MAXIMUM_PRODUCTS else ():
             shown[product_id].add(sha256)
     for product_id, sha256s in shown.items():
-        first, *others = sorted(sha256s, key=lambda sha256: (part_of[sha256], sha256))
+        first, *others = sorted(sha256s)
         for other in others:
             leaks.add(_build_leak(first, other, part_of, shared=f"product {product_id}"))
     rows = SplitPicture.objects.filter(sha256__in=[bytes.fromhex(sha256) for sha256 in part_of], band__isnull=False)
     for digest, content in rows.values_list("sha256", "fingerprint"):
-        near = [picture.id for picture in find_near_pictures(read_fingerprints([content])[0])]
+        near = {picture.id for picture in find_near_pictures(read_fingerprints([content])[0])}
         near_rows = SplitPicture.objects.filter(pk__in=near, assignment__left_out_because="")
-        for other, part in near_rows.values_list("sha256", "assignment__part"):
-            pair = sorted((bytes(digest).hex(), bytes(other).hex()))
-            parts = part_of | {bytes(other).hex(): part}
-            leaks.add(_build_leak(*pair, parts, shared="a photograph"))
+        near_parts = {bytes(found).hex(): part for found, part in near_rows.values_list("sha256", "assignment__part")}
+        for found in near_parts:
+            first, second = sorted((bytes(digest).hex(), found))
+            leaks.add(_build_leak(first, second, part_of | near_parts, shared="a photograph"))
     return sorted((leak for leak in leaks if leak.parts[0] != leak.parts[1]), key=lambda leak: leak.sha256s)
 
 
