@@ -16,16 +16,16 @@ from classifier.ml.judging.fusion import Evidence, Fused, Outcome, PictureEviden
 Status = ProductLabel.Status
 Source = ProductLabel.Source
 #: The reason of a label that no version decides, since its picture is none of the product.
-PLACEHOLDER = "placeholder"
+PLACEHOLDER = ProductLabel.Reason.PLACEHOLDER
 #: The reason of a label that picture and title contradict each other about.
-DISAGREEMENT = "disagreement"
+DISAGREEMENT = ProductLabel.Reason.DISAGREEMENT
 #: What texts say that nobody read, or that say nothing.
 SILENT = TextSaid()
 
 #: No version abstains from here on but for a picture that shows too little of clothes.
 SURE_OF_NOTHING = 0.98
 
-_REASONS = {Outcome.UNSURE: "unsure", Outcome.DISAGREEMENT: DISAGREEMENT}
+_REASONS = {Outcome.UNSURE: ProductLabel.Reason.UNSURE, Outcome.DISAGREEMENT: DISAGREEMENT}
 
 
 @dataclass(frozen=True, slots=True)

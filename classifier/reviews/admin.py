@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
+from catalog.browse.actions import ListButton, show_in_list
 from catalog.models import Image, Product, ProductImages
 from classifier.ml.labels import GROUPS
 from classifier.models import Review, ReviewRun
@@ -244,6 +245,27 @@ class ProductMarkingMixin(MarkingMixin):
         products = queryset.order_by().values("pk")
         return Image.objects.filter(product_images__product__in=products, product_images__image_index=0).distinct()
 
+    @show_in_list(ListButton("Mark as", "Undo", key="z", is_shown=False))
+    @admin.action(description="Take back your labels", permissions=["review"])
+    def take_back_selected(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse | None:
+        """Ask, then withdraw the newest of the user's labels of each selected product's first image."""
+        if self.is_more_than(request, queryset, maximum=self.maximum_chosen, verb="take back"):
+            return None
+        images = self.list_marked_images(queryset)
+        given = Review.objects.filter(image__in=images, reviewer=get_member(request), withdrawn_at__isnull=True)
+        newest = dict(given.order_by("pk").values_list("image_id", "pk"))
+        question = Question(
+            title="Take back your labels?",
+            text="Each picture has the label then that it had before your newest one.",
+            button="Take back",
+            counts=[("Labels that you gave", f"{len(newest):,}")],
+        )
+        if page := ask(self, request, queryset, question=question):
+            return page
+        number = withdraw_reviews(Review.objects.filter(pk__in=newest.values()))
+        self.message_user(request, f"{number:,} of your labels {'is' if number == 1 else 'are'} taken back.")
+        return None
+
 
 class ImageMarkingMixin(MarkingMixin):
     """An admin of images whose actions mark each."""
@@ -258,9 +280,10 @@ class ImageMarkingMixin(MarkingMixin):
         return queryset
 
 
-def build_mark_action(group: str) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:
+def build_mark_action(group: str, *, key: str) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:
     """Return the admin action that gives each selected product's first image, or each image, a person's label."""
 
+    @show_in_list(ListButton("Mark as", group, key=key, undo="take_back_selected"))
     @admin.action(description=f"Mark as {group}", permissions=["review"])
     def mark_as_group(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         return model_admin.mark_selected(request, queryset, group=group)
@@ -269,4 +292,4 @@ def build_mark_action(group: str) -> Callable[[Any, HttpRequest, QuerySet[Any]],
     return mark_as_group
 
 
-MARK_ACTIONS = tuple(build_mark_action(group) for group in GROUPS)
+MARK_ACTIONS = tuple(build_mark_action(group, key=f"{number}") for number, group in enumerate(GROUPS, start=1))
