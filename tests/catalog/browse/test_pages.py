@@ -462,7 +462,7 @@ def test_the_way_back_leads_to_the_list_as_it_was_filtered(client: Client) -> No
     assert f'href="/products/{product.pk}/{query}"' in listed
     page = client.get(f"/products/{product.pk}/", {"search": "linen", "status": "no_image", "utm_source": "mail"}).text
     assert f'<a href="/products/{query}">' in page
-    assert '<a href="/products/">← All products</a>' in client.get(f"/products/{product.pk}/").text
+    assert '<a href="/products/">↑ All products</a>' in client.get(f"/products/{product.pk}/").text
 
 
 def test_pages_are_kept_by_nobody_so_that_the_way_back_shows_the_present(client: Client) -> None:
