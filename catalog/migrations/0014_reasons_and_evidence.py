@@ -36,7 +36,7 @@ def remove_indexes(apps, schema_editor):
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("catalog", "0012_evidence")]
+    dependencies = [("catalog", "0013_unusable_status")]
 
     operations = [
         migrations.SeparateDatabaseAndState(

@@ -14,11 +14,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from catalog.browse.actions import ListButton, show_in_list
-from catalog.models import Image, Product, ProductImages
-from classifier.ml.labels import GROUPS
-from classifier.models import Review, ReviewRun
+from catalog.models import Image, Product, ProductImages, ProductLabel
+from classifier.models import SUGGESTION_CHOICES, QueueName, Review, ReviewRun, Verdict, describe_label, split_label
 from classifier.reviews.runs import cancel_review_run, withdraw_review_run
-from classifier.reviews.services import ReviewError, check_label, record_review, withdraw_reviews
+from classifier.reviews.services import ReviewError, check_label, record_review, record_reviews, withdraw_reviews
 from classifier.reviews.starting import start_review_run
 from classifier.runs.admin import RunAdmin
 from classifier.runs.pages import warn_without_worker
@@ -31,16 +30,16 @@ class ReviewForm(forms.ModelForm):
 
     class Meta:
         model = Review
-        fields = ("image", "group", "garment", "note")
+        fields = ("image", "verdict", "group", "garment", "note")
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a garment of another group."""
+        """Refuse a garment of another group, and a group that does not go with the verdict."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if cleaned.get("group"):
+        if not self.errors:
             try:
-                check_label(cleaned["group"], cleaned.get("garment", ""))
+                check_label(cleaned["group"], cleaned["garment"], verdict=cleaned["verdict"])
             except ReviewError as error:
-                raise ValidationError({"garment": str(error)}) from error
+                raise ValidationError({"garment" if cleaned["garment"] else "group": str(error)}) from error
         return cleaned
 
 
@@ -48,9 +47,17 @@ class ReviewAdmin(LastingAdmin):
     """People's labels: they are added and stay; a newer one wins."""
 
     form = ReviewForm
-    readonly_fields = ("reviewer", "created_at", "withdrawn_at")
-    list_display = ("id", "image", "group", "garment", "reviewer", "created_at", "withdrawn_at")
-    list_filter = ("group",)
+    readonly_fields = (
+        "reviewer",
+        "queue",
+        "blind",
+        "suggestion",
+        "inclusion_probability",
+        "created_at",
+        "withdrawn_at",
+    )
+    list_display = ("id", "image", "words", "queue", "blind", "reviewer", "created_at", "withdrawn_at")
+    list_filter = ("verdict", "group", "queue")
     list_select_related = ("image", "reviewer")
     autocomplete_fields = ("image",)
     actions = ("withdraw_selected",)
@@ -83,7 +90,12 @@ class ReviewAdmin(LastingAdmin):
     def save_model(self, request: HttpRequest, obj: Review, form: forms.ModelForm, change: bool) -> None:
         """Record the label in the user's name; products that show the image have it at once."""
         recorded = record_review(
-            cast(Image, obj.image), group=obj.group, garment=obj.garment, reviewer=get_member(request), note=obj.note
+            cast(Image, obj.image),
+            verdict=obj.verdict,
+            group=obj.group,
+            garment=obj.garment,
+            reviewer=get_member(request),
+            note=obj.note,
         )
         obj.pk, obj.reviewer, obj.created_at = recorded.pk, recorded.reviewer, recorded.created_at
 
@@ -95,11 +107,11 @@ REFRESH_SECONDS = 3
 class ReviewRunAdmin(RunAdmin):
     """Labels that people gave to many pictures at once; who may give labels may see and cancel these runs."""
 
-    list_display = ("id", "state", "group", "progress", "requested_by", "created_at", "finished_at")
+    list_display = ("id", "state", "words", "progress", "requested_by", "created_at", "finished_at")
     list_select_related = ("requested_by",)
     fields = (
         "state",
-        "group",
+        "words",
         "progress",
         "skipped",
         "note",
@@ -107,7 +119,7 @@ class ReviewRunAdmin(RunAdmin):
         "created_at",
         "finished_at",
     )
-    readonly_fields = ("progress",)
+    readonly_fields = ("words", "progress")
     actions = (*RunAdmin.actions, "withdraw_selected")
     cancel_run = staticmethod(cancel_review_run)
     cancel_permission = "classifier.add_review"
@@ -179,17 +191,22 @@ class MarkingMixin(LargeTableAdmin):
         """Return the images that get the label when all of these rows are marked."""
         raise TypeError(f"expected {type(self).__name__} to say which images are marked")
 
-    def mark_selected(self, request: HttpRequest, queryset: QuerySet[Any], *, group: str) -> HttpResponse | None:
+    def list_by_suggestion(self, rows: Sequence[Any], images: Iterable[Image]) -> dict[str, list[int]]:
+        """Return the ids of the images by what the list says of them; this one says nothing."""
+        return {"": [image.pk for image in images]}
+
+    def mark_selected(self, request: HttpRequest, queryset: QuerySet[Any], *, label: str) -> HttpResponse | None:
         """Ask, then record a person's label and log it: at once for what a person looks at, in a run for more."""
+        words = describe_label(**split_label(label))
         if count_up_to(queryset, maximum=self.maximum_chosen) > self.maximum_chosen:
-            return self._start_review_run(request, queryset, group=group)
+            return self._start_review_run(request, queryset, label=label)
         rows = list(queryset)
         images, marked = self.list_marked(rows)
         name = str(self.opts.verbose_name_plural)
         question = Question(
-            title=f"Mark as {group}?",
+            title=f"Mark as {words}?",
             text="Your label wins over every classifier's from now on, on every product that shows the image.",
-            button=f"Mark as {group}",
+            button=f"Mark as {words}",
             counts=[
                 (f"Selected {name}", f"{len(rows):,}"),
                 ("Images that get the label", f"{len(list(images)):,}"),
@@ -198,20 +215,28 @@ class MarkingMixin(LargeTableAdmin):
         )
         if page := ask(self, request, queryset, question=question):
             return page
+        member = get_member(request)
         with transaction.atomic():
-            for image in images:
-                record_review(image, group=group, reviewer=get_member(request), note=f"Marked in the list of {name}.")
-            LogEntry.objects.log_actions(get_member(request).pk, marked, CHANGE, change_message=f"Marked as {group}.")
-        self.message_user(request, f"{len(marked)} {name} are marked as {group}.", messages.SUCCESS)
+            for suggestion, image_ids in self.list_by_suggestion(rows, images).items():
+                record_reviews(
+                    image_ids,
+                    **split_label(label),
+                    reviewer_id=member.pk,
+                    queue=QueueName.LIST,
+                    suggestion=suggestion,
+                    note=f"Marked in the list of {name}.",
+                )
+            LogEntry.objects.log_actions(member.pk, marked, CHANGE, change_message=f"Marked as {words}.")
+        self.message_user(request, f"{len(marked)} {name} are marked as {words}.", messages.SUCCESS)
         if skipped := len(rows) - len(marked):
             self.message_user(request, f"{skipped} selected {name} have no image to mark.", messages.WARNING)
         return None
 
-    def _start_review_run(self, request: HttpRequest, queryset: QuerySet[Any], *, group: str) -> HttpResponse | None:
-        name = str(self.opts.verbose_name_plural)
+    def _start_review_run(self, request: HttpRequest, queryset: QuerySet[Any], *, label: str) -> HttpResponse | None:
+        name, words = str(self.opts.verbose_name_plural), describe_label(**split_label(label))
         images = self.list_marked_images(queryset)
         question = Question(
-            title=f"Mark as {group}?",
+            title=f"Mark as {words}?",
             text="Your label wins over every classifier's, on every product that shows the image. These are too many "
             "to mark while you wait: a run of reviews does it in the background, and can be cancelled.",
             button="Start the run",
@@ -222,10 +247,11 @@ class MarkingMixin(LargeTableAdmin):
         )
         if page := ask(self, request, queryset, question=question):
             return page
-        run = start_review_run(images, group=group, reviewer=get_member(request), note=f"Marked in the list of {name}.")
+        note = f"Marked in the list of {name}."
+        run = start_review_run(images, **split_label(label), reviewer=get_member(request), note=note)
         self.log_addition(request, run, f"Started over {run.total} images.")
         address = reverse("admin:classifier_reviewrun_change", args=[run.pk])
-        text = format_html('<a href="{}">Review run {}</a> marks {} images as {}.', address, run.pk, run.total, group)
+        text = format_html('<a href="{}">Review run {}</a> marks {} images as {}.', address, run.pk, run.total, words)
         self.message_user(request, text, messages.SUCCESS)
         warn_without_worker(request)
         return None
@@ -244,6 +270,15 @@ class ProductMarkingMixin(MarkingMixin):
         """Return the first image of each product."""
         products = queryset.order_by().values("pk")
         return Image.objects.filter(product_images__product__in=products, product_images__image_index=0).distinct()
+
+    def list_by_suggestion(self, rows: Sequence[Product], images: Iterable[Image]) -> dict[str, list[int]]:
+        """Return the ids of the images by the label that the list shows of their products."""
+        labels = ProductLabel.objects.filter(product__in=rows).values_list("image_id", "group", "status")
+        shown = {image_id: group or (status if status in Verdict else "") for image_id, group, status in labels}
+        found: dict[str, list[int]] = {}
+        for image in images:
+            found.setdefault(shown.get(image.pk, ""), []).append(image.pk)
+        return found
 
     @show_in_list(ListButton("Mark as", "Undo", key="z", is_shown=False))
     @admin.action(description="Take back your labels", permissions=["review"])
@@ -280,16 +315,21 @@ class ImageMarkingMixin(MarkingMixin):
         return queryset
 
 
-def build_mark_action(group: str, *, key: str) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:
+def build_mark_action(
+    label: str, words: str, *, key: str
+) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:
     """Return the admin action that gives each selected product's first image, or each image, a person's label."""
 
-    @show_in_list(ListButton("Mark as", group, key=key, undo="take_back_selected"))
-    @admin.action(description=f"Mark as {group}", permissions=["review"])
-    def mark_as_group(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        return model_admin.mark_selected(request, queryset, group=group)
+    @show_in_list(ListButton("Mark as", words, key=key, undo="take_back_selected"))
+    @admin.action(description=f"Mark as {words}", permissions=["review"])
+    def mark_as_label(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        return model_admin.mark_selected(request, queryset, label=label)
 
-    mark_as_group.__name__ = f"mark_as_{group.lower().replace(' ', '_')}"
-    return mark_as_group
+    mark_as_label.__name__ = f"mark_as_{label.lower().replace(' ', '_')}"
+    return mark_as_label
 
 
-MARK_ACTIONS = tuple(build_mark_action(group, key=f"{number}") for number, group in enumerate(GROUPS, start=1))
+MARK_ACTIONS = tuple(
+    build_mark_action(label, words, key="x" if label == Verdict.UNUSABLE else f"{number}")
+    for number, (label, words) in enumerate(SUGGESTION_CHOICES, start=1)
+)

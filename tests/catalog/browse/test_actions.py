@@ -36,7 +36,8 @@ def test_the_buttons_are_those_that_the_reader_may_press(client: Client) -> None
     sign_in(client, "add_review", "add_labellingrun")
     buttons = list_buttons(client)
     assert list(buttons) == ["Mark as", "Label"]
-    assert buttons["Mark as"][:5] == ["Upper part", "Bottom part", "One piece", "Footwear", "Bags"]
+    names = ["Upper part", "Bottom part", "One piece", "Footwear", "Bags", "None of these", "Unusable"]
+    assert buttons["Mark as"] == names
 
 
 def test_a_mark_is_recorded_at_once_and_leads_back_to_the_list(client: Client) -> None:
@@ -44,7 +45,8 @@ def test_a_mark_is_recorded_at_once_and_leads_back_to_the_list(client: Client) -
     one, two, other = (create_labelled_product() for _ in range(3))
     answer = act(client, "mark_as_bags", one, two, query="status=labelled&ordering=confidence&evil=1")
     assert (answer.status_code, answer.url) == (302, "/products/?status=labelled&ordering=confidence")
-    assert set(Review.objects.values_list("group", "reviewer")) == {("Bags", member.pk)}
+    given = set(Review.objects.values_list("group", "queue", "suggestion", "reviewer"))
+    assert given == {("Bags", "list", "Bottom part", member.pk)}
     groups = dict(ProductLabel.objects.values_list("product", "group"))
     assert groups == {one.pk: "Bags", two.pk: "Bags", other.pk: "Bottom part"}
     page = client.get(answer.url)
