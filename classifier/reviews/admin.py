@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from catalog.browse.actions import ListButton, show_in_list
 from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.models import SUGGESTION_CHOICES, QueueName, Review, ReviewRun, Verdict, describe_label, split_label
+from classifier.reviews.batches import get_suggestion
 from classifier.reviews.runs import cancel_review_run, withdraw_review_run
 from classifier.reviews.services import ReviewError, check_label, record_review, record_reviews, withdraw_reviews
 from classifier.reviews.starting import start_review_run
@@ -273,8 +274,7 @@ class ProductMarkingMixin(MarkingMixin):
 
     def list_by_suggestion(self, rows: Sequence[Product], images: Iterable[Image]) -> dict[str, list[int]]:
         """Return the ids of the images by the label that the list shows of their products."""
-        labels = ProductLabel.objects.filter(product__in=rows).values_list("image_id", "group", "status")
-        shown = {image_id: group or (status if status in Verdict else "") for image_id, group, status in labels}
+        shown = {label.image_id: get_suggestion(label) for label in ProductLabel.objects.filter(product__in=rows)}
         found: dict[str, list[int]] = {}
         for image in images:
             found.setdefault(shown.get(image.pk, ""), []).append(image.pk)
