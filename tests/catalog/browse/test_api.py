@@ -185,6 +185,17 @@ def test_a_product_in_full_has_every_image_and_description(client: Client) -> No
         {"country_code": "de", "original_text": "Schuh", "translated_text": None},
         {"country_code": "us", "original_text": "Schuh", "translated_text": "Shoe"},
     ]
+    shoe = {"word": "Shoe", "language": "en", "field": "translated_text", "country": "us", "says": "Footwear"}
+    assert body["words"] == [
+        shoe,
+        shoe | {"word": "Schuh", "language": "de", "field": "original_text", "country": "de"},
+    ]
+
+
+def test_the_words_of_a_title_are_told_from_those_of_descriptions(client: Client) -> None:
+    product = create_product("Umbrella", descriptions={"us": ("A bag", None)})
+    (word,) = client.get(f"{PRODUCTS}{product.pk}/").json()["words"]
+    assert (word["field"], word["country"], word["says"]) == ("title", None, "none_of_these")
 
 
 def test_a_persons_label_stands_before_the_machines_probabilities(client: Client) -> None:
