@@ -51,7 +51,9 @@ def show_in_list(button: ListButton) -> Callable[[Action], Action]:
 
 def list_actions(request: HttpRequest) -> list[ListAction]:
     """Return the actions below the list that the user may do, in the admin's order."""
-    allowed = admin.site.get_model_admin(Product).get_actions(request) if request.user.is_authenticated else {}
+    allowed: dict[str, Any] = (
+        admin.site.get_model_admin(Product).get_actions(request) if request.user.is_authenticated else {}
+    )
     return [
         ListAction(name, run.list_button, run) for name, (run, *_) in allowed.items() if hasattr(run, "list_button")
     ]

@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import F
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -101,7 +101,7 @@ def product_list(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
-def product_action(request: HttpRequest) -> HttpResponse:
+def product_action(request: HttpRequest) -> HttpResponseBase:
     """Do an action with the chosen products; answer with its file, or with the page that they were chosen on."""
     action = next((known for known in list_actions(request) if known.name == request.POST.get("action")), None)
     if action is None:
@@ -110,7 +110,8 @@ def product_action(request: HttpRequest) -> HttpResponse:
     ids = [int(text) for text in chosen if text.isascii() and text.isdecimal() and len(text) < MAXIMUM_DIGITS]
     if ids:
         product_admin = admin.site.get_model_admin(Product)
-        answer = action.run(product_admin, request, product_admin.get_queryset(request).filter(pk__in=ids))
+        products = product_admin.get_queryset(request).filter(pk__in=ids)
+        answer: HttpResponseBase | None = action.run(product_admin, request, products)
         if answer is not None:
             return answer
         forget_cached_count(CACHE_KEY)

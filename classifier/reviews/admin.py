@@ -217,11 +217,12 @@ class MarkingMixin(LargeTableAdmin):
         if page := ask(self, request, queryset, question=question):
             return page
         member = get_member(request)
+        said: dict[str, Any] = split_label(label)
         with transaction.atomic():
             for suggestion, image_ids in self.list_by_suggestion(rows, images).items():
                 record_reviews(
                     image_ids,
-                    **split_label(label),
+                    **said,
                     reviewer_id=member.pk,
                     queue=QueueName.LIST,
                     suggestion=suggestion,
