@@ -9,6 +9,7 @@ from catalog.interchange.records import REFUSED, Description, ProductRecord, cle
 from catalog.interchange.stored import StoredProduct, find_similar_product_ids, find_stored_products
 from catalog.models import Image, Product, ProductDescription, ProductImages
 from catalog.search.index import adding_words
+from config.web.texts import extract_text
 from catalog.values import RecordError, clean_image_url, clean_title
 from config.db.bulk import draw_ids, insert_missing_rows, insert_or_update_rows, insert_rows
 
@@ -70,7 +71,9 @@ def write_changes(changes: Collection[ProductChange]) -> set[int]:
 
 
 def _join_texts(record: ProductRecord) -> str:
-    return " ".join([record.title, *(text for texts in record.descriptions.values() for text in texts if text)])
+    """Return all that a search finds the product by."""
+    descriptions = (extract_text(text) for texts in record.descriptions.values() for text in texts if text)
+    return " ".join([record.title, *descriptions])
 
 
 def _write_texts(changes: Collection[ProductChange]) -> None:
