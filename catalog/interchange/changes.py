@@ -9,9 +9,9 @@ from catalog.interchange.records import REFUSED, Description, ProductRecord, cle
 from catalog.interchange.stored import StoredProduct, find_similar_product_ids, find_stored_products
 from catalog.models import Image, Product, ProductDescription, ProductImages
 from catalog.search.index import adding_words
-from config.web.texts import extract_text
 from catalog.values import RecordError, clean_image_url, clean_title
 from config.db.bulk import draw_ids, insert_missing_rows, insert_or_update_rows, insert_rows
+from config.web.texts import extract_text
 
 Value = TypeVar("Value")
 
