@@ -36,7 +36,7 @@ def remove_indexes(apps, schema_editor):
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("catalog", "0013_unusable_status")]
+    dependencies = [("catalog", "0014_imported_words")]
 
     operations = [
         migrations.SeparateDatabaseAndState(

@@ -122,6 +122,6 @@ class Migration(migrations.Migration):
     # A million products are written in many transactions.
     atomic = False
 
-    dependencies = [("catalog", "0014_reasons_and_evidence")]
+    dependencies = [("catalog", "0015_reasons_and_evidence")]
 
     operations = [migrations.RunPython(index_texts, index_markup)]
