@@ -250,6 +250,7 @@ class Trial:
 
 def create_catalogue(number: int) -> list[int]:
     """Create so many products whose label is not sure, each with a picture; return the ids of their images."""
+    from django.db import transaction
     from django.utils import timezone
 
     from catalog.labels import refresh_labels
@@ -290,7 +291,8 @@ def create_catalogue(number: int) -> list[int]:
         ]
     )  # fmt: skip
     for first in range(0, number, 1000):
-        refresh_labels([product.pk for product in products[first : first + 1000]])
+        with transaction.atomic():
+            refresh_labels([product.pk for product in products[first : first + 1000]])
     return [image.pk for image in images]
 
 
