@@ -69,6 +69,23 @@ def choose_useful(
     return np.array(chosen, dtype=np.int64)
 
 
+def find_contradicted(
+    candidates: NDArray[np.floating],
+    *,
+    probabilities: NDArray[np.floating],
+    reviewed: NDArray[np.floating],
+    groups: NDArray[np.integer],
+) -> NDArray[np.float64]:
+    """How far the reviewed pictures that are near a candidate contradict its label, float64[N], 0 where they do not.
+
+    Input as that of ``choose_useful``; a candidate's label is its most probable group.
+    """
+    alike = candidates.astype(np.float32) @ reviewed.astype(np.float32).T
+    said = _ask_neighbours(alike, probabilities=probabilities, groups=groups)
+    labels = probabilities.argmax(axis=1)
+    return np.asarray(said.max(axis=1, initial=0.0) - said[np.arange(len(said)), labels])
+
+
 def _ask_neighbours(
     alike: NDArray[np.float32], *, probabilities: NDArray[np.floating], groups: NDArray[np.integer]
 ) -> NDArray[np.float64]:
