@@ -4,7 +4,8 @@
 
 A catalogue that a version labelled, with what its base saw in each picture, on PostgreSQL. The audit is drawn, and then
 one reviewer asks the API for page after page of each queue, in turns, and labels every tile, so that the queues have
-reviews to compare with. Measured is the whole answer to `POST review-batches/`, without a network between.
+reviews to compare with. Measured is the whole answer to `POST review-batches/`, without a network between, and how long
+this process computed for it: where other work is beside it, only the latter says something.
 """
 
 import argparse
@@ -50,13 +51,15 @@ def measure(products: int, *, pages: int, report: Any) -> dict[str, Any]:
     client = Client()
     client.force_login(User.objects.create_superuser("benchmark"))
     seconds: dict[str, list[float]] = {queue: [] for queue in _QUEUES}
+    computed: dict[str, list[float]] = {queue: [] for queue in _QUEUES}
     report(f"asking for {pages} pages of each queue")
     for number in range(pages + 1):
         for queue, taken in seconds.items():
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             answer = client.post("/api/v1/review-batches/", {"queue": queue}, content_type="application/json")
             if number:  # the first page of a process loads what it needs
                 taken.append(time.perf_counter() - started)
+                computed[queue].append(time.process_time() - cpu)
             if answer.status_code >= 400:
                 raise RuntimeError(
                     f"expected a page of {queue}, received {answer.status_code}: {answer.content[:300]!r}"
@@ -74,7 +77,11 @@ def measure(products: int, *, pages: int, report: Any) -> dict[str, Any]:
         "sample": audit.samples.count(),
         "reviews": ReviewTile.objects.filter(state=ReviewTile.State.REVIEWED).count(),
         "queues": {
-            queue: {"median": percentile(taken, 0.5), "percentile_95": percentile(taken, 0.95)}
+            queue: {
+                "median": percentile(taken, 0.5),
+                "percentile_95": percentile(taken, 0.95),
+                "process_median": percentile(computed[queue], 0.5),
+            }
             for queue, taken in seconds.items()
         },
         "floor_seconds": FLOOR_SECONDS,
@@ -87,10 +94,10 @@ def print_result(result: dict[str, Any], *, console: Console) -> None:
     table = Table(
         box=None, pad_edge=False, header_style="bold", title=f"Pages of 24 of {result['products']:,} products"
     )
-    for heading in ("Queue", "median", "95th percentile", "floor", "goal"):
+    for heading in ("Queue", "computed", "median", "95th percentile", "floor", "goal"):
         table.add_column(heading, justify="left" if heading == "Queue" else "right")
     for queue, taken in result["queues"].items():
-        times = (taken["median"], taken["percentile_95"], FLOOR_SECONDS, GOAL_SECONDS)
+        times = (taken["process_median"], taken["median"], taken["percentile_95"], FLOOR_SECONDS, GOAL_SECONDS)
         table.add_row(queue, *(f"{1000 * seconds:.0f} ms" for seconds in times))
     console.print(table)
     console.print(

@@ -37,18 +37,18 @@ def measure_reviewers(viewer_id: int) -> Agreements:
     standing = Review.objects.filter(withdrawn_at__isnull=True).exclude(appearance="").order_by("-pk")
     fields = ("appearance", "reviewer_id", "reviewer__username", "verdict", "group", "blind")
     before: dict[str, tuple[int, str, str]] = {}
-    pairs = defaultdict(list)
+    pairs: dict[tuple[tuple[int, int], tuple[str, str]], list[tuple[str, str]]] = defaultdict(list)
     for appearance, reviewer_id, name, verdict, group, blind in reversed(standing.values_list(*fields)[:RECENT]):
         now = (reviewer_id, name, group or verdict)
         last = before.get(appearance)
         if blind and last is not None and last[0] != reviewer_id:
             (first_id, first, first_said), (second_id, second, second_said) = sorted((last, now))
-            pairs[first_id, second_id, first, second].append((first_said, second_said))
+            pairs[(first_id, second_id), (first, second)].append((first_said, second_said))
         before[appearance] = now
     everything = [pair for of_two in pairs.values() for pair in of_two]
-    ordered = sorted(pairs.items(), key=lambda item: (viewer_id not in item[0][:2], -len(item[1]), item[0][2:]))
+    ordered = sorted(pairs.items(), key=lambda item: (viewer_id not in item[0][0], -len(item[1]), item[0][1]))
     return Agreements(
         overall=measure_agreement(everything),
-        pairs=[PairAgreement(names, measure_agreement(of_two)) for (_, _, *names), of_two in ordered],  # type: ignore[arg-type]
+        pairs=[PairAgreement(names, measure_agreement(of_two)) for (_, names), of_two in ordered],
         groups={group: measure_group_agreement(everything, group=group) for group in GROUPS},
     )

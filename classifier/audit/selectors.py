@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from classifier.ml.judging.sampling import Stratum, count_further, estimate_share
 from classifier.ml.judging.shares import LEAST_COUNT, Share
 from classifier.ml.labels import GROUPS
+from classifier.ml.words import write_share
 from classifier.models import AuditRound, AuditSample, Review, Verdict
 from classifier.registry.selectors import find_active_model_version
 
@@ -35,13 +36,12 @@ class AuditEstimate:
     def sentence(self) -> str:
         """What it says, and what more answers would say."""
         share = self.accuracy
-        if share.value is None or share.low is None or share.high is None:
-            missing = LEAST_COUNT - share.count
-            return f"{missing} more answers of the audit, and the accuracy of this catalogue's labels is known."
-        words = (
-            f"{share.value:.1%} of this catalogue's labels are right "
-            f"({share.low:.1%} to {share.high:.1%}, {share.count:,} answers)"
-        )
+        if share.value is None:
+            return (
+                f"From {LEAST_COUNT} answers on the audit tells how many of this catalogue's labels are right; it has "
+                f"{share.count}."
+            )
+        words = f"{write_share(share.to_json())} of this catalogue's labels are right, by {share.count:,} answers"
         further = count_further(share)
         if further is None:
             return f"{words}."

@@ -32,8 +32,9 @@ class AuditSample(models.Model):
     """A product that an audit drew, with what its label was then. Its stratum is group and band of confidence."""
 
     round = models.ForeignKey(AuditRound, on_delete=models.CASCADE, related_name="samples", db_index=False)
-    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="+")
-    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    # Without a constraint: other programs delete products and know nothing of this table.
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+", db_constraint=False)
     group = models.CharField(max_length=32, choices=GROUP_CHOICES, blank=True, help_text="Empty: none of these.")
     confidence = models.FloatField(null=True, blank=True, validators=CONFIDENCE_VALIDATORS)
     band = models.PositiveSmallIntegerField()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from django.db.models import F, Max, Min, QuerySet
+from django.db.models import F, QuerySet
 from numpy.typing import NDArray
 
 from catalog.models import ProductLabel
@@ -49,10 +49,13 @@ def probe_labels(labels: QuerySet[ProductLabel], *, count: int) -> list[tuple[in
     """Return about so many labels at random: product, image, garment probabilities, and SHA-256 of the picture.
 
     Of labels of one status an index gives them; a classification and a picture that is held are asked for. A query for
-    each place that it begins at, and one more.
+    each place that it begins at, and three more.
     """
-    ends = labels.order_by().aggregate(first=Min("product_id"), last=Max("product_id"))
-    if ends["first"] is None:
+    # Not by aggregates: beside the condition that nobody has a product open PostgreSQL makes them from every row.
+    first, last = (
+        labels.order_by(end).values_list("product_id", flat=True).first() for end in ("product_id", "-product_id")
+    )
+    if first is None or last is None:
         return []
     held = labels.filter(classification__isnull=False, image__stored_picture__url=F("image__url"))
     rows = held.order_by("product_id").values_list(
@@ -61,23 +64,24 @@ def probe_labels(labels: QuerySet[ProductLabel], *, count: int) -> list[tuple[in
     found: dict[int, tuple[int, int, Any, str]] = {}
     each = -(-count // STARTS)
     chance = random.SystemRandom()
-    for start in sorted(chance.randint(ends["first"], ends["last"]) for _ in range(STARTS - 1)):
+    for start in sorted(chance.randint(first, last) for _ in range(STARTS - 1)):
         found |= {row[0]: row for row in rows.filter(product_id__gte=start)[:each]}
     # What chance left behind the last place is taken from the beginning, so that of few none is missed.
     found |= {row[0]: row for row in rows[: count - len(found)]}
     return sorted(found.values(), key=lambda row: row[0])
 
 
-def read_candidates(rows: Sequence[tuple[int, int, Any, str]], *, base_id: int) -> Candidates:
-    """Return those of the rows of `probe_labels` in whose picture the base looked. One query."""
+def read_candidates(rows: Sequence[tuple[int, int, Any, str]], *, base_id: int) -> Candidates | None:
+    """Return those of the rows of `probe_labels` in whose picture the base looked; None if in none. One query."""
     seen = _read_features(base_id, {sha256 for *_, sha256 in rows})
     known = [row for row in rows if row[3] in seen]
-    size = len(seen[known[0][3]]) // FEATURE_TYPE.itemsize if known else 1
-    garments = np.array([row[2] for row in known], dtype=np.float64).reshape(len(known), -1)
+    if not known:
+        return None
+    size = len(seen[known[0][3]]) // FEATURE_TYPE.itemsize
     return Candidates(
         product_ids=np.array([row[0] for row in known], dtype=np.int64),
         image_ids=np.array([row[1] for row in known], dtype=np.int64),
-        probabilities=group_probabilities(garments) if known else np.empty((0, len(GROUPS))),
+        probabilities=group_probabilities(np.array([row[2] for row in known], dtype=np.float64)),
         features=normalise(b"".join(seen[row[3]] for row in known), size=size),
     )
 

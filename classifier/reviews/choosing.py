@@ -70,6 +70,8 @@ def choose_suspicious(reviewer: User, size: int) -> list[Choice]:
         ~is_open("product_id"), status=Status.LABELLED, source=ProductLabel.Source.MACHINE
     )
     candidates = read_candidates(probe_labels(labels, count=PROBED), base_id=version.base_id)
+    if candidates is None:
+        return []
     reviewed = read_reviewed(version.base_id, size=candidates.features.shape[1])
     doubt = find_contradicted(
         candidates.features,
@@ -85,10 +87,10 @@ def choose_suspicious(reviewer: User, size: int) -> list[Choice]:
 def _choose_useful(size: int) -> list[Choice]:
     labels = ProductLabel.objects.filter(~is_open("product_id"), status=Status.NEEDS_REVIEW)
     labels = labels.filter(confidence__isnull=False, image__isnull=False)
-    chosen: list[Choice] = []
     version = find_active_model_version()
-    if version is not None:
-        candidates = read_candidates(probe_labels(labels, count=CANDIDATES), base_id=version.base_id)
+    candidates = read_candidates(probe_labels(labels, count=CANDIDATES), base_id=version.base_id) if version else None
+    chosen: list[Choice] = []
+    if version is not None and candidates is not None:
         reviewed = read_reviewed(version.base_id, size=candidates.features.shape[1])
         indices = choose_useful(
             candidates.features,

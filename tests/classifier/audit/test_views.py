@@ -50,10 +50,10 @@ def test_the_start_page_says_how_good_the_labels_are_here(client: Client) -> Non
     version = create_model_version()
     create_product(images=[create_painted_image("Trouser")])
     label_everything()
-    assert "more answers of the audit" not in client.get("/").content.decode()
+    assert "From 30 answers on the audit" not in client.get("/").content.decode()
     draw_round(version_id=version.pk, seed=1)
     page = client.get("/").content.decode()
-    assert "30 more answers of the audit" in page
+    assert "From 30 answers on the audit" in page
     assert "/accuracy/" not in page
     sign_in(client, "view_review")
     assert "/accuracy/" in client.get("/").content.decode()
