@@ -1,26 +1,27 @@
 """Drawing the audit's sample: of all that machines labelled, by a worker, before anybody asks for a page of it."""
 
 import random
-from datetime import timedelta
 from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Avg, Case, Count, F, IntegerField, Q, QuerySet, Value, When, Window
-from django.db.models.functions import Now, RowNumber
+from django.db.models.functions import RowNumber
 
 from catalog.models import ProductLabel
 from classifier.ml.judging.sampling import BAND_STARTS, allocate
 from classifier.models import OPEN_STATES, AuditRound, AuditSample, LabellingRun
 from classifier.registry.selectors import find_active_model_version
+from config.cached_counts import get_cached_count
 
 Status = ProductLabel.Status
 
 #: Products of a round. All of them answered tell an accuracy of 90 % to about 1.3 points; people answer as many as they
 #: like, since each beginning of a round is a sample itself.
 ROUND_SIZE: Final = 2_000
-#: A catalogue that has changed its size by this share since a round is another one, and so is looked for so often.
+#: A catalogue that has changed its size by this share since a round is another one; once an hour it is counted.
 ANOTHER_SIZE: Final = 0.25
-LOOK_AGAIN_AFTER: Final = timedelta(hours=1)
+COUNT_KEY: Final = "audit-frame"
+COUNT_SECONDS: Final = 3600.0
 
 
 def refresh_audit() -> AuditRound | None:
@@ -31,16 +32,11 @@ def refresh_audit() -> AuditRound | None:
     version = find_active_model_version()
     if version is None:
         return None
-    last = AuditRound.objects.first()
-    is_current = last is not None and last.model_version_id == version.pk
-    if is_current and not AuditRound.objects.filter(pk=last.pk, drawn_at__lt=Now() - LOOK_AGAIN_AFTER).exists():
-        return None
+    last = AuditRound.objects.filter(model_version=version).first()
     if LabellingRun.objects.filter(state__in=OPEN_STATES).exists():
         return None
-    if last is not None and is_current:
-        products = _list_frame().count()
-        if abs(products - last.products) <= ANOTHER_SIZE * last.products:
-            return None
+    if last is not None and abs(_count_frame() - last.products) <= ANOTHER_SIZE * last.products:
+        return None
     return draw_round(version_id=version.pk)
 
 
@@ -73,7 +69,18 @@ def draw_round(*, version_id: int, size: int = ROUND_SIZE, seed: int | None = No
     return audit
 
 
-def _list_frame() -> QuerySet[Any, dict[str, Any]]:
+def _count_frame() -> int:
+    counted: int = get_cached_count(
+        COUNT_KEY,
+        count=lambda _: _list_frame().count(),
+        fresh_seconds=COUNT_SECONDS,
+        fresh_times=0.0,
+        timeout_seconds=2 * COUNT_SECONDS,
+    )
+    return counted
+
+
+def _list_frame() -> QuerySet[Any, Any]:
     """Return the labels that machines gave, with the band of their confidence; texts alone say none of these."""
     bands = [When(confidence__gte=start, then=Value(band)) for band, start in reversed(list(enumerate(BAND_STARTS)))]
     said = Q(confidence__isnull=False) & ~Q(group="") | Q(status=Status.NONE_OF_THESE)

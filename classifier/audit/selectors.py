@@ -43,7 +43,7 @@ class AuditEstimate:
             )
         words = f"{write_share(share.to_json())} of this catalogue's labels are right, by {share.count:,} answers"
         further = count_further(share)
-        if further is None:
+        if further is None or further[1] > self.audit.products - self.answered:
             return f"{words}."
         half, count, bought = further
         return f"{words}: ±{half:.0f} points; {count:,} more answers for ±{bought}."

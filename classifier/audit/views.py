@@ -25,6 +25,7 @@ from classifier.models import ModelVersion, Verdict, describe_label
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import find_manifest
 from config.db.arrays import AnyOf
+from config.web.permissions import get_member
 
 TRUE = [*GROUPS, str(Verdict.NONE_OF_THESE)]
 #: Of a cell of the confusion so many pictures are shown.
@@ -79,7 +80,7 @@ def accuracy(request: HttpRequest) -> HttpResponse:
         "more": max(0, len(images) - SHOWN),
         "histograms": histograms,
         "confidences": list_confidences(histograms),
-        "agreement": list_agreements(measure_reviewers(request.user.pk)),
+        "agreement": list_agreements(measure_reviewers(get_member(request).pk)),
     }
     return render(request, "classifier/accuracy.html", context)
 

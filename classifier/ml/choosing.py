@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from classifier.ml.labels import GROUPS
 
-#: Typical pictures are chosen until so many are reviewed, or so many of each group. Of studio pictures typical ones alone
-#: reach a balanced accuracy of 0.909 with 100 reviews, these 0.914, and random ones 0.885.
+#: Typical pictures are chosen until so many are reviewed, or so many of each group. Of studio pictures typical ones
+#: alone reach a balanced accuracy of 0.909 with 100 reviews, these 0.914, and random ones 0.885.
 ENOUGH_REVIEWS: Final = 50
 ENOUGH_OF_GROUP: Final = 5
 #: Candidates that a choice is worth being made among; of more it only takes longer.
@@ -91,7 +91,7 @@ def find_contradicted(
 def _ask_neighbours(
     alike: NDArray[np.float32], *, probabilities: NDArray[np.floating], groups: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """What the model and the nearest reviewed pictures say of each candidate, float64[N, 5], by cosines float32[N, M]."""
+    """What a model and the nearest reviewed pictures say of each candidate, float64[N, 5], by cosines float32[N, M]."""
     words = np.exp((alike - 1) / _FADING)
     if words.shape[1] > _NEIGHBOURS:
         words[words < np.partition(words, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS, None]] = 0

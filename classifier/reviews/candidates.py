@@ -26,14 +26,14 @@ REVIEWS = 500
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """N products by id, with their images; what a version says of their groups, float64[N, 5], and features.
+    """N products by id, with their images; what a version says of their groups, float[N, 5], and features.
 
     ``features`` is float32[N, F], of length 1.
     """
 
     product_ids: NDArray[np.int64]
     image_ids: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+    probabilities: NDArray[np.floating]
     features: NDArray[np.float32]
 
 
