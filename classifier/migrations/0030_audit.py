@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('catalog', '0013_unusable_status'),
-        ('classifier', '0027_reviews'),
+        ('classifier', '0029_splits'),
     ]
 
     operations = [
