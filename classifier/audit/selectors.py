@@ -9,8 +9,7 @@ from classifier.ml.judging.sampling import Stratum, count_further, estimate_shar
 from classifier.ml.judging.shares import LEAST_COUNT, Share
 from classifier.ml.labels import GROUPS
 from classifier.ml.words import write_share
-from classifier.models import AuditRound, AuditSample, Review, Verdict
-from classifier.registry.selectors import find_active_model_version
+from classifier.models import AuditRound, AuditSample, ModelVersion, Review, Verdict
 
 #: What an answer makes of a label, beside the verdicts that say that it has no group.
 RIGHT, OTHER_GROUP = "right", "other_group"
@@ -51,8 +50,7 @@ class AuditEstimate:
 
 def find_current_round() -> AuditRound | None:
     """Return the newest round of the version in production; None before one is drawn."""
-    version = find_active_model_version()
-    return AuditRound.objects.filter(model_version=version).first() if version else None
+    return AuditRound.objects.filter(model_version__stage=ModelVersion.Stage.ACTIVE).first()
 
 
 def list_answers(audit: AuditRound) -> QuerySet[Review]:
@@ -68,7 +66,7 @@ def list_unanswered(audit: AuditRound) -> QuerySet[AuditSample]:
 
 
 def estimate_accuracy() -> AuditEstimate | None:
-    """Return what the audit of the version in production tells; None before it is drawn. Four queries."""
+    """Return what the audit of the version in production tells; None before it is drawn. Three queries."""
     audit = find_current_round()
     if audit is None:
         return None

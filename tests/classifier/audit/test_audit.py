@@ -15,8 +15,8 @@ from classifier.reviews.services import record_review, withdraw_reviews
 from classifier.worker.sweep import sweep
 from config.cached_counts import forget_cached_count
 from tests.support.factories import create_product
-from tests.support.fakes import create_model_version
-from tests.support.labels import create_labelled_product
+from tests.support.fakes import create_model_version, create_painted_image
+from tests.support.labels import create_labelled_product, label_everything
 from tests.support.members import create_member
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -75,9 +75,9 @@ def test_a_round_is_drawn_for_each_version_and_not_while_labels_are_to_come() ->
     run = LabellingRun.objects.create(model_version=version, state="running")
     assert refresh_audit() is None
     LabellingRun.objects.filter(pk=run.pk).update(state="done")
-    sweep()
-    first = find_current_round()
+    first = refresh_audit()
     assert first is not None
+    assert find_current_round() == first
     assert (first.products, first.samples.count()) == (3, 3)
     assert refresh_audit() is None
     create_labels(1)
@@ -92,6 +92,14 @@ def test_a_round_is_drawn_for_each_version_and_not_while_labels_are_to_come() ->
     create_model_version()
     assert find_current_round() is None
     assert refresh_audit() is not None
+
+
+def test_a_workers_sweep_draws_what_it_labelled() -> None:
+    create_model_version()
+    create_product(images=[create_painted_image("Bag")])
+    label_everything()
+    sweep()
+    assert find_current_round().products == 1
 
 
 def test_the_estimate_weighs_strata_and_says_what_was_wrong() -> None:
