@@ -33,6 +33,8 @@ def test_the_page_tells_the_audit_the_confusion_and_its_pictures(client: Client)
         )
         review = record_review(sample.image, reviewer=reviewer, **said)
         Review.objects.filter(pk=review.pk).update(blind=True, inclusion_probability=1.0)
+    create_product(images=[create_painted_image("Bag")])
+    label_everything()
     sign_in(client, "view_review")
     response = client.get("/accuracy/", {"true": "Bags", "said": "Bottom part"})
     assert response.context["estimate"].accuracy.value == pytest.approx(29 / 31)
@@ -42,6 +44,11 @@ def test_the_page_tells_the_audit_the_confusion_and_its_pictures(client: Client)
     assert rows["Bags"][0] == rows["None of these"][0] == [0, 1, 0, 0, 0]
     assert [product.pk for product, _ in response.context["pictures"]] == [products[1].pk]
     assert "People say Bags, the version says Bottom part" in response.content.decode()
+    # What machines labelled and nobody reviewed, by confidence; the version has no files here, so no threshold.
+    (histogram,) = response.context["histograms"]
+    assert (histogram.group, sum(histogram.numbers), max(histogram.heights)) == ("Bags", 1, 1.0)
+    assert histogram.sentence == "Its threshold is not known here."
+    assert [numbers for _, numbers in response.context["confidences"]] == [[number] for number in histogram.numbers]
     # An address that names no cell shows none.
     assert not client.get("/accuracy/", {"true": "Hats", "said": "x"}).context["pictures"]
 
