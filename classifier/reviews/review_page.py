@@ -29,15 +29,15 @@ ACTS = [
     ("keys", "Keys", "?", "?"),
 ]
 HELP = [
-    (["1", "…", "5"], "Sets the group of the picture under the pointer, or of the one with the frame."),
+    (["1–5"], "Sets the group of the picture under the pointer, or of the one with the frame."),
     (["6"], "It is none of these."),
     (["x"], "The picture is unusable: nothing can be told by it."),
-    (["7", "8", "9", "0"], "Names the garment, after the group or at once; the buttons say which."),
+    (["7–0"], "Names the garment, after the group or at once; the buttons say which."),
     (["Space"], "Accepts the suggestion, and goes on."),
     (["a"], "Accepts every suggestion that is left on the page. Pictures without one stay."),
     (["z"], "Undoes the last step, whatever it was and on whichever page."),
     (["←", "↑", "→", "↓"], "Go from picture to picture; Home and End to the first and the last."),
-    (["b", "…", "y"], "Go to the picture with this letter."),
+    (["b–y"], "Go to the picture with this letter."),
     (["Shift"], "With an arrow or a click, takes all pictures in between."),
     (["Enter"], "Shows the picture large, with the reasons, the texts and what the network saw."),
 ]
@@ -77,9 +77,17 @@ class TileView:
         return self.tile.row.suggestion
 
     @property
+    def garment(self) -> str:
+        """The garment of the suggestion; empty where it is not sure."""
+        return "" if self.tile.label is None or self.tile.label.garment_unsure else self.tile.garment
+
+    @property
     def suggestion_words(self) -> str:
         """The suggestion in words, with its garment."""
-        return _describe(self.suggestion, self.tile.garment) if self.suggestion else "No suggestion"
+        if not self.suggestion:
+            return "No suggestion"
+        verdict, group = split_label(self.suggestion)
+        return describe_label(verdict, group, self.garment)
 
     @property
     def confidence(self) -> float | None:
@@ -118,8 +126,9 @@ class TileView:
         return f"{reverse('product-detail', args=[self.tile.row.product_id])}?fragment={blind}"
 
 
-def _describe(value: str, garment: str = "") -> str:
-    return describe_label(Verdict.GROUP, value, garment) if value in GROUPS else describe_label(value, "")
+def split_label(value: str) -> tuple[str, str]:
+    """Return the verdict and the group of a label's value; the group is empty where the value is a verdict."""
+    return (Verdict.GROUP, value) if value in GROUPS else (value, "")
 
 
 def find_batch(reviewer: User, queue: Queue, *, filters: dict[str, Any], after: int = 0) -> ReviewBatch | None:
@@ -155,14 +164,16 @@ def read_form(batch: ReviewBatch, form: QueryDict) -> list[Submission]:
         value = form.get(f"label-{tile.image_id}") or (tile.suggestion if is_left else "")
         if not value or value == tile.said:
             continue
-        verdict, group = (Verdict.GROUP, value) if value in GROUPS else (value, "")
-        check_label(group, verdict=verdict)
+        verdict, group = split_label(value)
+        garment = tile.garment if value == tile.suggestion else ""
+        check_label(group, garment, verdict=verdict)
         seen = form.get(f"seen-{tile.image_id}", "")
         submissions.append(
             Submission(
                 image=tile.image_id,
                 verdict=verdict,
                 group=group,
+                garment=garment,
                 seen_review=int(seen) if seen.isdecimal() else None,
                 appearance=form.get(f"appearance-{tile.image_id}", ""),
                 batch=batch.pk,

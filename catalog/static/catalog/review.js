@@ -29,7 +29,7 @@ const garments = new Map([...bar.querySelectorAll("[data-group]")].map((row) => 
 
 const createKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 const buildLabel = (value, garment = "") => ({ value, garment, key: createKey() });
-const nameLabel = ({ value, garment }) => garment || names.get(value);
+const nameLabel = ({ value, garment }) => (garment ? `${value}, ${garment}` : names.get(value));
 const isOpen = (tile) => tile.label === null && !tile.isGone;
 const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -45,7 +45,7 @@ function addPage(list) {
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-multiselectable", "true");
   added.tiles = [...list.children].map((element, index) => {
-    const { image, appearance, suggestion, label, garment } = element.dataset;
+    const { image, appearance, suggestion, suggestedGarment, label, garment } = element.dataset;
     seen.set(image, Number(element.dataset.seen) || null);
     element.querySelector("fieldset").remove();
     element.querySelector(".letter").textContent = LETTERS[index - 1] ?? "";
@@ -54,14 +54,15 @@ function addPage(list) {
     const title = element.querySelector(".title").textContent;
     const unsaved = waiting.flatMap(({ labels = [] }) => labels).findLast((row) => row.image === image);
     const given = unsaved ?? (label ? { value: label, garment } : null);
-    return { page: added, element, index, image, appearance, suggestion, title, label: given, isGone: false };
+    return { page: added, element, index, image, appearance, suggestion, suggestedGarment, title, label: given, isGone: false };
   });
   added.tiles.forEach(paint);
   pages.push(added);
   return added;
 }
 
-function paint({ element, label, suggestion }) {
+function paint({ element, label, suggestion, isGone }) {
+  element.classList.toggle("gone", isGone);
   element.classList.toggle("labelled", label !== null);
   element.classList.toggle("corrected", label !== null && label.value !== suggestion);
   element.querySelector(".said").textContent = label ? nameLabel(label) : "";
@@ -174,7 +175,7 @@ function give(tiles, choose) {
 }
 
 const describeTiles = (tiles) => (tiles.length === 1 ? tiles[0].title : `${tiles.length} pictures`);
-const chooseSuggestion = (tile) => (isOpen(tile) && tile.suggestion ? buildLabel(tile.suggestion) : null);
+const chooseSuggestion = (tile) => (isOpen(tile) && tile.suggestion ? buildLabel(tile.suggestion, tile.suggestedGarment) : null);
 
 function nameGarment(number) {
   const isGiven = give(justLabelled ?? listChosen(), (tile) => {
