@@ -1,17 +1,13 @@
 """What the review page shows: its tiles, with what was said of them, and what its keys and buttons do."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from django.contrib.auth.models import User
-from django.db.models.functions import Now
 from django.http import QueryDict
 from django.urls import reverse
 
 from classifier.ml.labels import GARMENTS_OF_GROUPS, GROUPS
 from classifier.models import SUGGESTION_CHOICES, Review, ReviewBatch, ReviewTile, Verdict, describe_label
-from classifier.reviews.batches import Tile, list_tiles, start_batch
-from classifier.reviews.queues import Queue
+from classifier.reviews.batches import Tile, list_tiles
 from classifier.reviews.recording import Submission
 from classifier.reviews.services import check_label
 from config.db.arrays import AnyOf
@@ -29,15 +25,15 @@ ACTS = [
     ("keys", "Keys", "?", "?"),
 ]
 HELP = [
-    (["1–5"], "Sets the group of the picture under the pointer, or of the one with the frame."),
+    (["1 to 5"], "Sets the group of the picture under the pointer, or of the one with the frame."),
     (["6"], "It is none of these."),
     (["x"], "The picture is unusable: nothing can be told by it."),
-    (["7–0"], "Names the garment, after the group or at once; the buttons say which."),
+    (["7 to 0"], "Names the garment, after the group or at once; the buttons say which."),
     (["Space"], "Accepts the suggestion, and goes on."),
     (["a"], "Accepts every suggestion that is left on the page. Pictures without one stay."),
     (["z"], "Undoes the last step, whatever it was and on whichever page."),
     (["←", "↑", "→", "↓"], "Go from picture to picture; Home and End to the first and the last."),
-    (["b–y"], "Go to the picture with this letter."),
+    (["b to y"], "Go to the picture with this letter."),
     (["Shift"], "With an arrow or a click, takes all pictures in between."),
     (["Enter"], "Shows the picture large, with the reasons, the texts and what the network saw."),
 ]
@@ -78,8 +74,8 @@ class TileView:
 
     @property
     def garment(self) -> str:
-        """The garment of the suggestion; empty where it is not sure."""
-        return "" if self.tile.label is None or self.tile.label.garment_unsure else self.tile.garment
+        """The garment of the suggestion."""
+        return self.tile.garment
 
     @property
     def suggestion_words(self) -> str:
@@ -129,17 +125,6 @@ class TileView:
 def split_label(value: str) -> tuple[str, str]:
     """Return the verdict and the group of a label's value; the group is empty where the value is a verdict."""
     return (Verdict.GROUP, value) if value in GROUPS else (value, "")
-
-
-def find_batch(reviewer: User, queue: Queue, *, filters: dict[str, Any], after: int = 0) -> ReviewBatch | None:
-    """Return the reviewer's next page of a queue: an open one after the batch with the id `after`, or a new one.
-
-    So a page that was lost comes again, and one that is fetched ahead twice is one. None when nothing waits.
-    """
-    tiles = ReviewTile.objects.filter(state=ReviewTile.State.OPEN, batch__reviewer=reviewer, batch__queue=queue.name)
-    tiles = tiles.filter(batch__expires_at__gt=Now(), batch__gt=after).select_related("batch").order_by("batch_id")
-    known = next((tile.batch for tile in tiles if tile.batch.filter == filters), None)
-    return known or start_batch(reviewer, queue, parameters=filters)
 
 
 def list_tile_views(batch: ReviewBatch) -> list[TileView]:

@@ -17,9 +17,10 @@ from catalog.browse.filters import ProductListQuery, keep_list_query
 from catalog.models import ProductImages
 from classifier.ml.labels import GROUP_OF_GARMENT
 from classifier.models import QueueName, ReviewBatch
+from classifier.reviews.batches import find_open_batch, start_batch
 from classifier.reviews.queues import QUEUES, find_queue
 from classifier.reviews.recording import submit_reviews
-from classifier.reviews.review_page import ACTS, GARMENTS, HELP, LABELS, find_batch, list_tile_views, read_form
+from classifier.reviews.review_page import ACTS, GARMENTS, HELP, LABELS, list_tile_views, read_form
 from classifier.reviews.serializers import MAXIMUM_ID
 from classifier.reviews.services import ReviewError, record_review
 from config.web.permissions import get_member
@@ -66,7 +67,7 @@ def review_queue_list(request: HttpRequest) -> HttpResponse:
 @login_required
 @permission_required("classifier.add_review", raise_exception=True)
 def review_queue(request: HttpRequest, name: str) -> HttpResponse:
-    """Answer with the reviewer's page of a queue, or with `?after` with the tiles of the next; record what its form says.
+    """Answer with the reviewer's page of a queue, with `?after` with the next one's tiles; record what its form says.
 
     A page is lent to its reviewer: nobody else has the same pictures.
     """
@@ -82,7 +83,9 @@ def review_queue(request: HttpRequest, name: str) -> HttpResponse:
     reviewer, after = get_member(request), query.get("after", 0)
     if request.method == "POST":
         return _record_form(request, get_object_or_404(ReviewBatch, pk=query.get("batch"), reviewer=reviewer))
-    batch = find_batch(reviewer, queue, filters=filters if name == QueueName.LIST else {}, after=after)
+    chosen = filters if name == QueueName.LIST else {}
+    batch = find_open_batch(reviewer, name, parameters=chosen, after=after)
+    batch = batch or start_batch(reviewer, queue, parameters=chosen)
     context: dict[str, Any] = {
         "batch": batch,
         "tiles": list_tile_views(batch) if batch else [],
