@@ -224,7 +224,7 @@ class ReviewBatchListView(ReviewBatchView):
         except ValidationError as error:
             raise ValidationError({"filter": [str(error.detail)]}) from error
         size = form.validated_data["size"]
-        batch = start_batch(get_member(request), queue, size=size, parameters=parameters)
+        batch = start_batch(get_member(request), queue, size=size)
         if batch is None:
             nothing = {"id": None, "queue": name, "filter": parameters, "expires_at": None, "tiles": []}
             return Response(self.get_serializer(nothing).data)

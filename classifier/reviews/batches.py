@@ -4,12 +4,11 @@ A lease lasts ten minutes and is renewed by use; the database's clock tells when
 what. What a lease leaves when it ends is free as soon as somebody asks for tiles.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
@@ -53,12 +52,10 @@ class Tile:
         return self.picture.appearance if self.picture else ""
 
 
-def start_batch(
-    reviewer: User, queue: Queue, *, size: int = DEFAULT_SIZE, parameters: Mapping[str, Any] | None = None
-) -> ReviewBatch | None:
+def start_batch(reviewer: User, queue: Queue, *, size: int = DEFAULT_SIZE) -> ReviewBatch | None:
     """Lend the reviewer the next tiles of a queue; return the batch, or None when nothing waits.
 
-    `parameters` are those of the product list whose queue it is. Each round that writes tiles is a transaction of its
+    Each round that writes tiles is a transaction of its
     own, so that no two of them wait for each other.
     """
     free_expired_tiles()
@@ -69,7 +66,7 @@ def start_batch(
             break
         if batch is None:
             batch = ReviewBatch.objects.create(
-                reviewer=reviewer, queue=queue.name, filter=parameters or {}, expires_at=Now() + LEASE
+                reviewer=reviewer, queue=queue.name, filter=queue.parameters, expires_at=Now() + LEASE
             )
         lent = _lend(batch, choices, position=attempt * size)
         if lent >= size:
@@ -92,17 +89,16 @@ def renew_batch(batch: ReviewBatch) -> datetime:
     return batch.expires_at
 
 
-def find_open_batch(
-    reviewer: User, queue: str, *, parameters: Mapping[str, Any] | None = None, after: int = 0
-) -> ReviewBatch | None:
-    """Return the reviewer's first batch of this queue and filter that has open tiles and time left, or None.
+def find_open_batch(reviewer: User, queue: Queue, *, after: int = 0) -> ReviewBatch | None:
+    """Return the reviewer's first batch of this queue that has open tiles and time left, or None.
 
     First of those behind the batch with the id `after`: a page that was lost comes again, and the next one is that
     which was fetched already.
     """
     is_open = Exists(ReviewTile.objects.filter(batch=OuterRef("pk"), state=State.OPEN))
-    batches = ReviewBatch.objects.filter(is_open, reviewer=reviewer, queue=queue, expires_at__gt=Now(), pk__gt=after)
-    return next((batch for batch in batches.order_by("pk") if batch.filter == (parameters or {})), None)
+    batches = ReviewBatch.objects.filter(is_open, reviewer=reviewer, queue=queue.name, expires_at__gt=Now())
+    found = batches.filter(pk__gt=after).order_by("pk")
+    return next((batch for batch in found if batch.filter == queue.parameters), None)
 
 
 def free_expired_tiles() -> int:

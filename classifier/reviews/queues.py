@@ -4,7 +4,7 @@ A queue never gives out a product that somebody has open; `batches` lends what i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -41,6 +41,7 @@ class Queue:
     """Products in the order in which a person does most by labelling them.
 
     `count` returns how many wait, or None where nobody counted; `choose` at most so many for this reviewer.
+    `parameters` are those of the list of products whose queue it is.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Queue:
     sentence: str
     count: Callable[[], int | None]
     choose: Callable[[User, int], Sequence[Choice]]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def is_open(product_id: str) -> Exists:
@@ -92,6 +94,7 @@ def build_list_queue(parameters: Mapping[str, Any]) -> Queue:
         "The products of a list, in its order, without those that you labelled.",
         count=lambda: None,
         choose=choose,
+        parameters=parameters,
     )
 
 

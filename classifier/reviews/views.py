@@ -16,7 +16,7 @@ from rest_framework.exceptions import ValidationError
 from catalog.browse.filters import ProductListQuery, keep_list_query
 from catalog.models import ProductImages
 from classifier.ml.labels import GROUP_OF_GARMENT
-from classifier.models import QueueName, ReviewBatch
+from classifier.models import ReviewBatch
 from classifier.reviews.batches import find_open_batch, start_batch
 from classifier.reviews.queues import QUEUES, find_queue
 from classifier.reviews.recording import submit_reviews
@@ -83,9 +83,7 @@ def review_queue(request: HttpRequest, name: str) -> HttpResponse:
     reviewer, after = get_member(request), query.get("after", 0)
     if request.method == "POST":
         return _record_form(request, get_object_or_404(ReviewBatch, pk=query.get("batch"), reviewer=reviewer))
-    chosen = filters if name == QueueName.LIST else {}
-    batch = find_open_batch(reviewer, name, parameters=chosen, after=after)
-    batch = batch or start_batch(reviewer, queue, parameters=chosen)
+    batch = find_open_batch(reviewer, queue, after=after) or start_batch(reviewer, queue)
     context: dict[str, Any] = {
         "batch": batch,
         "tiles": list_tile_views(batch) if batch else [],

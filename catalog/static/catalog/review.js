@@ -109,12 +109,8 @@ async function turnPage() {
     // A label of this page may have been taken back while the next one was on its way.
     if (page !== from || from.tiles.some(isOpen)) return;
   }
-  if (next) {
-    showPage(next);
-  } else {
-    await sent;
-    location.reload();
-  }
+  if (next) showPage(next);
+  else tell("Nothing is left in this queue.");
 }
 
 // --- where the reader is ---
@@ -240,7 +236,7 @@ const waiting = Object.keys(localStorage)
 const changeOf = new Map();
 // The person's label of each image that the reader knows of; the site refuses to write over any other.
 const seen = new Map();
-let isSending = false, sent = Promise.resolve();
+let isSending = false;
 
 function keep(entry) {
   localStorage.setItem(KEPT + entry.key, JSON.stringify(entry));
@@ -287,7 +283,7 @@ function withdraw(changes) {
 }
 
 function send() {
-  if (!isSending) sent = sendAll();
+  if (!isSending) sendAll();
 }
 
 async function sendAll() {
