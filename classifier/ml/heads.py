@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from classifier.ml.artefacts import HEADS_FILE, ArtefactFormatError, VerifiedArtefact
 from classifier.ml.judging.calibration import Calibration, Judgement, softmax
 from classifier.ml.labels import GARMENTS, GROUP_INDEX_OF_GARMENT, GROUPS, garments_within_groups, group_probabilities
-from classifier.ml.types import EMBEDDING_SIZE, FEATURE_TYPE, Features, Prediction
+from classifier.ml.types import FEATURE_TYPE, Features, Prediction
 
 _WEIGHTS: Final = "groups/weights"
 _BIAS: Final = "groups/bias"
@@ -140,7 +140,7 @@ def predict(seen: SeenPictures, *, heads: Heads) -> list[Prediction]:
     """
     judged = heads.calibration.judge(
         seen.logits.astype(np.float32),
-        embedding=seen.features[:, :EMBEDDING_SIZE].astype(np.float32),
+        features=seen.features.astype(np.float32),
         photograph=~seen.canonical,
         blank=seen.blank,
     )
