@@ -8,7 +8,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from classifier.ml.labels import GROUPS
-from tests.browser.conftest import PATIENT_MS, PHONE, WATCHED, DemoSite
+from tests.browser.conftest import WATCHED
+from tests.support.browsing import PATIENT_MS, PHONE, DemoSite
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.processes]
 

@@ -18,7 +18,7 @@ const PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
 
 // Of a whole call; what comes of a single label is its own result.
-const REFUSALS = [400, 413, 415, 422];
+const REFUSALS = [400, 413, 415];
 
 // They lead to the tiles from the second on; the letters that are missing have a meaning of their own.
 const LETTERS = "bcdefghijklmnopqrstuvwy";
@@ -61,11 +61,13 @@ function addPage(list) {
   return added;
 }
 
-function paint({ element, label, suggestion, isGone }) {
+function paint({ element, title, label, suggestion, isGone }) {
   element.classList.toggle("gone", isGone);
   element.classList.toggle("labelled", label !== null);
   element.classList.toggle("corrected", label !== null && label.value !== suggestion);
   element.querySelector(".said").textContent = label ? nameLabel(label) : "";
+  // What is read out: the label instead of what was suggested.
+  element.ariaLabel = label ? `${title}: ${nameLabel(label)}` : null;
 }
 
 function showPage(shown) {
@@ -149,8 +151,8 @@ function goOn() {
 
 // --- labels ---
 
-/** Give each tile the label that `choose` has for it; where it has none nothing changes. Returns whether one was given. */
-function give(tiles, choose) {
+/** Give each tile the label that `choose` has for it, and go on unless `stay`. Returns whether there was one to give. */
+function give(tiles, choose, { stay = false } = {}) {
   const changes = tiles.map((tile) => ({ tile, before: tile.label, after: choose(tile) })).filter(({ after }) => after);
   if (!changes.length) return false;
   steps.push(changes);
@@ -164,7 +166,7 @@ function give(tiles, choose) {
   tell(`${given.length === 1 ? given[0] : "Accepted"}: ${describeTiles(justLabelled)}`);
   offerGarments(changes[0].after.value);
   showProgress();
-  if (changes[0].tile.page !== page) return true;
+  if (stay) return true;
   if (page.tiles.some(isOpen)) goOn();
   else turnPage();
   return true;
@@ -174,11 +176,12 @@ const describeTiles = (tiles) => (tiles.length === 1 ? tiles[0].title : `${tiles
 const chooseSuggestion = (tile) => (isOpen(tile) && tile.suggestion ? buildLabel(tile.suggestion, tile.suggestedGarment) : null);
 
 function nameGarment(number) {
-  const isGiven = give(justLabelled ?? listChosen(), (tile) => {
+  const choose = (tile) => {
     const group = tile.label?.value ?? tile.suggestion;
     const button = garments.get(group)?.querySelectorAll("button")[number];
     return button ? buildLabel(group, button.value) : null;
-  });
+  };
+  const isGiven = give(justLabelled ?? listChosen(), choose, { stay: justLabelled !== null });
   if (!isGiven) tell("This group has no such garment.");
 }
 
@@ -197,7 +200,7 @@ function acceptAll() {
 
 function undo() {
   const changes = steps.pop();
-  if (!changes?.length) {
+  if (!changes) {
     tell("Nothing to undo.");
     return;
   }
@@ -334,6 +337,12 @@ async function sendLabels(entry) {
     ...(garments.has(value) ? { verdict: "group", group: value, garment } : { verdict: value }),
   }));
   const answer = await call(REVIEWS, { key: entry.key, body });
+  if (answer.status === 422) {
+    // Another tab sent it as it was then; what is the same is no conflict.
+    localStorage.removeItem(KEPT + entry.key);
+    entry.key = createKey();
+    keep(entry);
+  }
   if (!answer.ok && !REFUSALS.includes(answer.status)) return answer.status;
   const { results, detail } = await answer.json();
   entry.labels.forEach((row, index) => settle(row, results?.[index] ?? { outcome: "invalid", detail }));
@@ -360,7 +369,9 @@ function settle(row, { outcome, detail, review, standing }) {
   if (!change) return;
   const { tile, before, after } = change;
   refusedTile = tile;
-  for (const changes of steps) if (changes.includes(change)) changes.splice(changes.indexOf(change), 1);
+  const step = steps.find((changes) => changes.includes(change));
+  step?.splice(step.indexOf(change), 1);
+  if (step?.length === 0) steps.splice(steps.indexOf(step), 1);
   if (tile.label === after) tile.label = before;
   tile.isGone = !standing && outcome !== "invalid";
   tile.element.querySelector(".beside").textContent = detail;

@@ -55,10 +55,10 @@ def send(client: Client, page: str, **fields: str) -> str:
 
 def test_a_page_is_the_same_until_it_is_done_and_the_next_one_is_fetched_once(client: Client, reviewer: User) -> None:
     products = create_unsure(30)
-    page = read(client)
-    assert page.count("<li data-image=") == 24
-    assert "Thing 0" in page
-    assert read(client) == page
+    page, again = (re.findall("<ol.*</ol>", read(client), re.DOTALL) for _ in range(2))
+    assert page[0].count("<li data-image=") == 24
+    assert "Thing 0" in page[0]
+    assert again == page
     (batch,) = ReviewBatch.objects.all()
     ahead = read(client, f"{PAGE}?after={batch.pk}")
     assert ahead.count("<li data-image=") == 6
