@@ -79,11 +79,8 @@ class TileView:
 
     @property
     def suggestion_words(self) -> str:
-        """The suggestion in words, with its garment."""
-        if not self.suggestion:
-            return "No suggestion"
-        verdict, group = split_label(self.suggestion)
-        return describe_label(verdict, group, self.garment)
+        """The suggestion in words, without its garment."""
+        return describe_label(*split_label(self.suggestion)) if self.suggestion else "No suggestion"
 
     @property
     def confidence(self) -> float | None:

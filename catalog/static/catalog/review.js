@@ -164,7 +164,7 @@ function give(tiles, choose, { stay = false } = {}) {
   justLabelled = changes.map(({ tile }) => tile);
   const given = [...new Set(changes.map(({ after }) => nameLabel(after)))];
   tell(`${given.length === 1 ? given[0] : "Accepted"}: ${describeTiles(justLabelled)}`);
-  offerGarments(changes[0].after.value);
+  offerGarments(given.length === 1 ? changes[0].after.value : "");
   showProgress();
   if (stay) return true;
   if (page.tiles.some(isOpen)) goOn();
@@ -402,13 +402,15 @@ async function showLook() {
   const shown = page.tiles[current].element.dataset.look;
   if (look.dataset.shown === shown) return;
   look.dataset.shown = shown;
-  await fill(look, shown);
-  for (const link of look.querySelectorAll(".why a")) fill(link.parentElement, `${link.href}?fragment`);
+  await fill(look.lastElementChild, shown, shown);
+  for (const link of look.querySelectorAll(".why a")) fill(link.parentElement, `${link.href}?fragment`, shown);
 }
 
-async function fill(holder, source) {
+/** Put the part of a page into a place of the picture that is `shown` large, unless that is another one by then. */
+async function fill(holder, source, shown) {
   const answer = await fetch(source);
-  if (answer.ok && (holder !== look || look.dataset.shown === source)) holder.innerHTML = await answer.text();
+  const part = await answer.text();
+  if (answer.ok && look.dataset.shown === shown) holder.innerHTML = part;
 }
 
 function openLook() {
