@@ -52,7 +52,7 @@ addEventListener("keydown", async ({ timeStamp }) => {
 
 @dataclass
 class Work:
-    """Keys and clicks of each page; of each picture the milliseconds until it is drawn, and those of the page's thread."""
+    """Keys and clicks of each page; milliseconds of each picture until it is drawn, and of the page's thread."""
 
     keys: list[int] = field(default_factory=list)
     drawn: list[float] = field(default_factory=list)
