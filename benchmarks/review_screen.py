@@ -25,7 +25,7 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from benchmarks.machine import describe_machine, machine_lines
 from classifier.ml.labels import GROUPS
-from tests.support.browsing import DemoSite, create_context, find_chromium, launch, read_site, sign_in
+from tests.support.browsing import DemoSite, create_context, find_chromium, launch, read_site, sign_in, wait_until_saved
 from tests.support.running_demo import start_demo
 
 QUEUE: Final = "/review/list/?status=labelled"
@@ -115,8 +115,7 @@ def measure(site: DemoSite, *, pages: int, pause: float) -> dict[str, Any]:
         for _ in range(pages):
             for name, work in ways.items():
                 review_page(page, thread, work, is_pointing=name == "pointer", pause=pause)
-        while page.evaluate("Object.keys(localStorage).length"):  # all is saved before the browser ends
-            page.wait_for_timeout(50)
+        wait_until_saved(page)
     return {
         name: {
             "pages": len(work.keys),

@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from classifier.ml.labels import GROUPS
 from tests.browser.conftest import WATCHED
-from tests.support.browsing import PATIENT_MS, PHONE, DemoSite
+from tests.support.browsing import PATIENT_MS, PHONE, DemoSite, wait_until_saved
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.processes]
 
@@ -61,8 +61,7 @@ def choose_other(tile: Locator) -> str:
 
 def read_reviews(page: Page, batch: str | None) -> list[dict[str, Any]]:
     """Return the reviews of the batch that stand, once the page has sent what it has."""
-    while page.evaluate("Object.keys(localStorage).length"):  # the test's own time limit ends the wait
-        page.wait_for_timeout(50)
+    wait_until_saved(page)
     answer = page.request.get(f"/api/v1/reviews/?batch={batch}&withdrawn=false&page_size=100")
     return answer.json()["results"]
 

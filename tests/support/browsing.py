@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 DESKTOP, PHONE = 1280, 390
 #: Slower than any machine that runs the tests, so that only what never comes fails.
@@ -56,3 +56,9 @@ def sign_in(context: BrowserContext, site: DemoSite) -> None:
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/admin/")
     page.close()
+
+
+def wait_until_saved(page: Page) -> None:
+    """Wait until the review page has sent what its reader said; the caller's time limit ends the wait."""
+    while page.evaluate("Object.keys(localStorage).some((name) => name.startsWith('review-'))"):
+        page.wait_for_timeout(50)
