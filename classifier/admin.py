@@ -27,10 +27,12 @@ from classifier.models import (
     QueueCanary,
     Review,
     ReviewRun,
+    SplitAssignment,
     SuspectedPicture,
     TrainingRun,
 )
 from classifier.reviews.admin import MARK_ACTIONS, ImageMarkingMixin, ProductMarkingMixin, ReviewAdmin, ReviewRunAdmin
+from classifier.splits.admin import SplitAssignmentAdmin
 from classifier.training.admin import TrainingRunAdmin
 from config.web.admin import ReadOnlyAdmin
 
@@ -39,7 +41,7 @@ class LabelledProductAdmin(ProductMarkingMixin, LabellingMixin, ProductAdmin):
     """The catalogue's products, with actions that lead to labels."""
 
     list_filter: ClassVar[Any] = (*ProductAdmin.list_filter, LabelModelVersionFilter)
-    actions = ("label_selected", "relabel_selected", *MARK_ACTIONS, *ProductAdmin.actions)
+    actions = (*MARK_ACTIONS, "take_back_selected", "label_selected", "relabel_selected", *ProductAdmin.actions)
 
 
 class LabelledImageAdmin(ImageMarkingMixin, ImageAdmin):
@@ -88,6 +90,7 @@ for model, model_admin in (
     (Review, ReviewAdmin),
     (ReviewRun, ReviewRunAdmin),
     (TrainingRun, TrainingRunAdmin),
+    (SplitAssignment, SplitAssignmentAdmin),
     (QueueCanary, QueueCanaryAdmin),
     (CleaningRun, CleaningRunAdmin),
 ):
