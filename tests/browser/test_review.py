@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from classifier.ml.labels import GROUPS
-from tests.browser.conftest import WATCHED
 from tests.support.browsing import PATIENT_MS, PHONE, DemoSite, wait_until_saved
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.processes]
@@ -151,26 +150,27 @@ def test_a_second_key_names_the_garment(member: Page) -> None:
     assert read_reviews(member, get_batch(member)) == []
 
 
-def test_what_is_not_saved_yet_outlives_the_page(member: Page) -> None:
-    open_queue(member)
-    batch = get_batch(member)
-    WATCHED[member].stop()  # a browser writes each answer with 503 on its console
-    member.route("**/api/v1/reviews/", lambda route: route.fulfill(status=503))
+def test_what_is_not_saved_yet_outlives_the_page(session: BrowserContext) -> None:
+    cut_off = session.new_page()
+    open_queue(cut_off)
+    batch = get_batch(cut_off)
+    cut_off.route("**/api/v1/reviews/", lambda route: route.abort())
     for key in "123":
-        member.keyboard.press(key)
-    expect(member.get_by_text("The site does not answer at the moment")).to_be_visible()
-    expect(member.locator("#tiles .labelled")).to_have_count(3)
+        cut_off.keyboard.press(key)
+    expect(cut_off.get_by_text("The site does not answer at the moment")).to_be_visible()
+    expect(cut_off.locator("#tiles .labelled")).to_have_count(3)
     # The same person comes back, in another tab, and the site answers there.
-    other = member.context.new_page()
-    other.goto(QUEUE)
-    said = other.locator("#tiles .said")
-    assert get_batch(other) == batch
+    page = session.new_page()
+    page.goto(QUEUE)
+    said = page.locator("#tiles .said")
+    assert get_batch(page) == batch
     assert said.all_inner_texts()[:4] == [*GROUPS[:3], ""]
-    assert sorted(review["group"] for review in read_reviews(other, batch)) == sorted(GROUPS[:3])
+    cut_off.close()
+    assert sorted(review["group"] for review in read_reviews(page, batch)) == sorted(GROUPS[:3])
     # What the site says of them then is the same.
-    other.reload()
+    page.reload()
     assert said.all_inner_texts()[:4] == [*GROUPS[:3], ""]
-    other.close()
+    page.close()
 
 
 def test_a_label_that_came_from_elsewhere_meanwhile_is_shown_and_stands(member: Page) -> None:
