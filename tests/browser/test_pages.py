@@ -36,6 +36,7 @@ SIGNED_IN = {
     "review": "/review/list/?status=labelled&group=Footwear",
     "model-versions": "/model-versions/",
     "model-version": "/model-versions/1/",
+    "accuracy": "/accuracy/",
     "evaluations": "/evaluations/",
     "training-runs": "/training-runs/",
     "labelling-runs": "/labelling-runs/",
