@@ -419,6 +419,8 @@ function openLook() {
     return;
   }
   look.showModal();
+  // Not on its button, which Space and Enter would press.
+  look.lastElementChild.focus();
   showLook();
 }
 
