@@ -52,6 +52,7 @@ class Classified:
     garment_unsure: bool
     at: datetime
     garment_probabilities: Sequence[float] = ()
+    none_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ def _decide_by_evidence(image_id: int, said: Classified, texts: TextSaid) -> Dec
             garment=said.garment,
             confidence=said.confidence,
             garment_probabilities=said.garment_probabilities,
+            none_probability=said.none_probability or 0.0,
             is_kept=not said.abstained,
             is_seen=not said.abstained or said.confidence < SURE_OF_NOTHING,
         ),

@@ -13,7 +13,7 @@ from catalog.models import ProductLabel
 from classifier.labels.decision import Classified, PictureFacts, decide
 from classifier.labels.texts import read_product_texts
 from classifier.ml.judging.catalogues import Answer
-from classifier.ml.judging.fusion import TextSaid
+from classifier.ml.judging.fusion import Evidence, TextSaid
 from classifier.ml.labels import GARMENTS
 from classifier.ml.reports.documents import save_document
 from classifier.ml.types import Prediction
@@ -35,6 +35,7 @@ def answer_product(said: Prediction, *, title: str = "", country: str = "") -> A
         garment_unsure=said.garment_unsure,
         at=datetime.now(UTC),
         garment_probabilities=[said.garment_probabilities[garment] for garment in GARMENTS],
+        none_probability=said.none_probability,
     )
     reading = read_product_texts(title, [(country, None, None)] if country else [])
     texts = TextSaid(reading.verdict, reading.group, reading.garment, reading.score, has_vote=True)
@@ -44,7 +45,15 @@ def answer_product(said: Prediction, *, title: str = "", country: str = "") -> A
         is_sure=label.status in (ProductLabel.Status.LABELLED, ProductLabel.Status.NONE_OF_THESE),
         confidence=label.confidence or 0.0,
         evidence=name_evidence(label.evidence, source=label.source),
+        none_score=_score_none(said, group=label.group, evidence=label.evidence),
     )
+
+
+def _score_none(said: Prediction, *, group: str, evidence: str) -> float:
+    """Return by how much it looks as if it were none of the groups: most where it is said to be, least by a title."""
+    if not group:
+        return 1.0
+    return said.none_probability - 1.0 if evidence in (Evidence.TEXT, Evidence.BOTH) else said.none_probability
 
 
 def save_evaluation(document: Mapping[str, Any], *, folder: Path) -> Path:

@@ -22,7 +22,7 @@ from classifier.ml.artefacts import (
     verify_artefact,
     write_artefact,
 )
-from classifier.ml.heads import GroupHead, SeenPictures
+from classifier.ml.heads import GroupHead, Heads, SeenPictures, write_heads
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
 from classifier.ml.teaching import TaughtHead, teach
@@ -156,7 +156,7 @@ def _save(
 ) -> TrainedArtefact:
     former = verify_artefact(get_artefact_folder(version), expected_sha256=version.manifest_sha256, key=artefact_key())
     base = former.base or former
-    contents = {HEADS_FILE: head.to_bytes()}
+    contents = {HEADS_FILE: write_heads(Heads(former.manifest.calibration_values(), photographs=head))}
     created_at, files = datetime.now(UTC), build_file_hashes(contents)
     manifest = dataclasses.replace(
         former.manifest,

@@ -76,7 +76,7 @@ def head(built: Path, tmp_path: Path) -> Path:
 def teach(head: Path, output: Path, *, weights: np.ndarray, beside: bool = False) -> Path:
     """Write another head on the base of this one, whose photographs a head with these weights groups."""
     former = verify_artefact(head).manifest
-    contents = {HEADS_FILE: GroupHead(weights.astype(np.float32), np.zeros(5, np.float32)).to_bytes()}
+    contents = {HEADS_FILE: build_heads_file(weights)}
     save_artefact(output, manifest=dataclasses.replace(former, files=build_file_hashes(contents)), contents=contents)
     shutil.copytree(head / BASE_FOLDER, output.parent / str(former.base) if beside else output / BASE_FOLDER)
     return output
@@ -167,7 +167,7 @@ def test_head_and_base_together_have_a_limit(head: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"numbers", GroupHead(np.full((64, 5), np.nan, np.float32), np.zeros(5, np.float32)).to_bytes()]
+    "content", [b"", b"numbers", build_heads_file(np.full((64, 5), np.nan))]
 )
 def test_a_file_that_holds_no_head_is_refused(head: Path, tmp_path: Path, content: bytes) -> None:
     folder = teach(head, tmp_path / "taught", weights=np.zeros((128, 5)))

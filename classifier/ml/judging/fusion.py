@@ -23,6 +23,9 @@ MOST_ODDS: Final = 36.0
 MOST_ODDS_WITHOUT_VOTE: Final = 3.0
 #: A label that texts had a part in is kept from this confidence on.
 KEPT_CONFIDENCE: Final = 0.9
+#: No picture says of a group that it is less likely, so that a title with a vote names the group: after some hundred
+#: reviews a head is surer than that, and titles are right more often.
+LEAST_PROBABILITY: Final = 0.01
 #: From here on a picture of a garment stands against a title that names another thing. Bags never do: the network takes
 #: belts and wallets for them.
 CONTRADICTING_CONFIDENCE: Final = 0.9
@@ -52,6 +55,7 @@ class PictureEvidence:
     """What a version said of a picture: its answer, float[10] calibrated probabilities of the garments in their order.
 
     ``is_kept`` is false where it abstained; ``is_seen`` is false where the picture shows too little to be evidence.
+    ``none_probability`` is how likely it shows none of the groups, of which the others know nothing.
     """
 
     group: str
@@ -60,6 +64,7 @@ class PictureEvidence:
     garment_probabilities: Sequence[float]
     is_kept: bool
     is_seen: bool = True
+    none_probability: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ def fuse(picture: PictureEvidence, text: TextSaid) -> Fused:
     Texts with a vote multiply the odds of the group that they name, to the power of their score, and the most probable
     group wins; its confidence counts ``MOST_ODDS`` at most. Without a vote they move the confidence alone.
 
+    A picture that surely shows none of the groups makes the product none of these unless texts with a vote name one.
     A sure picture and a title that names another group disagree; a description does not count against a sure picture. A
     title that names another thing makes the product none of these, unless the picture is sure of a garment.
     """
@@ -140,18 +146,20 @@ def _deny(picture: PictureEvidence) -> Fused:
 
 
 def _follow_picture(picture: PictureEvidence, *, confidence: float) -> Fused:
+    if picture.is_seen and picture.none_probability >= KEPT_CONFIDENCE:
+        return Fused(Outcome.NONE_OF_THESE, "", "", None, Evidence.PICTURE)
     outcome = Outcome.LABELLED if picture.is_kept else Outcome.UNSURE
     return Fused(outcome, picture.group, picture.garment, confidence, Evidence.PICTURE)
 
 
 def _sum_groups(picture: PictureEvidence) -> list[float]:
-    """The probability of each group, float[5]; where nothing is seen, all are alike."""
+    """The probability of each group, float[5], none quite impossible; where nothing is seen, all are alike."""
     if not picture.is_seen:
         return [1.0 / len(GROUPS)] * len(GROUPS)
     groups = [0.0] * len(GROUPS)
     for group, probability in zip(_GROUP_OF_GARMENT, picture.garment_probabilities, strict=True):
         groups[group] += probability
-    return groups
+    return [max(probability, LEAST_PROBABILITY) for probability in groups]
 
 
 def _weigh(groups: Sequence[float], *, named: int, odds: float) -> list[float]:
