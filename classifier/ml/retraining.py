@@ -39,6 +39,10 @@ MINIMUM_REVIEWS: Final = 30
 #: From so many pictures called none of these on they teach what is none; before, what is far from garments is unsure.
 MINIMUM_MARKS: Final = 30
 FOLDS: Final = 5
+#: So much of what is answered is right out of fold, and nothing is answered below this confidence: pictures that come
+#: later are of other brands.
+TARGET_PRECISION: Final = 0.98
+LEAST_CONFIDENCE: Final = 0.8
 #: How much the base's own answer counts beside what reviews taught.
 PRIOR: Final = 0.5
 #: How much titles count against small weights.
@@ -118,7 +122,7 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration) -> Retraine
     threshold = choose_threshold(
         groups[kept].max(axis=1),
         right=groups[kept].argmax(axis=1) == classes[kept],
-        target_precision=calibration.target_precision,
+        target_precision=TARGET_PRECISION,
     )
     return Retrained(
         heads=Heads(
@@ -130,7 +134,7 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration) -> Retraine
             ),
             none=none_head,
             titles=titles,
-            threshold=threshold,
+            threshold=max(LEAST_CONFIDENCE, threshold),
         ),
         out_of_fold=said,
         title_gain=gain,
