@@ -1,4 +1,7 @@
-"""From an artefact that is its own head to a base with a second branch, and a head on it that answers the same."""
+"""From an artefact that is its own head to a base with a second branch, and a head on it that says the same.
+
+The head is as sure as the artefact was but for photographs that may be turned: of these the branch knows more.
+"""
 
 import dataclasses
 import hashlib
@@ -6,15 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from classifier.ml.artefacts import (
     BASE_FOLDER,
     COLOUR_FILE,
+    NETWORK_FILE,
+    SCHEMA_VERSION,
     VerifiedArtefact,
     build_file_hashes,
     save_artefact,
     verify_artefact,
 )
 from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE, colour_views
+from classifier.ml.inference import Classifier
+from classifier.ml.judging.calibration import Calibration
+from classifier.ml.judging.photographs import UPRIGHT_ODDS_BY_COLOURS, fit_upright
 from classifier.ml.types import Picture
 
 #: Of the weights that the second branch has, wherever they were had from.
@@ -27,9 +37,10 @@ def build_base(
     """Write a head into ``output``, and within it the base that it names; return it verified.
 
     The networks of ``source`` are the base's, with the second branch beside them, whose components ``pictures`` choose;
-    ``weights`` is what ``find_backbone_weights`` takes. The head answers as the source did. The same source, pictures
-    and weights give the same files. Raises ``ArtefactError``, and ``ValueError``
-    for pictures or weights that do not serve.
+    ``weights`` is what ``find_backbone_weights`` takes. The head gives each picture the group and garment that the
+    source did; how likely a photograph stands upright is fitted anew, on ``pictures`` in four ways of standing. Of none
+    a label is known. The same source, pictures and weights give the same files. Raises ``ArtefactError``, and
+    ``ValueError`` for pictures or weights that do not serve.
     """
     # Here and not above: TensorFlow takes seconds and hundreds of megabytes.
     from classifier.ml.network import architecture, colour
@@ -55,6 +66,9 @@ def build_base(
         "pictures": len(pictures),
     }
     former = artefact.manifest
+    calibration = _fit_upright(
+        Classifier(network=contents[NETWORK_FILE], manifest=former, colour=branch), pictures=pictures
+    )
     base = dataclasses.replace(
         former,
         version=f"base-{former.version}",
@@ -63,7 +77,33 @@ def build_base(
         files=build_file_hashes(contents),
     )
     sha256 = hashlib.sha256(base.to_bytes()).hexdigest()
-    head = dataclasses.replace(former, colour=described, files={}, base=sha256)
+    head = dataclasses.replace(
+        former,
+        colour=described,
+        files={},
+        base=sha256,
+        calibration=calibration.to_json(),
+        schema_version=SCHEMA_VERSION,
+    )
     save_artefact(output, manifest=head, contents={}, key=key)
     save_artefact(output / BASE_FOLDER, manifest=base, contents=contents, key=key)
     return verify_artefact(output)
+
+
+def _fit_upright(classifier: Classifier, *, pictures: Sequence[Picture]) -> Calibration:
+    """The classifier's calibration, which knows by colours as well how likely a photograph stands upright."""
+    calibration = classifier.manifest.calibration_values()
+    if calibration.photographs is None:
+        return calibration
+    ways = [classifier.look([np.rot90(picture, turns) for picture in pictures]) for turns in range(4)]
+    photograph = ~ways[0].canonical
+    return dataclasses.replace(
+        calibration,
+        photographs=fit_upright(
+            calibration.photographs,
+            np.stack([seen.logits[photograph] for seen in ways]).astype(np.float32),
+            features=np.stack([seen.features[photograph] for seen in ways]).astype(np.float32),
+            threshold=max(calibration.thresholds.values()),
+            odds=UPRIGHT_ODDS_BY_COLOURS,
+        ),
+    )

@@ -14,7 +14,7 @@ from classifier.ml.artefacts import HEADS_FILE, ArtefactFormatError, VerifiedArt
 from classifier.ml.judging.calibration import Calibration, Judgement, softmax
 from classifier.ml.labels import GARMENTS, GROUP_INDEX_OF_GARMENT, GROUPS, garments_within_groups, group_probabilities
 from classifier.ml.text.ngrams import BUCKETS, count_ngrams
-from classifier.ml.types import EMBEDDING_SIZE, FEATURE_TYPE, Features, Prediction
+from classifier.ml.types import FEATURE_TYPE, Features, Prediction
 
 #: What a picture or a title may be said to show: one of the groups, or none of these.
 CLASSES: Final = len(GROUPS) + 1
@@ -238,15 +238,13 @@ def answer_zero_reviews(seen: SeenPictures, *, calibration: Calibration) -> Judg
     """What follows from what a base saw without anything that was taught."""
     return calibration.judge(
         seen.logits.astype(np.float32),
-        embedding=seen.features[:, :EMBEDDING_SIZE].astype(np.float32),
+        features=seen.features.astype(np.float32),
         photograph=~seen.canonical,
         blank=seen.blank,
     )
 
 
-def _judge_photographs(
-    judged: Judgement, *, seen: SeenPictures, heads: Heads, nones: NDArray[np.float64]
-) -> Judgement:
+def _judge_photographs(judged: Judgement, *, seen: SeenPictures, heads: Heads, nones: NDArray[np.float64]) -> Judgement:
     """The judgement with photographs as the heads say, and the shares of garments within a group as they were."""
     photographs = np.flatnonzero(~seen.canonical)
     features, garments = seen.features[photographs], judged.garment_probabilities.copy()

@@ -259,7 +259,7 @@ class Classifier:
     def judge(self, output: NetworkOutput) -> Judgement:
         """What follows from the network's numbers."""
         return self._calibration.judge(
-            output.logits, embedding=output.embedding, photograph=output.photograph, blank=output.blank
+            output.logits, features=output.embedding, photograph=output.photograph, blank=output.blank
         )
 
     def view(self, picture: Picture) -> CanonicalView:

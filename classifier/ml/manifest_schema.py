@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import jsonschema
 
+from classifier.ml.colours import COLOUR_FEATURES
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.ml.types import EMBEDDING_SIZE
 
@@ -98,7 +99,9 @@ _PHOTOGRAPHS: Final = {
             "upright_logits": _numbers(len(GARMENTS)),
             "upright_embedding": _numbers(EMBEDDING_SIZE),
             "upright_bias": _number(-1e6, 1e6),
-        }
+            "upright_colours": {**_numbers(COLOUR_FEATURES), "type": ["array", "null"]},
+        },
+        optional=("upright_colours",),
     ),
     "type": ["object", "null"],
 }

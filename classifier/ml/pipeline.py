@@ -149,7 +149,7 @@ def train(
     trained = ensemble.train_ensemble(
         spec,
         recipe=recipe,
-        weights=weights if continued is None else safetensors.numpy.load(continued.contents[WEIGHTS_FILE]),
+        weights=weights if continued is None else safetensors.numpy.load(continued.networks[WEIGHTS_FILE]),
         train=parts["train"],
         validation=parts["validation"],
         seed=request.seed,
@@ -387,7 +387,7 @@ def _calibrate_network(network: bytes, *, pictures: NDArray[np.uint8], labels: N
     outputs = [served.run(way[..., None]) for way in turned]
     photographs = calibrate_photographs(
         np.stack([logits for logits, _ in outputs]),
-        embedding=np.stack([embedding for _, embedding in outputs]),
+        features=np.stack([embedding for _, embedding in outputs]),
         groups=group_labels(labels),
         temperature=calibration.temperature,
         threshold=max(calibration.thresholds.values()),

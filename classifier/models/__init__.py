@@ -17,7 +17,7 @@ from classifier.models.queues import QueueCanary, is_unsent
 from classifier.models.reviews import ImageToReview, Review, ReviewRun
 from classifier.models.runs import OPEN_STATES, Run, RunState
 from classifier.models.texts import TextEvidence, TextPrecision
-from classifier.models.trainings import TrainingRun
+from classifier.models.trainings import OutOfFoldAnswer, TrainingRun
 from classifier.models.versions import STAGE_TRANSITIONS, ModelVersion
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "LabellingRun",
     "LabellingRunQuerySet",
     "ModelVersion",
+    "OutOfFoldAnswer",
     "PictureFeatures",
     "QueueCanary",
     "Review",

@@ -5,6 +5,7 @@ then asked about the part that is held out, by the way that the catalogue's own 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -72,13 +73,12 @@ def replay(
         chosen = np.concatenate([chosen, more])
         if step:
             taught = reviewed.take(chosen)
-            try:
+            # Too few leave what was there.
+            with suppress(TooFewReviewsError):
                 heads = retrain(
                     ReviewedPictures(taught.seen, taught.classes, taught.titles, families=chosen),
                     calibration=calibration,
                 ).heads
-            except TooFewReviewsError:
-                pass
         yield {"reviews": step, "ways": judge(held_out, heads=heads)}
 
 

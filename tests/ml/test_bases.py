@@ -82,14 +82,16 @@ def teach(head: Path, output: Path, *, weights: np.ndarray, beside: bool = False
     return output
 
 
-def test_a_head_without_numbers_of_its_own_answers_as_the_artefact_did(
+def test_a_head_without_numbers_of_its_own_says_what_the_artefact_said(
     built: Path, artefact_folder: Path, drawn_dataset: FashionMnist, photographs: list[np.ndarray]
 ) -> None:
     pictures = [*photographs[:5], *drawn_dataset.test_images[:5]]
     before, after = (Classifier.load(folder) for folder in (artefact_folder, built))
     after.check()
-    for former, said in zip(before.classify(pictures), after.classify(pictures), strict=True):
-        assert dataclasses.replace(said, features=former.features) == former
+    for number, (former, said) in enumerate(zip(before.classify(pictures), after.classify(pictures), strict=True)):
+        assert (said.group, said.garment) == (former.group, former.garment)
+        # How likely a photograph is turned was fitted anew.
+        assert number < 5 or dataclasses.replace(said, features=former.features) == former
         assert said.features.numbers[:128] == former.features.numbers
         assert len(said.features.numbers) == 256
     # Nothing of a picture in canonical form is looked at in colour.
@@ -166,9 +168,7 @@ def test_head_and_base_together_have_a_limit(head: Path, monkeypatch: pytest.Mon
         verify_artefact(head)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"numbers", build_heads_file(np.full((64, 5), np.nan))]
-)
+@pytest.mark.parametrize("content", [b"", b"numbers", build_heads_file(np.full((64, 5), np.nan))])
 def test_a_file_that_holds_no_head_is_refused(head: Path, tmp_path: Path, content: bytes) -> None:
     folder = teach(head, tmp_path / "taught", weights=np.zeros((128, 5)))
     (folder / HEADS_FILE).write_bytes(content)

@@ -67,7 +67,7 @@ def measure_drawings(recipe: str, *, published_column: str | None = None) -> Exp
 
     def judge(output: NetworkOutput) -> Judgement:
         return manifest.calibration_values().judge(
-            output.logits, embedding=output.embedding, photograph=output.photograph, blank=output.blank
+            output.logits, features=output.embedding, photograph=output.photograph, blank=output.blank
         )
 
     network = SimpleNamespace(manifest=manifest, run=run, judge=judge)

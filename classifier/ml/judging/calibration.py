@@ -92,11 +92,11 @@ class Calibration:
         self,
         logits: NDArray[np.float32],
         *,
-        embedding: NDArray[np.float32],
+        features: NDArray[np.float32],
         photograph: NDArray[np.bool_],
         blank: NDArray[np.bool_],
     ) -> Judgement:
-        """What follows from logits float32[N, 10] and embedding float32[N, 64].
+        """What follows from logits float32[N, 10] and features float32[N, 64], 128 with those of colours.
 
         ``photograph`` bool[N] are the pictures that did not come in canonical form. A label is not to be trusted with
         too little confidence for its group, nor of a ``blank`` picture (bool[N]), nor, where the picture is judged as
@@ -105,7 +105,7 @@ class Calibration:
         garments = self.probabilities(logits)
         strange = evidence(logits) < self.evidence_threshold
         if self.photographs is not None and photograph.any():
-            garments[photograph] = self.photographs.probabilities(logits[photograph], embedding=embedding[photograph])
+            garments[photograph] = self.photographs.probabilities(logits[photograph], features=features[photograph])
             strange &= ~photograph
         groups = group_probabilities(garments)
         predicted, confidence = groups.argmax(axis=1), groups.max(axis=1)

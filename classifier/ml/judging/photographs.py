@@ -2,7 +2,7 @@
 
 The constants are the product's, chosen on photographs of two sources, studio pictures of a shop and pictures taken at
 home, that train nothing; docs/classifier.md has the trials. The numbers that know a turned picture are fitted for each
-network on canonical pictures that are turned.
+network on canonical pictures that are turned, and for a base that looks at colours on photographs without labels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
+from classifier.ml.colours import COLOUR_FEATURES
 from classifier.ml.labels import (
     BAGS,
     BOTTOM_PART,
@@ -39,9 +40,11 @@ GROUP_WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
 #: The odds of a photograph that stands upright and shows clothes against one that looks like a turned picture; more
 #: answers more of both. Of turned studio pictures a tenth are then answered wrongly, and without it a third.
 UPRIGHT_ODDS: Final = 20.0
+#: The same where colours are looked at, which tell more surely: a twentieth is answered wrongly.
+UPRIGHT_ODDS_BY_COLOURS: Final = 5.0
 #: How far the fitted numbers are kept from what single pictures say, and the scales on which they are compared.
 _PENALTY: Final = 1e-4
-_EMBEDDING_SCALE: Final = 8.0
+_FEATURE_SCALE: Final = 8.0
 _LOGIT_SCALE: Final = 0.25
 _ITERATIONS: Final = 300
 
@@ -51,9 +54,9 @@ class PhotographCalibration:
     """How the logits of photographs become probabilities.
 
     ``temperature`` divides the logits, ``group_weights`` are factors on the groups' probabilities. The ten numbers
-    ``upright_logits`` and the 64 ``upright_embedding`` weigh what the network says; their sum with ``upright_bias`` is
-    the log-odds that a picture stands upright. The less it does, the nearer its groups come to an even chance, and no
-    group changes places with another.
+    ``upright_logits`` and the 64 ``upright_embedding`` weigh what the network says, ``upright_colours`` (64 or none)
+    what the second branch of a base does; their sum with ``upright_bias`` is the log-odds that a picture stands
+    upright. The less it does, the nearer its groups come to an even chance, and no group changes places with another.
     """
 
     temperature: float
@@ -61,6 +64,7 @@ class PhotographCalibration:
     upright_logits: Sequence[float]
     upright_embedding: Sequence[float]
     upright_bias: float
+    upright_colours: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -70,6 +74,10 @@ class PhotographCalibration:
         for name, size in (("upright_logits", len(GARMENTS)), ("upright_embedding", EMBEDDING_SIZE)):
             if len(getattr(self, name)) != size:
                 raise ValueError(f"expected {size} numbers as {name}, received {len(getattr(self, name))}")
+        if self.upright_colours is not None and len(self.upright_colours) != COLOUR_FEATURES:
+            raise ValueError(
+                f"expected {COLOUR_FEATURES} numbers as upright_colours or none, received {len(self.upright_colours)}"
+            )
 
     def weighted(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities of the garments, float64[N, 10], of pictures that are known to stand upright."""
@@ -77,18 +85,23 @@ class PhotographCalibration:
         probabilities = softmax(logits.astype(np.float64) / self.temperature, axis=1) * weights
         return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
-    def upright(self, logits: NDArray[np.float32], *, embedding: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The probability of each picture to stand upright, float64[N]."""
+    def upright(self, logits: NDArray[np.float32], *, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The probability of each picture to stand upright, float64[N].
+
+        ``features`` float32[N, 64] are those of the network, and with 64 more those of colours. Where colours were not
+        looked at, they count as those of the mean picture, which are 0.
+        """
         # Sums, and no products of matrices, which round by how many pictures there are.
         odds = (logits * np.asarray(self.upright_logits)).sum(axis=1)
-        odds += (embedding * np.asarray(self.upright_embedding)).sum(axis=1)
+        weights = np.array([*self.upright_embedding, *(self.upright_colours or ())])[: features.shape[1]]
+        odds += (features[:, : len(weights)] * weights).sum(axis=1)
         return np.asarray(expit(odds + self.upright_bias))
 
-    def probabilities(self, logits: NDArray[np.float32], *, embedding: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probabilities of the garments, float64[N, 10], for logits float32[N, 10] and embedding float32[N, 64]."""
+    def probabilities(self, logits: NDArray[np.float32], *, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities of the garments, float64[N, 10], for logits float32[N, 10] and features as in ``upright``."""
         garments = self.weighted(logits)
         groups = group_probabilities(garments)
-        upright = self.upright(logits, embedding=embedding)[:, None]
+        upright = self.upright(logits, features=features)[:, None]
         even = upright * groups + (1 - upright) / len(GROUPS)
         # Within a group the garments keep their shares.
         return np.asarray(garments * (even / np.maximum(groups, 1e-300))[:, GROUP_INDEX_OF_GARMENT])
@@ -97,46 +110,68 @@ class PhotographCalibration:
 def calibrate_photographs(
     logits: NDArray[np.float32],
     *,
-    embedding: NDArray[np.float32],
+    features: NDArray[np.float32],
     groups: NDArray[np.integer],
     temperature: float,
     threshold: float,
 ) -> PhotographCalibration:
     """The calibration of photographs for a network, from what it says of canonical pictures in four ways of standing.
 
-    ``logits`` is float32[4, N, 10], ``embedding`` float32[4, N, 64]; the first of the four are upright, the others
-    turned by 90, 180 and 270 degrees. ``groups`` int[N] are the true ones; ``temperature`` and ``threshold`` are those
-    of canonical pictures. What counts is to tell answers that are right upright from such that are wrong turned.
+    ``groups`` int[N] are the true ones; ``temperature`` and ``threshold`` are those of canonical pictures; the others
+    are those of ``fit_upright``.
     """
-    calibration = PhotographCalibration(
+    even = PhotographCalibration(
         temperature=WARMER * temperature,
         group_weights=dict(GROUP_WEIGHTS),
         upright_logits=[0.0] * len(GARMENTS),
         upright_embedding=[0.0] * EMBEDDING_SIZE,
         upright_bias=0.0,
     )
-    values = np.concatenate([logits * _LOGIT_SCALE, embedding * _EMBEDDING_SCALE], axis=2).astype(np.float64)
+    return fit_upright(even, logits, features=features, groups=groups, threshold=threshold)
+
+
+def fit_upright(
+    calibration: PhotographCalibration,
+    logits: NDArray[np.float32],
+    *,
+    features: NDArray[np.float32],
+    threshold: float,
+    groups: NDArray[np.integer] | None = None,
+    odds: float = UPRIGHT_ODDS,
+) -> PhotographCalibration:
+    """The calibration with other numbers that say how likely a picture stands upright.
+
+    ``logits`` is float32[4, N, 10], ``features`` float32[4, N, 64 or 128]; the first of the four are upright, the
+    others turned by 90, 180 and 270 degrees. What counts is to tell answers that are right upright from such that are
+    wrong turned, with at least the confidence ``threshold``. Without the true ``groups`` int[N] what is said of a
+    picture upright is taken for right. ``odds`` are those of a picture to stand upright before it was looked at.
+    """
+    values = np.concatenate([logits * _LOGIT_SCALE, features * _FEATURE_SCALE], axis=2).astype(np.float64)
     turns, count, width = values.shape
     rows = np.concatenate([values, np.ones((turns, count, 1))], axis=2).reshape(-1, width + 1)
-    said = group_probabilities(calibration.weighted(logits.reshape(-1, len(GARMENTS)))).reshape(turns, count, -1)
-    right, confidence = said.argmax(axis=2) == groups, said.max(axis=2)
+    probabilities = group_probabilities(calibration.weighted(logits.reshape(-1, len(GARMENTS))))
+    said, confidence = (
+        each.reshape(turns, count) for each in (probabilities.argmax(axis=1), probabilities.max(axis=1))
+    )
+    right = said == (said[0] if groups is None else groups)
     is_upright = np.repeat([1.0, *[0.0] * (turns - 1)], count)
     upright = _as_shares((confidence * right)[0])
     share = np.concatenate([upright, _as_shares((~right & (confidence >= threshold))[1:].ravel())]) / 2
 
     def loss(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        odds = rows @ numbers
-        misfit = np.logaddexp(0, odds) - is_upright * odds
-        slope = rows.T @ (share * (expit(odds) - is_upright))
+        log_odds = rows @ numbers
+        misfit = np.logaddexp(0, log_odds) - is_upright * log_odds
+        slope = rows.T @ (share * (expit(log_odds) - is_upright))
         return float(share @ misfit + _PENALTY * numbers @ numbers / 2), slope + _PENALTY * numbers
 
     fitted = minimize(loss, np.zeros(width + 1), jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
-    of_logits = len(GARMENTS)
+    of_features = (fitted[len(GARMENTS) : -1] * _FEATURE_SCALE).tolist()
     return replace(
         calibration,
-        upright_logits=(fitted[:of_logits] * _LOGIT_SCALE).tolist(),
-        upright_embedding=(fitted[of_logits:-1] * _EMBEDDING_SCALE).tolist(),
-        upright_bias=float(fitted[-1] + np.log(UPRIGHT_ODDS)),
+        upright_logits=(fitted[: len(GARMENTS)] * _LOGIT_SCALE).tolist(),
+        upright_embedding=of_features[:EMBEDDING_SIZE],
+        upright_colours=of_features[EMBEDDING_SIZE:] or None,
+        upright_bias=float(fitted[-1] + np.log(odds)),
     )
 
 

@@ -52,7 +52,7 @@ def judge(calibration: Calibration, logits: NDArray[np.floating], *, photograph:
     count = len(logits)
     return calibration.judge(
         logits.astype(np.float32),
-        embedding=np.zeros((count, 64), dtype=np.float32),
+        features=np.zeros((count, 64), dtype=np.float32),
         photograph=np.full(count, photograph),
         blank=np.zeros(count, dtype=bool),
     )
@@ -105,7 +105,7 @@ def test_too_little_evidence_abstains_however_sure() -> None:
 def test_a_blank_picture_abstains() -> None:
     logits = np.eye(10, dtype=np.float32)[:2] * 9
     embedding, canonical = np.zeros((2, 64), dtype=np.float32), np.zeros(2, dtype=bool)
-    judged = build().judge(logits, embedding=embedding, photograph=canonical, blank=np.array([True, False]))
+    judged = build().judge(logits, features=embedding, photograph=canonical, blank=np.array([True, False]))
     assert judged.abstained.tolist() == [True, False]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifier.ml.judging.photographs import UPRIGHT_ODDS, PhotographCalibration, calibrate_photographs
+from classifier.ml.judging.photographs import UPRIGHT_ODDS, PhotographCalibration, calibrate_photographs, fit_upright
 from classifier.ml.labels import GROUPS, group_probabilities
 
 ONES = dict.fromkeys(GROUPS, 1.0)
@@ -31,7 +31,7 @@ def test_a_picture_that_is_not_upright_comes_to_an_even_chance_and_keeps_its_lab
     embedding[:, 5] = [1.0, 0.0, -1.0]
     calibration = build_photographs(upright_embedding=[20.0 * (place == 5) for place in range(64)], upright_bias=0.0)
     # Upright, as likely turned as not, and turned:
-    garments = calibration.probabilities(logits, embedding=embedding)
+    garments = calibration.probabilities(logits, features=embedding)
     groups = group_probabilities(garments)
     np.testing.assert_allclose(groups[0], group_probabilities(calibration.weighted(logits))[0], atol=1e-6)
     np.testing.assert_allclose(groups[1], (groups[0] + 0.2) / 2, atol=1e-6)
@@ -49,15 +49,15 @@ def test_a_network_learns_which_of_its_numbers_tell_a_turned_picture() -> None:
     embedding[0, :, 7] += 0.5
     groups = group_probabilities(logits[0]).argmax(axis=1)
     # when photographs are calibrated,
-    calibration = calibrate_photographs(logits, embedding=embedding, groups=groups, temperature=2.0, threshold=0.5)
+    calibration = calibrate_photographs(logits, features=embedding, groups=groups, temperature=2.0, threshold=0.5)
     # then it is told from the others,
-    upright = [calibration.upright(way, embedding=seen).mean() for way, seen in zip(logits, embedding, strict=True)]
+    upright = [calibration.upright(way, features=seen).mean() for way, seen in zip(logits, embedding, strict=True)]
     assert upright[0] > 0.95
     assert max(upright[1:]) < 0.4
     assert calibration.temperature > 2.0
     # and where nothing tells it, the odds are those of the product.
     nothing = np.zeros_like(logits), np.zeros_like(embedding)
-    unknown = calibrate_photographs(nothing[0], embedding=nothing[1], groups=groups, temperature=1.0, threshold=0.5)
+    unknown = calibrate_photographs(nothing[0], features=nothing[1], groups=groups, temperature=1.0, threshold=0.5)
     assert np.exp(unknown.upright_bias) == pytest.approx(UPRIGHT_ODDS, rel=1e-3)
 
 
@@ -70,10 +70,29 @@ def test_what_is_wrong_and_sure_when_turned_counts_and_what_is_not_answered_does
     embedding[1:, : count // 2, 0] = embedding[1:, count // 2 :, 1] = 1.0
     # when photographs are calibrated,
     groups = np.full(count, GROUPS.index("One piece"))
-    calibration = calibrate_photographs(logits, embedding=embedding, groups=groups, temperature=1.0, threshold=0.66)
+    calibration = calibrate_photographs(logits, features=embedding, groups=groups, temperature=1.0, threshold=0.66)
     # then only what marks the first half speaks against standing upright.
     assert calibration.upright_embedding[0] < -1
     assert calibration.upright_embedding[1] == pytest.approx(0, abs=1e-3)
+
+
+def test_photographs_without_labels_teach_colours_what_a_turned_picture_is() -> None:
+    # Given pictures of which nobody knows the groups: turned, the first half is surely said to be something else,
+    generator = np.random.default_rng(0)
+    logits = np.zeros((4, 400, 10), dtype=np.float32)
+    logits[0, :, 3] = logits[1:, :200, 8] = logits[1:, 200:, 3] = 9.0
+    features = generator.normal(0, 0.1, (4, 400, 128)).astype(np.float32)
+    # and colours that tell which are turned,
+    features[1:, :, 100] += 0.5
+    fitted = fit_upright(build_photographs(), logits, features=features, threshold=0.66, odds=5.0)
+    upright = [fitted.upright(way, features=seen) for way, seen in zip(logits, features, strict=True)]
+    assert upright[0].mean() > 0.9
+    assert max(seen[:200].mean() for seen in upright[1:]) < 0.1
+    # Pictures whose colours nobody looked at count as the mean picture does.
+    mean = np.hstack([features[0, :, :64], np.zeros((400, 64), dtype=np.float32)])
+    np.testing.assert_allclose(
+        fitted.upright(logits[0], features=features[0, :, :64]), fitted.upright(logits[0], features=mean)
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,6 +102,7 @@ def test_what_is_wrong_and_sure_when_turned_counts_and_what_is_not_answered_does
         ({"group_weights": {"Bags": 1.0}}, "group_weights for Upper part"),
         ({"upright_logits": [0.0]}, "10 numbers as upright_logits, received 1"),
         ({"upright_embedding": [0.0]}, "64 numbers as upright_embedding, received 1"),
+        ({"upright_colours": [0.0]}, "64 numbers as upright_colours or none, received 1"),
     ],
 )
 def test_a_calibration_that_cannot_work_is_refused(changes: dict[str, Any], message: str) -> None:

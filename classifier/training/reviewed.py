@@ -1,0 +1,144 @@
+"""Heads of this catalogue's own: what people called its pictures teaches them, on the base in production."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.models import Product
+from classifier.features.selectors import find_features
+from classifier.labels.decision import Reviewed
+from classifier.labels.facts import find_picture_facts
+from classifier.ml.heads import DOUBTED, SeenPictures, predict
+from classifier.ml.judging.catalogues import Answer, judge_answers
+from classifier.ml.judging.gate import compare
+from classifier.ml.labels import GROUPS
+from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
+from classifier.ml.retraining import NONE, Retrained, ReviewedPictures, retrain
+from classifier.ml.types import Features, Prediction, ProgressCallback, TrainingProgress
+from classifier.models import ModelVersion, OutOfFoldAnswer, Review, Verdict
+from classifier.registry.selectors import get_active_model_version
+from classifier.splits.services import assign_parts
+from classifier.training.heads import get_heads, save_heads
+
+#: More than the newest of these say nothing new.
+MAXIMUM_REVIEWS: Final = 20_000
+_TEST: Final = Part.TEST
+# Images that are read together.
+_CHUNK_SIZE: Final = 2000
+# What a reviewed picture shows, as `judge_answers` names it.
+_TRUE: Final = (*GROUPS, NONE_NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedPicture:
+    """A photograph, the review that stands for it, and what the base saw in it.
+
+    `shows` is the index of a group, or `NONE`. `title` is that of the first product that shows it first, or empty.
+    """
+
+    review_id: int
+    shows: int
+    title: str
+    features: Features
+    place: Place
+
+
+def list_reviewed_pictures(version: ModelVersion) -> list[ReviewedPicture]:
+    """Return the different photographs that people labelled and in which the version's base looked, newest last.
+
+    Those that fell into no part are left out, as are unusable pictures and those in canonical form, for which no head
+    answers.
+    """
+    pictures: dict[str, ReviewedPicture] = {}
+    image_ids = _list_reviewed_images()
+    for start in range(0, len(image_ids), _CHUNK_SIZE):
+        facts = find_picture_facts(image_ids[start : start + _CHUNK_SIZE])
+        held = {image_id: of for image_id, of in facts.items() if of.review is not None and of.sha256}
+        features = find_features(version.base_id, [of.sha256 for of in held.values()])
+        places, titles = assign_parts(held), _find_titles(held)
+        for image_id, of in sorted(held.items()):
+            shows = _find_class(of.review)
+            seen = features.get(of.sha256)
+            if shows is not None and seen is not None and not seen.canonical and image_id in places:
+                pictures.setdefault(
+                    of.sha256,
+                    ReviewedPicture(of.review.id, shows, titles.get(image_id, ""), seen, places[image_id]),
+                )
+    return sorted(pictures.values(), key=lambda picture: picture.review_id)
+
+
+def _list_reviewed_images() -> list[int]:
+    """Return the images of the newest reviews that stand."""
+    standing = Review.objects.filter(withdrawn_at__isnull=True, image__isnull=False).order_by("-pk")
+    return list(dict.fromkeys(standing.values_list("image_id", flat=True)[:MAXIMUM_REVIEWS]))
+
+
+def _find_class(review: Reviewed) -> int | None:
+    if review.verdict == Verdict.NONE_OF_THESE:
+        return NONE
+    return GROUPS.index(review.group) if review.verdict == Verdict.GROUP else None
+
+
+def _find_titles(image_ids: Collection[int]) -> dict[int, str]:
+    """Return the title of the first product that shows each image first."""
+    shown = Product.objects.filter(product_images__image__in=image_ids, product_images__image_index=0)
+    rows = shown.order_by("-pk").values_list("product_images__image_id", "title")
+    return dict(rows)
+
+
+def count_new_reviews() -> int:
+    """Return how many reviews stand that were given since the last training with reviews began."""
+    reviews = Review.objects.filter(withdrawn_at__isnull=True).exclude(verdict=Verdict.UNUSABLE)
+    last = TrainingRun.objects.filter(recipe=RECIPE, state=TrainingRun.State.DONE).order_by("-pk").first()
+    return reviews.filter(created_at__gt=last.started_at).count() if last is not None else reviews.count()
+
+
+def train_by_reviews(
+    request: TrainingRequest, *, output: Path, progress: ProgressCallback
+) -> tuple[TrainedArtefact, list[OutOfFoldAnswer]]:
+    """Write heads that reviews taught, on the base of the version in production, with that base into `output`.
+
+    With it come the answers out of fold, which are not saved yet and name no version. Raises `TooFewReviewsError`,
+    `NoActiveModelVersionError` and `ArtefactError`.
+    """
+    version = get_active_model_version()
+    progress(TrainingProgress("load"))
+    former = get_heads(version)
+    pictures = list_reviewed_pictures(version)
+    taught = [picture for picture in pictures if picture.place.part != Part.TEST]
+    test = [picture for picture in pictures if picture.place.part == Part.TEST]
+    progress(TrainingProgress("train"))
+    retrained = retrain(
+        ReviewedPictures(
+            seen=_join(taught),
+            classes=np.array([picture.shows for picture in taught], dtype=np.int64),
+            titles=[picture.title for picture in taught],
+            families=np.array([picture.place.family for picture in taught], dtype=np.int64),
+        ),
+        calibration=former.calibration,
+    )
+    progress(TrainingProgress("evaluate"))
+    numbers = Counter(picture.shows for picture in taught)
+    figures: dict[str, Any] = {
+        "reviews": {name: numbers[index] for index, name in enumerate(_TRUE)},
+        "in_production": version.name,
+        "out_of_fold": judge_answers(_answer_out_of_fold(retrained), truth=_name_shown(taught)),
+        "titles": retrained.titles.to_json(),
+    }
+    if test:
+        seen, truth = _join(test), _name_shown(test)
+        said = [_answer(predict(seen, heads=heads)) for heads in (retrained.heads, former)]
+        right = [np.array([one.group == true for one, true in zip(of, truth, strict=True)]) for of in said]
+        figures["test"] = {
+            "this": judge_answers(said[0], truth=truth),
+            "in_production": judge_answers(said[1], truth=truth),
+            "difference": compare(right[0], other=right[1]).to_json(),
+        }
+    progress(TrainingProgress("save"))
+    trained = save_heads(version, retrained.heads, request=request, output=output, figures={"catalogue": figures})
+    return trained, _build_answers(taught, retrained.out_of_fold)
