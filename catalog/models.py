@@ -241,6 +241,7 @@ class ProductLabel(models.Model):
         NEEDS_REVIEW = "needs_review", "Needs review"
         REVIEWED = "reviewed"
         NONE_OF_THESE = "none_of_these", "None of these"
+        UNUSABLE = "unusable"
         FAILED = "failed"
         PENDING = "pending"
         NO_IMAGE = "no_image", "No image"

@@ -14,7 +14,14 @@ from classifier.labelling.api import (
     LabellingRunDetailView,
     LabellingRunListView,
 )
-from classifier.reviews.api import ReviewListView, ReviewWithdrawalView
+from classifier.reviews.api import (
+    QueueListView,
+    ReviewBatchDetailView,
+    ReviewBatchListView,
+    ReviewBatchRenewalView,
+    ReviewListView,
+    ReviewWithdrawalView,
+)
 from classifier.similar.api import SimilarProductsView
 from classifier.training.api import TrainingRunCancelView, TrainingRunDetailView, TrainingRunListView
 
@@ -36,6 +43,10 @@ urlpatterns = [
     path("classify/", ClassifyView.as_view(), name="api-classify"),
     path("reviews/", ReviewListView.as_view(), name="api-review-list"),
     path("reviews/<int:pk>/withdraw/", ReviewWithdrawalView.as_view(), name="api-review-withdraw"),
+    path("queues/", QueueListView.as_view(), name="api-queue-list"),
+    path("review-batches/", ReviewBatchListView.as_view(), name="api-review-batch-list"),
+    path("review-batches/<int:pk>/", ReviewBatchDetailView.as_view(), name="api-review-batch-detail"),
+    path("review-batches/<int:pk>/renew/", ReviewBatchRenewalView.as_view(), name="api-review-batch-renew"),
     path(RUN, LabellingRunListView.as_view(), name="api-labelling-run-list"),
     path(f"{RUN}<int:pk>/", LabellingRunDetailView.as_view(), name="api-labelling-run-detail"),
     path(f"{RUN}<int:pk>/cancel/", LabellingRunCancelView.as_view(), name="api-labelling-run-cancel"),

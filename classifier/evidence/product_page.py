@@ -41,7 +41,9 @@ class Opinion:
 
     @property
     def label(self) -> str:
-        """The label in words: the group, and the garment where one was said."""
+        """The label in words: the group, and the garment where one was said; or a person's verdict."""
+        if self.review is not None:
+            return self.review.words
         return f"{self.group}, {self.garment}" if self.garment else self.group
 
     @property

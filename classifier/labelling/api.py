@@ -6,7 +6,6 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -25,19 +24,12 @@ from classifier.labelling.starting import IdempotencyKeyError, start_labelling_r
 from classifier.models import LabellingRun, LabelTask, SuspectedPicture
 from classifier.registry.selectors import NoActiveModelVersionError
 from classifier.runs.api import RunCancelView, RunDetailView, RunView
+from config.web.idempotency import IDEMPOTENCY_KEY, read_idempotency_key
 from config.web.model_views import ModelView, PagedListView
 from config.web.permissions import ChangePermissions, get_member
 from config.web.problems import ConflictError, UnprocessableRequestError
 from config.web.queries import PageQuery
 from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, problems
-
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    str,
-    OpenApiParameter.HEADER,
-    description="1 to 255 characters. The same key with the same body starts one run, however often it is sent.",
-)
-MAXIMUM_KEY_LENGTH = 255
 
 
 class LabellingRunView(RunView):
@@ -59,10 +51,7 @@ class LabellingRunListView(LabellingRunView):
         """Start a run over the pictures that the model version in production has not labelled yet."""
         form = LabellingRunRequestSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        key = request.headers.get("Idempotency-Key")
-        if key is not None and not (0 < len(key) <= MAXIMUM_KEY_LENGTH and key.isascii() and key.isprintable()):
-            message = f"Expected 1 to {MAXIMUM_KEY_LENGTH} printable ASCII characters in the header."
-            raise ValidationError({"Idempotency-Key": [message]})
+        key = read_idempotency_key(request)
         try:
             run = start_labelling_run(user=get_member(request), idempotency_key=key, **form.validated_data)
         except NoActiveModelVersionError as error:

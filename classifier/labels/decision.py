@@ -12,6 +12,7 @@ from datetime import datetime
 
 from catalog.models import ProductLabel
 from classifier.ml.judging.fusion import Evidence, Fused, Outcome, PictureEvidence, TextSaid, fuse
+from classifier.models import Verdict
 
 Status = ProductLabel.Status
 Source = ProductLabel.Source
@@ -25,6 +26,12 @@ SILENT = TextSaid()
 #: No version abstains from here on but for a picture that shows too little of clothes.
 SURE_OF_NOTHING = 0.98
 
+#: The status of a person's label.
+REVIEWED_STATUSES = {
+    Verdict.GROUP: Status.REVIEWED,
+    Verdict.NONE_OF_THESE: Status.NONE_OF_THESE,
+    Verdict.UNUSABLE: Status.UNUSABLE,
+}
 _REASONS = {Outcome.UNSURE: "unsure", Outcome.DISAGREEMENT: DISAGREEMENT}
 
 
@@ -37,6 +44,7 @@ class Reviewed:
     garment: str
     at: datetime
     is_bound: bool = True
+    verdict: str = Verdict.GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +110,19 @@ class Decision:
 def decide(facts: PictureFacts | None, texts: TextSaid = SILENT) -> Decision:
     """Return the label that follows from what is known of a product's first image, or of any image; None is no image.
 
-    `texts` is what the product's texts say. A person's label has the confidence 1, and names the version and
-    classification that it corrects.
+    `texts` is what the product's texts say. A person's label of a group has the confidence 1, another
+    one has none; both name the version and classification that they correct.
     """
     if facts is None:
         return Decision(status=Status.NO_IMAGE)
     machine = facts.classifications[0] if facts.classifications else None
     if facts.review is not None:
         return Decision(
-            status=Status.REVIEWED,
+            status=REVIEWED_STATUSES[Verdict(facts.review.verdict)],
             image_id=facts.image_id,
             group=facts.review.group,
             garment=facts.review.garment,
-            confidence=1.0,
+            confidence=1.0 if facts.review.group else None,
             source=Source.PERSON,
             model_version_id=machine.model_version_id if machine else None,
             classification_id=machine.id if machine else None,

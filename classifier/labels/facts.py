@@ -78,14 +78,14 @@ def _find_reviews(pictures: dict[int, tuple[str, str, str]]) -> dict[int, Review
         if sha256:
             images_of[appearance].append(pk)
     standing = Review.objects.filter(withdrawn_at__isnull=True).order_by("pk")
-    fields = ("pk", "group", "garment", "created_at", "image_id", "url", "appearance")
+    fields = ("pk", "verdict", "group", "garment", "created_at", "image_id", "url", "appearance")
     rows = list(standing.filter(AnyOf("image", pictures), appearance="").values_list(*fields))
     if images_of:
         rows += standing.filter(appearance__in=images_of).values_list(*fields)
     found: dict[int, Reviewed] = {}
-    for pk, group, garment, at, image_id, url, appearance in sorted(rows):
+    for pk, verdict, group, garment, at, image_id, url, appearance in sorted(rows):
         of = images_of[appearance] if appearance else [image_id] if pictures[image_id][0] == url else []
-        review = Reviewed(id=pk, group=group, garment=garment, at=at, is_bound=bool(appearance))
+        review = Reviewed(id=pk, verdict=verdict, group=group, garment=garment, at=at, is_bound=bool(appearance))
         found.update(dict.fromkeys(of, review))
     return found
 

@@ -67,7 +67,7 @@ def suspect_pictures(after: int, until: int) -> None:
     known = SuspectedPicture.objects.filter(sha256=OuterRef("image__stored_picture__sha256"))
     first = ProductImages.objects.filter(image_index=0, product__gt=after, product__lte=until)
     first = first.filter(~Exists(known), image__stored_picture__url=F("image__url")).order_by()
-    first = first.exclude(product__label__status=ProductLabel.Status.REVIEWED)
+    first = first.exclude(product__label__source=ProductLabel.Source.PERSON)
     image_of = dict(first.values_list("image__stored_picture__sha256", "image_id"))
     if not image_of:
         return

@@ -84,8 +84,12 @@ def _list_speaking(precision: TextPrecision) -> QuerySet[TextEvidence]:
 
 
 def _count_reviews() -> dict[str, dict[str, Any]]:
-    """Return how many products with a person's label a title names a group of, and of how many the right one."""
-    reviewed = _list_named().filter(product__label__status=ProductLabel.Status.REVIEWED)
+    """Return how many products with a person's label a title names a group of, and of how many the right one.
+
+    A picture that nothing can be told by says nothing of a title.
+    """
+    reviewed = _list_named().filter(product__label__source=ProductLabel.Source.PERSON)
+    reviewed = reviewed.exclude(product__label__status=ProductLabel.Status.UNUSABLE)
     rows = reviewed.annotate(number=Count("pk"), right=Count("pk", filter=Q(group=F("product__label__group"))))
     return _by_country(rows.values("country", "number", "right"), number="reviewed")
 

@@ -14,7 +14,19 @@ from classifier.models.labelling import (
 from classifier.models.labels import LabelChange, LabelWalk
 from classifier.models.placeholders import SuspectedPicture
 from classifier.models.queues import QueueCanary, is_unsent
-from classifier.models.reviews import ImageToReview, Review, ReviewRun
+from classifier.models.reviews import (
+    SUGGESTION_CHOICES,
+    AnsweredCall,
+    ImageToReview,
+    QueueName,
+    Review,
+    ReviewBatch,
+    ReviewRun,
+    ReviewTile,
+    Verdict,
+    describe_label,
+    split_label,
+)
 from classifier.models.runs import OPEN_STATES, Run, RunState
 from classifier.models.texts import TextEvidence, TextPrecision
 from classifier.models.trainings import OutOfFoldAnswer, TrainingRun
@@ -23,7 +35,9 @@ from classifier.models.versions import STAGE_TRANSITIONS, ModelVersion
 __all__ = [
     "OPEN_STATES",
     "STAGE_TRANSITIONS",
+    "SUGGESTION_CHOICES",
     "AdoptionRun",
+    "AnsweredCall",
     "Base",
     "Classification",
     "CleaningRun",
@@ -38,8 +52,11 @@ __all__ = [
     "OutOfFoldAnswer",
     "PictureFeatures",
     "QueueCanary",
+    "QueueName",
     "Review",
+    "ReviewBatch",
     "ReviewRun",
+    "ReviewTile",
     "Run",
     "RunState",
     "SelectedImage",
@@ -47,5 +64,8 @@ __all__ = [
     "TextEvidence",
     "TextPrecision",
     "TrainingRun",
+    "Verdict",
+    "describe_label",
     "is_unsent",
+    "split_label",
 ]

@@ -14,8 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from catalog.models import Image, Product, ProductImages
-from classifier.ml.labels import GROUPS
-from classifier.models import Review, ReviewRun
+from classifier.models import SUGGESTION_CHOICES, Review, ReviewRun, describe_label, split_label
 from classifier.reviews.runs import cancel_review_run, withdraw_review_run
 from classifier.reviews.services import ReviewError, check_label, record_review, withdraw_reviews
 from classifier.reviews.starting import start_review_run
@@ -30,16 +29,16 @@ class ReviewForm(forms.ModelForm):
 
     class Meta:
         model = Review
-        fields = ("image", "group", "garment", "note")
+        fields = ("image", "verdict", "group", "garment", "note")
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a garment of another group."""
+        """Refuse a garment of another group, and a group that does not go with the verdict."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if cleaned.get("group"):
+        if not self.errors:
             try:
-                check_label(cleaned["group"], cleaned.get("garment", ""))
+                check_label(cleaned["group"], cleaned["garment"], verdict=cleaned["verdict"])
             except ReviewError as error:
-                raise ValidationError({"garment": str(error)}) from error
+                raise ValidationError({"garment" if cleaned["garment"] else "group": str(error)}) from error
         return cleaned
 
 
@@ -47,9 +46,17 @@ class ReviewAdmin(LastingAdmin):
     """People's labels: they are added and stay; a newer one wins."""
 
     form = ReviewForm
-    readonly_fields = ("reviewer", "created_at", "withdrawn_at")
-    list_display = ("id", "image", "group", "garment", "reviewer", "created_at", "withdrawn_at")
-    list_filter = ("group",)
+    readonly_fields = (
+        "reviewer",
+        "queue",
+        "blind",
+        "suggestion",
+        "inclusion_probability",
+        "created_at",
+        "withdrawn_at",
+    )
+    list_display = ("id", "image", "words", "queue", "blind", "reviewer", "created_at", "withdrawn_at")
+    list_filter = ("verdict", "group", "queue")
     list_select_related = ("image", "reviewer")
     autocomplete_fields = ("image",)
     actions = ("withdraw_selected",)
@@ -82,7 +89,12 @@ class ReviewAdmin(LastingAdmin):
     def save_model(self, request: HttpRequest, obj: Review, form: forms.ModelForm, change: bool) -> None:
         """Record the label in the user's name; products that show the image have it at once."""
         recorded = record_review(
-            cast(Image, obj.image), group=obj.group, garment=obj.garment, reviewer=get_member(request), note=obj.note
+            cast(Image, obj.image),
+            verdict=obj.verdict,
+            group=obj.group,
+            garment=obj.garment,
+            reviewer=get_member(request),
+            note=obj.note,
         )
         obj.pk, obj.reviewer, obj.created_at = recorded.pk, recorded.reviewer, recorded.created_at
 
@@ -94,11 +106,11 @@ REFRESH_SECONDS = 3
 class ReviewRunAdmin(RunAdmin):
     """Labels that people gave to many pictures at once; who may give labels may see and cancel these runs."""
 
-    list_display = ("id", "state", "group", "progress", "requested_by", "created_at", "finished_at")
+    list_display = ("id", "state", "words", "progress", "requested_by", "created_at", "finished_at")
     list_select_related = ("requested_by",)
     fields = (
         "state",
-        "group",
+        "words",
         "progress",
         "skipped",
         "note",
@@ -106,7 +118,7 @@ class ReviewRunAdmin(RunAdmin):
         "created_at",
         "finished_at",
     )
-    readonly_fields = ("progress",)
+    readonly_fields = ("words", "progress")
     actions = (*RunAdmin.actions, "withdraw_selected")
     cancel_run = staticmethod(cancel_review_run)
     cancel_permission = "classifier.add_review"
@@ -178,17 +190,18 @@ class MarkingMixin(LargeTableAdmin):
         """Return the images that get the label when all of these rows are marked."""
         raise TypeError(f"expected {type(self).__name__} to say which images are marked")
 
-    def mark_selected(self, request: HttpRequest, queryset: QuerySet[Any], *, group: str) -> HttpResponse | None:
+    def mark_selected(self, request: HttpRequest, queryset: QuerySet[Any], *, label: str) -> HttpResponse | None:
         """Ask, then record a person's label and log it: at once for what a person looks at, in a run for more."""
+        words = describe_label(**split_label(label))
         if count_up_to(queryset, maximum=self.maximum_chosen) > self.maximum_chosen:
-            return self._start_review_run(request, queryset, group=group)
+            return self._start_review_run(request, queryset, label=label)
         rows = list(queryset)
         images, marked = self.list_marked(rows)
         name = str(self.opts.verbose_name_plural)
         question = Question(
-            title=f"Mark as {group}?",
+            title=f"Mark as {words}?",
             text="Your label wins over every classifier's from now on, on every product that shows the image.",
-            button=f"Mark as {group}",
+            button=f"Mark as {words}",
             counts=[
                 (f"Selected {name}", f"{len(rows):,}"),
                 ("Images that get the label", f"{len(list(images)):,}"),
@@ -197,20 +210,21 @@ class MarkingMixin(LargeTableAdmin):
         )
         if page := ask(self, request, queryset, question=question):
             return page
+        member = get_member(request)
         with transaction.atomic():
             for image in images:
-                record_review(image, group=group, reviewer=get_member(request), note=f"Marked in the list of {name}.")
-            LogEntry.objects.log_actions(get_member(request).pk, marked, CHANGE, change_message=f"Marked as {group}.")
-        self.message_user(request, f"{len(marked)} {name} are marked as {group}.", messages.SUCCESS)
+                record_review(image, **split_label(label), reviewer=member, note=f"Marked in the list of {name}.")
+            LogEntry.objects.log_actions(member.pk, marked, CHANGE, change_message=f"Marked as {words}.")
+        self.message_user(request, f"{len(marked)} {name} are marked as {words}.", messages.SUCCESS)
         if skipped := len(rows) - len(marked):
             self.message_user(request, f"{skipped} selected {name} have no image to mark.", messages.WARNING)
         return None
 
-    def _start_review_run(self, request: HttpRequest, queryset: QuerySet[Any], *, group: str) -> HttpResponse | None:
-        name = str(self.opts.verbose_name_plural)
+    def _start_review_run(self, request: HttpRequest, queryset: QuerySet[Any], *, label: str) -> HttpResponse | None:
+        name, words = str(self.opts.verbose_name_plural), describe_label(**split_label(label))
         images = self.list_marked_images(queryset)
         question = Question(
-            title=f"Mark as {group}?",
+            title=f"Mark as {words}?",
             text="Your label wins over every classifier's, on every product that shows the image. These are too many "
             "to mark while you wait: a run of reviews does it in the background, and can be cancelled.",
             button="Start the run",
@@ -221,10 +235,11 @@ class MarkingMixin(LargeTableAdmin):
         )
         if page := ask(self, request, queryset, question=question):
             return page
-        run = start_review_run(images, group=group, reviewer=get_member(request), note=f"Marked in the list of {name}.")
+        note = f"Marked in the list of {name}."
+        run = start_review_run(images, **split_label(label), reviewer=get_member(request), note=note)
         self.log_addition(request, run, f"Started over {run.total} images.")
         address = reverse("admin:classifier_reviewrun_change", args=[run.pk])
-        text = format_html('<a href="{}">Review run {}</a> marks {} images as {}.', address, run.pk, run.total, group)
+        text = format_html('<a href="{}">Review run {}</a> marks {} images as {}.', address, run.pk, run.total, words)
         self.message_user(request, text, messages.SUCCESS)
         warn_without_worker(request)
         return None
@@ -258,15 +273,15 @@ class ImageMarkingMixin(MarkingMixin):
         return queryset
 
 
-def build_mark_action(group: str) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:
+def build_mark_action(label: str, words: str) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:
     """Return the admin action that gives each selected product's first image, or each image, a person's label."""
 
-    @admin.action(description=f"Mark as {group}", permissions=["review"])
-    def mark_as_group(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        return model_admin.mark_selected(request, queryset, group=group)
+    @admin.action(description=f"Mark as {words}", permissions=["review"])
+    def mark_as_label(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        return model_admin.mark_selected(request, queryset, label=label)
 
-    mark_as_group.__name__ = f"mark_as_{group.lower().replace(' ', '_')}"
-    return mark_as_group
+    mark_as_label.__name__ = f"mark_as_{label.lower().replace(' ', '_')}"
+    return mark_as_label
 
 
-MARK_ACTIONS = tuple(build_mark_action(group) for group in GROUPS)
+MARK_ACTIONS = tuple(build_mark_action(label, words) for label, words in SUGGESTION_CHOICES)

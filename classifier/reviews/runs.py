@@ -31,6 +31,7 @@ def record_next_step(run_id: int) -> bool:
         recorded = len(
             record_reviews(
                 image_ids,
+                verdict=run.verdict,
                 group=run.group,
                 reviewer_id=run.requested_by_id,
                 note=run.note,

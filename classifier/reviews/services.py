@@ -12,15 +12,21 @@ from catalog.models import Image
 from classifier.labels.facts import find_images_with_appearance
 from classifier.labels.services import Why, lock_images, refresh_image_labels
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
-from classifier.models import Review
+from classifier.models import Review, Verdict
 
 
 class ReviewError(ValueError):
-    """A review that names an unknown group or a garment of another group."""
+    """A review that names an unknown group, a garment of another group, or a group beside another verdict."""
 
 
-def check_label(group: str, garment: str = "") -> None:
-    """Raise `ReviewError` for a group or garment that does not exist, or a garment of another group."""
+def check_label(group: str, garment: str = "", *, verdict: str = Verdict.GROUP) -> None:
+    """Raise `ReviewError` for a label that no row may have, as the constraint of `Review` says it."""
+    if verdict not in Verdict.values:
+        raise ReviewError(f"Expected a verdict out of {', '.join(Verdict.values)}; received {verdict!r}.")
+    if verdict != Verdict.GROUP:
+        if group or garment:
+            raise ReviewError(f"Expected no group and no garment beside {verdict}; received {group or garment!r}.")
+        return
     if group not in GROUPS:
         raise ReviewError(f"Expected a group out of {', '.join(GROUPS)}; received {group!r}.")
     if garment and GROUP_OF_GARMENT.get(garment) != group:
@@ -28,19 +34,29 @@ def check_label(group: str, garment: str = "") -> None:
         raise ReviewError(f"Expected a garment of {group} ({known}), or none; received {garment!r}.")
 
 
-def record_review(image: Image, *, group: str, garment: str = "", reviewer: User, note: str = "") -> Review:
+def record_review(
+    image: Image,
+    *,
+    group: str = "",
+    garment: str = "",
+    verdict: str = Verdict.GROUP,
+    reviewer: User,
+    note: str = "",
+) -> Review:
     """Save a person's label for a picture; it wins over every machine from now on, wherever the picture is shown.
 
     Raises `ReviewError`, as `check_label` does; nothing is written then.
     """
-    check_label(group, garment)
+    check_label(group, garment, verdict=verdict)
     with transaction.atomic():
-        (review,) = record_reviews([image.pk], group=group, garment=garment, reviewer_id=reviewer.pk, note=note)
+        (review,) = record_reviews(
+            [image.pk], verdict=verdict, group=group, garment=garment, reviewer_id=reviewer.pk, note=note
+        )
     return review
 
 
 def record_reviews(
-    image_ids: Collection[int], *, group: str, reviewer_id: int, decided_at: datetime | None = None, **fields: object
+    image_ids: Collection[int], *, reviewer_id: int, decided_at: datetime | None = None, **fields: object
 ) -> list[Review]:
     """Save a person's label for the pictures of these images, and refresh who shows them; within a transaction.
 
@@ -49,17 +65,10 @@ def record_reviews(
     if decided_at is not None:
         fields["created_at"] = decided_at
     reviews = [
-        Review(
-            image=image,
-            url=image.url,
-            appearance=image.picture.appearance if image.picture else "",
-            group=group,
-            reviewer_id=reviewer_id,
-            **fields,
-        )
+        build_review(image, reviewer_id=reviewer_id, **fields)
         for image in Image.objects.filter(pk__in=image_ids).select_related("stored_picture").order_by("pk")
     ]
-    affected = _lock_images_of(reviews)
+    affected = lock_images_of(reviews)
     if decided_at is not None:
         later = Review.objects.filter(created_at__gt=decided_at, withdrawn_at__isnull=True).order_by()
         images = set(later.filter(image__in=image_ids).values_list("image_id", flat=True))
@@ -71,18 +80,24 @@ def record_reviews(
     return reviews
 
 
+def build_review(image: Image, *, reviewer_id: int, **fields: object) -> Review:
+    """Return a person's label of what the image, which came with its picture, shows now; not saved."""
+    appearance = image.picture.appearance if image.picture else ""
+    return Review(image=image, url=image.url, appearance=appearance, reviewer_id=reviewer_id, **fields)
+
+
 def withdraw_reviews(reviews: QuerySet[Review]) -> int:
     """Withdraw those of the reviews that stand: their pictures have the label that they would have without them."""
     with transaction.atomic():
         standing = list(reviews.filter(withdrawn_at__isnull=True).order_by("pk"))
-        affected = _lock_images_of(standing)
+        affected = lock_images_of(standing)
         withdrawn = Review.objects.filter(pk__in=[review.pk for review in standing], withdrawn_at__isnull=True)
         number = withdrawn.update(withdrawn_at=Now())
         refresh_image_labels(affected, why=Why.WITHDRAWN)
     return number
 
 
-def _lock_images_of(reviews: Collection[Review]) -> list[int]:
+def lock_images_of(reviews: Collection[Review]) -> list[int]:
     """Lock every image that shows what one of the reviews is about, and return their ids."""
     image_ids = {review.image_id for review in reviews if review.image_id is not None}
     image_ids.update(find_images_with_appearance({review.appearance for review in reviews if review.appearance}))

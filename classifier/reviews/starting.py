@@ -5,7 +5,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from catalog.models import Image
-from classifier.models import ImageToReview, ReviewRun
+from classifier.models import ImageToReview, ReviewRun, Verdict
 from classifier.reviews.services import check_label
 from classifier.reviews.tasks import send_review_runs
 from config.db.bulk import insert_selection
@@ -14,15 +14,17 @@ from config.db.statements import allow_long_statements
 
 
 @allow_long_statements()
-def start_review_run(images: QuerySet[Image], *, group: str, reviewer: User, note: str = "") -> ReviewRun:
+def start_review_run(
+    images: QuerySet[Image], *, group: str = "", verdict: str = Verdict.GROUP, reviewer: User, note: str = ""
+) -> ReviewRun:
     """Start a run that gives each of the images this person's label; saved, and sent on commit.
 
-    A worker records it in the background; a run over no images is done at once. Raises `ReviewError` for an unknown
-    group; nothing is written.
+    A worker records it in the background; a run over no images is done at once. Raises `ReviewError`, as
+    `check_label` does; nothing is written.
     """
-    check_label(group)
+    check_label(group, verdict=verdict)
     with transaction.atomic():
-        run = ReviewRun.objects.create(group=group, note=note, requested_by=reviewer)
+        run = ReviewRun.objects.create(verdict=verdict, group=group, note=note, requested_by=reviewer)
         run.total = insert_selection(ImageToReview, run_id=run.pk, images=images)
         if not run.total:
             run.state, run.finished_at = ReviewRun.State.DONE, get_database_time()

@@ -82,7 +82,11 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-product-export": {"GET": Row("view_productlabel", 200)},
     "api-image-classification-list": {"GET": Row("view_classification", 200)},
     "api-classify": {"POST": Row("view_classification", 503)},
-    "api-review-list": {"POST": Row("add_review", 400)},
+    "api-queue-list": {"GET": Row("add_review", 200)},
+    "api-review-batch-list": {"POST": Row("add_review", 400)},
+    "api-review-batch-detail": {"GET": Row("add_review", 404)},
+    "api-review-batch-renew": {"POST": Row("add_review", 404)},
+    "api-review-list": {"GET": Row("view_review", 200), "POST": Row("add_review", 400)},
     "api-review-withdraw": {"POST": Row("add_review", 200)},
     "api-labelling-run-list": {"POST": Row("add_labellingrun", 202)},
     "api-labelling-run-detail": {"GET": Row("view_labellingrun", 200)},
@@ -165,6 +169,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "api-model-version-": [version.pk],
         "api-error-picture": [-suspect.pk],
         "api-error-": [task.pk],
+        "api-review-batch-": [1],
         "api-review-": [review.pk],
     }
     return {

@@ -1,0 +1,124 @@
+"""The queues of pictures that wait for a person: what each is for, how many wait, and which come next.
+
+A queue never gives out a product that somebody has open; `batches` lends what it chooses.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import Exists, OuterRef
+from django.http import QueryDict
+
+from catalog.browse.filters import ProductListQuery
+from catalog.browse.listing import get_product_ordering, list_labelled_products
+from catalog.browse.summary import get_catalogue_summary
+from catalog.models import ProductLabel
+from catalog.search.query import TextSearch
+from classifier.models import QueueName, Review, ReviewTile
+from config.db.paging import get_page
+from config.web.queries import check_parameters
+
+Status = ProductLabel.Status
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A product that a queue gives out, with its first image.
+
+    `inclusion_probability`, above 0 and at most 1, is how likely the audit was to draw it; None of what it did not.
+    """
+
+    product_id: int
+    image_id: int
+    blind: bool = False
+    inclusion_probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Products in the order in which a person does most by labelling them.
+
+    `count` returns how many wait, or None where nobody counted; `choose` at most so many for this reviewer.
+    `parameters` are those of the list of products whose queue it is.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    count: Callable[[], int | None]
+    choose: Callable[[User, int], Sequence[Choice]]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_open(product_id: str) -> Exists:
+    """Return the condition that somebody has the product open now; `product_id` names the column that has its id."""
+    return Exists(ReviewTile.objects.filter(product=OuterRef(product_id), state=ReviewTile.State.OPEN))
+
+
+def find_queue(name: str, parameters: Mapping[str, Any]) -> Queue:
+    """Return the queue of this name; of `list` the one of the products that the list's parameters choose.
+
+    Raises `KeyError` for an unknown name, and `ValidationError` for parameters that the list does not accept.
+    """
+    return build_list_queue(parameters) if name == QueueName.LIST else QUEUES[name]
+
+
+def build_list_queue(parameters: Mapping[str, Any]) -> Queue:
+    """Return the queue of the products that a list shows, in its order; those that the reviewer labelled are left out.
+
+    Raises `ValidationError` for parameters that the list does not accept.
+    """
+    given = QueryDict(mutable=True)
+    for name, value in parameters.items():
+        given.setlist(name, value if isinstance(value, list) else [str(value)])
+    criteria = check_parameters(ProductListQuery, given).get_criteria()
+
+    def choose(reviewer: User, size: int) -> list[Choice]:
+        own = Review.objects.filter(pk=OuterRef("label__review_id"), reviewer=reviewer)
+        products = list_labelled_products(replace(criteria, search="")).filter(
+            ~is_open("pk"), ~Exists(own), label__image__isnull=False
+        )
+        page = get_page(
+            products.filter(thumbnail_sha256__isnull=False),
+            ordering=get_product_ordering(criteria),
+            page_size=size,
+            search=TextSearch(criteria.search),
+        )
+        return [Choice(product.pk, product.label.image_id) for product in page.rows]
+
+    return Queue(
+        QueueName.LIST,
+        "These products",
+        "The products of a list, in its order, without those that you labelled.",
+        count=lambda: None,
+        choose=choose,
+        parameters=parameters,
+    )
+
+
+def _count_unsure() -> int | None:
+    summary = get_catalogue_summary()
+    return summary.statuses[Status.NEEDS_REVIEW] - summary.placeholders if summary else None
+
+
+def _choose_unsure(reviewer: User, size: int) -> list[Choice]:
+    """Return the products whose label is least sure."""
+    labels = ProductLabel.objects.filter(~is_open("product_id"), status=Status.NEEDS_REVIEW)
+    labels = labels.filter(confidence__isnull=False, image__isnull=False).order_by("confidence", "product_id")
+    return [Choice(*pair) for pair in labels.values_list("product_id", "image_id")[:size]]
+
+
+QUEUES = {
+    queue.name: queue
+    for queue in (
+        Queue(
+            QueueName.UNSURE,
+            "Unsure",
+            "Labels that picture and texts leave open: each review settles one.",
+            count=_count_unsure,
+            choose=_choose_unsure,
+        ),
+    )
+}
