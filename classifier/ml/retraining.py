@@ -78,12 +78,14 @@ class ReviewedPictures:
 class Retrained:
     """Heads, and what those that were taught without a picture's family said of it.
 
-    ``out_of_fold`` is float64[N, 6], classes as in ``ReviewedPictures``, by picture and, where titles count, title.
-    ``title_gain`` is by how much titles made the mean log-loss less, with half its 95 % interval; None without titles.
+    ``by_pictures`` and, with titles where they count, ``by_both`` are float64[N, 6], the probabilities of the classes of
+    ``ReviewedPictures``. ``title_gain`` is by how much titles made the mean log-loss less, with half its 95 % interval;
+    None with too few titles.
     """
 
     heads: Heads
-    out_of_fold: NDArray[np.float64]
+    by_pictures: NDArray[np.float64]
+    by_both: NDArray[np.float64]
     title_gain: tuple[float, float] | None
 
 
@@ -136,7 +138,8 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration) -> Retraine
             titles=titles,
             threshold=max(LEAST_CONFIDENCE, threshold),
         ),
-        out_of_fold=said,
+        by_pictures=pictures,
+        by_both=said,
         title_gain=gain,
     )
 

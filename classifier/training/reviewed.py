@@ -13,25 +13,26 @@ from catalog.models import Product
 from classifier.features.selectors import find_features
 from classifier.labels.decision import Reviewed
 from classifier.labels.facts import find_picture_facts
+from classifier.ml.data.parts import Part
 from classifier.ml.heads import DOUBTED, SeenPictures, predict
-from classifier.ml.judging.catalogues import Answer, judge_answers
+from classifier.ml.judging.catalogues import TRUE, Answer, judge_answers
+from classifier.ml.judging.fusion import Evidence
 from classifier.ml.judging.gate import compare
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
 from classifier.ml.retraining import NONE, Retrained, ReviewedPictures, retrain
 from classifier.ml.types import Features, Prediction, ProgressCallback, TrainingProgress
-from classifier.models import ModelVersion, OutOfFoldAnswer, Review, Verdict
+from classifier.models import ModelVersion, OutOfFoldAnswer, Review, TrainingRun, Verdict
 from classifier.registry.selectors import get_active_model_version
+from classifier.splits.selectors import Place
 from classifier.splits.services import assign_parts
 from classifier.training.heads import get_heads, save_heads
 
+RECIPE: Final = "reviewed"
 #: More than the newest of these say nothing new.
 MAXIMUM_REVIEWS: Final = 20_000
-_TEST: Final = Part.TEST
 # Images that are read together.
 _CHUNK_SIZE: Final = 2000
-# What a reviewed picture shows, as `judge_answers` names it.
-_TRUE: Final = (*GROUPS, NONE_NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,10 @@ def train_by_reviews(
     progress(TrainingProgress("evaluate"))
     numbers = Counter(picture.shows for picture in taught)
     figures: dict[str, Any] = {
-        "reviews": {name: numbers[index] for index, name in enumerate(_TRUE)},
+        "reviews": {name: numbers[index] for index, name in enumerate(TRUE)},
         "in_production": version.name,
         "out_of_fold": judge_answers(_answer_out_of_fold(retrained), truth=_name_shown(taught)),
-        "titles": retrained.titles.to_json(),
+        "titles": _describe_titles(retrained),
     }
     if test:
         seen, truth = _join(test), _name_shown(test)
@@ -141,4 +142,60 @@ def train_by_reviews(
         }
     progress(TrainingProgress("save"))
     trained = save_heads(version, retrained.heads, request=request, output=output, figures={"catalogue": figures})
-    return trained, _build_answers(taught, retrained.out_of_fold)
+    return trained, _build_answers(taught, retrained.by_both)
+
+
+def record_answers(answers: Sequence[OutOfFoldAnswer], *, version: ModelVersion) -> None:
+    """Save what was said out of fold of the reviews that taught a version; those of reviews that are gone are not."""
+    known = set(Review.objects.filter(pk__in=[answer.review_id for answer in answers]).values_list("pk", flat=True))
+    for answer in answers:
+        answer.model_version = version
+    OutOfFoldAnswer.objects.bulk_create(
+        [answer for answer in answers if answer.review_id in known], batch_size=_CHUNK_SIZE
+    )
+
+
+def _join(pictures: Sequence[ReviewedPicture]) -> SeenPictures:
+    return SeenPictures.of([picture.features for picture in pictures])
+
+
+def _name_shown(pictures: Sequence[ReviewedPicture]) -> list[str]:
+    return [TRUE[picture.shows] for picture in pictures]
+
+
+def _answer(said: Sequence[Prediction]) -> list[Answer]:
+    """Return what pictures alone answer."""
+    return [
+        Answer(one.group, not one.abstained, one.confidence, Evidence.PICTURE, none_score=one.none_probability)
+        for one in said
+    ]
+
+
+def _answer_out_of_fold(retrained: Retrained) -> list[Answer]:
+    nones, groups = retrained.by_pictures[:, NONE], retrained.by_pictures[:, :NONE]
+    confidence = groups.max(axis=1) / np.maximum(1 - nones, 1e-9)
+    sure = (confidence >= (retrained.heads.threshold or 0.0)) & (nones < DOUBTED)
+    return [
+        Answer(GROUPS[group], is_sure, certain, Evidence.PICTURE, none_score=none)
+        for group, is_sure, certain, none in zip(
+            groups.argmax(axis=1).tolist(), sure.tolist(), confidence.tolist(), nones.tolist(), strict=True
+        )
+    ]
+
+
+def _describe_titles(retrained: Retrained) -> dict[str, Any]:
+    gain, margin = retrained.title_gain or (None, None)
+    return {"count": retrained.heads.titles is not None, "gain": gain, "margin": margin}
+
+
+def _build_answers(pictures: Sequence[ReviewedPicture], said: NDArray[np.float64]) -> list[OutOfFoldAnswer]:
+    return [
+        OutOfFoldAnswer(
+            review_id=picture.review_id,
+            group=GROUPS[answer] if answer != NONE else "",
+            confidence=min(1.0, confidence),
+        )
+        for picture, answer, confidence in zip(
+            pictures, said.argmax(axis=1).tolist(), said.max(axis=1).tolist(), strict=True
+        )
+    ]
