@@ -60,10 +60,8 @@ def _describe_test(test: Mapping[str, Any] | None) -> str:
     if test["this"]["products"] < LEAST_COUNT:
         return f"{text}: too few to tell anything."
     low, high = (f"{100 * difference[edge]:+.1f}" for edge in ("low", "high"))
-    return (
-        f"{text}: this one names {100 * difference['difference']:+.1f} points more of them rightly ({low} to {high}) than "
-        "the one that was in production."
-    )
+    points = f"{100 * difference['difference']:+.1f} points ({low} to {high})"
+    return f"{text}: this one is right on {points} more of them than the one that was in production."
 
 
 def _describe_titles(titles: Mapping[str, Any]) -> str:

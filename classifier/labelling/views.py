@@ -26,7 +26,7 @@ from catalog.pictures.formats import MAX_FILE_BYTES
 from catalog.pictures.replacing import store_upload
 from catalog.pictures.storage import StorageError
 from catalog.values import RecordError, clean_image_url
-from classifier.labelling.api import MAXIMUM_ID, MAXIMUM_KEY_LENGTH, ErrorListQuery
+from classifier.labelling.api import MAXIMUM_ID, ErrorListQuery
 from classifier.labelling.errors import (
     MAXIMUM_ERRORS,
     MENDING,
@@ -50,6 +50,7 @@ from classifier.runs.pages import answer_run_list, cancel_run, describe_run
 from classifier.runs.workers import find_queue_health
 from config.db.paging import InvalidCursorError, get_page
 from config.web.bodies import takes_body
+from config.web.idempotency import MAXIMUM_KEY_LENGTH
 from config.web.permissions import get_member
 from config.web.queries import check_parameters, pick_parameters
 from config.web.texts import format_duration, remove_bidi_controls

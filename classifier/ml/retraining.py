@@ -78,7 +78,7 @@ class ReviewedPictures:
 class Retrained:
     """Heads, and what those that were taught without a picture's family said of it.
 
-    ``by_pictures`` and, with titles where they count, ``by_both`` are float64[N, 6], the probabilities of the classes of
+    ``by_pictures`` and, with titles where they count, ``by_both`` are probabilities float64[N, 6] of the classes of
     ``ReviewedPictures``. ``title_gain`` is by how much titles made the mean log-loss less, with half its 95 % interval;
     None with too few titles.
     """

@@ -14,6 +14,7 @@ from classifier.ml import artefacts
 from classifier.ml.artefacts import (
     BASE_FOLDER,
     COLOUR_FILE,
+    DEFAULT_ARTEFACT,
     HEADS_FILE,
     MANIFEST_FILE,
     NETWORK_FILE,
@@ -23,6 +24,7 @@ from classifier.ml.artefacts import (
     ArtefactMissingError,
     ArtefactTamperedError,
     build_file_hashes,
+    load_manifest,
     manifest_sha256,
     save_artefact,
     verify_artefact,
@@ -30,7 +32,7 @@ from classifier.ml.artefacts import (
 from classifier.ml.bases import build_base
 from classifier.ml.colours import COLOUR_SIZE, colour_views
 from classifier.ml.data.dataset import FashionMnist
-from classifier.ml.heads import GroupHead, read_heads
+from classifier.ml.heads import GroupHead, Heads, read_heads, write_heads
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import calibrate_again
@@ -71,6 +73,12 @@ def built(artefact_folder: Path, photographs: list[np.ndarray], tmp_path_factory
 def head(built: Path, tmp_path: Path) -> Path:
     """A copy of both, to be changed."""
     return Path(shutil.copytree(built, tmp_path / "head"))
+
+
+def build_heads_file(weights: np.ndarray) -> bytes:
+    """The file of a head for photographs with these weights and no bias."""
+    head = GroupHead(weights.astype(np.float32), np.zeros(5, np.float32))
+    return write_heads(Heads(load_manifest(DEFAULT_ARTEFACT).calibration_values(), photographs=head))
 
 
 def teach(head: Path, output: Path, *, weights: np.ndarray, beside: bool = False) -> Path:

@@ -47,10 +47,10 @@ class Command(ReportingCommand):
     """`replay_reviews DIR [--seeds N] [--seed N] [--reviews N ...] [--model-version ID] [--output DIR] [--json]`."""
 
     help = (
-        "Replay reviews and trainings on a labelled folder: how good the version is on the part that is held out after\n"
-        f"so many reviews of the part {REVIEWED_SPLIT}, chosen by the queue and at random.\n\n"
-        f"{LABELS_FILE} has path, group, split, and may have title and country; the group none is none of the five. What\n"
-        f"is not of the split {REVIEWED_SPLIT} is held out. Every network looks once; each training takes a second or less.\n"
+        "Replay reviews and trainings on a labelled folder: how good the version is on the part that is held out,\n"
+        f"after so many reviews of the part {REVIEWED_SPLIT}, chosen by the queue and at random.\n\n"
+        f"{LABELS_FILE} has path, group, split, and may have title and country; the group none is none of the five.\n"
+        f"What is not of the split {REVIEWED_SPLIT} is held out. The networks look once at each picture.\n"
         f"With --output the document {DOCUMENT_NAME} and its plots are written.\n\n"
         "Examples:\n"
         "  manage.py replay_reviews shop --output replay\n"
@@ -87,8 +87,8 @@ class Command(ReportingCommand):
         parts = [[one for one in products if (one.split == REVIEWED_SPLIT) == taken] for taken in (True, False)]
         if not all(parts):
             raise CommandError(
-                f"{options['folder'] / LABELS_FILE}: expected pictures with split {REVIEWED_SPLIT} and others, which are "
-                f"held out; received {len(parts[0])} and {len(parts[1])}"
+                f"{options['folder'] / LABELS_FILE}: expected pictures with split {REVIEWED_SPLIT}, and others, which "
+                f"are held out; received {len(parts[0])} and {len(parts[1])}"
             )
         try:
             classifier = Classifier.load(chosen.folder, manifest_sha256=chosen.manifest_sha256, key=chosen.key)

@@ -133,7 +133,7 @@ def _count_as_sure(confidence: NDArray[np.float64], *, surest: NDArray[np.float6
 
 
 def _count_missed(scores: NDArray[np.float64], *, garments: NDArray[np.bool_]) -> dict[str, Any]:
-    """How much of what is none of the groups scores less than a garment may, where ``LOST_SHARE`` of garments do not."""
+    """How much of what is none of the groups scores no more than a garment may that is not lost."""
     if not garments.any():
         return measure_share(0, of=0).to_json()
     most = np.quantile(scores[garments], 1 - LOST_SHARE)
