@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from catalog.models import ProductLabel
-from classifier.ml.judging.fusion import Evidence, Fused, Outcome, PictureEvidence, TextSaid, fuse
+from classifier.ml.judging.fusion import SILENT, Evidence, Fused, Outcome, PictureEvidence, TextSaid, fuse
 from classifier.models import Verdict
 
 Status = ProductLabel.Status
@@ -20,8 +20,6 @@ Source = ProductLabel.Source
 PLACEHOLDER = "placeholder"
 #: The reason of a label that picture and title contradict each other about.
 DISAGREEMENT = "disagreement"
-#: What texts say that nobody read, or that say nothing.
-SILENT = TextSaid()
 
 #: No version abstains from here on but for a picture that shows too little of clothes.
 SURE_OF_NOTHING = 0.98

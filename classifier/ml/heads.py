@@ -12,14 +12,13 @@ from scipy.special import expit
 
 from classifier.ml.artefacts import HEADS_FILE, ArtefactFormatError, VerifiedArtefact
 from classifier.ml.judging.calibration import Calibration, Judgement, softmax
+from classifier.ml.judging.fusion import DOUBTED
 from classifier.ml.labels import GARMENTS, GROUP_INDEX_OF_GARMENT, GROUPS, garments_within_groups, group_probabilities
 from classifier.ml.text.ngrams import BUCKETS, count_ngrams
 from classifier.ml.types import FEATURE_TYPE, Features, Prediction
 
 #: What a picture or a title may be said to show: one of the groups, or none of these.
 CLASSES: Final = len(GROUPS) + 1
-#: From this probability of none of the groups on a label abstains.
-DOUBTED: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from scipy.special import expit, log_softmax
 
 from classifier.ml.heads import (
     CLASSES,
-    DOUBTED,
     GroupHead,
     Heads,
     NoneHead,
@@ -27,6 +26,7 @@ from classifier.ml.heads import (
     log_answer,
 )
 from classifier.ml.judging.calibration import Calibration, choose_threshold
+from classifier.ml.judging.fusion import DOUBTED
 from classifier.ml.judging.shares import STANDARD_DEVIATIONS
 from classifier.ml.labels import GROUPS, group_probabilities
 from classifier.ml.teaching import fit_logistic
@@ -39,8 +39,8 @@ MINIMUM_REVIEWS: Final = 30
 #: From so many pictures called none of these on they teach what is none; before, what is far from garments is unsure.
 MINIMUM_MARKS: Final = 30
 FOLDS: Final = 5
-#: So much of what is answered is right out of fold, and nothing is answered below this confidence: pictures that come
-#: later are of other brands.
+#: So much of the garments that are answered is right out of fold, and nothing is answered below this confidence:
+#: pictures that come later are of other brands.
 TARGET_PRECISION: Final = 0.98
 LEAST_CONFIDENCE: Final = 0.8
 #: How much the base's own answer counts beside what reviews taught.
@@ -120,10 +120,9 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration) -> Retraine
     pictures = np.column_stack([groups * (1 - nones)[:, None], nones])
     said, titles, gain = _teach_titles(reviewed.titles, pictures=pictures, classes=classes, folds=folds)
     head = teach_groups(np.ones(len(classes), dtype=bool))
-    kept = nones < DOUBTED
     threshold = choose_threshold(
-        groups[kept].max(axis=1),
-        right=groups[kept].argmax(axis=1) == classes[kept],
+        groups[garments].max(axis=1),
+        right=groups[garments].argmax(axis=1) == classes[garments],
         target_precision=TARGET_PRECISION,
     )
     return Retrained(

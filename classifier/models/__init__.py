@@ -28,6 +28,7 @@ from classifier.models.reviews import (
     split_label,
 )
 from classifier.models.runs import OPEN_STATES, Run, RunState
+from classifier.models.splits import SplitAssignment, SplitPicture, SplitProduct
 from classifier.models.texts import TextEvidence, TextPrecision
 from classifier.models.trainings import OutOfFoldAnswer, TrainingRun
 from classifier.models.versions import STAGE_TRANSITIONS, ModelVersion
@@ -60,6 +61,9 @@ __all__ = [
     "Run",
     "RunState",
     "SelectedImage",
+    "SplitAssignment",
+    "SplitPicture",
+    "SplitProduct",
     "SuspectedPicture",
     "TextEvidence",
     "TextPrecision",

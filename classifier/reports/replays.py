@@ -13,19 +13,23 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.ml.choosing import CANDIDATES, choose_useful
 from classifier.ml.heads import Heads, SeenPictures, predict
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.judging.catalogues import ANSWERED_SHARES, TRUE, judge_answers
+from classifier.ml.labels import GROUPS
 from classifier.ml.reports.evaluation_report import WAYS
 from classifier.ml.reports.plots import plot_bands
 from classifier.ml.retraining import ReviewedPictures, TooFewReviewsError, retrain
-from classifier.reports.evaluations import answer_product
+from classifier.reports.evaluations import answer_product, learn_titles
 
 #: After so many reviews a version is trained and asked.
 STEPS: Final = (0, 50, 100, 300, 1000)
 #: The part of a folder that is reviewed; all others are held out.
 REVIEWED_SPLIT: Final = "train"
 QUEUE, RANDOM = "queue", "random"
+#: The tiles of a page of the queue.
+PAGE_SIZE: Final = 24
 #: The figures that are drawn, with their titles.
 PLOTTED: Final = {"balanced_accuracy": "Balanced accuracy over groups", "unsure": "Unsure"}
 
@@ -90,8 +94,34 @@ def choose_randomly(
     return generator.permutation(left)[:count]
 
 
+def choose_by_queue(
+    pictures: LabelledPictures, *, chosen: NDArray[np.int64], count: int, generator: np.random.Generator, heads: Heads
+) -> NDArray[np.int64]:
+    """As the queue of what is unsure does, a page after the other: half useful ones, and half drawn from all."""
+    said = [one.group_probabilities for one in predict(pictures.seen, heads=heads)]
+    probabilities = np.array([[groups[name] for name in GROUPS] for groups in said])
+    features = pictures.seen.features.astype(np.float32)
+    features /= np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
+    groups = np.where(pictures.classes < len(GROUPS), pictures.classes, -1)
+    taken = chosen
+    while len(taken) < len(chosen) + count:
+        size = min(PAGE_SIZE, len(chosen) + count - len(taken))
+        candidates = choose_randomly(pictures, chosen=taken, count=CANDIDATES, generator=generator, heads=heads)
+        useful = choose_useful(
+            features[candidates],
+            probabilities=probabilities[candidates],
+            reviewed=features[taken],
+            groups=groups[taken],
+            count=size // 2,
+        )
+        taken = np.concatenate([taken, candidates[useful]])
+        drawn = choose_randomly(pictures, chosen=taken, count=size - len(useful), generator=generator, heads=heads)
+        taken = np.concatenate([taken, drawn])
+    return taken[len(chosen) :]
+
+
 #: The ways of choosing what is reviewed next.
-CHOOSERS: Final[Mapping[str, Chooser]] = {RANDOM: choose_randomly}
+CHOOSERS: Final[Mapping[str, Chooser]] = {QUEUE: choose_by_queue, RANDOM: choose_randomly}
 
 
 def judge(pictures: LabelledPictures, *, heads: Heads) -> dict[str, dict[str, float | None]]:
@@ -100,9 +130,10 @@ def judge(pictures: LabelledPictures, *, heads: Heads) -> dict[str, dict[str, fl
     truth = [TRUE[index] for index in pictures.classes.tolist()]
     answers = {"pictures": [answer_product(one) for one in said]}
     if any(pictures.titles):
+        learned = learn_titles(pictures.titles, heads=heads)
         answers["titles"] = [
-            answer_product(one, title=title, country=country)
-            for one, title, country in zip(said, pictures.titles, pictures.countries, strict=True)
+            answer_product(one, title=title, country=country, learned=odds)
+            for one, title, country, odds in zip(said, pictures.titles, pictures.countries, learned, strict=True)
         ]
     return {way: _select(judge_answers(of, truth=truth)) for way, of in answers.items()}
 

@@ -14,9 +14,9 @@ from classifier.features.selectors import find_features
 from classifier.labels.decision import Reviewed
 from classifier.labels.facts import find_picture_facts
 from classifier.ml.data.parts import Part
-from classifier.ml.heads import DOUBTED, SeenPictures, predict
+from classifier.ml.heads import SeenPictures, predict
 from classifier.ml.judging.catalogues import TRUE, Answer, judge_answers
-from classifier.ml.judging.fusion import Evidence
+from classifier.ml.judging.fusion import DOUBTED, Evidence
 from classifier.ml.judging.gate import compare
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest

@@ -138,9 +138,7 @@ def test_heads_of_reviews_know_what_is_none_of_the_groups(shop: list[Image], rev
     assert said[NONE].none_probability > max(one.none_probability for one in said[:5])
 
 
-def test_a_review_that_the_others_contradict_is_listed(
-    shop: list[Image], reviewer: User, client: Client
-) -> None:
+def test_a_review_that_the_others_contradict_is_listed(shop: list[Image], reviewer: User, client: Client) -> None:
     record_reviews([shop[0].pk], group="Bags", reviewer_id=reviewer.pk)
     made = train().model_version
     sign_in(client, "view_modelversion")
