@@ -62,6 +62,7 @@ proof: $(VENV)/installed-dev
 	$(RUN) -m tests.catalog.fetching.published_urls --json --seed $(SEED)
 	$(RUN) -m tests.catalog.interchange.legacy_rows --json --seed $(SEED)
 	$(RUN) -m tests.config.messages --json --seed $(SEED)
+	$(RUN) -m tests.ml.judging.simulated_catalogues --json --seed $(SEED)
 	$(RUN) -m tests.classifier.management.lasting_demo --json
 	$(RUN) -m benchmarks.doors --json
 

@@ -17,7 +17,7 @@ from classifier.labels.reads import ProductDetail, ProductImageDetail, ProductTe
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.judging.fusion import KEPT_CONFIDENCE
 from classifier.ml.words import percent
-from classifier.models import Classification, LabelChange, ModelVersion, Review
+from classifier.models import Classification, LabelChange, ModelVersion, Review, describe_label, split_label
 from classifier.registry.services import find_manifest
 
 #: What is shown at most of each: what versions said of a picture, what people said, and the changes of a label.
@@ -57,7 +57,44 @@ class Opinion:
         if self.review is None:
             return ""
         note = Truncator(self.review.note).chars(NOTE_LENGTH)
-        return f"{self.review.reviewer}: {note}" if note else str(self.review.reviewer)
+        who = ", ".join(filter(None, (str(self.review.reviewer), describe_origin(self.review))))
+        return f"{who}: {note}" if note else who
+
+    @property
+    def withdrawn_at(self) -> datetime | None:
+        """When the label was withdrawn; None while it stands, and of a machine's."""
+        return self.review.withdrawn_at if self.review else None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the product's label, and the review that it follows from, if that is among those that are read."""
+
+    row: LabelChange
+    review: Review | None = None
+
+    @property
+    def reviewer_words(self) -> str:
+        """Who gave the label and how it came about, for those who may read reviews; empty of a machine's."""
+        if self.review is None:
+            return ""
+        return ", ".join(filter(None, (str(self.review.reviewer), describe_origin(self.review))))
+
+
+def describe_origin(review: Review) -> str:
+    """Return how a review came about, in words; empty where a person labelled a picture on its own."""
+    words = []
+    if review.queue:
+        words.append(f"from {review.get_queue_display()}")
+    elif review.run_id is not None:
+        words.append(f"by review run {review.run_id}")
+    if review.blind:
+        words.append("blind")
+    elif review.suggestion:
+        suggested = describe_label(**split_label(review.suggestion))
+        is_accepted = split_label(review.suggestion) == {"verdict": review.verdict, "group": review.group}
+        words.append("as suggested" if is_accepted else f"instead of {suggested}")
+    return ", ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +132,9 @@ class ImagePage(ProductImageDetail):
 
     @property
     def pressed(self) -> str:
-        """The group or garment whose button stands for the label that a person gave; empty without one."""
+        """The group, garment or verdict whose button stands for the label that a person gave; empty without one."""
         label = self.label
-        return (label.garment or label.group or "") if label.source == ProductLabel.Source.PERSON else ""
+        return label.garment or label.group or label.status if label.source == ProductLabel.Source.PERSON else ""
 
     @property
     def why_not_kept(self) -> str:
@@ -145,7 +182,7 @@ class ProductPage(ProductDetail):
     """A product in full, with what its page shows of each image, and the last changes of its label."""
 
     images: Sequence[ImagePage]
-    changes: Sequence[LabelChange]
+    changes: Sequence[Change]
 
     @property
     def words(self) -> WordsPage:
@@ -183,6 +220,8 @@ def get_product_page(product_id: int) -> ProductPage:
         order="pk",
         of=Coalesce(NullIf("appearance", Value("")), Cast("image_id", CharField())),
     )
+    known = {review.pk: review for review in reviews}
+    changes = LabelChange.objects.filter(product_id=product_id)[:SHOWN_LENGTH]
     calibrations: dict[ModelVersion, Calibration | None] = {}
     return ProductPage(
         product=detail.product,
@@ -199,7 +238,7 @@ def get_product_page(product_id: int) -> ProductPage:
         ],
         descriptions=detail.descriptions,
         texts=detail.texts,
-        changes=list(LabelChange.objects.filter(product_id=product_id)[:SHOWN_LENGTH]),
+        changes=[Change(row, known.get(row.review_id or 0)) for row in changes],
     )
 
 

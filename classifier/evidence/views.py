@@ -17,7 +17,7 @@ from classifier.labels.facts import find_picture_facts
 from classifier.labels.reads import find_deciding_classifications, get_image_labels, read_detail_texts
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GARMENTS_OF_GROUPS
-from classifier.models import Classification
+from classifier.models import Classification, Verdict
 from config.web.problems import find_refusal
 
 
@@ -32,6 +32,7 @@ def product_detail(request: HttpRequest, product_id: int) -> HttpResponse:
         "page": page,
         "product": page.product,
         "choices": GARMENTS_OF_GROUPS,
+        "verdicts": [choice for choice in Verdict.choices if choice[0] != Verdict.GROUP],
         "back": keep_list_query(request.GET),
         "may_mend": request.user.has_perms(MENDING),
     }

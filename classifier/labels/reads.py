@@ -38,6 +38,7 @@ class ImageLabel:
     evidence: str
     labelled_at: datetime | None
     error_code: str | None
+    review_id: int | None = None
     classification: Classification | None = None
 
     @property
@@ -190,6 +191,7 @@ def _build_image_label(facts: PictureFacts, *, texts: TextSaid, classification: 
         evidence=name_evidence(decision.evidence, source=decision.source),
         labelled_at=decision.labelled_at,
         error_code=facts.failure.code if facts.failure else None,
+        review_id=decision.review_id,
         classification=classification,
     )
 

@@ -290,9 +290,10 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
             replace(
                 _DEFAULT,
                 name="continued",
-                description="One epoch more of an artefact's networks with what is drawn, and then the mean of the "
+                description="Two epochs more of an artefact's networks with what is drawn, and then the mean of the "
                 "weights that they had and have",
-                epochs=1,
+                epochs=2,
+                learning_rate=3e-4,
                 kept_share=0.5,
                 augmentation=replace(_DRAWN, shop_share=0.2, erase_share=0.05),
                 final_augmentation=None,

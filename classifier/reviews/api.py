@@ -10,13 +10,13 @@ from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from classifier.labelling.api import MAXIMUM_ID
 from classifier.models import QueueName, Review, ReviewBatch
 from classifier.reviews.batches import LeaseError, list_tiles, renew_batch, start_batch
 from classifier.reviews.idempotency import OtherCallError, answer_once
 from classifier.reviews.queues import QUEUES, find_queue
 from classifier.reviews.recording import Outcome, Result, Submission, submit_reviews
 from classifier.reviews.serializers import (
-    MAXIMUM_ID,
     MAXIMUM_REVIEWS,
     QueueSerializer,
     ReviewBatchRequestSerializer,

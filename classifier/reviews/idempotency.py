@@ -32,7 +32,7 @@ def answer_once(*, user: User, key: str | None, body: Any, make: Callable[[], tu
         return make()
     sha256 = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     with transaction.atomic():
-        call = AnsweredCall(user=user, key=key, body_sha256=sha256, status=0, answer=None)
+        call = AnsweredCall(user=user, key=key, body_sha256=sha256, status=0, answer={})
         try:
             with transaction.atomic():
                 call.save()

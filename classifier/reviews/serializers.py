@@ -8,14 +8,13 @@ from rest_framework import serializers
 
 from catalog.browse.serializers import build_thumbnail_url
 from catalog.models import GARMENT_CHOICES
+from classifier.labelling.api import MAXIMUM_ID
 from classifier.models import SUGGESTION_CHOICES, QueueName, Review, ReviewTile
 from classifier.reviews.batches import DEFAULT_SIZE, MAXIMUM_SIZE, Tile
 from classifier.reviews.queues import QUEUES, Queue
 from classifier.reviews.recording import Outcome, Result, Submission
 from classifier.reviews.services import ReviewError, check_label
 
-# Larger numbers are no id of any table.
-MAXIMUM_ID = 2**63 - 1
 #: Reviews that one call may bring.
 MAXIMUM_REVIEWS = 200
 
@@ -175,3 +174,9 @@ class ReviewBatchRequestSerializer(serializers.Serializer[Any]):
     filter = serializers.DictField(
         required=False, help_text='Parameters of the list of products, such as {"group": ["Bags"]}; of `list` alone.'
     )
+
+    def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a filter of what is no list: it would be taken for honoured."""
+        if attributes.get("filter") and attributes["queue"] != QueueName.LIST:
+            raise serializers.ValidationError({"filter": f"Expected no filter of {attributes['queue']}, only of list."})
+        return attributes

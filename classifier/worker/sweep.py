@@ -10,6 +10,7 @@ from classifier.labelling.starting import MANY_BATCHES
 from classifier.labelling.tasks import send_due_batches, send_taking_runs
 from classifier.labels.precision import settle_texts
 from classifier.labels.walk import walk_labels
+from classifier.reviews.idempotency import forget_old_answers
 from classifier.reviews.tasks import send_review_runs
 from classifier.training import runs as training_runs
 from classifier.training.tasks import send_queued_training
@@ -41,6 +42,7 @@ def sweep() -> None:
     send_cleaning_runs()
     walk_labels()
     settle_texts(seconds=TEXTS_SECONDS)
+    forget_old_answers()
     if expired or abandoned:
         logger.warning("swept %s expired leases, %s dead trainings; sent %s batches", expired, abandoned, sent)
     elif sent or closed:

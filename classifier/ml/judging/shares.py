@@ -42,8 +42,8 @@ def measure_share(chosen: float, *, of: int) -> Share:
     return Share(chosen / of, *find_interval(chosen, of=of), count=of)
 
 
-def find_interval(chosen: float, *, of: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of at least one; it stays within 0..1 and is never of no width."""
+def find_interval(chosen: float, *, of: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of more than none; it stays within 0..1 and is never of no width."""
     share, weight = chosen / of, STANDARD_DEVIATIONS**2 / of
     middle = (share + weight / 2) / (1 + weight)
     half = STANDARD_DEVIATIONS / (1 + weight) * np.sqrt(share * (1 - share) / of + weight / (4 * of))
