@@ -76,7 +76,7 @@ class SeenPictures:
 class GroupHead:
     """A linear head for the groups of photographs: weights float32[F, 5] on features, bias float32[5].
 
-    ``prior`` is how much the base's own answer counts beside it, as a power of its probabilities.
+    ``prior`` is how much what was said before it was taught counts beside it, as a power of those probabilities.
     """
 
     weights: NDArray[np.float32]
@@ -91,7 +91,7 @@ class GroupHead:
     ) -> NDArray[np.float64]:
         """The probability of each group, float64[N, 5], for features float[N, F].
 
-        ``groups`` float64[N, 5] is the base's own answer, which a head without a prior does without.
+        ``groups`` float64[N, 5] is what was said before, which a head without a prior does without.
         """
         logits = features.astype(np.float64) @ self.weights + self.bias
         if self.prior and groups is not None:
@@ -151,20 +151,27 @@ class TitleHead:
 class Heads:
     """What answers for a version from features: its calibration, and what was taught for photographs, if anything.
 
+    ``first`` is what was taught for photographs before any review, if anything was: the prior of ``photographs``.
     ``threshold`` is the confidence below which a photograph's label abstains; None: that of the calibration.
     """
 
     calibration: Calibration
     photographs: GroupHead | None = None
+    first: GroupHead | None = None
     none: NoneHead | None = None
     titles: TitleHead | None = None
     threshold: float | None = None
+
+    def find_threshold(self, group: str) -> float:
+        """The confidence from which on a photograph's label of that group is kept."""
+        return self.calibration.thresholds[group] if self.threshold is None else self.threshold
 
 
 def write_heads(heads: Heads) -> bytes:
     """The file that an artefact keeps of what was taught; the calibration stands in the manifest."""
     arrays: dict[str, Any] = {"threshold": heads.threshold}
-    for name, head in (("groups", heads.photographs), ("none", heads.none), ("titles", heads.titles)):
+    named = {"groups": heads.photographs, "first": heads.first, "none": heads.none, "titles": heads.titles}
+    for name, head in named.items():
         if head is not None:
             arrays |= {f"{name}/{field.name}": getattr(head, field.name) for field in fields(head)}
     if heads.titles is not None:
@@ -193,12 +200,16 @@ def parse_heads(content: bytes, *, calibration: Calibration) -> Heads:
             raise ValueError(f"expected {name}/{missing[0]} beside the others")
         return [array for array in found if array is not None]
 
-    groups, titles = take("groups", "weights", "bias"), take("titles", "weights", "bias")
-    none = take("none", "mean", "weights", "roots", "bias")
-    prior, threshold = arrays.get("groups/prior"), arrays.get("threshold")
+    def take_groups(name: str) -> GroupHead | None:
+        found, prior = take(name, "weights", "bias"), arrays.get(f"{name}/prior")
+        return GroupHead(found[0], found[1], prior=float(prior[0]) if prior is not None else 0.0) if found else None
+
+    titles, none = take("titles", "weights", "bias"), take("none", "mean", "weights", "roots", "bias")
+    threshold = arrays.get("threshold")
     return Heads(
         calibration,
-        photographs=GroupHead(*groups, prior=float(prior[0]) if prior is not None else 0.0) if groups else None,
+        photographs=take_groups("groups"),
+        first=take_groups("first"),
         none=NoneHead(none[0], none[1], none[2], float(none[3][0])) if none else None,
         titles=TitleHead(*titles) if titles else None,
         threshold=float(threshold[0]) if threshold is not None else None,
@@ -247,14 +258,13 @@ def _judge_photographs(judged: Judgement, *, seen: SeenPictures, heads: Heads, n
     """The judgement with photographs as the heads say, and the shares of garments within a group as they were."""
     photographs = np.flatnonzero(~seen.canonical)
     features, garments = seen.features[photographs], judged.garment_probabilities.copy()
-    said = group_probabilities(garments[photographs])
-    if heads.photographs is not None:
-        said = heads.photographs.probabilities(features, groups=said)
+    said = group_probabilities(garments[photographs]).astype(np.float64)
+    for head in (heads.first, heads.photographs):
+        if head is not None:
+            said = head.probabilities(features, groups=said)
     garments[photographs] = within_groups(garments[photographs], groups=said)
     predicted, confidence = said.argmax(axis=1), said.max(axis=1, initial=0.0)
-    threshold = np.array([heads.calibration.thresholds[name] for name in GROUPS])[predicted]
-    if heads.threshold is not None:
-        threshold = np.full(len(predicted), heads.threshold)
+    threshold = np.array([heads.find_threshold(name) for name in GROUPS])[predicted]
     within = garments_within_groups(garments[photographs], groups=predicted)
     abstained, garment_unsure = judged.abstained.copy(), judged.garment_unsure.copy()
     abstained[photographs] = (confidence < threshold) | seen.blank[photographs] | (nones[photographs] >= DOUBTED)

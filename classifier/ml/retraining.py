@@ -89,10 +89,11 @@ class Retrained:
     title_gain: tuple[float, float] | None
 
 
-def retrain(reviewed: ReviewedPictures, *, calibration: Calibration) -> Retrained:
+def retrain(reviewed: ReviewedPictures, *, calibration: Calibration, first: GroupHead | None = None) -> Retrained:
     """The heads that reviewed photographs teach on the base whose calibration this is.
 
-    Raises ``TooFewReviewsError``.
+    ``first`` is what answered for photographs before any review, if not the base alone: it counts as the prior. Raises
+    ``TooFewReviewsError``.
     """
     classes, folds = reviewed.classes, assign_folds(reviewed.families)
     garments = classes != NONE
@@ -102,14 +103,14 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration) -> Retraine
             f"{garments.sum()} of {len(np.unique(classes[garments]))}"
         )
     features = reviewed.seen.features.astype(np.float64)
-    prior = PRIOR * log_answer(
-        group_probabilities(answer_zero_reviews(reviewed.seen, calibration=calibration).garment_probabilities)
-    )
+    judged = answer_zero_reviews(reviewed.seen, calibration=calibration)
+    said = group_probabilities(judged.garment_probabilities).astype(np.float64)
+    prior = PRIOR * log_answer(said if first is None else first.probabilities(features, groups=said))
 
     def teach_groups(taught: NDArray[np.bool_]) -> GroupHead:
         chosen = taught & garments
         weights, bias = fit_logistic(features[chosen], classes=classes[chosen], count=len(GROUPS), offset=prior[chosen])
-        return GroupHead(weights, bias, prior=PRIOR)
+        return GroupHead(weights.astype(np.float32), bias.astype(np.float32), prior=PRIOR)
 
     logits = _ask_out_of_fold(
         lambda taught, asked: _logits(teach_groups(taught), features[asked], prior[asked]), folds=folds
@@ -118,7 +119,7 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration) -> Retraine
     groups = np.exp(log_softmax(logits / temperature, axis=1))
     nones, none_head = _teach_none(features, classes=classes, folds=folds)
     pictures = np.column_stack([groups * (1 - nones)[:, None], nones])
-    said, titles, gain = _teach_titles(reviewed.titles, pictures=pictures, classes=classes, folds=folds)
+    by_both, titles, gain = _teach_titles(reviewed.titles, pictures=pictures, classes=classes, folds=folds)
     head = teach_groups(np.ones(len(classes), dtype=bool))
     threshold = choose_threshold(
         groups[garments].max(axis=1),
@@ -133,12 +134,13 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration) -> Retraine
                 (head.bias / temperature).astype(np.float32),
                 prior=PRIOR / temperature,
             ),
+            first=first,
             none=none_head,
             titles=titles,
             threshold=max(LEAST_CONFIDENCE, threshold),
         ),
         by_pictures=pictures,
-        by_both=said,
+        by_both=by_both,
         title_gain=gain,
     )
 

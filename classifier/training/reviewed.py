@@ -122,6 +122,7 @@ def train_by_reviews(
             families=np.array([picture.place.family for picture in taught], dtype=np.int64),
         ),
         calibration=former.calibration,
+        first=former.first if version.recipe == RECIPE else former.photographs,
     )
     progress(TrainingProgress("evaluate"))
     numbers = Counter(picture.shows for picture in taught)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
-from classifier.ml.heads import SeenPictures, parse_heads, predict, write_heads
+from classifier.ml.heads import GroupHead, SeenPictures, parse_heads, predict, write_heads
 from classifier.ml.labels import GROUPS
 from classifier.ml.retraining import (
     MINIMUM_MARKS,
@@ -104,6 +104,19 @@ def test_without_marks_what_is_far_from_garments_is_in_doubt_and_never_surely_no
     chosen = np.setdiff1d(np.arange(400), marked)
     fewer = ReviewedPictures(few.seen.take(chosen), few.classes[chosen], [""] * len(chosen), few.families[chosen])
     assert not retrain(fewer, calibration=CALIBRATION).heads.none.weights.any()
+
+
+def test_what_was_taught_before_reviews_counts_while_reviews_are_few() -> None:
+    first = GroupHead(20 * np.eye(64, 5, dtype=np.float32), np.zeros(5, np.float32))
+    reviewed, others = draw(30, noise=0.35), draw(1000, noise=0.35, seed=1)
+    right = [
+        (say(others, retrain(reviewed, calibration=CALIBRATION, first=head).heads)[0] == others.classes).mean()
+        for head in (None, first)
+    ]
+    assert right[1] > right[0] + 0.05
+    heads = retrain(reviewed, calibration=CALIBRATION, first=first).heads
+    again = parse_heads(write_heads(heads), calibration=CALIBRATION)
+    np.testing.assert_array_equal(say(others, again)[0], say(others, heads)[0])
 
 
 @pytest.mark.parametrize("titles, count", [(NAMING, True), (("shop",), False), (("",), False)])
