@@ -1,0 +1,112 @@
+"""Reads of families and their parts."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
+
+from catalog.models import ProductImages, StoredPicture
+from classifier.labels.placeholders import MINIMUM_PRODUCTS
+from classifier.ml.data.fingerprints import (
+    MAXIMUM_DIFFERENCE,
+    SIZE,
+    TONE_TOLERANCES,
+    list_bands,
+    measure_differences,
+    measure_tones,
+)
+from classifier.ml.data.parts import Part
+from classifier.models import SplitPicture, SuspectedPicture
+from config.db.arrays import AnyOf
+
+#: A picture that more products show, as a size chart is, says nothing of what they are; nor does a placeholder.
+MAXIMUM_PRODUCTS = MINIMUM_PRODUCTS - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The part that a picture is in, and its family: pictures of one family are never in two folds either."""
+
+    part: Part
+    family: int
+
+
+@dataclass(frozen=True, slots=True)
+class NearPicture:
+    """A picture of a family that shows the same photograph, and the first of those that do."""
+
+    id: int
+    first_id: int
+    assignment_id: int
+    difference: float
+
+
+def find_parts(image_ids: Collection[int]) -> dict[int, Place]:
+    """Return where the pictures of these images are, by the image's id: of those that fell into a part.
+
+    Pictures that are left out are not among them; see `services.assign_parts`, which assigns those that wait. Two
+    queries.
+    """
+    pictures = find_held_pictures(image_ids)
+    rows = SplitPicture.objects.filter(sha256__in={bytes.fromhex(sha256) for sha256 in pictures.values()})
+    rows = rows.filter(assignment__left_out_because="").values_list("sha256", "assignment__part", "assignment_id")
+    places = {bytes(sha256).hex(): Place(Part(part), family) for sha256, part, family in rows}
+    return {image_id: places[sha256] for image_id, sha256 in pictures.items() if sha256 in places}
+
+
+def find_held_pictures(image_ids: Collection[int]) -> dict[int, str]:
+    """Return the SHA-256 of the picture that we hold of each image, but for suspected placeholders."""
+    suspected = SuspectedPicture.objects.exclude(answer=SuspectedPicture.Answer.PICTURE)
+    held = StoredPicture.objects.filter(AnyOf("image", image_ids), url=F("image__url"))
+    held = held.exclude(sha256__in=suspected.values("sha256"))
+    return dict(held.order_by().values_list("image_id", "sha256"))
+
+
+def find_products(sha256s: Collection[str]) -> dict[str, list[int]]:
+    """Return the products that show each picture, at any place: one more than `MAXIMUM_PRODUCTS` at most."""
+    picture = "image__stored_picture"
+    shown = ProductImages.objects.filter(**{f"{picture}__sha256__in": sha256s, f"{picture}__url": F("image__url")})
+    rank = Window(RowNumber(), partition_by=F(f"{picture}__sha256"), order_by=F("pk").asc())
+    rows = shown.annotate(rank=rank).filter(rank__lte=2 * MAXIMUM_PRODUCTS)
+    products = defaultdict(set)
+    for product_id, sha256 in rows.values_list("product_id", f"{picture}__sha256"):
+        products[sha256].add(product_id)
+    return {sha256: sorted(ids)[: MAXIMUM_PRODUCTS + 1] for sha256, ids in products.items()}
+
+
+def find_siblings(product_ids: Collection[int]) -> dict[int, list[str]]:
+    """Return the pictures that we hold of each product."""
+    picture = "image__stored_picture"
+    shown = ProductImages.objects.filter(AnyOf("product", product_ids), **{f"{picture}__url": F("image__url")})
+    siblings = defaultdict(list)
+    for product_id, sha256 in shown.order_by().values_list("product_id", f"{picture}__sha256"):
+        siblings[product_id].append(sha256)
+    return siblings
+
+
+def find_near_pictures(fingerprint: np.ndarray) -> list[NearPicture]:
+    """Return the pictures of families that show the photograph of this fingerprint uint8[32, 32, 3], nearest first.
+
+    One indexed read.
+    """
+    tones = measure_tones(fingerprint)
+    rows = SplitPicture.objects.filter(AnyOf("band", list_bands(tones)))
+    for number in (3, 4, 5):
+        reach = (tones[number] - TONE_TOLERANCES[number], tones[number] + TONE_TOLERANCES[number])
+        rows = rows.filter(**{f"tone_{number}__range": reach})
+    found = list(rows.order_by().values_list("pk", "first_id", "assignment_id", "fingerprint"))
+    differences = measure_differences(fingerprint, read_fingerprints([row[3] for row in found]))
+    near = [
+        NearPicture(pk, first_id or pk, assignment_id, float(difference))
+        for (pk, first_id, assignment_id, _), difference in zip(found, differences, strict=True)
+        if difference <= MAXIMUM_DIFFERENCE
+    ]
+    return sorted(near, key=lambda picture: (picture.difference, picture.id))
+
+
+def read_fingerprints(contents: Sequence[bytes]) -> np.ndarray:
+    """Return stored fingerprints as uint8[N, 32, 32, 3]."""
+    return np.frombuffer(b"".join(map(bytes, contents)), np.uint8).reshape(-1, SIZE, SIZE, 3)

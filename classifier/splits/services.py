@@ -1,0 +1,245 @@
+"""Pictures fall into parts: each with its family, once and for ever."""
+
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from django.db import connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from catalog.models import StoredPicture
+from catalog.pictures.decoding import PictureError, to_rgb
+from catalog.pictures.storage import THUMBNAIL_SIZE, read_media_picture, read_thumbnail
+from classifier.ml.data.fingerprints import (
+    MAXIMUM_DIFFERENCE,
+    build_band,
+    build_fingerprint,
+    is_plain,
+    measure_differences,
+    measure_tones,
+)
+from classifier.ml.data.parts import Part, draw_part
+from classifier.models import SplitAssignment, SplitPicture, SplitProduct
+from classifier.splits.selectors import (
+    MAXIMUM_PRODUCTS,
+    NearPicture,
+    Place,
+    find_held_pictures,
+    find_near_pictures,
+    find_parts,
+    find_products,
+    find_siblings,
+    read_fingerprints,
+)
+
+logger = logging.getLogger(__name__)
+
+Reason = SplitAssignment.Reason
+
+#: Pictures that are assigned in one transaction.
+CHUNK_SIZE: Final = 100
+#: How far a picture may be from the first one of those that show the same photograph.
+MAXIMUM_SPREAD: Final = 2 * MAXIMUM_DIFFERENCE
+# Why a picture is left out by itself; nothing follows from it for others.
+_ALONE: Final = (Reason.BETWEEN, Reason.COMMON)
+# Which family keeps its part where families of several meet: test, then what judges, then what trains.
+_RANKS: Final = (Part.TEST, Part.CALIBRATION, Part.VALIDATION, Part.TRAINING)
+
+
+def assign_parts(image_ids: Collection[int]) -> dict[int, Place]:
+    """Let the pictures of these images fall into parts, as far as they have not, and return where each is, by image.
+
+    Products of pictures that have a part already are looked at again. Absent from what is returned are pictures that
+    are left out, that we do not hold or cannot read, and suspected placeholders. Raises StorageError; what was assigned
+    until then stays.
+    """
+    wanted = sorted(set(find_held_pictures(image_ids).values()))
+    for start in range(0, len(wanted), CHUNK_SIZE):
+        sha256s = wanted[start : start + CHUNK_SIZE]
+        fingerprints = _read_fingerprints(_find_new(sha256s))
+        with transaction.atomic():
+            _lock()
+            # Read again, now that nobody else assigns.
+            new = set(_find_new(sha256s))
+            links = _find_links(sha256s)
+            for sha256 in sha256s:
+                if sha256 not in new:
+                    _assign_again(sha256, links.get(sha256))
+                elif sha256 in fingerprints:
+                    _assign_new(sha256, fingerprints[sha256], links.get(sha256))
+    return find_parts(image_ids)
+
+
+def _find_new(sha256s: Collection[str]) -> list[str]:
+    """Return those of the pictures that are in no family yet."""
+    known = SplitPicture.objects.filter(sha256__in=[bytes.fromhex(sha256) for sha256 in sha256s])
+    found = {bytes(sha256).hex() for sha256 in known.values_list("sha256", flat=True)}
+    return [sha256 for sha256 in sha256s if sha256 not in found]
+
+
+def _read_fingerprints(sha256s: Collection[str]) -> dict[str, np.ndarray]:
+    """Return the fingerprints of the pictures that can be read."""
+    fingerprints = {}
+    for sha256 in sha256s:
+        try:
+            fingerprints[sha256] = build_fingerprint(to_rgb(_read_picture(sha256), target_size=THUMBNAIL_SIZE))
+        except PictureError as error:
+            logger.warning("the picture %s falls into no part: %s", sha256, error)
+    return fingerprints
+
+
+def _read_picture(sha256: str) -> bytes:
+    """Return the picture's thumbnail, or the picture itself where that is missing."""
+    try:
+        return read_thumbnail(sha256)
+    except PictureError:
+        name = StoredPicture.objects.filter(sha256=sha256).values_list("storage_name", flat=True).first()
+        return read_media_picture(name or "")
+
+
+def _lock() -> None:
+    """Let one transaction at a time assign: of two at once neither would see the other's pictures."""
+    # On SQLite every transaction that writes has waited for the others already.
+    if connection.vendor == "postgresql":
+        table = connection.ops.quote_name(SplitAssignment._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """The products that show a picture, and the other pictures of these, but for those of too many products."""
+
+    product_ids: list[int]
+    sha256s: list[bytes]
+
+    def list_families(self) -> dict[SplitAssignment, Reason]:
+        """Return the families of these products and of their pictures."""
+        of_pictures = Q(pictures__sha256__in=self.sha256s) & ~Q(left_out_because__in=_ALONE)
+        families = SplitAssignment.objects.filter(Q(products__in=self.product_ids) | of_pictures)
+        return dict.fromkeys(families.distinct().order_by("pk"), Reason.PRODUCT)
+
+
+def _find_links(sha256s: Collection[str]) -> dict[str, _Links | None]:
+    """Return what links each of the pictures that products show to others; None where too many products show it."""
+    products = find_products(sha256s)
+    few = {sha256: ids for sha256, ids in products.items() if len(ids) <= MAXIMUM_PRODUCTS}
+    siblings = find_siblings({product_id for ids in few.values() for product_id in ids})
+    shown_by = find_products({sha256 for pictures in siblings.values() for sha256 in pictures})
+    links: dict[str, _Links | None] = dict.fromkeys(sha256s, _Links([], []))
+    links |= dict.fromkeys(products)
+    for sha256, ids in few.items():
+        shown = {sibling for product_id in ids for sibling in siblings[product_id]} - {sha256}
+        telling = [sibling for sibling in sorted(shown) if len(shown_by.get(sibling, ())) <= MAXIMUM_PRODUCTS]
+        links[sha256] = _Links(ids, [bytes.fromhex(sibling) for sibling in telling])
+    return links
+
+
+def _assign_again(sha256: str, links: _Links | None) -> None:
+    """Join the family of a picture with those of the products that show it by now."""
+    own = SplitAssignment.objects.get(pictures__sha256=bytes.fromhex(sha256))
+    if links is not None and own.left_out_because not in _ALONE:
+        family = _join(links.list_families() | {own: Reason.PRODUCT}, sha256=sha256)
+        _record_products(family, links.product_ids)
+
+
+def _assign_new(sha256: str, fingerprint: np.ndarray, links: _Links | None) -> None:
+    """Bring a picture into the family that it belongs to, and join the families that it shows to belong together."""
+    if links is None:
+        _record_picture(_create_left_out(Reason.COMMON), sha256, fingerprint)
+        return
+    near = [] if is_plain(fingerprint) else find_near_pictures(fingerprint)
+    confirmed = _confirm(fingerprint, near)
+    if near and not confirmed:
+        neighbour = SplitAssignment.objects.get(pk=near[0].assignment_id)
+        _record_picture(_create_left_out(Reason.BETWEEN, met=neighbour), sha256, fingerprint)
+        return
+    families = SplitAssignment.objects.filter(pk__in={picture.assignment_id for picture in confirmed})
+    met = dict.fromkeys(families.order_by("pk"), Reason.PHOTOGRAPH) | links.list_families()
+    family = _join(met, sha256=sha256)
+    _record_picture(family, sha256, fingerprint, first_id=confirmed[0].first_id if confirmed else None)
+    _record_products(family, links.product_ids)
+
+
+def _confirm(fingerprint: np.ndarray, near: Collection[NearPicture]) -> list[NearPicture]:
+    """Return those of the near pictures whose first one is not far either, so that no chain of likeness grows."""
+    firsts = SplitPicture.objects.filter(pk__in={picture.first_id for picture in near})
+    contents = dict(firsts.order_by().values_list("pk", "fingerprint"))
+    spreads = measure_differences(fingerprint, read_fingerprints(list(contents.values())))
+    close = {pk for pk, spread in zip(contents, spreads, strict=True) if spread <= MAXIMUM_SPREAD}
+    return [picture for picture in near if picture.first_id in close]
+
+
+def _join(met: Mapping[SplitAssignment, Reason], *, sha256: str) -> SplitAssignment:
+    """Return the family to which what belongs to all of these families belongs; a new one where there are none.
+
+    Families of one part become one. Of several parts the first by `_RANKS` keeps its own, and the others are left out
+    for ever; what meets one that was left out is left out with it, but for test, which stays what it is.
+    """
+    if not met:
+        return SplitAssignment.objects.create(part=draw_part(bytes.fromhex(sha256)))
+    tests = [family for family in met if family.part == Part.TEST]
+    left_out = [family for family in met if family.left_out_because]
+    standing = sorted((family for family in met if not family.left_out_because), key=_rank)
+    if left_out and not tests:
+        for family in standing:
+            _leave_out(family, met[family], of=left_out[0].left_out_for or left_out[0])
+        return left_out[0]
+    home = standing[0]
+    for family in standing[1:]:
+        if family.part == home.part:
+            _merge(family, into=home)
+        else:
+            _leave_out(family, met[family], of=home)
+    return home
+
+
+def _rank(family: SplitAssignment) -> tuple[int, int]:
+    return _RANKS.index(Part(family.part)), family.pk
+
+
+def _leave_out(family: SplitAssignment, reason: Reason, *, of: SplitAssignment) -> None:
+    logger.info("family %s of %s is left out: it met family %s of %s", family.pk, family.part, of.pk, of.part)
+    family.left_out_because, family.left_out_for, family.left_out_at = reason, of, Now()
+    family.save(update_fields=["left_out_because", "left_out_for", "left_out_at"])
+
+
+def _merge(family: SplitAssignment, *, into: SplitAssignment) -> None:
+    """Move everything of a family to another one of the same part."""
+    family.pictures.update(assignment=into)
+    family.products.update(assignment=into)
+    family.left_out.update(left_out_for=into)
+    family.delete()
+
+
+def _create_left_out(reason: Reason, *, met: SplitAssignment | None = None) -> SplitAssignment:
+    """Create a family for a picture that is left out by itself."""
+    return SplitAssignment.objects.create(
+        part=Part.TRAINING, left_out_because=reason, left_out_for=met, left_out_at=Now()
+    )
+
+
+def _record_picture(
+    family: SplitAssignment, sha256: str, fingerprint: np.ndarray, *, first_id: int | None = None
+) -> None:
+    found_by: dict[str, int] = {}
+    if not is_plain(fingerprint) and family.left_out_because not in _ALONE:
+        tones = measure_tones(fingerprint)
+        found_by = {"band": build_band(tones), "tone_3": tones[3], "tone_4": tones[4], "tone_5": tones[5]}
+    SplitPicture.objects.create(
+        sha256=bytes.fromhex(sha256),
+        assignment=family,
+        first_id=first_id,
+        fingerprint=fingerprint.tobytes(),
+        **found_by,
+    )
+
+
+def _record_products(family: SplitAssignment, product_ids: Iterable[int]) -> None:
+    rows = [SplitProduct(product_id=product_id, assignment=family) for product_id in product_ids]
+    SplitProduct.objects.bulk_create(
+        rows, update_conflicts=True, update_fields=["assignment"], unique_fields=["product_id"]
+    )
