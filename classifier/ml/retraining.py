@@ -280,7 +280,8 @@ def _teach_titles(
 
     def answer(taught: NDArray[np.bool_], asked: NDArray[np.bool_]) -> NDArray[np.float64]:
         weights, bias = teach(taught)
-        return np.where(titled[asked, None], log_softmax(counts[asked] @ weights + bias, axis=1), -np.log(CLASSES))
+        logs = log_softmax(counts[asked] @ weights + bias, axis=1)
+        return np.asarray(np.where(titled[asked, None], logs, -np.log(CLASSES)))
 
     said = _ask_out_of_fold(answer, folds=folds)
     before = np.log(np.maximum(pictures, 1e-6))
