@@ -284,13 +284,15 @@ def _teach_titles(
         return np.asarray(np.where(titled[asked, None], logs, -np.log(CLASSES)))
 
     said = _ask_out_of_fold(answer, folds=folds)
-    before = np.log(np.maximum(pictures, 1e-6))
+    # Pictures may take something for none of the groups; that nothing was marked so is no merit of titles.
+    known = np.isin(np.arange(CLASSES), classes[titled])
+    before = log_softmax(np.where(known, np.log(np.maximum(pictures, 1e-6)), np.log(1e-6)), axis=1)
     power = _search(
         lambda value: _mean_loss(log_softmax(before + value * said, axis=1), classes=classes), bounds=_POWERS
     )
     both = log_softmax(before + power * said, axis=1)
     rows = np.arange(len(classes))
-    gains = (both - log_softmax(before, axis=1))[rows, classes][titled]
+    gains = (both - before)[rows, classes][titled]
     gain = float(gains.mean()), float(STANDARD_DEVIATIONS * gains.std(ddof=1) / np.sqrt(len(gains)))
     if gain[0] <= gain[1]:
         return pictures, None, gain

@@ -24,9 +24,10 @@ def count_ngrams(titles: Sequence[str]) -> csr_array:
     """Which n-grams of 2 to 5 characters each title has, float64[N, BUCKETS], sparse, each row of unit length.
 
     Letters count without case and accents; a word begins and ends with a space. The same titles give the same numbers
-    on any machine. A title without letters has none.
+    on any machine. A title without words has none.
     """
-    texts = [f" {' '.join(fold(title)[:_MOST_CHARACTERS].split())} " for title in titles]
+    words = [fold(title)[:_MOST_CHARACTERS].split() for title in titles]
+    texts = [f" {' '.join(of)} " if of else "" for of in words]
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     codes = np.frombuffer("".join(texts).encode("utf-32-le", errors="replace"), dtype="<u4").astype(np.uint32)
     owners = np.repeat(np.arange(len(texts)), lengths)
