@@ -51,6 +51,7 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.heads
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
+	$(RUN) -m benchmarks.splits
 	$(RUN) -m benchmarks.upgrade
 
 # The long proofs: a program a line, with its counts as options, a seed where it chooses, and a JSON document as its output.
@@ -64,6 +65,7 @@ proof: $(VENV)/installed-dev
 	$(RUN) -m tests.config.messages --json --seed $(SEED)
 	$(RUN) -m tests.ml.judging.simulated_catalogues --json --seed $(SEED)
 	$(RUN) -m tests.classifier.management.lasting_demo --json
+	$(RUN) -m tests.classifier.splits.arrivals --json --seed $(SEED)
 	$(RUN) -m benchmarks.doors --json
 
 # Shorter: make chaos CHAOS="--labels 20000 --kills 80"

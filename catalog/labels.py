@@ -5,10 +5,10 @@ registers an admin of its own. Every write of the catalogue calls `refresh_label
 programs wrote past it is found later; until then a missing row reads as *pending*.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Set
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.models import F, FilteredRelation, Q, QuerySet
 
@@ -80,7 +80,13 @@ def with_first_image(products: QuerySet[Product]) -> QuerySet[Any]:
     return annotated
 
 
-def _refresh_undecided(product_ids: Collection[int]) -> int:
+class Refresh(Protocol):
+    """What brings the labels of products up to date; see `refresh_labels`."""
+
+    def __call__(self, product_ids: Collection[int], *, created: Set[int]) -> int: ...
+
+
+def _refresh_undecided(product_ids: Collection[int], *, created: Set[int]) -> int:
     """Write *pending* or *no image* for each of the products; where nobody decides, nothing else is known."""
     products = with_first_image(Product.objects.filter(pk__in=product_ids))
     rows = [
@@ -88,7 +94,7 @@ def _refresh_undecided(product_ids: Collection[int]) -> int:
         for product_id, image_id in products.order_by("pk").values_list("pk", "first_image_id")
     ]
     fields = ("product", "image", "status", "group", "garment", "source", "reason")
-    insert_or_update_rows(ProductLabel, fields=fields, rows=rows)
+    insert_or_update_rows(ProductLabel, fields=fields, rows=rows, new=created)
     return len(rows)
 
 
@@ -96,22 +102,23 @@ def _remove_undecided(product_ids: Collection[int]) -> None:
     ProductLabel.objects.filter(product__in=product_ids).delete()
 
 
-_refresh: Callable[[Collection[int]], int] = _refresh_undecided
+_refresh: Refresh = _refresh_undecided
 _remove: Callable[[Collection[int]], None] = _remove_undecided
 
 
-def register_decision(*, refresh: Callable[[Collection[int]], int], remove: Callable[[Collection[int]], None]) -> None:
+def register_decision(*, refresh: Refresh, remove: Callable[[Collection[int]], None]) -> None:
     """Let `refresh` write the labels of products from now on, and `remove` take away those of products that go."""
     global _refresh, _remove
     _refresh, _remove = refresh, remove
 
 
-def refresh_labels(product_ids: Collection[int]) -> int:
+def refresh_labels(product_ids: Collection[int], *, created: Set[int] = frozenset()) -> int:
     """Bring the labels of these products up to date; return how many changed.
 
-    Call it inside the transaction that changed the products, their images or texts, after the change.
+    Call it inside the transaction that changed the products, their images or texts, after the change. Of those that
+    are known to be `created` there nobody else can have written anything, which makes them cheaper.
     """
-    return _refresh(product_ids) if product_ids else 0
+    return _refresh(product_ids, created=created) if product_ids else 0
 
 
 def remove_labels(product_ids: Collection[int]) -> None:

@@ -27,10 +27,12 @@ from classifier.models import (
     QueueCanary,
     Review,
     ReviewRun,
+    SplitAssignment,
     SuspectedPicture,
     TrainingRun,
 )
 from classifier.reviews.admin import MARK_ACTIONS, ImageMarkingMixin, ProductMarkingMixin, ReviewAdmin, ReviewRunAdmin
+from classifier.splits.admin import SplitAssignmentAdmin
 from classifier.training.admin import TrainingRunAdmin
 from config.web.admin import ReadOnlyAdmin
 
@@ -88,6 +90,7 @@ for model, model_admin in (
     (Review, ReviewAdmin),
     (ReviewRun, ReviewRunAdmin),
     (TrainingRun, TrainingRunAdmin),
+    (SplitAssignment, SplitAssignmentAdmin),
     (QueueCanary, QueueCanaryAdmin),
     (CleaningRun, CleaningRunAdmin),
 ):

@@ -8,6 +8,7 @@ from catalog.interchange.disk_map import DiskMap
 from catalog.interchange.records import REFUSED, Description, ProductRecord, clean_description
 from catalog.interchange.stored import StoredProduct, find_similar_product_ids, find_stored_products
 from catalog.models import Image, Product, ProductDescription, ProductImages
+from catalog.search.index import adding_words
 from catalog.values import RecordError, clean_image_url, clean_title
 from config.db.bulk import draw_ids, insert_missing_rows, insert_or_update_rows, insert_rows
 
@@ -54,11 +55,26 @@ def find_changes(
     ]
 
 
-def write_changes(changes: Collection[ProductChange]) -> None:
-    """Write the changes inside the caller's transaction; every change has its `product_id` afterwards."""
+def write_changes(changes: Collection[ProductChange]) -> set[int]:
+    """Write the changes inside the caller's transaction; every change has its `product_id` afterwards.
+
+    Return the products that nobody else can know of before the transaction ends.
+    """
     _number_products(changes)
-    _write_descriptions(changes)
     _write_images([change for change in changes if change.changes_images])
+    new = {change.product_id: change for change in changes if change.stored is None and change.product_id is not None}
+    with adding_words({id: _join_texts(change.record) for id, change in new.items()}) as created:
+        _write_texts(new.values())
+    _write_texts([change for change in changes if change.stored is not None])
+    return created
+
+
+def _join_texts(record: ProductRecord) -> str:
+    return " ".join([record.title, *(text for texts in record.descriptions.values() for text in texts if text)])
+
+
+def _write_texts(changes: Collection[ProductChange]) -> None:
+    _write_descriptions(changes)
     _write_products(changes)
 
 

@@ -139,13 +139,13 @@ def _import_batch(
     if observe:
         observe(needed)
     if not report.dry_run:
-        write_changes(needed)
-        refresh_labels([change.product_id for change in needed if change.product_id is not None])
+        created = write_changes(needed)
+        refresh_labels([change.product_id for change in needed if change.product_id is not None], created=created)
     # An automatic id counts as named by the file as well, so that no later row with that id takes the product over.
     seen.add((change.product_id, content_digest(change.record)) for change in changes if change.product_id is not None)
-    created = sum(change.stored is None for change in changes)
-    report.created += created
-    report.changed += len(needed) - created
+    new_count = sum(change.stored is None for change in changes)
+    report.created += new_count
+    report.changed += len(needed) - new_count
     report.unchanged += len(changes) - len(needed)
 
 

@@ -5,7 +5,7 @@ until the transaction ends. So a machine's result, a person's review and a chang
 other. (SQLite has one writer at a time anyway.)
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import fields
 from operator import attrgetter
 from types import MappingProxyType
@@ -68,16 +68,19 @@ def refresh_image_labels(image_ids: Collection[int], *, why: str) -> int:
     return _write_labels(dict(first.values_list("product_id", "image_id")), why=why)
 
 
-def refresh_product_labels(product_ids: Collection[int], *, why: str = Why.CATALOGUE) -> int:
+def refresh_product_labels(
+    product_ids: Collection[int], *, why: str = Why.CATALOGUE, created: Set[int] = frozenset()
+) -> int:
     """Bring the labels of these products up to date; return how many changed. Inside the transaction that changed them.
 
-    What their texts say is read where they are others now. Products that are gone are passed over.
+    What their texts say is read where they are others now. Products that are gone are passed over. `created` are those
+    that the transaction made.
     """
     products = with_first_image(Product.objects.filter(AnyOf("pk", product_ids)))
     shown = products.values_list("first_image_id", "label__image_id")
     lock_images({image_id for pair in shown for image_id in pair if image_id is not None})
-    write_texts(find_stale_texts(product_ids))
-    return _write_labels(dict(products.values_list("pk", "first_image_id")), why=why)
+    write_texts(find_stale_texts(product_ids), created=created)
+    return _write_labels(dict(products.values_list("pk", "first_image_id")), why=why, created=created)
 
 
 def refresh_product_range(after: int, until: int, *, why: str, dry_run: bool = False) -> tuple[int, int]:
@@ -107,7 +110,7 @@ def remove_product_labels(product_ids: Collection[int]) -> None:
     ProductLabel.objects.filter(product__in=product_ids).delete()
 
 
-def _write_labels(firsts: dict[int, int | None], *, why: str) -> int:
+def _write_labels(firsts: dict[int, int | None], *, why: str, created: Set[int] = frozenset()) -> int:
     """Write the labels of products that show these images first; return how many changed what a reader sees."""
     if not firsts:
         return 0
@@ -120,6 +123,7 @@ def _write_labels(firsts: dict[int, int | None], *, why: str) -> int:
         ProductLabel,
         fields=("product", *(name.removesuffix("_id") for name in COLUMNS)),
         rows=[(product_id, *_get_columns(decision)) for product_id, decision in stale],
+        new=created - former.keys(),
     )
     known = [(pk, former[pk], decision) for pk, decision in stale if pk in former]
     return _record_changes(known, facts=facts, why=why)

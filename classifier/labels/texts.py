@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -33,11 +33,12 @@ _choose_languages = lru_cache(maxsize=1024)(choose_languages)
 
 @dataclass(frozen=True, slots=True)
 class ReadTexts:
-    """A product's texts as they are now, and what they say."""
+    """A product's texts as they are now, and what they say; whether nothing is stored of them."""
 
     sha256: bytes
     country: str
     reading: TextReading
+    is_first: bool
 
 
 def read_product_texts(title: str, descriptions: Collection[Description]) -> TextReading:
@@ -74,12 +75,15 @@ def find_stale_texts(product_ids: Collection[int]) -> dict[int, ReadTexts]:
         sha256 = _digest(title, of)
         if former is None or bytes(former) != sha256:
             country = of[0][0] if of else ""
-            stale[product_id] = ReadTexts(sha256, country, read_product_texts(title, of))
+            stale[product_id] = ReadTexts(sha256, country, read_product_texts(title, of), former is None)
     return stale
 
 
-def write_texts(texts: Mapping[int, ReadTexts]) -> None:
-    """Store what the texts of these products say; call it in the transaction that writes their labels."""
+def write_texts(texts: Mapping[int, ReadTexts], *, created: Set[int] = frozenset()) -> None:
+    """Store what the texts of these products say; call it in the transaction that writes their labels.
+
+    `created` are the products that the transaction made: nobody else reads their texts.
+    """
     rows = [
         (
             product_id,
@@ -93,7 +97,8 @@ def write_texts(texts: Mapping[int, ReadTexts]) -> None:
         )
         for product_id, of in sorted(texts.items())
     ]
-    insert_or_update_rows(TextEvidence, fields=_FIELDS, rows=rows)
+    new = {product_id for product_id in created & texts.keys() if texts[product_id].is_first}
+    insert_or_update_rows(TextEvidence, fields=_FIELDS, rows=rows, new=new)
 
 
 def remove_orphaned_texts(after: int, until: int) -> None:

@@ -23,6 +23,7 @@ from classifier.ml.reports.documents import (
 )
 from classifier.ml.reports.experiments_report import build_sections
 from classifier.reports.evaluations import list_evaluations
+from classifier.splits.reports import build_parts_section
 from config.web.security import PICTURE_POLICY
 
 ONE_YEAR_SECONDS = 31_536_000
@@ -45,6 +46,8 @@ def data_understanding(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"report": report}
     if report is not None:
         context["sections"] = place_pictures(report["sections"], report=report)
+        if request.user.has_perm("classifier.view_splitassignment"):
+            context["sections"].append(build_parts_section())
         context["created_at"] = datetime.fromisoformat(report["created_at"])
     return render(request, "classifier/data_understanding.html", context)
 

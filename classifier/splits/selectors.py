@@ -1,7 +1,7 @@
 """Reads of families and their parts."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,8 +51,8 @@ def find_parts(image_ids: Collection[int]) -> dict[int, Place]:
     queries.
     """
     pictures = find_held_pictures(image_ids)
-    rows = SplitPicture.objects.filter(sha256__in={bytes.fromhex(sha256) for sha256 in pictures.values()})
-    rows = rows.filter(assignment__left_out_because="").values_list("sha256", "assignment__part", "assignment_id")
+    found = SplitPicture.objects.filter(sha256__in={bytes.fromhex(sha256) for sha256 in pictures.values()})
+    rows = found.filter(assignment__left_out_because="").values_list("sha256", "assignment__part", "assignment_id")
     places = {bytes(sha256).hex(): Place(Part(part), family) for sha256, part, family in rows}
     return {image_id: places[sha256] for image_id, sha256 in pictures.items() if sha256 in places}
 
@@ -98,7 +98,7 @@ def find_near_pictures(fingerprint: np.ndarray) -> list[NearPicture]:
         reach = (tones[number] - TONE_TOLERANCES[number], tones[number] + TONE_TOLERANCES[number])
         rows = rows.filter(**{f"tone_{number}__range": reach})
     found = list(rows.order_by().values_list("pk", "first_id", "assignment_id", "fingerprint"))
-    differences = measure_differences(fingerprint, read_fingerprints([row[3] for row in found]))
+    differences = measure_differences(fingerprint, read_fingerprints(row[3] for row in found))
     near = [
         NearPicture(pk, first_id or pk, assignment_id, float(difference))
         for (pk, first_id, assignment_id, _), difference in zip(found, differences, strict=True)
@@ -107,6 +107,6 @@ def find_near_pictures(fingerprint: np.ndarray) -> list[NearPicture]:
     return sorted(near, key=lambda picture: (picture.difference, picture.id))
 
 
-def read_fingerprints(contents: Sequence[bytes]) -> np.ndarray:
+def read_fingerprints(contents: Iterable[bytes | memoryview]) -> np.ndarray:
     """Return stored fingerprints as uint8[N, 32, 32, 3]."""
     return np.frombuffer(b"".join(map(bytes, contents)), np.uint8).reshape(-1, SIZE, SIZE, 3)

@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 from django.db import connection, transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from catalog.models import StoredPicture
@@ -34,6 +33,7 @@ from classifier.splits.selectors import (
     find_siblings,
     read_fingerprints,
 )
+from config.db.arrays import AnyOf
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +65,11 @@ def assign_parts(image_ids: Collection[int]) -> dict[int, Place]:
             # Read again, now that nobody else assigns.
             new = set(_find_new(sha256s))
             links = _find_links(sha256s)
+            for sha256, moved in _find_moved(links, known=set(sha256s) - new).items():
+                _assign_again(sha256, moved)
             for sha256 in sha256s:
-                if sha256 not in new:
-                    _assign_again(sha256, links.get(sha256))
-                elif sha256 in fingerprints:
-                    _assign_new(sha256, fingerprints[sha256], links.get(sha256))
+                if sha256 in new and sha256 in fingerprints:
+                    _assign_new(sha256, fingerprints[sha256], links[sha256])
     return find_parts(image_ids)
 
 
@@ -118,9 +118,19 @@ class _Links:
 
     def list_families(self) -> dict[SplitAssignment, Reason]:
         """Return the families of these products and of their pictures."""
-        of_pictures = Q(pictures__sha256__in=self.sha256s) & ~Q(left_out_because__in=_ALONE)
-        families = SplitAssignment.objects.filter(Q(products__in=self.product_ids) | of_pictures)
-        return dict.fromkeys(families.distinct().order_by("pk"), Reason.PRODUCT)
+        ids = {*_find_families_of_products(self.product_ids).values()}
+        ids.update(_find_families_of_pictures(self.sha256s).values())
+        return dict.fromkeys(SplitAssignment.objects.filter(pk__in=ids).order_by("pk"), Reason.PRODUCT)
+
+
+def _find_families_of_products(product_ids: Collection[int]) -> dict[int, int]:
+    return dict(SplitProduct.objects.filter(AnyOf("product_id", product_ids)).values_list("product_id", "assignment"))
+
+
+def _find_families_of_pictures(sha256s: Collection[bytes]) -> dict[bytes, int]:
+    """Return the family of each picture, but of those that are left out by themselves."""
+    pictures = SplitPicture.objects.filter(sha256__in=sha256s).exclude(assignment__left_out_because__in=_ALONE)
+    return {bytes(sha256): family for sha256, family in pictures.values_list("sha256", "assignment")}
 
 
 def _find_links(sha256s: Collection[str]) -> dict[str, _Links | None]:
@@ -138,12 +148,27 @@ def _find_links(sha256s: Collection[str]) -> dict[str, _Links | None]:
     return links
 
 
-def _assign_again(sha256: str, links: _Links | None) -> None:
+def _find_moved(links: Mapping[str, _Links | None], *, known: Collection[str]) -> dict[str, _Links]:
+    """Return the links of those pictures in a family that products show by now which are not in it. Two queries."""
+    linked = {sha256: of for sha256, of in sorted(links.items()) if of is not None and sha256 in known}
+    by_product = _find_families_of_products({pk for of in linked.values() for pk in of.product_ids})
+    digests = {bytes.fromhex(sha256) for sha256 in linked}.union(*(of.sha256s for of in linked.values()))
+    by_picture = _find_families_of_pictures(digests)
+    moved = {}
+    for sha256, of in linked.items():
+        own = by_picture.get(bytes.fromhex(sha256))
+        met = {by_product.get(product_id) for product_id in of.product_ids}
+        met.update(by_picture[sibling] for sibling in of.sha256s if sibling in by_picture)
+        if own is not None and met - {own}:
+            moved[sha256] = of
+    return moved
+
+
+def _assign_again(sha256: str, links: _Links) -> None:
     """Join the family of a picture with those of the products that show it by now."""
     own = SplitAssignment.objects.get(pictures__sha256=bytes.fromhex(sha256))
-    if links is not None and own.left_out_because not in _ALONE:
-        family = _join(links.list_families() | {own: Reason.PRODUCT}, sha256=sha256)
-        _record_products(family, links.product_ids)
+    family = _join(links.list_families() | {own: Reason.PRODUCT}, sha256=sha256)
+    _record_products(family, links.product_ids)
 
 
 def _assign_new(sha256: str, fingerprint: np.ndarray, links: _Links | None) -> None:
@@ -168,7 +193,7 @@ def _confirm(fingerprint: np.ndarray, near: Collection[NearPicture]) -> list[Nea
     """Return those of the near pictures whose first one is not far either, so that no chain of likeness grows."""
     firsts = SplitPicture.objects.filter(pk__in={picture.first_id for picture in near})
     contents = dict(firsts.order_by().values_list("pk", "fingerprint"))
-    spreads = measure_differences(fingerprint, read_fingerprints(list(contents.values())))
+    spreads = measure_differences(fingerprint, read_fingerprints(contents.values()))
     close = {pk for pk, spread in zip(contents, spreads, strict=True) if spread <= MAXIMUM_SPREAD}
     return [picture for picture in near if picture.first_id in close]
 

@@ -37,7 +37,7 @@ _PLACES = np.linspace(-1, 1, SIZE, dtype=np.float32)
 _FURTHEST = 0.16
 _STEPS = 8
 # What moving and stretching leave of the difference when they are only estimated: enough to look closer.
-_ROUGHLY = 0.5
+_ROUGHLY = 0.4
 _BLOCK = 1024
 
 

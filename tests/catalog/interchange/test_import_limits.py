@@ -80,7 +80,7 @@ def test_an_upload_that_was_confirmed_has_no_limit_and_pages_have_theirs_again(
     settings.VAR_DIR = tmp_path
     limits: list[object] = []
 
-    def refresh(product_ids: list[int]) -> int:
+    def refresh(product_ids: list[int], **_: Any) -> int:
         limits.append(ask("SHOW statement_timeout"))
         return len(product_ids)
 

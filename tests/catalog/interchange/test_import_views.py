@@ -176,7 +176,7 @@ def test_labels_follow_the_pictures_that_were_imported(client: Client) -> None:
 
 
 def test_an_import_whose_labels_cannot_follow_is_not_done(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_product_ids: list[int]) -> int:
+    def refuse(_product_ids: list[int], **_: Any) -> int:
         raise DatabaseError("server closed the connection")
 
     monkeypatch.setattr(importing, "refresh_labels", refuse)

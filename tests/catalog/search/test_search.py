@@ -1,6 +1,7 @@
 """Text search: every word somewhere in title or descriptions; the word index of PostgreSQL and what keeps it."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -11,10 +12,12 @@ from catalog.browse.filters import ProductCriteria
 from catalog.browse.listing import list_labelled_products
 from catalog.models import Product, ProductDescription
 from catalog.search import query as search
-from catalog.search.index import build_search_index
+from catalog.search.index import adding_words, build_search_index
 from catalog.search.query import TextSearch
 from config.db.paging import KeysetOrdering, get_page
+from tests.catalog.search.test_folding import TABLE
 from tests.support.factories import create_description, create_product
+from tests.support.importing import Importer, counts
 from tests.support.labels import create_labelled_product
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -187,6 +190,48 @@ def test_words_of_any_length_are_found_whole_or_in_part() -> None:
 def test_a_product_with_more_text_than_a_document_holds_is_found_by_its_beginning() -> None:
     product = create_product("Endless", descriptions={"us": (" ".join(f"word{n}" for n in range(200_000)), None)})
     assert find_ids("endless word99") == [product.pk]
+
+
+def read_index() -> tuple[dict[int, str], list[str]]:
+    """The words of each product, and the words of all."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT product_id, words::text FROM catalog_searchdocument")
+        documents = dict(cursor.fetchall())
+        cursor.execute("SELECT word FROM catalog_searchword ORDER BY word")
+        return documents, [word for (word,) in cursor.fetchall()]
+
+
+@postgresql
+def test_an_import_brings_the_words_that_the_triggers_find(tmp_path: Path) -> None:
+    texts = [*TABLE, "O'Neill \\' \\\\ \tbag,\u00a0\u00ad", "x" * 3_000, "ab " * 40_000 + "end"]
+    products = [
+        {
+            "id": number,
+            "title": f"No {number}",
+            "descriptions": [{"country_code": "us", "original_text": text, "translated_text": text}],
+        }
+        for number, text in enumerate(texts, start=1)
+    ]
+    imported = Importer(tmp_path).run(products)
+    assert counts(imported) == (len(texts), 0, 0, 0), imported["errors"]
+    brought = read_index()
+    assert len(brought[0]) == len(texts)
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE catalog_searchdocument, catalog_searchword")
+        cursor.execute("SELECT catalog_refresh_search(array_agg(id)) FROM product")
+    assert brought == read_index()
+
+
+@postgresql
+def test_words_that_stand_there_already_are_read_from_the_tables() -> None:
+    product = create_product("Linen shirt", descriptions={"us": ("of somebody else", None)})
+    with adding_words({product.pk: "Linen skirt"}):
+        Product.objects.filter(pk=product.pk).update(title="Linen skirt")
+        other = create_product("Not brought")
+    assert find_ids("skirt somebody") == [product.pk]
+    assert find_ids("brought") == []
+    other.descriptions.create(country_code="us", original_text="Written afterwards")
+    assert find_ids("brought afterwards") == [other.pk]
 
 
 @postgresql

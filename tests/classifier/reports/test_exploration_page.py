@@ -8,6 +8,7 @@ from django.test import Client
 
 from classifier.ml.reports.documents import EXPLORATION_NAME, save_document
 from tests.support.exploring import explore_drawings, report_drawings
+from tests.support.members import sign_in
 
 
 @pytest.fixture
@@ -45,6 +46,13 @@ def test_every_section_has_its_plot_and_its_table(client: Client, stored) -> Non
     assert page.count('<table class="data">') == 8
     assert "Explored <time" in page
     assert '<a href="/data/" aria-current="page">Data</a>' in page
+
+
+@pytest.mark.django_db
+def test_parts_of_reviewed_pictures_stand_last_for_those_who_may_see_them(client: Client, stored) -> None:
+    sign_in(client, "view_splitassignment")
+    sections = client.get("/data/").context["sections"]
+    assert sections[-1]["title"] == "Reviewed pictures by part"
 
 
 def test_every_address_of_the_page_answers_with_a_picture(client: Client, stored) -> None:

@@ -1,0 +1,55 @@
+"""The detector: whether something is on two sides, however it came there."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from classifier.models import SplitPicture
+from classifier.splits.selectors import (
+    MAXIMUM_PRODUCTS,
+    find_held_pictures,
+    find_near_pictures,
+    find_parts,
+    find_products,
+    read_fingerprints,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Two parts that share a photograph or a product; the pictures are named by their SHA-256."""
+
+    parts: tuple[str, str]
+    sha256s: tuple[str, str]
+    shared: str
+
+
+def find_leaks(image_ids: Collection[int]) -> list[Leak]:
+    """Return what the pictures of these images, as far as they are in parts, share with pictures of other parts.
+
+    Looks at pictures and products as they are now, not at how they were assigned: one indexed read a picture.
+    """
+    pictures = find_held_pictures(image_ids)
+    part_of = {pictures[image_id]: str(place.part) for image_id, place in find_parts(image_ids).items()}
+    leaks = set()
+    shown = defaultdict(set)
+    for sha256, product_ids in find_products(part_of).items():
+        for product_id in product_ids if len(product_ids) <= MAXIMUM_PRODUCTS else ():
+            shown[product_id].add(sha256)
+    for product_id, sha256s in shown.items():
+        first, *others = sorted(sha256s)
+        for other in others:
+            leaks.add(_build_leak(first, other, part_of, shared=f"product {product_id}"))
+    rows = SplitPicture.objects.filter(sha256__in=[bytes.fromhex(sha256) for sha256 in part_of], band__isnull=False)
+    for digest, content in rows.values_list("sha256", "fingerprint"):
+        near = {picture.id for picture in find_near_pictures(read_fingerprints([content])[0])}
+        near_rows = SplitPicture.objects.filter(pk__in=near, assignment__left_out_because="")
+        near_parts = {bytes(found).hex(): part for found, part in near_rows.values_list("sha256", "assignment__part")}
+        for found in near_parts:
+            first, second = sorted((bytes(digest).hex(), found))
+            leaks.add(_build_leak(first, second, part_of | near_parts, shared="a photograph"))
+    return sorted((leak for leak in leaks if leak.parts[0] != leak.parts[1]), key=lambda leak: leak.sha256s)
+
+
+def _build_leak(first: str, second: str, part_of: dict[str, str], *, shared: str) -> Leak:
+    return Leak((part_of[first], part_of[second]), (first, second), shared)
