@@ -213,7 +213,7 @@ def _find_crossing(steps: Sequence[Mapping[str, Any]], *, way: str, goal: float 
 def plot_replays(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, bytes]:
     """The plots of a replay by the name of their file, light and dark: a line and band for each way of choosing."""
     places = [f"{step['reviews']:,}" for step in next(iter(curves.values()))]
-    files = {}
+    files: dict[str, bytes] = {}
     for way in next(iter(curves.values()))[0]["ways"]:
         for name, title in PLOTTED.items():
             lines = {

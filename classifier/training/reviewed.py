@@ -59,17 +59,14 @@ def list_reviewed_pictures(version: ModelVersion) -> list[ReviewedPicture]:
     image_ids = _list_reviewed_images()
     for start in range(0, len(image_ids), _CHUNK_SIZE):
         facts = find_picture_facts(image_ids[start : start + _CHUNK_SIZE])
-        held = {image_id: of for image_id, of in facts.items() if of.review is not None and of.sha256}
-        features = find_features(version.base_id, [of.sha256 for of in held.values()])
+        held = {pk: (of.sha256, of.review) for pk, of in facts.items() if of.review is not None and of.sha256}
+        features = find_features(version.base_id, [sha256 for sha256, _ in held.values()])
         places, titles = assign_parts(held), _find_titles(held)
-        for image_id, of in sorted(held.items()):
-            shows = _find_class(of.review)
-            seen = features.get(of.sha256)
+        for image_id, (sha256, review) in sorted(held.items()):
+            shows, seen = _find_class(review), features.get(sha256)
             if shows is not None and seen is not None and not seen.canonical and image_id in places:
-                pictures.setdefault(
-                    of.sha256,
-                    ReviewedPicture(of.review.id, shows, titles.get(image_id, ""), seen, places[image_id]),
-                )
+                title, place = titles.get(image_id, ""), places[image_id]
+                pictures.setdefault(sha256, ReviewedPicture(review.id, shows, title, seen, place))
     return sorted(pictures.values(), key=lambda picture: picture.review_id)
 
 

@@ -25,8 +25,8 @@ MOST_ODDS_WITHOUT_VOTE: Final = 3.0
 KEPT_CONFIDENCE: Final = 0.9
 #: From this probability of none of the groups on a label is in doubt.
 DOUBTED: Final = 0.5
-#: No picture says of a group that it is less likely, so that a title with a vote names the group: after some hundred
-#: reviews a head is surer than that, and titles are right more often.
+#: Against a title with a vote no picture says of the named group that it is less likely, so that the title names the
+#: group: after some hundred reviews a head is surer than that, and titles are right more often.
 LEAST_PROBABILITY: Final = 0.01
 #: From here on a picture of a garment stands against a title that names another thing. Bags never do: the network takes
 #: belts and wallets for them.
@@ -122,6 +122,7 @@ def fuse(picture: PictureEvidence, text: TextSaid) -> Fused:
     if not text.has_vote:
         weighed = _weigh(groups, named=named, odds=MOST_ODDS_WITHOUT_VOTE**text.score)
         return _follow_picture(picture, confidence=weighed[GROUPS.index(picture.group)])
+    groups[named] = max(groups[named], LEAST_PROBABILITY)
     odds = _VOTING_ODDS**text.score
     weighed = _weigh(groups, named=named, odds=odds)
     winner = max(range(len(GROUPS)), key=weighed.__getitem__)
@@ -193,13 +194,13 @@ def _follow_learned(picture: PictureEvidence, *, learned: Sequence[float]) -> Fu
 
 
 def _sum_groups(picture: PictureEvidence) -> list[float]:
-    """The probability of each group, float[5], none quite impossible; where nothing is seen, all are alike."""
+    """The probability of each group, float[5]; where nothing is seen, all are alike."""
     if not picture.is_seen:
         return [1.0 / len(GROUPS)] * len(GROUPS)
     groups = [0.0] * len(GROUPS)
     for group, probability in zip(_GROUP_OF_GARMENT, picture.garment_probabilities, strict=True):
         groups[group] += probability
-    return [max(probability, LEAST_PROBABILITY) for probability in groups]
+    return groups
 
 
 def _weigh(groups: Sequence[float], *, named: int, odds: float) -> list[float]:
