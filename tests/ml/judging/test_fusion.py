@@ -197,6 +197,5 @@ def test_a_picture_that_surely_shows_none_of_the_groups_makes_none_of_these(prob
     assert fuse(picture, SILENT).outcome == outcome
     assert fuse(picture, _name(BAGS)).outcome == Outcome.LABELLED
     assert fuse(replace(picture, is_seen=False), SILENT).outcome == Outcome.UNSURE
-    # Titles that were reviewed as none of these say the same, and those of garments the contrary.
+    # A title like those that were reviewed as none of these says the same.
     assert fuse(picture, _learn(none=0.95)).outcome == Outcome.NONE_OF_THESE
-    assert fuse(picture, _learn(upper=0.5)).outcome == Outcome.UNSURE
