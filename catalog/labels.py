@@ -73,6 +73,12 @@ def name_evidence(evidence: str, *, source: str) -> str:
     return evidence or (ProductLabel.Evidence.PICTURE if source == ProductLabel.Source.MACHINE else "")
 
 
+def match_evidence(values: Collection[str], *, path: str = "") -> Q:
+    """Return the condition that a label stands on one of these; `path` leads to it, as "label__" from a product."""
+    stored = ["" if value == ProductLabel.Evidence.PICTURE else value for value in values]
+    return Q(**{f"{path}source": ProductLabel.Source.MACHINE, f"{path}evidence__in": stored})
+
+
 def with_first_image(products: QuerySet[Product]) -> QuerySet[Any]:
     """Annotate `first_image_id`, the image with index 0, or None."""
     first = FilteredRelation("product_images", condition=Q(product_images__image_index=0))

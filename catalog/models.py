@@ -230,8 +230,8 @@ class ProductLabel(models.Model):
     """The current label of a product, one row for each; `catalog.labels` says what a missing row means.
 
     Whoever decides labels writes it; while nobody does, `catalog.labels` writes *pending* or *no image*. `reason` says
-    why there is no sure label: `unsure`, `disagreement`, `placeholder`, or an error's code. `evidence` says on what a
-    machine's label stands where that is not the picture alone.
+    why there is no sure label: a `Reason`, or an error's code. `evidence` says on what a machine's label stands where
+    that is not the picture alone.
     """
 
     class Status(models.TextChoices):
@@ -249,6 +249,13 @@ class ProductLabel(models.Model):
     class Source(models.TextChoices):
         MACHINE = "machine"
         PERSON = "person"
+
+    class Reason(models.TextChoices):
+        """Why a label waits for a person."""
+
+        UNSURE = "unsure", "Not sure"
+        DISAGREEMENT = "disagreement", "Title contradicts the picture"
+        PLACEHOLDER = "placeholder"
 
     class Evidence(models.TextChoices):
         """On what a machine's label stands; the picture alone is stored as nothing."""
@@ -290,6 +297,10 @@ class ProductLabel(models.Model):
             models.Index(fields=["confidence", "product"], name="productlabel_confidence"),
             models.Index(fields=["source", "product"], condition=~Q(source=""), name="productlabel_source_product"),
             models.Index(fields=["product"], condition=Q(garment_unsure=True), name="productlabel_garment_unsure"),
+            models.Index(fields=["reason", "product"], condition=~Q(reason=""), name="productlabel_reason_product"),
+            models.Index(
+                fields=["evidence", "product"], condition=Q(source="machine"), name="productlabel_evidence_product"
+            ),
         ]
 
     def __str__(self) -> str:

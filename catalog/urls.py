@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from catalog.browse.views import full_size, product_list, thumbnail
+from catalog.browse.views import full_size, product_action, product_list, thumbnail
 from catalog.interchange.import_views import (
     product_import,
     product_import_done,
@@ -13,6 +13,7 @@ from catalog.interchange.views import product_export
 
 urlpatterns = [
     path("products/", product_list, name="product-list"),
+    path("products/action/", product_action, name="product-action"),
     re_path(r"^products/export\.(?P<suffix>csv|jsonl|zip)$", product_export, name="product-export"),
     path("import/", product_import, name="product-import"),
     path("import/run/", product_import_run, name="product-import-run"),

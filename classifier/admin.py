@@ -41,7 +41,7 @@ class LabelledProductAdmin(ProductMarkingMixin, LabellingMixin, ProductAdmin):
     """The catalogue's products, with actions that lead to labels."""
 
     list_filter: ClassVar[Any] = (*ProductAdmin.list_filter, LabelModelVersionFilter)
-    actions = ("label_selected", "relabel_selected", *MARK_ACTIONS, *ProductAdmin.actions)
+    actions = (*MARK_ACTIONS, "take_back_selected", "label_selected", "relabel_selected", *ProductAdmin.actions)
 
 
 class LabelledImageAdmin(ImageMarkingMixin, ImageAdmin):

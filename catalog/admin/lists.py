@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from catalog.labels import match_evidence
 from catalog.models import GARMENT_CHOICES, GROUP_CHOICES, ProductLabel
 from catalog.pictures.storage import get_thumbnail_path
 
@@ -75,6 +76,25 @@ class LabelStatusFilter(LabelFilter):
     values = ProductLabel.Status.choices
 
 
+class LabelReasonFilter(LabelFilter):
+    """Products by why their label waits for a person."""
+
+    title = parameter_name = "reason"
+    values = ProductLabel.Reason.choices
+
+
+class LabelEvidenceFilter(LabelFilter):
+    """Products by what a machine's label stands on."""
+
+    title = parameter_name = "evidence"
+    values = ProductLabel.Evidence.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows of the chosen evidence, of which the picture is stored as nothing."""
+        value = self.value()
+        return queryset.filter(match_evidence([value], path=self.path)) if value else queryset
+
+
 class LabelConfidenceFilter(LabelFilter):
     """Products by how sure the classifier is of their label, in bands; the last one has its upper bound as well."""
 
@@ -98,6 +118,18 @@ class OwnGarmentFilter(LabelGarmentFilter):
 
 class OwnGarmentUnsureFilter(LabelGarmentUnsureFilter):
     """Labels whose garment is not sure."""
+
+    path = ""
+
+
+class OwnReasonFilter(LabelReasonFilter):
+    """Labels by reason."""
+
+    path = ""
+
+
+class OwnEvidenceFilter(LabelEvidenceFilter):
+    """Labels by evidence."""
 
     path = ""
 

@@ -18,13 +18,16 @@ from catalog.admin.address_page import answer_address_page
 from catalog.admin.formsets import DescriptionFormSet, PlaceFormSet
 from catalog.admin.lists import (
     LabelConfidenceFilter,
+    LabelEvidenceFilter,
     LabelGarmentFilter,
     LabelGarmentUnsureFilter,
     LabelGroupFilter,
+    LabelReasonFilter,
     LabelStatusFilter,
     render_thumbnail,
     show_confidence,
 )
+from catalog.browse.actions import ListButton, show_in_list
 from catalog.browse.filters import PRODUCT_ORDERINGS, ProductCriteria
 from catalog.browse.listing import list_labelled_products
 from catalog.interchange.exporting import encode_products
@@ -92,11 +95,13 @@ class ExportingMixin(LargeTableAdmin):
         """Return whether the user may export products with their labels."""
         return request.user.has_perm("catalog.view_productlabel")
 
+    @show_in_list(ListButton("Export", "CSV", is_file=True))
     @admin.action(description="Export selected products as CSV", permissions=["export"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponseBase | None:
         """Answer with the selected products as a file."""
         return self._export(request, queryset, suffix="csv")
 
+    @show_in_list(ListButton("Export", "JSON Lines", is_file=True))
     @admin.action(description="Export selected products as JSON Lines", permissions=["export"])
     def export_jsonl(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponseBase | None:
         """Answer with the selected products as a file."""
@@ -148,6 +153,8 @@ class ProductAdmin(WithLabelsMixin, ExportingMixin):
         LabelGarmentFilter,
         LabelGarmentUnsureFilter,
         LabelStatusFilter,
+        LabelReasonFilter,
+        LabelEvidenceFilter,
         LabelConfidenceFilter,
     )
     search_fields = ("title",)  # any, so that there is a search; it looks where the text search does

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from rest_framework import serializers
 
+from catalog.labels import match_evidence
 from catalog.models import ProductLabel
 from catalog.values import RecordError, clean_country
 from classifier.ml.labels import GARMENTS, GROUPS
@@ -33,9 +34,10 @@ PRODUCT_ORDERINGS: Mapping[str, KeysetOrdering] = {
 class ProductCriteria:
     """Which products a list shows; what is empty or None does not narrow it.
 
-    Of `group`, `garment` and `status` the label has one, and `model_version` are the ids of versions it may have come
-    from. `garment_unsure` is what it says of its garment. A confidence is at least `min_confidence` and less than
-    `confidence_below`. `search` is a `TextSearch`. `country` chooses the description only.
+    Of `group`, `garment`, `status`, `reason` and `evidence` the label has one, and `model_version` are the ids of
+    versions it may have come from. `garment_unsure` is what it says of its garment. A confidence is at least
+    `min_confidence` and less than `confidence_below`. `search` is a `TextSearch`. `country` chooses the description
+    only.
     """
 
     country: str = "us"
@@ -43,6 +45,8 @@ class ProductCriteria:
     garment: Sequence[str] = ()
     garment_unsure: bool | None = None
     status: Sequence[str] = ()
+    reason: Sequence[str] = ()
+    evidence: Sequence[str] = ()
     source: str = ""
     model_version: Sequence[int] = ()
     min_confidence: float | None = None
@@ -51,19 +55,21 @@ class ProductCriteria:
     ordering: str = "id"
 
     @property
-    def label_conditions(self) -> dict[str, Any]:
-        """What the criteria ask of the label's columns, as Django's lookups."""
+    def label_conditions(self) -> Q:
+        """What the criteria ask of the label's columns; false where they ask nothing."""
         wanted = {
             "label__group__in": self.group,
             "label__garment__in": self.garment,
             "label__garment_unsure": self.garment_unsure,
             "label__status__in": self.status,
+            "label__reason__in": self.reason,
             "label__source": self.source,
             "label__model_version__in": self.model_version,
             "label__confidence__gte": self.min_confidence,
             "label__confidence__lt": self.confidence_below,
         }
-        return {lookup: value for lookup, value in wanted.items() if value not in ("", (), None)}
+        conditions = Q(**{lookup: value for lookup, value in wanted.items() if value not in ("", (), None)})
+        return conditions & match_evidence(self.evidence, path="label__") if self.evidence else conditions
 
 
 def list_model_versions() -> QuerySet[Any]:
@@ -107,6 +113,16 @@ class ProductListQuery(ProductDetailQuery, PageQuery):
         choices=ProductLabel.Status.choices,
         required=False,
         help_text="Status of the current label; of several, any of them.",
+    )
+    reason = AnyOfField(
+        choices=ProductLabel.Reason.choices,
+        required=False,
+        help_text="Why the current label waits for a person; of several, any of them.",
+    )
+    evidence = AnyOfField(
+        choices=ProductLabel.Evidence.choices,
+        required=False,
+        help_text="On what the current label of a machine stands; of several, any of them.",
     )
     source = serializers.ChoiceField(  # type: ignore[assignment]  # shadows Field.source
         ProductLabel.Source.choices, required=False, allow_blank=True, help_text="Who gave the current label."
@@ -169,7 +185,20 @@ class ProductListQuery(ProductDetailQuery, PageQuery):
         return ProductCriteria(**(defaults | given))
 
 
-def keep_list_query(parameters: QueryDict) -> str:
-    """Return the list's filters and page out of another page's address, as "?group=Bags"; empty without any."""
-    picked, _ = pick_parameters(ProductListQuery, parameters)
+class PlacedListQuery(ProductListQuery):
+    """A list of products, and the place of one of them in it where that may change."""
+
+    place = serializers.CharField(max_length=1000, required=False)
+
+
+def keep_list_query(parameters: QueryDict, **changes: str) -> str:
+    """Return the list's filters and page out of another page's address, as "?group=Bags"; empty without any.
+
+    `changes` are set in them, or taken away where they are empty.
+    """
+    picked, _ = pick_parameters(PlacedListQuery, parameters)
+    for name, value in changes.items():
+        picked.pop(name, None)
+        if value:
+            picked[name] = value
     return f"?{picked.urlencode()}" if picked else ""

@@ -7,7 +7,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 from catalog.browse.filters import PRODUCT_ORDERINGS, ProductCriteria, list_model_versions
 from catalog.models import Product, ProductImages, ProductLabel
 from catalog.search.query import TextSearch
-from config.db.paging import KeysetOrdering, Page, get_page
+from config.db.paging import KeysetOrdering, Page, find_adjacent_rows, get_page, write_place
 
 
 def get_product_ordering(criteria: ProductCriteria) -> KeysetOrdering:
@@ -30,7 +30,7 @@ def list_labelled_products(criteria: ProductCriteria) -> QuerySet[Product]:
     For the first of them in an order `find_product_page` is faster.
     """
     products = with_thumbnails(Product.objects.with_listing_fields(criteria.country))
-    products = products.filter(**criteria.label_conditions)
+    products = products.filter(criteria.label_conditions)
     if "confidence" in criteria.ordering and criteria.min_confidence is None:
         products = products.filter(label__confidence__isnull=False)
     return TextSearch(criteria.search).find(products).select_related("label__model_version")
@@ -48,6 +48,30 @@ def find_product_page(criteria: ProductCriteria, *, page_size: int, cursor: str 
         cursor=cursor,
         search=TextSearch(criteria.search),
     )
+
+
+def get_place(criteria: ProductCriteria, product: Product) -> str:
+    """Return the product's place in the list, for `find_adjacent_products`; empty where its id says it for ever."""
+    ordering = get_product_ordering(criteria)
+    return write_place(ordering, ordering.values_of(product)) if len(ordering.fields) > 1 else ""
+
+
+def find_adjacent_products(
+    criteria: ProductCriteria, product_id: int, *, place: str = ""
+) -> tuple[Product | None, Product | None]:
+    """Return the products before and behind one in the list, whether it is still there or not.
+
+    `place` is where it stood in a list whose order may change. Two queries; with a search on PostgreSQL up to eight.
+    Raises `InvalidCursorError`.
+    """
+    ordering = get_product_ordering(criteria)
+    found: tuple[Product | None, Product | None] = find_adjacent_rows(
+        list_labelled_products(replace(criteria, search="")),
+        ordering=ordering,
+        place=write_place(ordering, [product_id]) if len(ordering.fields) == 1 else place,
+        search=TextSearch(criteria.search),
+    )
+    return found
 
 
 def with_thumbnails(products: QuerySet[Product]) -> QuerySet[Product]:

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 Status = ProductLabel.Status
 
-CACHE_KEY = "catalogue-summary"
+CACHE_KEY = "catalogue-by-status-and-group"
 #: The counts of one moment are shown this long at least, and 50 times as long as the counting took: a catalogue of a
 #: million products, which takes about half a second, spends at most a fiftieth of one process on it.
 FRESH_SECONDS = 5.0
@@ -61,20 +61,32 @@ class Period:
 class CatalogueSummary:
     """The catalogue at one moment.
 
-    `products` is the database's estimate where `is_estimate` says so. `placeholders` of those that need review have no
-    group at all, since their picture is none of theirs. `statuses` counts the products of each status,
-    `groups` those of each group. `periods` are the last days or weeks by when the current labels were given, the newest
-    last; `period_name` says which.
+    `products` is the database's estimate where `is_estimate` says so. `cells` are the numbers of products by status and
+    group, which is empty where they have none. `periods` are the last days or weeks by when the current labels were
+    given, the newest last; `period_name` says which.
     """
 
     counted_at: datetime
     products: int
     is_estimate: bool
-    statuses: dict[str, int]
-    groups: dict[str, int]
+    cells: list[tuple[str, str, int]]
     period_name: str
     periods: list[Period]
-    placeholders: int = 0
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """The products of each status."""
+        return {status: sum(number for of, _, number in self.cells if of == status) for status in Status.values}
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """The products of each group."""
+        return {group: sum(number for _, of, number in self.cells if of == group) for group in GROUPS}
+
+    @property
+    def placeholders(self) -> int:
+        """Those that need review and have no group at all, since their picture is none of theirs."""
+        return sum(number for status, group, number in self.cells if (status, group) == (Status.NEEDS_REVIEW, ""))
 
 
 def get_catalogue_summary() -> CatalogueSummary | None:
@@ -114,27 +126,22 @@ def count_catalogue() -> CatalogueSummary:
     )
     labels = sum(number for _, _, _, number in rows)
     products, is_estimate = count_products()
-    statuses: Counter[str] = Counter(dict.fromkeys(Status.values, 0))
-    groups: Counter[str] = Counter(dict.fromkeys(GROUPS, 0))
+    cells: Counter[tuple[str, str]] = Counter()
     days: Counter[tuple[date, str]] = Counter()
     for status, group, day, number in rows:
-        statuses[status] += number
-        if group:
-            groups[group] += number
-            if day is not None:
-                days[day, group] += number
+        cells[status, group] += number
+        if group and day is not None:
+            days[day, group] += number
     # What other programs added a moment ago has no row yet.
-    statuses[Status.PENDING] += 0 if is_estimate else max(0, products - labels)
+    cells[Status.PENDING, ""] += 0 if is_estimate else max(0, products - labels)
     period_name, periods = build_periods(days, today=timezone.now().date())
     return CatalogueSummary(
         counted_at=timezone.now(),
         products=products,
         is_estimate=is_estimate,
-        statuses=dict(statuses),
-        groups=dict(groups),
+        cells=[(status, group, number) for (status, group), number in cells.items()],
         period_name=period_name,
         periods=periods,
-        placeholders=sum(row[-1] for row in rows if row[:2] == (Status.NEEDS_REVIEW, "")),
     )
 
 

@@ -1,37 +1,47 @@
 """The catalogue's pages."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
+from django.contrib import admin, messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.db.models import F
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import render
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.http import urlencode
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 from rest_framework.exceptions import ValidationError
 
+from catalog.browse.actions import group_by_part, list_actions
+from catalog.browse.controls import PAGE_SIZES, build_chips, build_choices, build_order, build_selects
+from catalog.browse.counts import ListCounts, count_list
 from catalog.browse.filters import ProductListQuery, keep_list_query
-from catalog.browse.listing import find_product_page, list_labelling_versions
+from catalog.browse.listing import find_product_page, get_place
+from catalog.browse.summary import CACHE_KEY
 from catalog.labels import Status, get_label_summary
-from catalog.models import ProductLabel, StoredPicture
+from catalog.models import Product, StoredPicture
 from catalog.pictures.decoding import PictureError
 from catalog.pictures.storage import StorageError, build_full_size, read_thumbnail, thumbnail_name
-from classifier.ml.labels import GARMENTS_OF_GROUPS, GROUPS
+from config.cached_counts import forget_cached_count
 from config.db.paging import InvalidCursorError
 from config.web.problems import answer_problem, find_refusal
 from config.web.queries import check_parameters, pick_parameters
 from config.web.security import FILE_POLICY, PICTURE_POLICY
 
-# Divides by two, three, four and six columns, so that only the last page ends in a gap.
-PRODUCTS_PER_PAGE = 24
 # Suffix and name of what the list can be exported as.
 EXPORTS = (("csv", "CSV"), ("jsonl", "JSON Lines"), ("zip", "pictures"))
 
-CONFIDENCES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+# What one action takes at most: more than a page shows.
+MAXIMUM_CHOSEN = 100
+MAXIMUM_DIGITS = 19
+# Of the session: what takes back the last action, until the list is shown.
+UNDO = "list-undo"
+
 ONE_YEAR_SECONDS = 31_536_000
 # Of pictures, whose names are their content.
 PICTURE_HEADERS = {
@@ -40,97 +50,76 @@ PICTURE_HEADERS = {
 }
 
 
-class Control(NamedTuple):
-    """A filter of the form; its `options` are (value, words, whether it is chosen), `nothing` the words of none."""
-
-    title: str
-    name: str
-    options: list[tuple[str, str, bool]]
-    nothing: str = "Any"
-
-    @property
-    def chosen(self) -> str:
-        """The chosen options in words."""
-        return ", ".join(words for _, words, is_chosen in self.options if is_chosen) or self.nothing
-
-
 @require_safe
 def product_list(request: HttpRequest) -> HttpResponse:
     """Answer with a grid of products, newest first; filters and page are in the address."""
     parameters, filters = pick_parameters(ProductListQuery, request.GET)
     context: dict[str, Any] = {
         "filters": filters,
-        "groups": GROUPS,
+        "chips": build_chips(filters, ListCounts()),
         "choices": build_choices(filters),
+        "order": build_order(parameters),
         "selects": build_selects(parameters),
-        "folded": len(filters.keys() - {"group", "search"}),
+        "folded": len(filters.keys() - {"group", "status", "search", "ordering"}),
     }
     try:
         query = check_parameters(ProductListQuery, parameters)
     except ValidationError as error:
         return render(request, "catalog/product_list.html", context | {"errors": error.detail}, status=400)
     criteria = query.get_criteria(ordering="-id")
+    page_size = query.get_page_size(default=PAGE_SIZES[0])
     try:
-        page = find_product_page(
-            criteria, page_size=query.get_page_size(default=PRODUCTS_PER_PAGE), cursor=query.get_cursor()
-        )
+        page = find_product_page(criteria, page_size=page_size, cursor=query.get_cursor())
     except InvalidCursorError as error:
         raise Http404 from error
     # In an order of the reader's own the products beside are neither newer nor older.
     previous_name, next_name = ("Previous", "Next") if filters.get("ordering") else ("Newer", "Older")
-    products = [(product, get_label_summary(product)) for product in page.rows]
+    products = [
+        (product, get_label_summary(product), keep_list_query(parameters, place=get_place(criteria, product)))
+        for product in page.rows
+    ]
+    counts = count_list(criteria)
+    actions = list_actions(request) if products else []
     context |= {
+        "actions": group_by_part(actions),
+        "chips": build_chips(filters, counts),
+        "counts": counts,
         "exports": EXPORTS,
         "export_query": urlencode(filters, doseq=True),
         "page": page,
-        "back": keep_list_query(parameters),
+        "page_size": page_size,
+        "page_sizes": PAGE_SIZES,
         "previous_name": previous_name,
         "next_name": next_name,
         "products": products,
-        "nothing_labelled": all(label.status in (Status.PENDING, Status.NO_IMAGE) for _, label in products),
+        "nothing_labelled": all(label.status in (Status.PENDING, Status.NO_IMAGE) for _, label, _ in products),
+        "query": parameters.urlencode(),
+        "undo": request.session.pop(UNDO, None) if request.user.is_authenticated else None,
     }
     return render(request, "catalog/product_list.html", context)
 
 
-def build_choices(filters: Mapping[str, Any]) -> list[Control]:
-    """Return the filters of which several values may be chosen: garments, of the chosen groups if there are some."""
-    names = [name for group, names in GARMENTS_OF_GROUPS if group in filters.get("group", GROUPS) for name in names]
-    garments = list(dict.fromkeys([*names, *filters.get("garment", ())]))
-    return [
-        Control("Garment", "garment", [(name, name, name in filters.get("garment", ())) for name in garments]),
-        Control(
-            "Status", "status", [(value, words, value in filters.get("status", ())) for value, words in Status.choices]
-        ),
-    ]
-
-
-def build_selects(parameters: QueryDict) -> list[Control]:
-    """Return the filters of which one value may be chosen, and the order."""
-    version = parameters.get("model_version", "")
-    versions = dict.fromkeys([*list_labelling_versions(), *filter(None, [version])])
-    orders = (("id", "Oldest first"), ("confidence", "Least sure first"), ("-confidence", "Most sure first"))
-    source, ordering = parameters.get("source"), parameters.get("ordering")
-    return [
-        Control("Confidence", "min_confidence", list_confidences(parameters, "min_confidence", words="{} and more")),
-        Control(
-            "Confidence below", "confidence_below", list_confidences(parameters, "confidence_below", words="Below {}")
-        ),
-        Control("Garment is", "garment_unsure", [("true", "Not sure", parameters.get("garment_unsure") == "true")]),
-        Control(
-            "Label from", "source", [(value, f"A {value}", value == source) for value in ProductLabel.Source.values]
-        ),
-        Control("Model version", "model_version", [(name, name, name == version) for name in versions]),
-        Control("Order", "ordering", [(value, words, value == ordering) for value, words in orders], "Newest first"),
-    ]
-
-
-def list_confidences(parameters: QueryDict, name: str, *, words: str) -> list[tuple[str, str, bool]]:
-    """Return the confidences to choose from, the address's among them; `words` say what is kept."""
-    value = -1.0
-    with suppress(ValueError):
-        value = float(parameters.get(name, ""))
-    values = sorted({*CONFIDENCES, value} if 0 <= value <= 1 else CONFIDENCES)
-    return [(f"{known:g}", words.format(f"{100 * known:g} %"), known == value) for known in values]
+@require_POST
+@login_required
+def product_action(request: HttpRequest) -> HttpResponseBase:
+    """Do an action with the chosen products; answer with its file, or with the page that they were chosen on."""
+    action = next((known for known in list_actions(request) if known.name == request.POST.get("action")), None)
+    if action is None:
+        raise PermissionDenied
+    chosen = request.POST.getlist("product")[:MAXIMUM_CHOSEN]
+    ids = [int(text) for text in chosen if text.isascii() and text.isdecimal() and len(text) < MAXIMUM_DIGITS]
+    if ids:
+        product_admin = admin.site.get_model_admin(Product)
+        products = product_admin.get_queryset(request).filter(pk__in=ids)
+        answer: HttpResponseBase | None = action.run(product_admin, request, products)
+        if answer is not None:
+            return answer
+        forget_cached_count(CACHE_KEY)
+        if action.button.undo:
+            request.session[UNDO] = {"action": action.button.undo, "products": ids}
+    else:
+        messages.error(request, "No product is chosen: mark some by the box in the corner of each picture.")
+    return redirect(f"{reverse('product-list')}{keep_list_query(QueryDict(request.POST.get('query', '')))}")
 
 
 @require_safe

@@ -11,6 +11,7 @@ from catalog.models import Image, Product, ProductDescription, ProductImages
 from catalog.search.index import adding_words
 from catalog.values import RecordError, clean_image_url, clean_title
 from config.db.bulk import draw_ids, insert_missing_rows, insert_or_update_rows, insert_rows
+from config.web.texts import extract_text
 
 Value = TypeVar("Value")
 
@@ -70,7 +71,9 @@ def write_changes(changes: Collection[ProductChange]) -> set[int]:
 
 
 def _join_texts(record: ProductRecord) -> str:
-    return " ".join([record.title, *(text for texts in record.descriptions.values() for text in texts if text)])
+    """Return all that a search finds the product by."""
+    descriptions = (extract_text(text) for texts in record.descriptions.values() for text in texts if text)
+    return " ".join([record.title, *descriptions])
 
 
 def _write_texts(changes: Collection[ProductChange]) -> None:

@@ -1,13 +1,17 @@
 """What text search compares: one form for the many ways in which people and programs write the same word.
 
-PostgreSQL's triggers compute the same by the function `catalog_fold`, SQLite calls the one here. Whoever changes one
+Of descriptions, which may be HTML, it is what a person reads (`config.web.texts.extract_text`). PostgreSQL's triggers
+compute both by the functions `catalog_text` and `catalog_fold`, SQLite calls those of Python. Whoever changes one
 changes the other, and has every product's words written anew, in a migration.
 """
 
 import re
 import unicodedata
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, Final
+
+from config.web.texts import extract_text
 
 #: Accents and points of Latin, Greek, Cyrillic, Hebrew and Arabic, and what nobody sees: soft hyphens, joiners,
 #: selectors, marks of direction. The marks of kana, Thai and the scripts of India are letters to their readers.
@@ -41,8 +45,11 @@ def _fold_letters(letters: str) -> str:
 
 
 def add_to_sqlite(*, connection: Any, **_: Any) -> None:
-    """Let the statements of a new connection call `catalog_fold`, as on PostgreSQL."""
+    """Let the statements of a new connection call `catalog_fold` and `catalog_text`, as on PostgreSQL."""
     if connection.vendor == "sqlite":
-        connection.connection.create_function(
-            "catalog_fold", 1, lambda text: None if text is None else fold(text), deterministic=True
-        )
+        for name, function in (("catalog_fold", fold), ("catalog_text", extract_text)):
+            connection.connection.create_function(name, 1, partial(_keep_null, function), deterministic=True)
+
+
+def _keep_null(function: Callable[[str], str], text: str | None) -> str | None:
+    return None if text is None else function(text)

@@ -274,7 +274,7 @@ def _keep_by_reading(products: QuerySet[Product], *, words: list[str]) -> QueryS
     """Keep the products that have all of the words, without an index."""
     products = products.alias(folded_title=_Folded("title"))
     descriptions = ProductDescription.objects.alias(
-        original=_Folded("original_text"), translated=_Folded("translated_text")
+        original=_Folded(_Text("original_text")), translated=_Folded(_Text("translated_text"))
     )
     for word in words:
         described = descriptions.filter(
@@ -282,6 +282,13 @@ def _keep_by_reading(products: QuerySet[Product], *, words: list[str]) -> QueryS
         )
         products = products.filter(Q(folded_title__contains=word) | Exists(described) | Q(pk__in=_list_ids([word])))
     return products
+
+
+class _Text(Func):
+    """A column that may have HTML as a person reads it."""
+
+    function = "catalog_text"
+    output_field = TextField()
 
 
 class _Folded(Func):

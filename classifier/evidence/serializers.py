@@ -9,6 +9,8 @@ from catalog.browse.serializers import LabelSerializer, ProductSerializer, build
 from catalog.models import ProductDescription, StoredPicture
 from classifier.labels.reads import ProductDetail, ProductImageDetail, get_probabilities
 from classifier.ml.labels import GARMENTS, GROUPS
+from classifier.ml.text.lexicon import LANGUAGES, NONE_OF_THESE
+from classifier.ml.text.reading import TITLE, Verdict, Word
 from classifier.models import Classification
 
 
@@ -45,21 +47,48 @@ class ProductDescriptionSerializer(serializers.ModelSerializer[ProductDescriptio
         fields = ["country_code", "original_text", "translated_text"]
 
 
+class WordSerializer(serializers.Serializer[Word]):
+    """A word of a product's texts that counted, as it is written."""
+
+    word = serializers.CharField()
+    language = serializers.ChoiceField(LANGUAGES, help_text="The language it was read in.")
+    field = serializers.SerializerMethodField(help_text="Where it stands.")
+    country = serializers.SerializerMethodField(help_text="That of its description; null in the title.")
+    says = serializers.SerializerMethodField(help_text="What it is the name of.")
+
+    @extend_schema_field(serializers.ChoiceField([TITLE, "original_text", "translated_text"]))
+    def get_field(self, word: Word) -> str:
+        """Return the name of the field."""
+        return word.field.partition(" ")[0]
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_country(self, word: Word) -> str | None:
+        """Return the country, or None."""
+        return word.field.partition(" ")[2] or None
+
+    @extend_schema_field(serializers.ChoiceField([*GROUPS, Verdict.NONE_OF_THESE, Verdict.AMBIGUOUS]))
+    def get_says(self, word: Word) -> str:
+        """Return a group, or that it names none of them, or more than one."""
+        return Verdict.NONE_OF_THESE if word.says == NONE_OF_THESE else word.says
+
+
 class ProductDetailSerializer(ProductSerializer):
     """A product in full; made from a `ProductDetail`."""
 
     images = ProductImageSerializer(many=True)
     descriptions = ProductDescriptionSerializer(many=True)
+    words = WordSerializer(many=True)
 
     class Meta(ProductSerializer.Meta):
-        fields = [*ProductSerializer.Meta.fields, "images", "descriptions"]
+        fields = [*ProductSerializer.Meta.fields, "images", "descriptions", "words"]
 
     def to_representation(self, detail: ProductDetail) -> dict[str, Any]:
-        """Return the product's own fields, then its images and descriptions."""
+        """Return the product's own fields, then its images, descriptions and the words that counted."""
         return {
             **ProductSerializer(detail.product, context=self.context).data,
             "images": ProductImageSerializer(detail.images, many=True, context=self.context).data,
             "descriptions": ProductDescriptionSerializer(detail.descriptions, many=True).data,
+            "words": WordSerializer(detail.texts.reading.words, many=True).data,
         }
 
 

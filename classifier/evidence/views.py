@@ -6,6 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from catalog.browse.adjacent import find_adjacent
 from catalog.browse.filters import keep_list_query
 from catalog.models import Image, Product, ProductImages
 from catalog.pictures.storage import StorageError
@@ -34,6 +35,7 @@ def product_detail(request: HttpRequest, product_id: int) -> HttpResponse:
         "choices": GARMENTS_OF_GROUPS,
         "verdicts": [choice for choice in Verdict.choices if choice[0] != Verdict.GROUP],
         "back": keep_list_query(request.GET),
+        "adjacent": find_adjacent(request.GET, product_id),
         "may_mend": request.user.has_perms(MENDING),
     }
     return render(request, "classifier/product_detail.html", context)

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
+from catalog.browse.actions import ListButton, show_in_list
 from catalog.models import Image, Product
 from classifier.labelling.starting import start_labelling_run
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
@@ -21,11 +22,13 @@ class LabellingMixin(LargeTableAdmin):
         """Return whether the user may start labelling runs."""
         return request.user.has_perm("classifier.add_labellingrun")
 
+    @show_in_list(ListButton("Label", "Only missing"))
     @admin.action(description="Label selected products", permissions=["label"])
     def label_selected(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse | None:
         """Ask, then start a labelling run over every image of the selected products that has no label yet."""
         return self._start_run(request, queryset, relabel=False)
 
+    @show_in_list(ListButton("Label", "Again"))
     @admin.action(description="Label selected products again", permissions=["label"])
     def relabel_selected(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse | None:
         """Ask, then start a labelling run over every image of the selected products, labelled or not."""

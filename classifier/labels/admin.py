@@ -9,8 +9,10 @@ from django.http import HttpRequest
 from catalog.admin.lists import (
     LabelFilter,
     OwnConfidenceFilter,
+    OwnEvidenceFilter,
     OwnGarmentFilter,
     OwnGarmentUnsureFilter,
+    OwnReasonFilter,
     show_confidence,
 )
 from catalog.models import Product, ProductLabel
@@ -50,6 +52,8 @@ class ProductLabelAdmin(ReadOnlyAdmin):
         OwnGarmentFilter,
         OwnGarmentUnsureFilter,
         "status",
+        OwnReasonFilter,
+        OwnEvidenceFilter,
         OwnConfidenceFilter,
         OwnModelVersionFilter,
         "source",

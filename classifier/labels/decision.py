@@ -17,9 +17,9 @@ from classifier.models import Verdict
 Status = ProductLabel.Status
 Source = ProductLabel.Source
 #: The reason of a label that no version decides, since its picture is none of the product.
-PLACEHOLDER = "placeholder"
+PLACEHOLDER = ProductLabel.Reason.PLACEHOLDER
 #: The reason of a label that picture and title contradict each other about.
-DISAGREEMENT = "disagreement"
+DISAGREEMENT = ProductLabel.Reason.DISAGREEMENT
 
 #: No version abstains from here on but for a picture that shows too little of clothes.
 SURE_OF_NOTHING = 0.98
@@ -30,7 +30,7 @@ REVIEWED_STATUSES = {
     Verdict.NONE_OF_THESE: Status.NONE_OF_THESE,
     Verdict.UNUSABLE: Status.UNUSABLE,
 }
-_REASONS = {Outcome.UNSURE: "unsure", Outcome.DISAGREEMENT: DISAGREEMENT}
+_REASONS = {Outcome.UNSURE: ProductLabel.Reason.UNSURE, Outcome.DISAGREEMENT: DISAGREEMENT}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,12 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from catalog.models import Image, Product, ProductImages
-from classifier.models import SUGGESTION_CHOICES, Review, ReviewRun, describe_label, split_label
+from catalog.browse.actions import ListButton, show_in_list
+from catalog.models import Image, Product, ProductImages, ProductLabel
+from classifier.models import SUGGESTION_CHOICES, QueueName, Review, ReviewRun, Verdict, describe_label, split_label
+from classifier.reviews.batches import get_suggestion
 from classifier.reviews.runs import cancel_review_run, withdraw_review_run
-from classifier.reviews.services import ReviewError, check_label, record_review, withdraw_reviews
+from classifier.reviews.services import ReviewError, check_label, record_review, record_reviews, withdraw_reviews
 from classifier.reviews.starting import start_review_run
 from classifier.runs.admin import RunAdmin
 from classifier.runs.pages import warn_without_worker
@@ -190,6 +192,10 @@ class MarkingMixin(LargeTableAdmin):
         """Return the images that get the label when all of these rows are marked."""
         raise TypeError(f"expected {type(self).__name__} to say which images are marked")
 
+    def list_by_suggestion(self, rows: Sequence[Any], images: Iterable[Image]) -> dict[str, list[int]]:
+        """Return the ids of the images by what the list says of them; this one says nothing."""
+        return {"": [image.pk for image in images]}
+
     def mark_selected(self, request: HttpRequest, queryset: QuerySet[Any], *, label: str) -> HttpResponse | None:
         """Ask, then record a person's label and log it: at once for what a person looks at, in a run for more."""
         words = describe_label(**split_label(label))
@@ -211,9 +217,17 @@ class MarkingMixin(LargeTableAdmin):
         if page := ask(self, request, queryset, question=question):
             return page
         member = get_member(request)
+        said: dict[str, Any] = split_label(label)
         with transaction.atomic():
-            for image in images:
-                record_review(image, **split_label(label), reviewer=member, note=f"Marked in the list of {name}.")
+            for suggestion, image_ids in self.list_by_suggestion(rows, images).items():
+                record_reviews(
+                    image_ids,
+                    **said,
+                    reviewer_id=member.pk,
+                    queue=QueueName.LIST,
+                    suggestion=suggestion,
+                    note=f"Marked in the list of {name}.",
+                )
             LogEntry.objects.log_actions(member.pk, marked, CHANGE, change_message=f"Marked as {words}.")
         self.message_user(request, f"{len(marked)} {name} are marked as {words}.", messages.SUCCESS)
         if skipped := len(rows) - len(marked):
@@ -259,6 +273,35 @@ class ProductMarkingMixin(MarkingMixin):
         products = queryset.order_by().values("pk")
         return Image.objects.filter(product_images__product__in=products, product_images__image_index=0).distinct()
 
+    def list_by_suggestion(self, rows: Sequence[Product], images: Iterable[Image]) -> dict[str, list[int]]:
+        """Return the ids of the images by the label that the list shows of their products."""
+        shown = {label.image_id: get_suggestion(label) for label in ProductLabel.objects.filter(product__in=rows)}
+        found: dict[str, list[int]] = {}
+        for image in images:
+            found.setdefault(shown.get(image.pk, ""), []).append(image.pk)
+        return found
+
+    @show_in_list(ListButton("Mark as", "Undo", key="z", is_shown=False))
+    @admin.action(description="Take back your labels", permissions=["review"])
+    def take_back_selected(self, request: HttpRequest, queryset: QuerySet[Product]) -> HttpResponse | None:
+        """Ask, then withdraw the newest of the user's labels of each selected product's first image."""
+        if self.is_more_than(request, queryset, maximum=self.maximum_chosen, verb="take back"):
+            return None
+        images = self.list_marked_images(queryset)
+        given = Review.objects.filter(image__in=images, reviewer=get_member(request), withdrawn_at__isnull=True)
+        newest = dict(given.order_by("pk").values_list("image_id", "pk"))
+        question = Question(
+            title="Take back your labels?",
+            text="Each picture has the label then that it had before your newest one.",
+            button="Take back",
+            counts=[("Labels that you gave", f"{len(newest):,}")],
+        )
+        if page := ask(self, request, queryset, question=question):
+            return page
+        number = withdraw_reviews(Review.objects.filter(pk__in=newest.values()))
+        self.message_user(request, f"{number:,} of your labels {'is' if number == 1 else 'are'} taken back.")
+        return None
+
 
 class ImageMarkingMixin(MarkingMixin):
     """An admin of images whose actions mark each."""
@@ -273,9 +316,12 @@ class ImageMarkingMixin(MarkingMixin):
         return queryset
 
 
-def build_mark_action(label: str, words: str) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:
+def build_mark_action(
+    label: str, words: str, *, key: str
+) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]:
     """Return the admin action that gives each selected product's first image, or each image, a person's label."""
 
+    @show_in_list(ListButton("Mark as", words, key=key, undo="take_back_selected"))
     @admin.action(description=f"Mark as {words}", permissions=["review"])
     def mark_as_label(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         return model_admin.mark_selected(request, queryset, label=label)
@@ -284,4 +330,7 @@ def build_mark_action(label: str, words: str) -> Callable[[Any, HttpRequest, Que
     return mark_as_label
 
 
-MARK_ACTIONS = tuple(build_mark_action(label, words) for label, words in SUGGESTION_CHOICES)
+MARK_ACTIONS = tuple(
+    build_mark_action(label, words, key="x" if label == Verdict.UNUSABLE else f"{number}")
+    for number, (label, words) in enumerate(SUGGESTION_CHOICES, start=1)
+)

@@ -57,6 +57,13 @@ def find_parts(image_ids: Collection[int]) -> dict[int, Place]:
     return {image_id: places[sha256] for image_id, sha256 in pictures.items() if sha256 in places}
 
 
+def find_tested(sha256s: Collection[str]) -> set[str]:
+    """Return those of the pictures that are in test: whatever trains leaves them out."""
+    digests = {bytes.fromhex(sha256) for sha256 in sha256s}
+    tested = SplitPicture.objects.filter(sha256__in=digests, assignment__part=Part.TEST)
+    return {bytes(sha256).hex() for sha256 in tested.values_list("sha256", flat=True)}
+
+
 def find_held_pictures(image_ids: Collection[int]) -> dict[int, str]:
     """Return the SHA-256 of the picture that we hold of each image, but for suspected placeholders."""
     suspected = SuspectedPicture.objects.exclude(answer=SuspectedPicture.Answer.PICTURE)

@@ -202,24 +202,28 @@ def _join(met: Mapping[SplitAssignment, Reason], *, sha256: str) -> SplitAssignm
     """Return the family to which what belongs to all of these families belongs; a new one where there are none.
 
     Families of one part become one. Of several parts the first by `_RANKS` keeps its own, and the others are left out
-    for ever; what meets one that was left out is left out with it, but for test, which stays what it is.
+    for ever. One that was left out stands for the family it met; what meets it alone is left out with it.
     """
     if not met:
         return SplitAssignment.objects.create(part=draw_part(bytes.fromhex(sha256)))
-    tests = [family for family in met if family.part == Part.TEST]
-    left_out = [family for family in met if family.left_out_because]
-    standing = sorted((family for family in met if not family.left_out_because), key=_rank)
-    if left_out and not tests:
-        for family in standing:
-            _leave_out(family, met[family], of=left_out[0].left_out_for or left_out[0])
-        return left_out[0]
-    home = standing[0]
-    for family in standing[1:]:
+    standing: dict[SplitAssignment, Reason] = {}
+    for family, reason in met.items():
+        standing.setdefault(_find_standing(family), reason)
+    home, *others = sorted(standing, key=_rank)
+    for family in others:
         if family.part == home.part:
             _merge(family, into=home)
         else:
-            _leave_out(family, met[family], of=home)
-    return home
+            _leave_out(family, standing[family], of=home)
+    is_met = any(family.part == home.part and not family.left_out_because for family in met)
+    return home if is_met else min(met, key=lambda family: family.pk)
+
+
+def _find_standing(family: SplitAssignment) -> SplitAssignment:
+    """Return the family, or the one for which it was left out, or for which that one was."""
+    while family.left_out_for is not None:
+        family = family.left_out_for
+    return family
 
 
 def _rank(family: SplitAssignment) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from classifier.ml.text.reading import TITLE, Text, Verdict, choose_languages, r
 from classifier.ml.types import Features, ProgressCallback, TrainingProgress
 from classifier.models import ModelVersion
 from classifier.registry.selectors import get_active_model_version
+from classifier.splits.selectors import find_tested
 from classifier.training.heads import get_heads, save_heads
 
 #: Pictures whose titles name one group: so many at least, and of each group; more than the most say nothing new.
@@ -50,6 +51,7 @@ def list_titled_pictures(version: ModelVersion) -> Iterator[TitledPicture]:
     """Yield the different photographs whose product's title names one group and in which the version's base looked.
 
     Pictures in canonical form teach nothing, for the head answers for none: so no test picture asks for what taught it.
+    Nor do those that reviews brought into test.
     """
     after, seen = 0, set()
     while rows := list(
@@ -61,7 +63,7 @@ def list_titled_pictures(version: ModelVersion) -> Iterator[TitledPicture]:
         groups = {image_id: group for image_id, group in _read_titles(rows).items() if image_id is not None}
         pictures = StoredPicture.objects.filter(image__in=groups).select_related("image").order_by("image_id")
         held = {row.image_id: row.sha256 for row in pictures if row.url == row.image.url}
-        features = find_features(version.base_id, held.values())
+        features = find_features(version.base_id, set(held.values()) - find_tested(held.values()))
         for image_id, sha256 in held.items():
             if sha256 in features and sha256 not in seen and not features[sha256].canonical:
                 seen.add(sha256)

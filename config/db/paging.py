@@ -131,17 +131,12 @@ def get_page(
     row that is added or removed meanwhile neither repeats nor hides another. Raises `InvalidCursorError`.
     """
     backwards, values = _read_cursor(cursor, ordering=ordering) if cursor else (False, None)
-    beyond = Q() if values is None else ordering.beyond(values, reverse=backwards)
-    order_by = ordering.order_by(reverse=backwards)
-    first, *others = [source.filter(beyond).order_by(*order_by) for source in (queryset, *beside)]
     # One row more than asked for tells whether there is another page.
     count = page_size + 1
-    if search is None:
-        rows = find_first_rows(first, count=count)
-    else:
-        rows = search.find_first(first, count=count, walk=ordering.get_walk(values, reverse=backwards))
-    if others:
-        rows += [row for source in others for row in find_first_rows(source, count=count)]
+    rows = _find_rows(queryset, ordering=ordering, values=values, backwards=backwards, count=count, search=search)
+    if beside:
+        for source in beside:
+            rows += _find_rows(source, ordering=ordering, values=values, backwards=backwards, count=count)
         rows.sort(key=ordering.values_of, reverse=ordering.descending != backwards)
     has_more = len(rows) > page_size
     rows = rows[:page_size]
@@ -156,6 +151,44 @@ def get_page(
             _write_cursor(ordering, values=ordering.values_of(rows[0]), backwards=True) if has_previous else None
         ),
     )
+
+
+def find_adjacent_rows(
+    queryset: QuerySet[Any], *, ordering: KeysetOrdering, place: str, search: Search | None = None
+) -> tuple[Any | None, Any | None]:
+    """Return the rows before and behind a place that `write_place` wrote; None where there is none.
+
+    Each costs what a page of one row does. The row whose place it is may be gone, or in no such list any more. Raises
+    `InvalidCursorError`.
+    """
+    _, values = _read_cursor(place, ordering=ordering)
+    before, behind = (
+        _find_rows(queryset, ordering=ordering, values=values, backwards=backwards, count=1, search=search)
+        for backwards in (True, False)
+    )
+    return (before or [None])[0], (behind or [None])[0]
+
+
+def write_place(ordering: KeysetOrdering, values: list[Any]) -> str:
+    """Return the place of a row with these values in an order: a cursor that points at what stands behind it."""
+    return _write_cursor(ordering, values=values, backwards=False)
+
+
+def _find_rows(
+    queryset: QuerySet[Any],
+    *,
+    ordering: KeysetOrdering,
+    values: list[Any] | None,
+    backwards: bool,
+    count: int,
+    search: Search | None = None,
+) -> list[Any]:
+    """Return the first rows beyond these values, or from the list's beginning; from its end when `backwards`."""
+    beyond = Q() if values is None else ordering.beyond(values, reverse=backwards)
+    rows = queryset.filter(beyond).order_by(*ordering.order_by(reverse=backwards))
+    if search is None:
+        return find_first_rows(rows, count=count)
+    return search.find_first(rows, count=count, walk=ordering.get_walk(values, reverse=backwards))
 
 
 def find_first_rows(queryset: QuerySet[Any], *, count: int) -> list[Any]:

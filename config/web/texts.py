@@ -2,6 +2,7 @@
 
 import html
 import re
+from html.entities import html5
 from typing import Final
 
 _BLOCKS: Final = (
@@ -41,7 +42,12 @@ def extract_text(markup: str) -> str:
 
 
 def _decode(text: str) -> str:
-    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
+    return _ENTITY.sub(lambda entity: _decode_entity(entity[0]), text)
+
+
+def _decode_entity(entity: str) -> str:
+    # By its whole name: browsers would read "&notepad;" as one that begins so.
+    return html.unescape(entity) if entity[1] == "#" else html5.get(entity[1:], entity)
 
 
 def format_duration(seconds: float) -> str:

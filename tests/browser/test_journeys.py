@@ -15,13 +15,13 @@ def test_the_grid_is_narrowed_by_filters_that_stay_in_the_address(stranger: Page
     stranger.goto("/products/")
     cards = stranger.get_by_role("main").locator("li.card")
     assert cards.count() > 12
-    stranger.get_by_role("navigation", name="Groups").get_by_role("link", name="Footwear").click()
+    stranger.get_by_role("group", name="Group").get_by_text("Footwear").click()
     expect(stranger).to_have_url(re.compile(r"/products/\?group=Footwear$"))
+    stranger.get_by_text("Filters").click()
     assert set(cards.locator(".chip").all_inner_texts()) == {"Footwear"}
     stranger.locator("summary", has_text="Garment").click()
     stranger.get_by_label("Sandal").check()
     stranger.locator("summary", has_text="Garment").click()
-    stranger.get_by_role("button", name="Apply").click()
     expect(stranger).to_have_url(re.compile(r"group=Footwear.*garment=Sandal|garment=Sandal.*group=Footwear"))
     for _ in range(2):
         assert cards.count() > 0
@@ -31,6 +31,35 @@ def test_the_grid_is_narrowed_by_filters_that_stay_in_the_address(stranger: Page
     stranger.get_by_role("link", name="Clear").click()
     expect(stranger).to_have_url(re.compile(r"/products/$"))
     expect(stranger.locator("summary", has_text="Garment")).to_contain_text("Any")
+
+
+def test_products_are_marked_and_taken_back_by_keys_while_the_page_stays(member: Page) -> None:
+    member.goto("/products/?status=labelled")
+    picks = member.get_by_role("checkbox", name=re.compile("^Choose "))
+    first, third = (picks.nth(place).get_attribute("value") for place in (0, 2))
+    picks.first.focus()
+    for key in ("Space", "ArrowRight", "Space"):
+        member.keyboard.press(key)
+    expect(member.locator("[data-chosen]")).to_have_text("2 chosen")
+    member.keyboard.press("5")
+    expect(member.get_by_role("status").filter(has_text="2 products are marked as Bags.")).to_be_visible()
+    expect(picks.first).to_have_attribute("value", str(third))
+    expect(picks.first).to_be_focused()
+    member.keyboard.press("z")
+    expect(member.get_by_role("status").filter(has_text="2 of your labels are taken back.")).to_be_visible()
+    expect(picks.first).to_have_attribute("value", str(first))
+
+
+def test_the_arrows_lead_from_one_product_to_the_next_of_its_list(stranger: Page) -> None:
+    stranger.goto("/products/?group=Bags&ordering=confidence")
+    titles = stranger.locator("li.card .title").all_inner_texts()
+    stranger.locator("li.card a").first.click()
+    heading = stranger.get_by_role("heading", level=1)
+    for key, title in (("ArrowRight", titles[1]), ("ArrowRight", titles[2]), ("ArrowLeft", titles[1])):
+        stranger.keyboard.press(key)
+        expect(heading).to_have_text(title)
+    stranger.get_by_role("link", name="The list").click()
+    expect(stranger.locator("li.card .title").first).to_have_text(titles[0])
 
 
 def test_a_product_shows_its_picture_its_label_and_why(stranger: Page) -> None:

@@ -26,13 +26,13 @@ from catalog.pictures.decoding import DecodedPicture
 from classifier.labelling import batches, ledger, tasks
 from classifier.labelling.ledger import ClaimedBatch, Outcome
 from classifier.ml import artefacts, pipeline
-from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.types import ImageClassifier, Picture, Prediction, TrainingProgress
 from classifier.models import Classification, ModelVersion
 from classifier.registry.runtime import get_classifier as load_classifier
 from config import files
 from config.celery import app
 from tests.faults.harm import HANG, HUNGRY, KILLED, PID_SHIFT, SEGFAULT, STUBBORN
+from tests.support.artefacts import OWN_NETWORKS
 from tests.support.fakes import FakeClassifier
 
 __all__ = ["app", "label_without_ledger_task"]
@@ -112,7 +112,7 @@ def train(
     for step in range(1, steps + 1):
         progress(TrainingProgress("train", 1, 1, step, steps, {"loss": 1.0}))
         time.sleep(0.2)
-    shipped = artefacts.verify_artefact(DEFAULT_ARTEFACT)
+    shipped = artefacts.verify_artefact(OWN_NETWORKS)
     if os.environ.get("FAULT_SAVING") == "hang":
         files._flush = lambda *_arguments, **_options: time.sleep(3600)
     folder = output_dir / "trained"

@@ -13,6 +13,8 @@ import pytest
 import safetensors.numpy
 
 from classifier.ml.artefacts import (
+    BASE_FOLDER,
+    COLOUR_FILE,
     DEFAULT_ARTEFACT,
     MANIFEST_FILE,
     MODEL_CARD_FILE,
@@ -235,7 +237,7 @@ def test_the_model_card_counts_towards_the_twelve_megabytes(tmp_path: Path) -> N
 
 def test_the_shipped_weights_are_arrays_named_after_the_members() -> None:
     artefact = verify_artefact(DEFAULT_ARTEFACT)
-    weights = safetensors.numpy.load(artefact.contents[WEIGHTS_FILE])
+    weights = safetensors.numpy.load(artefact.networks[WEIGHTS_FILE])
     assert {name.partition("/")[0] for name in weights} == {
         f"member_{number}" for number in range(artefact.manifest.network["members"])
     }
@@ -250,12 +252,13 @@ def test_the_same_values_make_the_same_bytes() -> None:
 def test_the_shipped_artefact_is_whole_small_and_made_by_the_products_command() -> None:
     artefact = verify_artefact(DEFAULT_ARTEFACT)
     assert artefact_bytes(DEFAULT_ARTEFACT) <= 10_000_000
-    assert artefact.manifest.command.startswith("manage.py train_classifier --recipe default --seed ")
+    assert artefact.manifest.command.startswith("manage.py train_classifier --recipe continued --seed ")
     assert f"--seed {artefact.manifest.seed}" in artefact.manifest.command
+    assert artefact.manifest.training["continued_from"].startswith("default-")
     assert artefact.manifest.dataset["pictures"] == {"train": 48000, "validation": 6000, "calibration": 6000}
     assert artefact.manifest.metrics["images"] == 10000
     assert artefact.manifest.metrics["accuracy"] >= 0.975
-    assert sorted(path.name for path in DEFAULT_ARTEFACT.iterdir()) == [
-        MODEL_CARD_FILE, MANIFEST_FILE, NETWORK_FILE, WEIGHTS_FILE,
-    ]  # fmt: skip
+    assert sorted(path.name for path in DEFAULT_ARTEFACT.rglob("*")) == sorted(
+        [BASE_FOLDER, *[MODEL_CARD_FILE, MANIFEST_FILE] * 2, NETWORK_FILE, COLOUR_FILE, WEIGHTS_FILE]
+    )
     assert (DEFAULT_ARTEFACT / MODEL_CARD_FILE).read_bytes() == artefact.manifest.model_card()

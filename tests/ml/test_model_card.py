@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE
+from classifier.ml.artefacts import MANIFEST_FILE
 from classifier.ml.labels import GROUPS
 from classifier.ml.model_card import REPRODUCTION_TOLERANCE, build_model_card
+from tests.support.artefacts import OWN_NETWORKS
 
 
 @pytest.fixture
 def manifest() -> dict[str, Any]:
     """The manifest that comes with the product, as plain JSON."""
-    values: dict[str, Any] = json.loads((DEFAULT_ARTEFACT / MANIFEST_FILE).read_bytes())
+    values: dict[str, Any] = json.loads((OWN_NETWORKS / MANIFEST_FILE).read_bytes())
     return values
 
 

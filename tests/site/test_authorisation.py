@@ -34,6 +34,7 @@ class Row:
 TABLE: dict[str, dict[str, Row]] = {
     "start": {"GET": Row(PUBLIC, 200)},
     "product-list": {"GET": Row(PUBLIC, 200)},
+    "product-action": {"POST": Row(SIGNED_IN, 403)},
     "product-detail": {"GET": Row(PUBLIC, 200)},
     "product-similar": {"GET": Row(PUBLIC, 200)},
     "product-export": {"GET": Row("view_productlabel", 200)},

@@ -8,21 +8,24 @@ from pathlib import Path
 import pytest
 
 from classifier.adoption.services import activate_model_version
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, NETWORK_FILE
+from classifier.ml.artefacts import BASE_FOLDER, DEFAULT_ARTEFACT, MANIFEST_FILE, NETWORK_FILE
 from classifier.models import ModelVersion
 from classifier.registry.services import register_model_version
 
+#: The shipped base, which is an artefact of its own: its networks lie in its folder.
+OWN_NETWORKS = DEFAULT_ARTEFACT / BASE_FOLDER
+
 
 def create_artefact_twin(folder: Path, *, version: str = "twin-1") -> Path:
-    """Copy the shipped artefact into a new folder, under another version name; return the folder."""
-    shutil.copytree(DEFAULT_ARTEFACT, folder)
+    """Copy the shipped base into a new folder, under another version name; return the folder."""
+    shutil.copytree(OWN_NETWORKS, folder)
     manifest = folder / MANIFEST_FILE
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": version}))
     return folder
 
 
 def create_broken_artefact(folder: Path, *, network: bytes = b"no network") -> Path:
-    """Copy the shipped artefact with another serving network, whose hash is right; return the folder."""
+    """Copy the shipped base with another serving network, whose hash is right; return the folder."""
     create_artefact_twin(folder, version="broken-1")
     (folder / NETWORK_FILE).write_bytes(network)
     manifest = json.loads((folder / MANIFEST_FILE).read_text())
@@ -31,8 +34,8 @@ def create_broken_artefact(folder: Path, *, network: bytes = b"no network") -> P
     return folder
 
 
-def register_active_version(folder: Path = DEFAULT_ARTEFACT) -> ModelVersion:
-    """Register an artefact, the shipped one unless given, and bring it into production."""
+def register_active_version(folder: Path = OWN_NETWORKS) -> ModelVersion:
+    """Register an artefact, the shipped base unless given, and bring it into production."""
     return activate_model_version(register_model_version(folder))
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE
+from classifier.ml.artefacts import MANIFEST_FILE
+from tests.support.artefacts import OWN_NETWORKS
 
 # In place of what Python itself does not write.
 RAW = {"number without end": "1e999", "long number": "9" * 5000, "deep": "[" * 50 + "]" * 50, "abyss": "[" * 10**5}
@@ -24,7 +25,7 @@ def _list_places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...
     return [way for key, below in inner for way in ((*place, key), *_list_places(below, (*place, key)))]
 
 
-_SHIPPED = (DEFAULT_ARTEFACT / MANIFEST_FILE).read_text()
+_SHIPPED = (OWN_NETWORKS / MANIFEST_FILE).read_text()
 _changes = st.tuples(
     # Of the fields themselves as often as of all that is in them.
     st.sampled_from([(name,) for name in json.loads(_SHIPPED)]) | st.sampled_from(_list_places(json.loads(_SHIPPED))),

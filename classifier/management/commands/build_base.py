@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from catalog.fetching.reading import DECODED_SIZE
 from catalog.pictures.decoding import PictureError, decode_picture
 from classifier.management.labelled_products import read_labels
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactError, artefact_bytes
+from classifier.ml.artefacts import ArtefactError, artefact_bytes
 from classifier.ml.bases import build_base
 from classifier.ml.config import IMAGENET
 from classifier.ml.labels import GROUPS
@@ -25,20 +25,20 @@ class Command(ReportingCommand):
     """Makes a base with a second branch of an artefact, and a head on it."""
 
     help = """\
-Make a base with a second branch of an artefact that has its own networks, and a head on it that answers as before.
+Make a base with a second branch of an artefact that has its own networks, and a head on it that says the same.
 
 The second branch is ImageNet's MobileNetV2 in colour; the components that are left of what it sees are chosen on
-pictures, without their labels. The product is shipped with the result, so nobody needs this command to use it. The same
-artefact, pictures and weights give the same files.
+pictures, and so is how likely a photograph stands upright, without their labels. The product is shipped with the
+result, so nobody needs this command to use it. The same artefact, pictures and weights give the same files.
 
-  manage.py build_base classifier/artefacts/default --pictures shop --pictures photos --split train --output base
+  manage.py build_base trained --pictures shop --pictures photos --split train --output base
 
 Exit status: 0 done; 1 files that are missing or wrong; 2 bad usage."""
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
-        parser.add_argument("artefact", type=Path, nargs="?", default=DEFAULT_ARTEFACT, help="the artefact's folder")
+        parser.add_argument("artefact", type=Path, help="the artefact's folder")
         parser.add_argument(
             "--pictures",
             type=Path,

@@ -104,6 +104,19 @@ def test_labels_whose_garment_is_not_sure_are_listed(client: Client) -> None:
     assert list_ids(client, garment_unsure="") == [sure.pk, unsure.pk]
 
 
+def test_labels_are_found_by_why_they_wait_and_by_what_they_stand_on(client: Client) -> None:
+    picture = create_labelled_product()
+    unsure = create_labelled_product(status="needs_review", reason="unsure", evidence="both")
+    disputed = create_labelled_product(status="needs_review", reason="disagreement", evidence="text")
+    create_labelled_product(source="person", status="reviewed")
+    assert list_ids(client, reason="unsure") == [unsure.pk]
+    assert list_ids(client, reason=["unsure", "disagreement"]) == [unsure.pk, disputed.pk]
+    assert list_ids(client, evidence="picture") == [picture.pk]
+    assert list_ids(client, evidence=["picture", "text"], source="machine") == [picture.pk, disputed.pk]
+    assert list_ids(client, evidence="picture", source="person") == []
+    assert client.get(PRODUCTS, {"reason": "not_image"}).status_code == 400
+
+
 def test_pending_and_no_image_are_statuses_one_can_filter_by(client: Client) -> None:
     create_labelled_product()
     pending = create_product(images=["demo/1.png"])
@@ -172,6 +185,17 @@ def test_a_product_in_full_has_every_image_and_description(client: Client) -> No
         {"country_code": "de", "original_text": "Schuh", "translated_text": None},
         {"country_code": "us", "original_text": "Schuh", "translated_text": "Shoe"},
     ]
+    shoe = {"word": "Shoe", "language": "en", "field": "translated_text", "country": "us", "says": "Footwear"}
+    assert body["words"] == [
+        shoe,
+        shoe | {"word": "Schuh", "language": "de", "field": "original_text", "country": "de"},
+    ]
+
+
+def test_the_words_of_a_title_are_told_from_those_of_descriptions(client: Client) -> None:
+    product = create_product("Umbrella", descriptions={"us": ("A bag", None)})
+    (word,) = client.get(f"{PRODUCTS}{product.pk}/").json()["words"]
+    assert (word["field"], word["country"], word["says"]) == ("title", None, "none_of_these")
 
 
 def test_a_persons_label_stands_before_the_machines_probabilities(client: Client) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from catalog.browse.filters import ProductCriteria
-from catalog.browse.listing import find_product_page
+from catalog.browse.listing import find_adjacent_products, find_product_page, get_place
 from catalog.models import Product, ProductLabel
 from catalog.search import query as search
 from catalog.search.index import PART_BITS
@@ -30,6 +30,9 @@ FILTERS: list[tuple[str, Any]] = [
     ("status", ("failed", "needs_review")),
     ("status", ("pending",)),
     ("status", ("no_image",)),
+    ("reason", ("unsure", "disagreement")),
+    ("evidence", ("picture",)),
+    ("evidence", ("text", "both")),
     ("source", "person"),
     ("min_confidence", 0.7),
     ("confidence_below", 0.7),
@@ -74,6 +77,8 @@ def create_rows() -> list[Row]:
                 "confidence": None if failed else dice.choice([0.5, 0.7, 0.9]),
                 "status": "failed" if failed else dice.choice(["labelled", "needs_review"]),
                 "source": "" if failed else dice.choice(["machine", "person"]),
+                "reason": "not_image" if failed else dice.choice(["", "unsure", "disagreement"]),
+                "evidence": "" if failed else dice.choice(["", "", "text", "both"]),
                 "garment_unsure": not failed and dice.random() < 0.3,
             }
             ProductLabel.objects.filter(product=product).update(**label)
@@ -94,6 +99,11 @@ def find_plainly(rows: list[Row], criteria: ProductCriteria) -> list[int]:
             and (criteria.garment_unsure is None or label.get("garment_unsure", False) is criteria.garment_unsure)
             and (not criteria.status or row.status in criteria.status)
             and criteria.source in ("", label.get("source"))
+            and (not criteria.reason or label.get("reason") in criteria.reason)
+            and (
+                not criteria.evidence
+                or (label.get("source") == "machine" and (label["evidence"] or "picture") in criteria.evidence)
+            )
             and (criteria.min_confidence is None or (confidence is not None and confidence >= criteria.min_confidence))
             and (criteria.confidence_below is None or (confidence or 1.0) < criteria.confidence_below)
             and ("confidence" not in criteria.ordering or confidence is not None)
@@ -121,6 +131,29 @@ def walk_pages(criteria: ProductCriteria, *, page_size: int) -> list[int]:
         assert [product.pk for product in page.rows] == ids
     assert page.previous_cursor is None
     return [id for ids in pages for id in ids]
+
+
+def walk_beside(criteria: ProductCriteria, *, first: int) -> list[int]:
+    """The ids from one product to the next, each by its place; the way back must meet the same ones."""
+    ids, place = [first], get_place(criteria, Product.objects.select_related("label").get(pk=first))
+    while True:
+        _, behind = find_adjacent_products(criteria, ids[-1], place=place)
+        if behind is None:
+            return ids
+        place = get_place(criteria, behind)
+        before, _ = find_adjacent_products(criteria, behind.pk, place=place)
+        assert before is not None
+        assert before.pk == ids[-1]
+        ids.append(behind.pk)
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+@pytest.mark.parametrize("chosen", [{}, {"status": ("labelled",)}, {"search": "ine woo"}, {"group": ("Bags",)}])
+def test_the_products_beside_one_are_those_of_its_list(ordering: str, chosen: dict[str, Any]) -> None:
+    criteria = ProductCriteria(ordering=ordering, **chosen)
+    expected = find_plainly(create_rows(), criteria)
+    assert len(expected) > 3
+    assert walk_beside(criteria, first=expected[0]) == expected
 
 
 def compare_all_lists(searches: tuple[str, ...]) -> int:

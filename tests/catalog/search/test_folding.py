@@ -3,6 +3,7 @@
 
 import io
 import os
+import random
 import unicodedata
 
 import pytest
@@ -15,6 +16,7 @@ from catalog.models import Product
 from catalog.search.folding import fold
 from catalog.search.query import TextSearch
 from config.db.paging import Walk
+from config.web.texts import extract_text
 from tests.support.factories import create_product
 
 FIRST_ID = 50_001
@@ -140,6 +142,50 @@ def test_postgresql_folds_every_letter_alike() -> None:
         (folded,) = cursor.fetchone()
     found = [letter for text in folded for letter in text.split("\n")]
     differing = [ascii(letter) for letter, there in zip(letters, found, strict=True) if there != fold(letter)]
+    assert differing == []
+
+
+@pytest.mark.django_db
+@pytest.mark.postgresql
+def test_postgresql_reads_html_alike() -> None:
+    dice = random.Random(7)
+    parts = [
+        "<p>",
+        "</P>",
+        "<b",
+        ">",
+        "<br/>",
+        "<h2 class='a'>",
+        "<!-- a -->",
+        "<ball>",
+        "< ",
+        "&amp;",
+        "&AMP;",
+        "&",
+        ";",
+    ]
+    parts += [
+        "&eacute;",
+        "&nosuch;",
+        "&notit;",
+        "&#8364;",
+        "&#x20AC;",
+        "&#0;",
+        "&#150;",
+        "&#x1F600;",
+        "&#55296;",
+        "&lt;b&gt;",
+    ]
+    parts += ["&#9999999;", "&#xFFFFFF;", "&#7;", "&#", "&nbsp;", "red", "é", "\n", " ", "a"]
+    texts = ["".join(dice.choices(parts, k=dice.randrange(1, 12))) for _ in range(2_000)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT array_agg(catalog_text(text) ORDER BY place) FROM unnest(%s) WITH ORDINALITY AS of (text, place)",
+            [texts],
+        )
+        (found,) = cursor.fetchone()
+    read = zip(texts, found, strict=True)
+    differing = [(text, there) for text, there in read if there.split() != extract_text(text).split()]
     assert differing == []
 
 

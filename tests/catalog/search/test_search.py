@@ -73,6 +73,15 @@ def test_signs_are_found_as_they_are(title: str) -> None:
     assert find_ids(f"bag {title}") == [product.pk]
 
 
+def test_descriptions_are_found_by_what_a_person_reads_of_their_html() -> None:
+    markup = '<p class="lead">Red <b>caf&eacute;</b>&nbsp;smock<br>R&amp;B <!-- secret --></p>'
+    product = create_product("Kitchen", descriptions={"us": (markup, None), "de": (None, "Rot<ul><li>blau</ul> a < b")})
+    for text in ("red", "cafe smock", "r&b", "rot blau", "<"):
+        assert find_ids(text) == [product.pk], text
+    for text in ("p", "class", "eacute", "nbsp", "amp", "secret", "li", "rotblau"):
+        assert find_ids(text) == [], text
+
+
 def test_a_search_without_words_finds_everything() -> None:
     ids = [create_product().pk, create_product().pk]
     assert find_ids(" \t\n") == ids

@@ -11,13 +11,12 @@ from django.core.management import CommandError, call_command
 from classifier.adoption.gate import GateNotMetError, activate_examined_version, examine_artefact
 from classifier.adoption.services import StaleActivationError, activate_model_version
 from classifier.ml import pipeline
-from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.ml.data.dataset import DatasetError
 from classifier.ml.judging.gate import Comparison
 from classifier.models import AdoptionRun, ModelVersion
 from classifier.registry import runtime
 from classifier.registry.services import get_artefact_folder, register_model_version
-from tests.support.artefacts import create_artefact_twin, create_broken_artefact, register_active_version
+from tests.support.artefacts import OWN_NETWORKS, create_artefact_twin, create_broken_artefact, register_active_version
 
 pytestmark = pytest.mark.django_db
 Stage = ModelVersion.Stage
@@ -128,7 +127,7 @@ def test_where_there_is_nothing_to_compare_with_no_picture_is_looked_at(
 ) -> None:
     calls = find(monkeypatch, WORSE)
     if there != "nothing":
-        active = register_active_version(twin if there == "the same" else DEFAULT_ARTEFACT)
+        active = register_active_version(twin if there == "the same" else OWN_NETWORKS)
         if there == "without its files":
             get_artefact_folder(active).rename(get_artefact_folder(active).with_name("elsewhere"))
             runtime._load.cache_clear()  # as in another process

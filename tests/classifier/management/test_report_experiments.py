@@ -10,10 +10,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from classifier.management.commands import report_experiments
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, MODEL_CARD_FILE, NETWORK_FILE, load_manifest
+from classifier.ml.artefacts import MANIFEST_FILE, MODEL_CARD_FILE, NETWORK_FILE, load_manifest
 from classifier.ml.data.dataset import DatasetError
 from classifier.ml.reports.documents import load_document, save_document
 from classifier.ml.reports.experiments import Experiment
+from tests.support.artefacts import OWN_NETWORKS
 from tests.support.drawings import draw_dataset
 from tests.support.measuring import measure_drawings
 
@@ -34,7 +35,7 @@ def docs(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make_artefact(folder: Path, *, recipe: str) -> Path:
     """A copy of the shipped artefact, under the name of another recipe."""
-    shutil.copytree(DEFAULT_ARTEFACT, folder)
+    shutil.copytree(OWN_NETWORKS, folder)
     manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
     manifest["recipe"]["name"] = recipe
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
@@ -52,7 +53,7 @@ def list_files(folder: Path) -> dict[str, bytes]:
 
 
 def test_an_artefact_is_measured_stored_and_reported(docs: Path) -> None:
-    output, errors = run(str(DEFAULT_ARTEFACT))
+    output, errors = run(str(OWN_NETWORKS))
 
     assert load_document(docs.parent / "records" / "default.json")["version"] == "default-1"
     report = (docs / "experiments.md").read_text()
@@ -63,7 +64,7 @@ def test_an_artefact_is_measured_stored_and_reported(docs: Path) -> None:
 
 
 def test_without_folders_the_same_records_give_the_same_bytes(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(str(DEFAULT_ARTEFACT))
+    run(str(OWN_NETWORKS))
     before = list_files(docs.parent)
     (docs / "experiments.md").unlink()
     monkeypatch.setattr(report_experiments, "measure_experiment", None)
@@ -76,7 +77,7 @@ def test_without_folders_the_same_records_give_the_same_bytes(docs: Path, monkey
 def test_json_is_one_document_with_every_record(docs: Path, tmp_path: Path) -> None:
     save_document(tmp_path / "out/experiments/compact.json", document=measure_drawings("compact").record, files={})
 
-    output, _ = run(str(DEFAULT_ARTEFACT), "--json", f"--output={tmp_path / 'out'}")
+    output, _ = run(str(OWN_NETWORKS), "--json", f"--output={tmp_path / 'out'}")
 
     result = json.loads(output)
     assert result["report"] == str(tmp_path / "out" / "experiments.md")
@@ -94,11 +95,11 @@ def test_without_any_record_the_report_says_so(docs: Path) -> None:
 
 
 def test_verbosity_0_is_silent(docs: Path) -> None:
-    assert run(str(DEFAULT_ARTEFACT), "--verbosity=0") == ("", "")
+    assert run(str(OWN_NETWORKS), "--verbosity=0") == ("", "")
 
 
 def test_the_model_card_is_written_anew_when_asked_for(docs: Path, tmp_path: Path) -> None:
-    artefact = Path(shutil.copytree(DEFAULT_ARTEFACT, tmp_path / "copy"))
+    artefact = Path(shutil.copytree(OWN_NETWORKS, tmp_path / "copy"))
     (artefact / MODEL_CARD_FILE).write_text("old")
 
     run(str(artefact))
@@ -114,7 +115,7 @@ def test_the_model_card_is_written_anew_when_asked_for(docs: Path, tmp_path: Pat
         (["nowhere"], "expected the folder of an artefact, found none at nowhere"),
         (["--data-dir=nowhere"], "need an ARTEFACT_DIR"),
         (["--model-card"], "need an ARTEFACT_DIR"),
-        ([str(DEFAULT_ARTEFACT), str(DEFAULT_ARTEFACT)], "expected one artefact of each recipe"),
+        ([str(OWN_NETWORKS), str(OWN_NETWORKS)], "expected one artefact of each recipe"),
     ],
 )
 def test_bad_usage_writes_nothing(arguments: list[str], message: str, docs: Path) -> None:
@@ -161,7 +162,7 @@ def test_a_failure_or_an_interruption_stores_nothing_of_any_artefact(
     monkeypatch.setattr(report_experiments, "measure_experiment", measure)
 
     with pytest.raises(CommandError, match=r"[Nn]o report was written") as raised:
-        run(str(DEFAULT_ARTEFACT), str(other))
+        run(str(OWN_NETWORKS), str(other))
 
     assert raised.value.returncode == 1
     assert not docs.exists()
@@ -178,7 +179,7 @@ def test_a_folder_without_a_manifest_is_named(docs: Path, tmp_path: Path) -> Non
 
 
 def test_a_damaged_record_ends_before_the_report_is_touched(docs: Path) -> None:
-    run(str(DEFAULT_ARTEFACT))
+    run(str(OWN_NETWORKS))
     before = (docs / "experiments.md").read_bytes()
     (docs.parent / "records" / "default-mistakes.png").write_bytes(b"other")
 
@@ -190,7 +191,7 @@ def test_a_damaged_record_ends_before_the_report_is_touched(docs: Path) -> None:
 
 
 def test_a_damaged_artefact_is_no_experiment(docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    artefact = Path(shutil.copytree(DEFAULT_ARTEFACT, tmp_path / "copy"))
+    artefact = Path(shutil.copytree(OWN_NETWORKS, tmp_path / "copy"))
     (artefact / NETWORK_FILE).write_bytes(b"other")
     monkeypatch.undo()
 

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from classifier.ml import pipeline
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, load_manifest
+from classifier.ml.artefacts import MANIFEST_FILE, load_manifest
 from classifier.ml.judging.gate import Comparison
 from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
@@ -25,7 +25,7 @@ from classifier.models import AdoptionRun, ModelVersion, TrainingRun
 from classifier.training import runs as training_runs
 from classifier.training.runs import cancel_training_run, claim_training_run
 from classifier.training.starting import start_training_run
-from tests.support.artefacts import create_artefact_twin, register_active_version
+from tests.support.artefacts import OWN_NETWORKS, create_artefact_twin, register_active_version
 
 pytestmark = pytest.mark.django_db
 Stage = ModelVersion.Stage
@@ -48,7 +48,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
         progress(TrainingProgress("load"))
         progress(TrainingProgress("train", 1, 1, 10, 10, {"loss": 0.5, "validation_accuracy": 0.9}))
         folder = output_dir / (request.name or "trained")
-        shutil.copytree(DEFAULT_ARTEFACT, folder, dirs_exist_ok=True)
+        shutil.copytree(OWN_NETWORKS, folder, dirs_exist_ok=True)
         return TrainedArtefact(folder=folder, manifest=load_manifest(folder))
 
     monkeypatch.setattr(pipeline, "train", train)
@@ -142,9 +142,9 @@ def test_a_folder_elsewhere_is_not_registered(calls: list[SimpleNamespace], tmp_
     if there == "empty":
         folder.mkdir()
     elif there == "artefact":
-        shutil.copytree(DEFAULT_ARTEFACT, folder)
+        shutil.copytree(OWN_NETWORKS, folder)
     output, _ = run("--output", str(folder), "--json")
-    assert load_manifest(folder) == load_manifest(DEFAULT_ARTEFACT)
+    assert load_manifest(folder) == load_manifest(OWN_NETWORKS)
     trained = TrainingRun.objects.get()
     assert (trained.state, trained.model_version, trained.output) == (State.DONE, None, str(folder))
     result = json.loads(output)

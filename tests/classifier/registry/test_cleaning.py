@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from classifier.models import ModelVersion
 from classifier.registry.cleaning import SAFE_AGE_SECONDS, CleaningReport, clean_artefacts
 from classifier.registry.services import get_artefact_folder, register_model_version
+from tests.support.artefacts import OWN_NETWORKS
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +43,7 @@ def test_k18_a_folder_whose_registration_died_before_its_row_is_removed(
     with monkeypatch.context() as dying:
         dying.setattr(ModelVersion.objects, "get_or_create", die)
         with pytest.raises(PowerCutError):
-            register_model_version(DEFAULT_ARTEFACT)
+            register_model_version(OWN_NETWORKS)
     (orphan,) = artefacts_folder.iterdir()
     assert not ModelVersion.objects.exists()
     assert clean_artefacts() == CleaningReport(removed=[], damaged={})
@@ -53,7 +53,7 @@ def test_k18_a_folder_whose_registration_died_before_its_row_is_removed(
 
 
 def test_what_versions_name_and_what_is_not_ours_stays(artefacts_folder: Path) -> None:
-    version = register_model_version(DEFAULT_ARTEFACT)
+    version = register_model_version(OWN_NETWORKS)
     left_behind = [".training-x", ".trained.0123456789abcdef.part"]
     for name in (*left_behind, "notes", ".git"):
         (artefacts_folder / name).mkdir()
@@ -74,7 +74,7 @@ def test_what_somebody_still_writes_into_stays(artefacts_folder: Path) -> None:
 
 
 def test_a_damaged_artefact_is_reported_and_left(artefacts_folder: Path) -> None:
-    version = register_model_version(DEFAULT_ARTEFACT)
+    version = register_model_version(OWN_NETWORKS)
     network = get_artefact_folder(version) / "network.tflite"
     network.write_bytes(b"something else")
     report = clean_artefacts(older_than_seconds=0)

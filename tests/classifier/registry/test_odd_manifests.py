@@ -15,10 +15,10 @@ from django.test import Client
 from hypothesis import given, settings
 from PIL import Image
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, MANIFEST_FILE, ArtefactFormatError, Manifest
+from classifier.ml.artefacts import MANIFEST_FILE, ArtefactFormatError, Manifest
 from classifier.models import ModelVersion
 from classifier.registry.services import get_artefact_folder
-from tests.support.artefacts import register_active_version
+from tests.support.artefacts import OWN_NETWORKS, register_active_version
 from tests.support.odd_manifests import odd_manifests
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -34,7 +34,7 @@ def artefacts_folder(settings: Any, tmp_path: Path) -> None:
 @pytest.fixture
 def put(tmp_path: Path) -> Callable[[bytes], Path]:
     """Gives the shipped artefact with another manifest, always in one folder."""
-    folder = Path(shutil.copytree(DEFAULT_ARTEFACT, tmp_path / "odd"))
+    folder = Path(shutil.copytree(OWN_NETWORKS, tmp_path / "odd"))
 
     def put(manifest: bytes) -> Path:
         (folder / MANIFEST_FILE).write_bytes(manifest)
@@ -127,7 +127,7 @@ def test_commands_and_pages_meet_any_manifest_with_words(
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_the_command_says_what_is_wrong(put: Callable[[bytes], Path], changes: dict[str, Any], words: str) -> None:
-    manifest = json.loads((DEFAULT_ARTEFACT / MANIFEST_FILE).read_text()) | changes
+    manifest = json.loads((OWN_NETWORKS / MANIFEST_FILE).read_text()) | changes
     said = run("register_model_version", put(json.dumps(manifest).encode()))
     assert re.search(words, said), said
     assert not ModelVersion.objects.exists()

@@ -13,7 +13,6 @@ from django.core.management import CommandError, call_command
 
 from classifier.ml.artefacts import (
     BASE_FOLDER,
-    DEFAULT_ARTEFACT,
     MANIFEST_FILE,
     MODEL_CARD_FILE,
     NETWORK_FILE,
@@ -32,7 +31,7 @@ from classifier.registry.services import (
     register_model_version,
     verify_registered_artefact,
 )
-from tests.support.artefacts import create_broken_artefact
+from tests.support.artefacts import OWN_NETWORKS, create_broken_artefact
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 Stage = ModelVersion.Stage
@@ -47,7 +46,7 @@ def artefacts_folder(settings, tmp_path: Path) -> Path:
 @pytest.fixture
 def artefact(tmp_path: Path) -> Path:
     """A copy of the shipped artefact that a test may damage."""
-    return Path(shutil.copytree(DEFAULT_ARTEFACT, tmp_path / "copy"))
+    return Path(shutil.copytree(OWN_NETWORKS, tmp_path / "copy"))
 
 
 def test_a_folder_becomes_a_version_with_the_facts_of_its_manifest(artefact: Path) -> None:
@@ -95,10 +94,10 @@ def test_nothing_is_copied_but_the_named_files(artefact: Path, tmp_path: Path) -
     # when it is registered,
     folder = get_artefact_folder(register_model_version(artefact))
     # then what the manifest names is there, its own bytes, and the card that follows from it.
-    assert {path.name for path in folder.iterdir()} == {path.name for path in DEFAULT_ARTEFACT.iterdir()}
+    assert {path.name for path in folder.iterdir()} == {path.name for path in OWN_NETWORKS.iterdir()}
     for path in folder.iterdir():
         assert not path.is_symlink()
-        assert path.read_bytes() == (DEFAULT_ARTEFACT / path.name).read_bytes()
+        assert path.read_bytes() == (OWN_NETWORKS / path.name).read_bytes()
 
 
 def test_files_of_more_than_an_artefact_may_have_are_not_read(artefact: Path) -> None:
@@ -190,7 +189,7 @@ def test_a_base_is_copied_once_for_all_heads_that_name_it(tmp_path: Path, settin
 
 def build_head(folder: Path) -> Path:
     """Write a head of the shipped artefact, whose networks become the base within it."""
-    artefact = verify_artefact(DEFAULT_ARTEFACT)
+    artefact = verify_artefact(OWN_NETWORKS)
     base = replace(artefact.manifest, version="base-1")
     sha256 = hashlib.sha256(base.to_bytes()).hexdigest()
     save_artefact(folder, manifest=replace(artefact.manifest, files={}, base=sha256), contents={})

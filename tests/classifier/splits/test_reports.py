@@ -3,6 +3,7 @@
 import pytest
 from django.utils import timezone
 
+from classifier.ml.data.fingerprints import FINGERPRINT_BYTES
 from classifier.models import SplitAssignment, SplitPicture, SplitProduct
 from classifier.splits.reports import build_parts_section
 
@@ -12,7 +13,9 @@ pytestmark = [pytest.mark.django_db]
 def create_family(part: str, *, pictures: int, products: int = 0, **left_out: object) -> SplitAssignment:
     family = SplitAssignment.objects.create(part=part, **left_out)
     for number in range(pictures):
-        SplitPicture.objects.create(sha256=bytes([family.pk, number]) * 16, assignment=family, fingerprint=bytes(3072))
+        SplitPicture.objects.create(
+            sha256=bytes([family.pk, number]) * 16, assignment=family, fingerprint=bytes(FINGERPRINT_BYTES)
+        )
     for number in range(products):
         SplitProduct.objects.create(product_id=family.pk * 100 + number, assignment=family)
     return family

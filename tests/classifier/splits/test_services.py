@@ -1,11 +1,13 @@
 """Families fall into parts once and for ever, whatever arrives in whatever order, and nothing is on two sides."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from django.core.files.storage import default_storage
+from django.db import connection
 from PIL import Image as PillowImage
 
 from catalog.models import Image
@@ -105,6 +107,26 @@ def test_what_joins_a_family_that_is_left_out_is_left_out(choose: np.random.Gene
     assert assign_parts([other.pk]) == {}
 
 
+def test_what_wins_stays_however_often_it_is_asked_for_and_is_left_out_for_test_alone(
+    choose: np.random.Generator,
+) -> None:
+    judged, used = draw_of_part(Part.CALIBRATION, choose), draw_of_part(Part.TRAINING, choose)
+    tested, other = draw_of_part(Part.TEST, choose), draw_of_part(Part.TRAINING, choose)
+    images = [judged.pk, used.pk, tested.pk, other.pk]
+    product = create_product(images=[used])
+    assert len(assign_parts(images)) == 4
+    create_product_image(product, image=judged, image_index=1)
+    for _ in range(3):
+        assert set(assign_parts(images)) == {judged.pk, tested.pk, other.pk}
+    # What meets only the side that is left out is as near to what that met.
+    create_product(images=[used, other])
+    for _ in range(2):
+        assert set(assign_parts(images)) == {judged.pk, tested.pk}
+    create_product(images=[used, tested])
+    for _ in range(2):
+        assert set(assign_parts(images)) == {tested.pk}
+
+
 def test_a_photograph_between_families_leaves_the_training_side_out(choose: np.random.Generator) -> None:
     tested, used = draw_of_part(Part.TEST, choose), draw_of_part(Part.TRAINING, choose)
     product = create_product(images=[used])
@@ -115,6 +137,20 @@ def test_a_photograph_between_families_leaves_the_training_side_out(choose: np.r
     places = assign_parts([tested.pk, used.pk, copy.pk])
     assert {image: place.part for image, place in places.items()} == {tested.pk: Part.TEST, copy.pk: Part.TEST}
     assert SplitAssignment.objects.get(left_out_because=Reason.PRODUCT).part == Part.TRAINING
+
+
+def test_a_chain_of_likeness_ends_where_it_is_far_from_its_first_picture(choose: np.random.Generator) -> None:
+    first, last = draw_photograph(choose), draw_photograph(choose)
+    chain = [store(PillowImage.blend(first, last, 0.08 * step)).pk for step in range(8)]
+    places = [assign_parts([image]).get(image) for image in chain]
+    end = places.index(None)
+    assert end >= 2
+    assert len(set(places[:end])) == 1
+    left_out = SplitAssignment.objects.filter(left_out_because=Reason.BETWEEN).order_by("pk").first()
+    assert left_out is not None
+    assert left_out.left_out_for_id == places[0].family
+    # Nothing follows from it for the next one: asked again, it stays left out alone.
+    assert [assign_parts([image]).get(image) for image in chain] == places
 
 
 def test_plain_pictures_are_of_one_family_only_by_their_bytes(choose: np.random.Generator) -> None:
@@ -145,3 +181,22 @@ def test_placeholders_and_unreadable_pictures_wait(choose: np.random.Generator, 
     assert not SplitAssignment.objects.exists()
     SuspectedPicture.objects.update(answer=SuspectedPicture.Answer.PICTURE)
     assert set(assign_parts([placeholder.pk, lost.pk])) == {placeholder.pk}
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_copies_that_arrive_at_once_are_one_family(choose: np.random.Generator) -> None:
+    photograph = draw_photograph(choose)
+    images = [store(alter(photograph, choose)).pk for _ in range(4)]
+
+    def assign(image: int) -> None:
+        try:
+            assign_parts([image])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(assign, images))
+    places = find_parts(images)
+    assert len(places) == 4
+    assert len({place.family for place in places.values()}) == 1

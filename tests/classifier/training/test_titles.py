@@ -10,8 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Image, Product, ProductImages, StoredPicture
+from classifier.ml.data.fingerprints import FINGERPRINT_BYTES
 from classifier.ml.labels import GROUPS
-from classifier.models import Base, ModelVersion, PictureFeatures, TrainingRun
+from classifier.models import Base, ModelVersion, PictureFeatures, SplitAssignment, SplitPicture, TrainingRun
 from classifier.registry.services import find_heads, find_manifest
 from classifier.reviews.services import record_review
 from classifier.training import titles
@@ -77,6 +78,18 @@ def test_pictures_are_those_whose_title_names_one_group(shop: ModelVersion) -> N
     found = list(list_titled_pictures(shop))
     assert [picture.group for picture in found] == [number % 5 for number in range(2, 60)]
     assert has_enough_titles()
+
+
+def test_pictures_in_test_teach_nothing(shop: ModelVersion) -> None:
+    digest = hashlib.sha256(b"7").digest()
+    taught = {picture.sha256 for picture in list_titled_pictures(shop)}
+    for part in ("training", "test"):
+        family = SplitAssignment.objects.create(part=part)
+        SplitPicture.objects.update_or_create(
+            sha256=digest, defaults={"assignment": family, "fingerprint": bytes(FINGERPRINT_BYTES)}
+        )
+        left = taught - {picture.sha256 for picture in list_titled_pictures(shop)}
+        assert left == ({digest.hex()} if part == "test" else set())
 
 
 def test_titles_make_a_candidate_on_the_base_in_production(shop: ModelVersion) -> None:

@@ -15,6 +15,7 @@ from config.web.texts import extract_text
         ("<table><tr><th>Size</th><td>M</td></tr></table>", "Size\nM"),
         ('<a href="https://shop.example/?a=1&copy=2">here</a><!-- not here -->', "here"),
         ("caf&eacute; &#8364;&#x20ac; 3 &lt;b&gt;", "café €€ 3 <b>"),
+        ("&notepad; &not; &unknown;", "&notepad; \u00ac &unknown;"),
         ("<script>alert(1)</script>", "alert(1)"),
         ("a  <  b\n<3 size <M>, AT&T &copy <ball> </ p>", "a  <  b\n<3 size <M>, AT&T &copy <ball> </ p>"),
         ("", ""),
