@@ -50,6 +50,7 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.ledger
 	$(RUN) -m benchmarks.adoption
 	$(RUN) -m benchmarks.heads
+	$(RUN) -m benchmarks.review_queues
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
 	$(RUN) -m benchmarks.splits

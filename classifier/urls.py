@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from classifier.adoption.views import model_version_activate, model_version_detail, model_version_list
+from classifier.audit.views import accuracy
 from classifier.evidence.views import image_explanation, product_detail
 from classifier.labelling.views import (
     error_ignore,
@@ -31,6 +32,7 @@ urlpatterns = [
     path("products/<int:product_id>/images/<int:image_id>/review/", product_image_review, name="product-image-review"),
     path("images/<int:image_id>/explanation/", image_explanation, name="image-explanation"),
     path("images/<int:image_id>/mend/", image_mend, name="image-mend"),
+    path("accuracy/", accuracy, name="accuracy"),
     path("data/", data_understanding, name="data-understanding"),
     re_path(rf"^data/{PICTURE}", report_picture, name="data-file"),
     path("evaluations/", evaluations, name="evaluations"),

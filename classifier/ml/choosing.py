@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from classifier.ml.labels import GROUPS
 
-#: Typical pictures are chosen until so many are reviewed, or so many of each group. On the training part of studio
-#: pictures typical ones alone reach 0.909 with 100 reviews, these 0.914, and random ones 0.885.
+#: Typical pictures are chosen until so many are reviewed, or so many of each group. Of studio pictures typical ones
+#: alone reach a balanced accuracy of 0.909 with 100 reviews, these 0.914, and random ones 0.885.
 ENOUGH_REVIEWS: Final = 50
 ENOUGH_OF_GROUP: Final = 5
 #: Candidates that a choice is worth being made among; of more it only takes longer.
@@ -23,6 +23,8 @@ _NEAR_DUPLICATE: Final = 0.98
 #: How fast a reviewed picture's word fades with what the cosine lacks of 1, and what the model's word counts beside
 #: that of one like it. A head that is taught anew for each choice chooses no better (0.914 against 0.913).
 _FADING: Final = 0.1
+#: So many of the nearest reviewed pictures are asked: of all of them a large group would outvote what is near.
+_NEIGHBOURS: Final = 10
 _WORD_OF_MODEL: Final = 0.3
 
 
@@ -69,11 +71,31 @@ def choose_useful(
     return np.array(chosen, dtype=np.int64)
 
 
+def find_contradicted(
+    candidates: NDArray[np.floating],
+    *,
+    probabilities: NDArray[np.floating],
+    reviewed: NDArray[np.floating],
+    groups: NDArray[np.integer],
+) -> NDArray[np.float64]:
+    """How far the reviewed pictures that are near a candidate contradict its label, float64[N], 0 where they do not.
+
+    Input as that of ``choose_useful``; a candidate's label is its most probable group.
+    """
+    alike = candidates.astype(np.float32) @ reviewed.astype(np.float32).T
+    said = _ask_neighbours(alike, probabilities=probabilities, groups=groups)
+    labels = probabilities.argmax(axis=1)
+    return np.asarray(said.max(axis=1, initial=0.0) - said[np.arange(len(said)), labels])
+
+
 def _ask_neighbours(
     alike: NDArray[np.float32], *, probabilities: NDArray[np.floating], groups: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """What the model and the reviewed pictures say of each candidate, float64[N, 5], by cosines float32[N, M]."""
-    votes = np.exp((alike - 1) / _FADING) @ np.eye(len(GROUPS) + 1)[groups][:, : len(GROUPS)]
+    """What a model and the nearest reviewed pictures say of each candidate, float64[N, 5], by cosines float32[N, M]."""
+    words = np.exp((alike - 1) / _FADING)
+    if words.shape[1] > _NEIGHBOURS:
+        words[words < np.partition(words, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS, None]] = 0
+    votes = words @ np.eye(len(GROUPS) + 1)[groups][:, : len(GROUPS)]
     said = votes + _WORD_OF_MODEL * probabilities
     return np.asarray(said / np.maximum(said.sum(axis=1, keepdims=True), 1e-12))
 

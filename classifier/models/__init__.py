@@ -1,6 +1,7 @@
 """The classifier's tables, one file a feature; whoever uses them imports them from here."""
 
 from classifier.models.adoption import AdoptionRun
+from classifier.models.audit import AuditRound, AuditSample
 from classifier.models.cleaning import CleaningRun
 from classifier.models.features import Base, PictureFeatures
 from classifier.models.labelling import (
@@ -39,6 +40,8 @@ __all__ = [
     "SUGGESTION_CHOICES",
     "AdoptionRun",
     "AnsweredCall",
+    "AuditRound",
+    "AuditSample",
     "Base",
     "Classification",
     "CleaningRun",

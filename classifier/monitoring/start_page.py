@@ -14,6 +14,7 @@ from catalog.browse.listing import list_labelled_products
 from catalog.browse.summary import CatalogueSummary, get_catalogue_summary
 from catalog.labels import get_label_summary
 from catalog.models import ProductLabel
+from classifier.audit.selectors import estimate_accuracy
 from classifier.labels.decision import PLACEHOLDER
 from classifier.models import LabellingRun, ModelVersion, SuspectedPicture
 from classifier.registry.selectors import find_active_model_version
@@ -66,6 +67,7 @@ def start(request: HttpRequest) -> HttpResponse:
         "groups": list_groups(summary) if summary else [],
         "worker": find_queue_health(LabellingRun.queue) if may_see_runs else None,
         "version": version,
+        "estimate": estimate_accuracy(),
         "version_figures": list_version_figures(version) if version else [],
     }
     return render(request, "classifier/start.html", context)

@@ -16,24 +16,14 @@ from catalog.browse.listing import get_product_ordering, list_labelled_products
 from catalog.browse.summary import get_catalogue_summary
 from catalog.models import ProductLabel
 from catalog.search.query import TextSearch
-from classifier.models import QueueName, Review, ReviewTile
+from classifier.models import QueueName, Review
+from classifier.reviews.choices import Choice, is_open
+from classifier.reviews.choosing import choose_audit, choose_suspicious, choose_unsure, count_audit
+from classifier.reviews.second_look import choose_second_look, count_second_looks
 from config.db.paging import get_page
 from config.web.queries import check_parameters
 
 Status = ProductLabel.Status
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A product that a queue gives out, with its first image.
-
-    `inclusion_probability`, above 0 and at most 1, is how likely the audit was to draw it; None of what it did not.
-    """
-
-    product_id: int
-    image_id: int
-    blind: bool = False
-    inclusion_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +40,6 @@ class Queue:
     count: Callable[[], int | None]
     choose: Callable[[User, int], Sequence[Choice]]
     parameters: Mapping[str, Any] = field(default_factory=dict)
-
-
-def is_open(product_id: str) -> Exists:
-    """Return the condition that somebody has the product open now; `product_id` names the column that has its id."""
-    return Exists(ReviewTile.objects.filter(product=OuterRef(product_id), state=ReviewTile.State.OPEN))
 
 
 def find_queue(name: str, parameters: Mapping[str, Any]) -> Queue:
@@ -103,22 +88,37 @@ def _count_unsure() -> int | None:
     return summary.statuses[Status.NEEDS_REVIEW] - summary.placeholders if summary else None
 
 
-def _choose_unsure(reviewer: User, size: int) -> list[Choice]:
-    """Return the products whose label is least sure."""
-    labels = ProductLabel.objects.filter(~is_open("product_id"), status=Status.NEEDS_REVIEW)
-    labels = labels.filter(confidence__isnull=False, image__isnull=False).order_by("confidence", "product_id")
-    return [Choice(*pair) for pair in labels.values_list("product_id", "image_id")[:size]]
-
-
 QUEUES = {
     queue.name: queue
     for queue in (
         Queue(
             QueueName.UNSURE,
             "Unsure",
-            "Labels that picture and texts leave open: each review settles one.",
+            "Labels that picture and texts leave open, those first that teach most; every other one is drawn at random "
+            "from all products, shown without its label, and measures how good the catalogue is.",
             count=_count_unsure,
-            choose=_choose_unsure,
+            choose=choose_unsure,
+        ),
+        Queue(
+            QueueName.SUSPICIOUS,
+            "Suspicious",
+            "Sure labels that pictures like theirs, other pictures or texts of theirs contradict.",
+            count=lambda: None,
+            choose=choose_suspicious,
+        ),
+        Queue(
+            QueueName.AUDIT,
+            "Audit",
+            "Products drawn at random, shown without their label: only these say how much of the catalogue is right.",
+            count=count_audit,
+            choose=choose_audit,
+        ),
+        Queue(
+            QueueName.SECOND_LOOK,
+            "Second look",
+            "What somebody else labelled, shown without that label: where two disagree a third decides.",
+            count=count_second_looks,
+            choose=choose_second_look,
         ),
     )
 }

@@ -3,6 +3,7 @@
 import logging
 
 from classifier.adoption.tasks import send_adoption_runs
+from classifier.audit.drawing import refresh_audit
 from classifier.cleaning.tasks import send_cleaning_runs
 from classifier.labelling import ledger
 from classifier.labelling.runs import do_run_steps
@@ -43,6 +44,7 @@ def sweep() -> None:
     walk_labels()
     settle_texts(seconds=TEXTS_SECONDS)
     forget_old_answers()
+    refresh_audit()
     if expired or abandoned:
         logger.warning("swept %s expired leases, %s dead trainings; sent %s batches", expired, abandoned, sent)
     elif sent or closed:

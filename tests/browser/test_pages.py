@@ -33,6 +33,7 @@ SIGNED_IN = {
     "import": "/import/",
     "model-versions": "/model-versions/",
     "model-version": "/model-versions/1/",
+    "accuracy": "/accuracy/",
     "evaluations": "/evaluations/",
     "training-runs": "/training-runs/",
     "labelling-runs": "/labelling-runs/",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from classifier.ml.choosing import ENOUGH_REVIEWS, choose_useful
+from classifier.ml.choosing import ENOUGH_REVIEWS, choose_useful, find_contradicted
 
 NOTHING, NO_GROUPS = np.empty((0, 8), dtype=np.float32), np.empty(0, dtype=np.int64)
 EVEN = np.full(5, 0.2)
@@ -86,3 +86,14 @@ def test_what_is_none_of_the_five_covers_its_region_and_speaks_for_no_group() ->
 def test_of_no_candidates_none_is_chosen() -> None:
     chosen = choose_useful(NOTHING, probabilities=np.empty((0, 5)), reviewed=NOTHING, groups=NO_GROUPS, count=12)
     assert chosen.shape == (0,)
+
+
+def test_a_label_that_no_near_reviewed_picture_shares_is_contradicted() -> None:
+    candidates = np.vstack([_around(0, count=2), _around(1, count=2)])
+    probabilities = np.tile(_says(0), (4, 1))
+    reviewed, groups = np.vstack([_around(0, count=5, seed=7), _around(1, count=5, seed=7)]), np.repeat([0, 3], 5)
+    doubt = find_contradicted(candidates, probabilities=probabilities, reviewed=reviewed, groups=groups)
+    assert doubt[:2].tolist() == [0, 0]
+    assert (doubt[2:] > 0.3).all()
+    nobody = find_contradicted(candidates, probabilities=probabilities, reviewed=NOTHING, groups=NO_GROUPS)
+    assert nobody.tolist() == [0, 0, 0, 0]

@@ -49,6 +49,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "product-image-review": {"POST": Row("add_review", 400)},
     "data-understanding": {"GET": Row(PUBLIC, 200)},
     "data-file": {"GET": Row(PUBLIC, 404)},
+    "accuracy": {"GET": Row("view_review", 200)},
     "evaluations": {"GET": Row("view_modelversion", 200)},
     "experiments": {"GET": Row(PUBLIC, 200)},
     "experiment-file": {"GET": Row(PUBLIC, 404)},

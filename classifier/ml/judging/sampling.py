@@ -59,7 +59,7 @@ def allocate(sizes: Sequence[int], *, confidences: Sequence[float], count: int) 
     size, right = np.array(sizes, dtype=np.int64), np.clip(confidences, 0.5, 1 - _LEAST_DOUBT)
     wanted = size * np.sqrt(right * (1 - right))
     shares = wanted / max(wanted.sum(), 1e-12)
-    return np.minimum(size, np.maximum(_LEAST_DRAWN, np.rint(count * shares).astype(np.int64)))
+    return np.asarray(np.minimum(size, np.maximum(_LEAST_DRAWN, np.rint(count * shares).astype(np.int64))))
 
 
 def estimate_share(strata: Sequence[Stratum]) -> Share:

@@ -52,6 +52,7 @@ def test_every_number_has_its_list_and_the_list_has_that_many(client: Client) ->
         "Needs review": ("status=needs_review", "1"),
         "Reviewed": ("status=reviewed", "1"),
         "None of these": ("status=none_of_these", "1"),
+        "Unusable": ("status=unusable", "0"),
         "Failed": ("status=failed", "1"),
         "Pending": ("status=pending", "1"),
         "No image": ("status=no_image", "2"),
@@ -153,15 +154,15 @@ def test_old_labels_are_shown_by_weeks_that_begin_on_monday() -> None:
 
 
 @pytest.mark.parametrize("products", [1, 30])
-def test_the_page_costs_four_queries_and_two_while_the_counts_are_fresh(
+def test_the_page_costs_five_queries_and_three_while_the_counts_are_fresh(
     client: Client, products: int, django_assert_num_queries
 ) -> None:
     version = create_model_version()
     for _ in range(products):
         create_labelled_product(model_version=version)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         first = client.get("/").text
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         assert client.get("/").text == first
 
 

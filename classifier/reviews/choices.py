@@ -1,0 +1,25 @@
+"""What a queue gives out."""
+
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef
+
+from classifier.models import ReviewTile
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A product that a queue gives out, with its first image.
+
+    `inclusion_probability`, above 0 and at most 1, is how likely the audit was to draw it; None of what it did not.
+    """
+
+    product_id: int
+    image_id: int
+    blind: bool = False
+    inclusion_probability: float | None = None
+
+
+def is_open(product_id: str) -> Exists:
+    """Return the condition that somebody has the product open now; `product_id` names the column that has its id."""
+    return Exists(ReviewTile.objects.filter(product=OuterRef(product_id), state=ReviewTile.State.OPEN))

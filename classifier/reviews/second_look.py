@@ -1,0 +1,79 @@
+"""The second look: some of what one person labelled is shown to another, and to a third where these two disagree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.contrib.auth.models import User
+
+from catalog.models import ProductLabel
+from classifier.audit.selectors import find_current_round
+from classifier.models import AuditSample, Review
+from classifier.reviews.choices import Choice, is_open
+from config.cached_counts import get_cached_count
+from config.db.arrays import AnyOf
+
+#: The newest reviews of queues that are looked through.
+RECENT = 2_000
+#: Of the audit's answers every fifth is asked for again.
+AUDIT_SHARE = 5
+COUNT_KEY, FRESH_SECONDS, FRESH_TIMES, CACHED_SECONDS = "second-looks", 5.0, 50.0, 3600.0
+
+
+@dataclass(slots=True)
+class _Case:
+    """A picture, and what each reviewer said last of it; `disputed` where a suggestion was another."""
+
+    image_id: int
+    said: dict[int, str] = field(default_factory=dict)
+    disputed: bool = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether one more person is to look at it."""
+        return (len(self.said) == 1 and self.disputed) or (len(self.said) == 2 and len(set(self.said.values())) == 2)
+
+
+def choose_second_look(reviewer: User, size: int) -> list[Choice]:
+    """Return products whose picture waits for a second look, or a third, and that this reviewer did not label."""
+    images = [case.image_id for case in _list_waiting() if reviewer.pk not in case.said]
+    shown = ProductLabel.objects.filter(AnyOf("image", images)).filter(~is_open("product_id"))
+    products = dict(shown.order_by("-product_id").values_list("image_id", "product_id"))
+    chosen = [image_id for image_id in images if image_id in products][:size]
+    return [Choice(products[image_id], image_id, blind=True) for image_id in chosen]
+
+
+def count_second_looks() -> int | None:
+    """Return how many pictures wait for one, as counted a moment ago."""
+    counted: int = get_cached_count(
+        COUNT_KEY,
+        count=lambda _: len(_list_waiting()),
+        fresh_seconds=FRESH_SECONDS,
+        fresh_times=FRESH_TIMES,
+        timeout_seconds=CACHED_SECONDS,
+    )
+    return counted
+
+
+def _list_waiting() -> list[_Case]:
+    """Return the pictures that wait, those that were labelled longest ago first. Three queries."""
+    standing = Review.objects.filter(withdrawn_at__isnull=True, image__isnull=False).exclude(queue="")
+    fields = ("image_id", "appearance", "reviewer_id", "verdict", "group", "suggestion", "inclusion_probability")
+    rows = list(standing.order_by("-pk").values_list(*fields)[:RECENT])
+    drawn = _find_said_of_drawn([row[0] for row in rows if row[-1] is not None])
+    cases: dict[str, _Case] = {}
+    for image_id, appearance, reviewer_id, verdict, group, suggestion, probability in reversed(rows):
+        case = cases.setdefault(appearance or str(image_id), _Case(image_id))
+        case.said[reviewer_id] = group or verdict
+        shown = drawn.get(image_id, "") if probability is not None else suggestion
+        case.disputed |= bool(shown) and shown != (group or verdict)
+        case.disputed |= probability is not None and image_id % AUDIT_SHARE == 0
+    return [case for case in cases.values() if case.is_waiting]
+
+
+def _find_said_of_drawn(image_ids: Sequence[int]) -> dict[int, str]:
+    """Return the groups that machines said of these pictures of the audit."""
+    audit = find_current_round()
+    if audit is None or not image_ids:
+        return {}
+    samples = AuditSample.objects.filter(AnyOf("image", image_ids), round=audit)
+    return dict(samples.values_list("image_id", "group"))

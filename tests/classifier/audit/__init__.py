@@ -1,0 +1,1 @@
+"""The audit: drawing it, and what it tells."""

@@ -1,0 +1,152 @@
+"""What each queue gives out, and how many it says wait."""
+
+import pytest
+
+from catalog.models import Product, ProductLabel
+from classifier.audit.drawing import draw_round
+from classifier.audit.selectors import estimate_accuracy
+from classifier.models import AuditSample, ModelVersion, QueueName, Review, TextEvidence, Verdict
+from classifier.reviews.batches import list_tiles, start_batch
+from classifier.reviews.queues import QUEUES
+from classifier.reviews.recording import Outcome, Submission, submit_reviews
+from classifier.reviews.services import record_review
+from tests.support.factories import create_image, create_product, create_product_image
+from tests.support.fakes import create_model_version, create_painted_image
+from tests.support.labels import label_everything
+from tests.support.members import create_member
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+UNSURE, SUSPICIOUS, AUDIT, SECOND_LOOK = (
+    QUEUES[name] for name in (QueueName.UNSURE, QueueName.SUSPICIOUS, QueueName.AUDIT, QueueName.SECOND_LOOK)
+)
+
+
+def create_shop(*, sure: int, unsure: int) -> tuple[ModelVersion, list[Product], list[Product]]:
+    """Create a shop whose pictures the fake classifier labelled, and return the sure and the unsure products."""
+    version = create_model_version()
+    products = [
+        create_product(images=[create_painted_image("Trouser", unsure=number >= sure)])
+        for number in range(sure + unsure)
+    ]
+    label_everything()
+    return version, products[:sure], products[sure:]
+
+
+def test_half_of_the_unsure_queue_is_the_audits_and_shown_blind() -> None:
+    version, _, unsure = create_shop(sure=12, unsure=6)
+    draw_round(version_id=version.pk, seed=1)
+    choices = UNSURE.choose(create_member(), 8)
+    assert len({choice.product_id for choice in choices}) == len(choices) == 8
+    blind, useful = [choice for choice in choices if choice.blind], [choice for choice in choices if not choice.blind]
+    assert len(blind) == len(useful) == 4
+    assert {choice.product_id for choice in useful} <= {product.pk for product in unsure}
+    drawn = dict(AuditSample.objects.values_list("product_id", "inclusion_probability"))
+    assert [choice.inclusion_probability for choice in blind] == [drawn[choice.product_id] for choice in blind]
+    # The two kinds take turns.
+    assert [choice.blind for choice in choices] == [False, True] * 4
+    assert UNSURE.count() == 6
+
+
+def test_where_nothing_is_unsure_the_audit_does_not_fill_the_queue() -> None:
+    version, _, _ = create_shop(sure=4, unsure=0)
+    draw_round(version_id=version.pk, seed=1)
+    assert UNSURE.choose(create_member(), 8) == []
+    assert len(AUDIT.choose(create_member(), 8)) == 4
+
+
+def test_unsure_products_are_given_out_before_an_audit_is_drawn_and_without_a_version() -> None:
+    version, _, unsure = create_shop(sure=1, unsure=3)
+    assert {choice.product_id for choice in UNSURE.choose(create_member(), 8)} == {product.pk for product in unsure}
+    ModelVersion.objects.filter(pk=version.pk).update(stage=ModelVersion.Stage.RETIRED)
+    assert len(UNSURE.choose(create_member(), 8)) == 3
+
+
+def test_the_audit_asks_each_product_once_and_its_answers_measure() -> None:
+    version, sure, _ = create_shop(sure=6, unsure=0)
+    assert AUDIT.count() is None
+    draw_round(version_id=version.pk, seed=1)
+    assert AUDIT.count() == 6
+    reviewer = create_member()
+    batch = start_batch(reviewer, AUDIT, size=4)
+    tiles = list_tiles(batch)
+    assert all(tile.row.blind and not tile.row.suggestion for tile in tiles)
+    assert len(AUDIT.choose(create_member(), 6)) == 2
+    results = submit_reviews(
+        [Submission(image=tile.row.image_id, group="Bags", batch=batch.pk) for tile in tiles], reviewer=reviewer
+    )
+    assert {result.outcome for result in results} == {Outcome.RECORDED}
+    assert AUDIT.count() == 2
+    estimate = estimate_accuracy()
+    assert (estimate.answered, estimate.other_group) == (4, 4)
+    # A product that shows another picture now is not what was drawn.
+    left = next(product for product in sure if not Review.objects.filter(image__product_images__product=product))
+    left.product_images.all().delete()
+    create_product_image(left, image=create_image())
+    assert len(AUDIT.choose(reviewer, 6)) == 1
+
+
+def test_a_sure_label_is_suspicious_where_reviews_other_pictures_or_texts_contradict_it() -> None:
+    _, (first, second, third, fourth), _ = create_shop(sure=4, unsure=0)
+    assert SUSPICIOUS.count() is None
+    assert SUSPICIOUS.choose(create_member(), 8) == []
+    TextEvidence.objects.update_or_create(
+        product=second,
+        defaults={"verdict": "group", "group": "Bags", "score": 1.0, "sha256": bytes(32)},
+    )
+    assert [choice.product_id for choice in SUSPICIOUS.choose(create_member(), 8)] == [second.pk]
+    create_product_image(third, image=create_painted_image("Bag"), image_index=1)
+    label_everything()
+    assert [choice.product_id for choice in SUSPICIOUS.choose(create_member(), 8)] == [second.pk, third.pk]
+    # To the base of the fake classifier all pictures look alike.
+    record_review(first.product_images.get().image, group="Footwear", reviewer=create_member())
+    suspicious = SUSPICIOUS.choose(create_member(), 8)
+    assert [choice.product_id for choice in suspicious] == [second.pk, third.pk, fourth.pk]
+    assert not any(choice.blind for choice in suspicious)
+
+
+def test_what_reviewer_and_model_dispute_goes_to_another_person_and_then_to_a_third() -> None:
+    create_shop(sure=0, unsure=2)
+    first, second, third, fourth = (create_member() for _ in range(4))
+    batch = start_batch(first, UNSURE, size=2)
+    agreed, disputed = list_tiles(batch)
+    submit_reviews(
+        [
+            Submission(image=agreed.row.image_id, group=agreed.row.suggestion, batch=batch.pk),
+            Submission(image=disputed.row.image_id, group="Bags", batch=batch.pk),
+        ],
+        reviewer=first,
+    )
+    assert SECOND_LOOK.count() == 1
+    assert SECOND_LOOK.choose(first, 8) == []
+    (choice,) = SECOND_LOOK.choose(second, 8)
+    assert (choice.product_id, choice.blind) == (disputed.row.product_id, True)
+    batch = start_batch(second, SECOND_LOOK, size=8)
+    (tile,) = list_tiles(batch)
+    submit_reviews(
+        [Submission(image=tile.row.image_id, group="Footwear", seen_review=tile.seen_review, batch=batch.pk)],
+        reviewer=second,
+    )
+    assert SECOND_LOOK.choose(second, 8) == []
+    batch = start_batch(third, SECOND_LOOK, size=8)
+    (tile,) = list_tiles(batch)
+    submit_reviews(
+        [Submission(image=tile.row.image_id, group="Bags", seen_review=tile.seen_review, batch=batch.pk)],
+        reviewer=third,
+    )
+    assert SECOND_LOOK.choose(fourth, 8) == []
+    assert ProductLabel.objects.get(product=disputed.row.product_id).group == "Bags"
+
+
+def test_what_an_audit_found_wrong_gets_a_second_look() -> None:
+    version, _, _ = create_shop(sure=3, unsure=0)
+    draw_round(version_id=version.pk, seed=1)
+    reviewer = create_member()
+    batch = start_batch(reviewer, AUDIT, size=3)
+    wrong, *right = list_tiles(batch)
+    submissions = [Submission(image=wrong.row.image_id, verdict=Verdict.NONE_OF_THESE, batch=batch.pk)]
+    submissions += [Submission(image=tile.row.image_id, group="Bottom part", batch=batch.pk) for tile in right]
+    submit_reviews(submissions, reviewer=reviewer)
+    waiting = {choice.product_id for choice in SECOND_LOOK.choose(create_member(), 8)}
+    fifth = {tile.row.product_id for tile in right if tile.row.image_id % 5 == 0}
+    assert waiting == {wrong.row.product_id} | fifth
