@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0029_splits'),
+        ('classifier', '0030_audit'),
     ]
 
     operations = [
