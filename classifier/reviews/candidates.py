@@ -12,11 +12,11 @@ import numpy as np
 from django.db.models import F, QuerySet
 from numpy.typing import NDArray
 
-from catalog.models import ProductLabel
+from catalog.models import ProductLabel, StoredPicture
 from classifier.features.matrix import normalise
 from classifier.ml.labels import GROUPS, group_probabilities
 from classifier.ml.types import FEATURE_TYPE
-from classifier.models import PictureFeatures, Review, Verdict
+from classifier.models import Classification, PictureFeatures, Review, Verdict
 from config.db.arrays import AnyOf
 
 # How many places a read of candidates begins at, and the newest reviews that it compares with.
@@ -49,7 +49,7 @@ def probe_labels(labels: QuerySet[ProductLabel], *, count: int) -> list[tuple[in
     """Return about so many labels at random: product, image, garment probabilities, and SHA-256 of the picture.
 
     Of labels of one status an index gives them; a classification and a picture that is held are asked for. A query for
-    each place that it begins at, and three more.
+    each place that it begins at, and five more.
     """
     # Not by aggregates: beside the condition that nobody has a product open PostgreSQL makes them from every row.
     first, last = (
@@ -57,18 +57,25 @@ def probe_labels(labels: QuerySet[ProductLabel], *, count: int) -> list[tuple[in
     )
     if first is None or last is None:
         return []
-    held = labels.filter(classification__isnull=False, image__stored_picture__url=F("image__url"))
-    rows = held.order_by("product_id").values_list(
-        "product_id", "image_id", "classification__garment_probabilities", "image__stored_picture__sha256"
-    )
-    found: dict[int, tuple[int, int, Any, str]] = {}
+    # Without a join: taking one whose columns must be equal for rare, PostgreSQL would read every row to find a few.
+    rows = labels.filter(classification__isnull=False).order_by("product_id")
+    rows = rows.values_list("product_id", "image_id", "classification_id")
+    found: dict[int, tuple[int, int, int]] = {}
     each = -(-count // STARTS)
     chance = random.SystemRandom()
     for start in sorted(chance.randint(first, last) for _ in range(STARTS - 1)):
         found |= {row[0]: row for row in rows.filter(product_id__gte=start)[:each]}
     # What chance left behind the last place is taken from the beginning, so that of few none is missed.
     found |= {row[0]: row for row in rows[: count - len(found)]}
-    return sorted(found.values(), key=lambda row: row[0])
+    pictures = StoredPicture.objects.filter(AnyOf("image", {row[1] for row in found.values()}), url=F("image__url"))
+    held = dict(pictures.values_list("image_id", "sha256"))
+    classifications = Classification.objects.filter(AnyOf("pk", {row[2] for row in found.values()}))
+    said = dict(classifications.values_list("pk", "garment_probabilities"))
+    return [
+        (product_id, image_id, said[classification_id], held[image_id])
+        for product_id, image_id, classification_id in sorted(found.values())
+        if image_id in held and classification_id in said
+    ]
 
 
 def read_candidates(rows: Sequence[tuple[int, int, Any, str]], *, base_id: int) -> Candidates | None:
