@@ -72,7 +72,6 @@ def build_base(
     base = dataclasses.replace(
         former,
         version=f"base-{former.version}",
-        metrics={},
         colour=described,
         files=build_file_hashes(contents),
     )

@@ -41,8 +41,8 @@ GROUP_WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
 #: The odds of a photograph that stands upright and shows clothes against one that looks like a turned picture; more
 #: answers more of both. Of turned studio pictures a tenth are then answered wrongly, and without it a third.
 UPRIGHT_ODDS: Final = 20.0
-#: The same where colours are looked at, which tell more surely: a fortieth is answered wrongly.
-UPRIGHT_ODDS_BY_COLOURS: Final = 3.0
+#: The same where colours are looked at, which tell more surely: of turned pictures a thirtieth is answered wrongly.
+UPRIGHT_ODDS_BY_COLOURS: Final = 1.0
 #: How far the fitted numbers are kept from what single pictures say, and the scales on which they are compared.
 _PENALTY: Final = 1e-4
 _FEATURE_SCALE: Final = 8.0
@@ -103,6 +103,9 @@ class PhotographCalibration:
         garments = self.weighted(logits)
         groups = group_probabilities(garments)
         upright = self.upright(logits, features=features)[:, None]
+        if self.upright_colours is not None:
+            # Colours are sure enough not to doubt what is likelier upright than turned.
+            upright = np.minimum(1.0, 2.0 * upright)
         even = upright * groups + (1 - upright) / len(GROUPS)
         # Within a group the garments keep their shares.
         return np.asarray(garments * (even / np.maximum(groups, 1e-300))[:, GROUP_INDEX_OF_GARMENT])
