@@ -18,6 +18,7 @@ help:
 	@echo "make lint   formatting, lint, import contracts, Django's checks, types"
 	@echo "make bench  the benchmarks; half an hour on two cores, best with nothing else at work"
 	@echo "make proof  the long proofs one after the other, as JSON, from a seed of their own (SEED=...); two hours"
+	@echo "            SHOP=DIR replays reviews on that labelled folder as well"
 	@echo "make fuzz   10,000 generated requests to the API, from a seed of their own (CASES=..., SEED=...)"
 	@echo "make chaos  100,000 labels while workers, broker and database are killed; ten minutes on two cores"
 
@@ -66,8 +67,10 @@ proof: $(VENV)/installed-dev
 	$(RUN) -m tests.config.messages --json --seed $(SEED)
 	$(RUN) -m tests.ml.judging.simulated_catalogues --json --seed $(SEED)
 	$(RUN) -m tests.classifier.management.lasting_demo --json
+	$(RUN) -m tests.classifier.reviews.many_reviewers --json --seed $(SEED)
 	$(RUN) -m tests.classifier.splits.arrivals --json --seed $(SEED)
 	$(RUN) -m benchmarks.doors --json
+	$(if $(SHOP),$(RUN) manage.py replay_reviews $(SHOP) --json)
 
 # Shorter: make chaos CHAOS="--labels 20000 --kills 80"
 chaos: $(VENV)/installed-dev

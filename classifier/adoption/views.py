@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from classifier.adoption.catalogue import describe_catalogue, list_contradictions
 from classifier.adoption.reports import describe_activation, find_adoption_report
 from classifier.adoption.services import (
     StageTransitionError,
@@ -102,6 +103,8 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
             (group, [version.metrics.get("groups", {}).get(group, {}).get(name) for name, _ in MEASURES])
             for group in GROUPS
         ],
+        "catalogue": describe_catalogue(manifest.training) if manifest else None,
+        "contradictions": list_contradictions(version),
         "manifest": manifest,
         "history": build_history(history),
     }

@@ -14,11 +14,11 @@ from classifier.evidence.words import WordsPage, describe_disagreement
 from classifier.labelling.errors import get_error_words
 from classifier.labels.decision import PLACEHOLDER
 from classifier.labels.reads import ProductDetail, ProductImageDetail, ProductTexts, get_product_detail
-from classifier.ml.judging.calibration import Calibration
-from classifier.ml.judging.fusion import KEPT_CONFIDENCE
+from classifier.ml.heads import Heads
+from classifier.ml.judging.fusion import DOUBTED, KEPT_CONFIDENCE
 from classifier.ml.words import percent
 from classifier.models import Classification, LabelChange, ModelVersion, Review, describe_label, split_label
-from classifier.registry.services import find_manifest
+from classifier.registry.services import find_heads
 
 #: What is shown at most of each: what versions said of a picture, what people said, and the changes of a label.
 SHOWN_LENGTH = 20
@@ -154,7 +154,10 @@ class ImagePage(ProductImageDetail):
             or label.confidence is None
         ):
             return ""
-        if self.too_little_evidence:
+        none = self.classification.none_probability if self.classification else None
+        if none is not None and none >= DOUBTED:
+            reason = f"it looks like none of the five groups, by what was marked so ({percent(none)})."
+        elif self.too_little_evidence:
             reason = "the picture shows too little of what the network knows as clothes, whatever its confidence."
         elif self.threshold:
             reason = (
@@ -222,7 +225,7 @@ def get_product_page(product_id: int) -> ProductPage:
     )
     known = {review.pk: review for review in reviews}
     changes = LabelChange.objects.filter(product_id=product_id)[:SHOWN_LENGTH]
-    calibrations: dict[ModelVersion, Calibration | None] = {}
+    heads: dict[ModelVersion, Heads | None] = {}
     return ProductPage(
         product=detail.product,
         label=detail.label,
@@ -232,7 +235,7 @@ def get_product_page(product_id: int) -> ProductPage:
                 texts=detail.texts,
                 classifications=classifications,
                 reviews=reviews,
-                calibrations=calibrations,
+                heads=heads,
             )
             for image in detail.images
         ],
@@ -248,16 +251,15 @@ def _build_image_page(
     texts: ProductTexts,
     classifications: list[Classification],
     reviews: list[Review],
-    calibrations: dict[ModelVersion, Calibration | None],
+    heads: dict[ModelVersion, Heads | None],
 ) -> ImagePage:
     said = image.label.classification
     appearance = image.picture.appearance if image.picture else None
-    if said and said.model_version not in calibrations:
-        # How the version's logits become labels; none when this machine has not its files.
-        manifest = find_manifest(said.model_version)
-        calibrations[said.model_version] = manifest.calibration_values() if manifest else None
-    calibration = calibrations[said.model_version] if said else None
-    threshold = calibration.thresholds[said.group] if said and calibration else None
+    if said and said.model_version not in heads:
+        # How labels follow from what the version saw; none when this machine has not its files.
+        heads[said.model_version] = find_heads(said.model_version)
+    answering = heads[said.model_version] if said else None
+    threshold = answering.find_threshold(said.group) if said and answering else None
     too_little_evidence = bool(said and said.abstained and threshold is not None and said.confidence >= threshold)
     if image.label.evidence in (ProductLabel.Evidence.TEXT, ProductLabel.Evidence.BOTH):
         threshold = KEPT_CONFIDENCE

@@ -113,6 +113,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
             "garment_unsure",
             "group_probabilities",
             "garment_probabilities",
+            "none_probability",
             "created_at",
         ]
 

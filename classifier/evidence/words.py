@@ -80,10 +80,13 @@ class WordsPage:
 def describe_disagreement(texts: ProductTexts, label: ImageLabel) -> str:
     """Return what title and picture say against each other; empty where they do not."""
     said = label.classification
-    if label.reason != DISAGREEMENT or said is None or not texts.reading.words:
+    if label.reason != DISAGREEMENT or said is None:
         return ""
+    looks = f"picture looks like {said.garment} ({said.group}, {percent(said.confidence)} sure)."
+    if not texts.reading.words:
+        return f"Titles like this one were reviewed as {label.group}, {looks}" if texts.learned else ""
     words = " and ".join(dict.fromkeys(word.word.lower() for word in texts.reading.words))
-    return f"Title says {words}, picture looks like {said.garment} ({said.group}, {percent(said.confidence)} sure)."
+    return f"Title says {words}, {looks}"
 
 
 def mark_words(text: str, words: Iterable[str]) -> SafeString:

@@ -112,6 +112,7 @@ class ClassificationAdmin(ReadOnlyAdmin):
         show_confidence,
         "abstained",
         "garment_unsure",
+        "none_probability",
         "probabilities",
         "model_version",
         "run",

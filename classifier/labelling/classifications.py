@@ -32,6 +32,7 @@ def record_classifications(rows: Iterable[tuple[int, int, int, str, Prediction]]
                 said.abstained,
                 said.garment_unsure,
                 [round(said.garment_probabilities[name], 6) for name in GARMENTS],
+                said.none_probability or None,
             )
             for *whose, said in rows
         ],

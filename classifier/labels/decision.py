@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from catalog.models import ProductLabel
-from classifier.ml.judging.fusion import Evidence, Fused, Outcome, PictureEvidence, TextSaid, fuse
+from classifier.ml.judging.fusion import SILENT, Evidence, Fused, Outcome, PictureEvidence, TextSaid, fuse
 from classifier.models import Verdict
 
 Status = ProductLabel.Status
@@ -20,8 +20,6 @@ Source = ProductLabel.Source
 PLACEHOLDER = ProductLabel.Reason.PLACEHOLDER
 #: The reason of a label that picture and title contradict each other about.
 DISAGREEMENT = ProductLabel.Reason.DISAGREEMENT
-#: What texts say that nobody read, or that say nothing.
-SILENT = TextSaid()
 
 #: No version abstains from here on but for a picture that shows too little of clothes.
 SURE_OF_NOTHING = 0.98
@@ -60,6 +58,7 @@ class Classified:
     garment_unsure: bool
     at: datetime
     garment_probabilities: Sequence[float] = ()
+    none_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +154,7 @@ def _decide_by_evidence(image_id: int, said: Classified, texts: TextSaid) -> Dec
             garment=said.garment,
             confidence=said.confidence,
             garment_probabilities=said.garment_probabilities,
+            none_probability=said.none_probability or 0.0,
             is_kept=not said.abstained,
             is_seen=not said.abstained or said.confidence < SURE_OF_NOTHING,
         ),

@@ -109,6 +109,7 @@ def _find_classifications(held: dict[int, str]) -> dict[int, list[Classified]]:
         "garment_unsure",
         "created_at",
         "garment_probabilities",
+        "none_probability",
     ):
         if sha256 == held[image_id]:
             classified = Classified(*said)

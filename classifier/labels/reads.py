@@ -13,7 +13,7 @@ from catalog.labels import LabelSummary, Status, describe_garment, get_label_sum
 from catalog.models import Product, ProductDescription, ProductImages, StoredPicture
 from classifier.labels.decision import SILENT, PictureFacts, decide
 from classifier.labels.facts import find_picture_facts
-from classifier.labels.texts import read_product_texts
+from classifier.labels.texts import find_title_head, read_product_texts
 from classifier.ml.judging.fusion import TextSaid
 from classifier.ml.labels import GARMENTS, GROUPS, group_probabilities
 from classifier.ml.text.reading import TextReading
@@ -85,17 +85,21 @@ class ProductImageDetail:
 
 @dataclass(frozen=True, slots=True)
 class ProductTexts:
-    """What a product's texts say, and what is known of texts where it is sold; None is nothing yet."""
+    """What a product's texts say, and what is known of texts where it is sold; None is nothing yet.
+
+    `learned` is what reviews taught about its title, as `TextSaid` has it.
+    """
 
     reading: TextReading
     precision: TextPrecision | None
+    learned: Sequence[float] = ()
 
     @property
     def said(self) -> TextSaid:
         """What of it has a part in the label."""
         of = self.reading
         has_vote = self.precision is not None and self.precision.has_vote
-        return TextSaid(of.verdict, of.group, of.garment, of.score, has_vote)
+        return TextSaid(of.verdict, of.group, of.garment, of.score, has_vote, self.learned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ class ProductDetail:
 
 
 def get_product_detail(product_id: int, *, country: str = "us") -> ProductDetail:
-    """Return the product with all its images and descriptions, in eleven queries; raise `Product.DoesNotExist`."""
+    """Return the product with all its images and descriptions, in twelve queries; raise `Product.DoesNotExist`."""
     product = list_labelled_products(ProductCriteria(country=country)).get(pk=product_id)
     placements = list(
         ProductImages.objects.filter(product=product)
@@ -141,12 +145,14 @@ def get_product_detail(product_id: int, *, country: str = "us") -> ProductDetail
 
 
 def read_detail_texts(title: str, descriptions: Collection[ProductDescription]) -> ProductTexts:
-    """Return what a product's texts say, in one query."""
+    """Return what a product's texts say, in two queries."""
     rows = sorted(descriptions, key=lambda row: row.pk)
     country = rows[0].country_code if rows else ""
+    head = find_title_head()
     return ProductTexts(
         reading=read_product_texts(title, [(row.country_code, row.original_text, row.translated_text) for row in rows]),
         precision=TextPrecision.objects.filter(country=country).first(),
+        learned=head.odds([title])[0].tolist() if head is not None and title else (),
     )
 
 

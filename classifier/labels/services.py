@@ -5,9 +5,10 @@ until the transaction ends. So a machine's result, a person's review and a chang
 other. (SQLite has one writer at a time anyway.)
 """
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import fields
 from operator import attrgetter
+from types import MappingProxyType
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -17,6 +18,8 @@ from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labels.decision import DISAGREEMENT, SILENT, Decision, PictureFacts, decide
 from classifier.labels.facts import find_picture_facts
 from classifier.labels.texts import (
+    ReadTexts,
+    add_learned,
     find_stale_texts,
     find_text_hashes,
     find_texts_said,
@@ -89,7 +92,7 @@ def refresh_product_range(after: int, until: int, *, why: str, dry_run: bool = F
     products = with_first_image(Product.objects.filter(pk__gt=after, pk__lte=until))
     firsts = dict(products.order_by().values_list("pk", "first_image_id"))
     facts, texts = find_picture_facts(_images_of(firsts)), find_stale_texts(firsts)
-    said = _find_texts_of_classified(firsts, facts=facts) | weigh_texts(texts)
+    said = _find_texts_of_classified(firsts, facts=facts, read=texts)
     stale = _find_stale(firsts, facts=facts, texts=said, former=_read_labels(firsts))
     if not dry_run:
         remove_orphaned_texts(after, until)
@@ -126,10 +129,19 @@ def _write_labels(firsts: dict[int, int | None], *, why: str, created: Set[int] 
     return _record_changes(known, facts=facts, why=why)
 
 
-def _find_texts_of_classified(firsts: dict[int, int | None], *, facts: dict[int, PictureFacts]) -> dict[int, TextSaid]:
-    """Return what texts say of the products whose label hangs on what a version said; others say nothing."""
+def _find_texts_of_classified(
+    firsts: dict[int, int | None],
+    *,
+    facts: dict[int, PictureFacts],
+    read: Mapping[int, ReadTexts] = MappingProxyType({}),
+) -> dict[int, TextSaid]:
+    """Return what texts say of the products whose label hangs on what a version said; others say nothing.
+
+    `read` are texts that were read just now and are not stored yet.
+    """
     decided = {of.image_id for of in facts.values() if of.classifications and of.review is None}
-    return find_texts_said([product_id for product_id, image_id in firsts.items() if image_id in decided])
+    product_ids = [product_id for product_id, image_id in firsts.items() if image_id in decided]
+    return add_learned(find_texts_said(product_ids) | weigh_texts(read), product_ids=product_ids)
 
 
 def _images_of(firsts: dict[int, int | None]) -> set[int]:

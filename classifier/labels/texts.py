@@ -3,16 +3,20 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from django.db.models import Exists, OuterRef
 
 from catalog.models import Product, ProductDescription
+from classifier.ml.heads import TitleHead
+from classifier.ml.judging.fusion import SILENT as SILENT_TEXTS
 from classifier.ml.judging.fusion import TextSaid
 from classifier.ml.text.lexicon import LEXICON_DIGEST
 from classifier.ml.text.reading import SILENT, TITLE, Text, TextReading, Verdict, choose_languages, read_texts
 from classifier.models import TextEvidence, TextPrecision
+from classifier.registry.selectors import find_active_model_version
+from classifier.registry.services import find_heads
 from config.db.arrays import AnyOf
 from config.db.bulk import insert_or_update_rows
 from config.web.texts import extract_text
@@ -111,6 +115,33 @@ def find_texts_said(product_ids: Collection[int]) -> dict[int, TextSaid]:
     rows = TextEvidence.objects.filter(AnyOf("product", product_ids), verdict__in=SPEAKING).order_by()
     fields = rows.values_list("product_id", "verdict", "group", "garment", "score", Exists(voting))
     return {product_id: TextSaid(*said) for product_id, *said in fields}
+
+
+def add_learned(said: Mapping[int, TextSaid], *, product_ids: Collection[int]) -> dict[int, TextSaid]:
+    """Return what texts say together with what reviews taught about the titles of these products, by the product.
+
+    Nothing is added where nothing taught the version in production that, or where texts with a vote name a group.
+    """
+    asked = [pk for pk in product_ids if not _names_group(said.get(pk, SILENT_TEXTS))]
+    head = find_title_head() if asked else None
+    if head is None:
+        return dict(said)
+    rows = Product.objects.filter(AnyOf("pk", asked)).exclude(title="").order_by()
+    titles = dict(rows.values_list("pk", "title"))
+    odds = head.odds([title or "" for title in titles.values()]).tolist()
+    learned = {pk: replace(said.get(pk, SILENT_TEXTS), learned=of) for pk, of in zip(titles, odds, strict=True)}
+    return {**said, **learned}
+
+
+def find_title_head() -> TitleHead | None:
+    """Return what reviews taught the version in production about titles, if they did and this machine has it."""
+    version = find_active_model_version()
+    heads = find_heads(version) if version is not None else None
+    return heads.titles if heads is not None else None
+
+
+def _names_group(said: TextSaid) -> bool:
+    return said.has_vote and said.verdict == Verdict.GROUP
 
 
 def weigh_texts(texts: Mapping[int, ReadTexts]) -> dict[int, TextSaid]:

@@ -19,12 +19,16 @@ SHOWN_ERRORS = 10
 
 @dataclass(frozen=True, slots=True)
 class LabelledProduct:
-    """A picture's file and the group that it is of; title and country (two small letters) where the table has them."""
+    """A picture's file and the group that it is of; title, country and split where the table has them.
+
+    A country is two small letters.
+    """
 
     path: Path
     group: str
     title: str = ""
     country: str = ""
+    split: str = ""
 
 
 def read_labels(folder: Path, *, groups: Collection[str], split: str | None) -> list[LabelledProduct]:
@@ -77,6 +81,7 @@ def _read_product(cells: Mapping[str, str], *, folder: Path, groups: Collection[
         group=group,
         title=clean_text(title, field="title", maximum=MAX_TITLE_CHARACTERS) or "",
         country=clean_country(country) if country else "",
+        split=cells.get("split", ""),
     )
 
 

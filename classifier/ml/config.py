@@ -158,7 +158,7 @@ class Recipe:
     patience: int = 4
     ema_decay: float | None = None
     kept_share: float = 0.0
-    trainable: Literal["all", "head", "titles"] = "all"
+    trainable: Literal["all", "head", "titles", "reviewed"] = "all"
     feature_copies: int = 1
     last_layer: str | None = None
     members: int = 1
@@ -200,7 +200,7 @@ class Recipe:
             received=self.ema_decay,
         )
         _require(0 <= self.kept_share < 1, expected="kept_share from 0 to below 1", received=self.kept_share)
-        known = ("all", "head", "titles")
+        known = ("all", "head", "titles", "reviewed")
         _require(self.trainable in known, expected=f"trainable one of {', '.join(known)}", received=self.trainable)
         _require(
             self.trainable == "all" or self.augmentation.keeps_labels,
@@ -350,6 +350,14 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 "catalogue that name one group; no network is trained, and canonical pictures keep their labels",
                 epochs=1,
                 trainable="titles",
+                augmentation=NO_AUGMENTATION,
+            ),
+            Recipe(
+                name="reviewed",
+                description="Heads for photographs and titles on what the network in production saw, taught by "
+                "people's labels in this catalogue; no network is trained, and canonical pictures keep their labels",
+                epochs=1,
+                trainable="reviewed",
                 augmentation=NO_AUGMENTATION,
             ),
         )

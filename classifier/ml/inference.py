@@ -154,7 +154,7 @@ class Classifier:
         self.manifest = manifest
         self._preprocessing = manifest.preprocessing_spec()
         self._calibration = manifest.calibration_values()
-        self._heads = heads or Heads(self._calibration)
+        self.heads = heads or Heads(self._calibration)
         self._colour_lock = threading.Lock()
         try:
             self._network = ServingNetwork(network, picture_size=self._preprocessing.size, threads=threads)
@@ -210,7 +210,7 @@ class Classifier:
         Pictures and errors are those of ``canonical_pictures``. The label is that which follows from the features as
         they are stored.
         """
-        return predict(self.look(pictures), heads=self._heads)
+        return predict(self.look(pictures), heads=self.heads)
 
     def look(self, pictures: Sequence[Picture]) -> SeenPictures:
         """What the base sees in pictures of any sizes, in the same order."""

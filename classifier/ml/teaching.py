@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
+from scipy.sparse import csr_array
 from scipy.special import log_softmax
 
 from classifier.ml.heads import GroupHead
@@ -43,7 +44,7 @@ def teach(features: NDArray[np.floating], *, groups: NDArray[np.integer], held_o
     for name, part in (("taught", ~held_out), ("held out", held_out)):
         if missing := set(range(len(GROUPS))) - set(groups[part].tolist()):
             raise ValueError(f"expected pictures of every group among those {name}, none of {GROUPS[min(missing)]}")
-    weights, bias = _fit(features[~held_out], groups=groups[~held_out])
+    weights, bias = fit_logistic(features[~held_out], classes=groups[~held_out], count=len(GROUPS))
     logits, truth = features[held_out] @ weights + bias, groups[held_out]
     right = logits.argmax(axis=1) == truth
 
@@ -53,7 +54,7 @@ def teach(features: NDArray[np.floating], *, groups: NDArray[np.integer], held_o
 
     bounds = tuple(float(np.log(bound)) for bound in _TEMPERATURES)
     temperature = float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
-    weights, bias = _fit(features, groups=groups)
+    weights, bias = fit_logistic(features, classes=groups, count=len(GROUPS))
     return TaughtHead(
         head=GroupHead((weights / temperature).astype(np.float32), (bias / temperature).astype(np.float32)),
         pictures=len(truth),
@@ -63,21 +64,33 @@ def teach(features: NDArray[np.floating], *, groups: NDArray[np.integer], held_o
     )
 
 
-def _fit(
-    features: NDArray[np.floating], *, groups: NDArray[np.integer]
+def fit_logistic(
+    values: NDArray[np.floating] | csr_array,
+    *,
+    classes: NDArray[np.integer],
+    count: int,
+    offset: NDArray[np.floating] | float = 0.0,
+    strength: float = STRENGTH,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Multinomial logistic regression in which every group counts alike: weights float64[F, 5] and bias float64[5]."""
-    values, width, count = features.astype(np.float64), features.shape[1], len(GROUPS)
-    truth = np.eye(count)[groups]
-    shares = STRENGTH * (len(groups) / (count * np.bincount(groups, minlength=count)))[groups][:, None]
+    """Multinomial logistic regression in which every class that is there counts alike.
 
-    def loss(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        weights, bias = numbers[: width * count].reshape(width, count), numbers[width * count :]
-        logs = log_softmax(values @ weights + bias, axis=1)
+    For values float[N, F], dense or sparse, and classes int[N] of ``count`` it finds weights float64[F, count] and a
+    bias float64[count], both drawn towards 0. ``offset`` float[N, count] is added to the logits: what is known without
+    the values, so that a class which nobody showed keeps that.
+    """
+    values = values if isinstance(values, csr_array) else values.astype(np.float64)
+    rows, width = values.shape
+    truth = np.eye(count)[classes]
+    numbers = np.bincount(classes, minlength=count)
+    shares = strength * (rows / ((numbers > 0).sum() * np.maximum(numbers, 1)))[classes][:, None]
+
+    def loss(fitted: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights, bias = fitted[:-count].reshape(width, count), fitted[-count:]
+        logs = log_softmax(values @ weights + bias + offset, axis=1)
         slope = shares * (np.exp(logs) - truth)
-        value = -(shares * truth * logs).sum() + (weights**2).sum() / 2
-        return float(value), np.concatenate([(values.T @ slope + weights).ravel(), slope.sum(axis=0)])
+        steps = np.concatenate([(values.T @ slope).ravel(), slope.sum(axis=0)])
+        return float(-(shares * truth * logs).sum() + fitted @ fitted / 2), steps + fitted
 
-    start = np.zeros(width * count + count)
+    start = np.zeros((width + 1) * count)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
-    return found[: width * count].reshape(width, count), found[width * count :]
+    return found[:-count].reshape(width, count), found[-count:]

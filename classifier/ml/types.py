@@ -38,6 +38,8 @@ class Prediction:
     ``confidence`` is the calibrated probability of ``group`` and lies in 0..1, as do both tables, whose keys are
     the names in ``labels``. ``abstained`` is a flag beside the label, never instead of it; ``garment_unsure`` says
     that the group may stand, but the garment within it is not sure. ``features`` are what it follows from.
+    ``none_probability`` is how likely the picture shows none of the groups, 0 where nothing taught that; the others are
+    what holds if it shows one.
     """
 
     group: str
@@ -48,6 +50,7 @@ class Prediction:
     garment_probabilities: Mapping[str, float]
     features: Features = field(repr=False)
     garment_unsure: bool = False
+    none_probability: float = 0.0
 
 
 class ImageClassifier(Protocol):

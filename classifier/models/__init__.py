@@ -31,7 +31,7 @@ from classifier.models.reviews import (
 from classifier.models.runs import OPEN_STATES, Run, RunState
 from classifier.models.splits import SplitAssignment, SplitPicture, SplitProduct
 from classifier.models.texts import TextEvidence, TextPrecision
-from classifier.models.trainings import TrainingRun
+from classifier.models.trainings import OutOfFoldAnswer, TrainingRun
 from classifier.models.versions import STAGE_TRANSITIONS, ModelVersion
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "LabellingRun",
     "LabellingRunQuerySet",
     "ModelVersion",
+    "OutOfFoldAnswer",
     "PictureFeatures",
     "QueueCanary",
     "QueueName",

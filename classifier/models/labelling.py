@@ -193,6 +193,12 @@ class Classification(models.Model):
     )
     # Ten numbers in the order of GARMENTS; a group's probability is the sum of its garments'.
     garment_probabilities = models.JSONField()
+    none_probability = models.FloatField(
+        null=True,
+        blank=True,
+        validators=CONFIDENCE_VALIDATORS,
+        help_text="How likely it shows none of the groups; empty where nothing taught that.",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -3,8 +3,11 @@
 from django.db import models
 from django.db.models import Q
 
+from catalog.models import CONFIDENCE_VALIDATORS, GROUP_CHOICES
+from classifier.models.reviews import Review
 from classifier.models.runs import Run, RunState
 from classifier.models.versions import ModelVersion
+from config.db.naming import name_related
 
 
 class TrainingRun(Run):
@@ -48,3 +51,21 @@ class TrainingRun(Run):
 
     def __str__(self) -> str:
         return f"training run {self.pk} ({self.recipe}, {self.state})"
+
+
+class OutOfFoldAnswer(models.Model):
+    """What heads said of a reviewed picture that were taught by the others: one row for each review of a training."""
+
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="out_of_fold_answers")
+    review = models.ForeignKey(Review, on_delete=models.CASCADE, related_name="out_of_fold_answers")
+    group = models.CharField(max_length=32, choices=GROUP_CHOICES, blank=True, help_text="Empty: none of these.")
+    confidence = models.FloatField(validators=CONFIDENCE_VALIDATORS)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["model_version", "review"], name="outoffoldanswer_version_review_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group or 'none of these'} for review {self.review_id} by {name_related(self, 'model_version')}"

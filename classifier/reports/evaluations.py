@@ -1,7 +1,7 @@
 """Evaluations of labelled catalogues: each product is decided as the catalogue's own are, and its label is judged."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,19 @@ from catalog.labels import name_evidence
 from catalog.models import ProductLabel
 from classifier.labels.decision import Classified, PictureFacts, decide
 from classifier.labels.texts import read_product_texts
+from classifier.ml.heads import Heads
 from classifier.ml.judging.catalogues import Answer
-from classifier.ml.judging.fusion import TextSaid
+from classifier.ml.judging.fusion import Evidence, TextSaid
 from classifier.ml.labels import GARMENTS
 from classifier.ml.reports.documents import save_document
 from classifier.ml.types import Prediction
 
 
-def answer_product(said: Prediction, *, title: str = "", country: str = "") -> Answer:
+def answer_product(said: Prediction, *, title: str = "", country: str = "", learned: Sequence[float] = ()) -> Answer:
     """Return the label of a new product that shows first the picture of which this is said.
 
-    A title has a vote, as where titles were found to be right; without one the picture decides alone. Nothing is read
-    from the catalogue or written to it.
+    A title has a vote, as where titles were found to be right; without one the picture decides alone. `learned` is what
+    reviews taught about the title. Nothing is read from the catalogue or written to it.
     """
     classified = Classified(
         id=0,
@@ -35,16 +36,30 @@ def answer_product(said: Prediction, *, title: str = "", country: str = "") -> A
         garment_unsure=said.garment_unsure,
         at=datetime.now(UTC),
         garment_probabilities=[said.garment_probabilities[garment] for garment in GARMENTS],
+        none_probability=said.none_probability,
     )
     reading = read_product_texts(title, [(country, None, None)] if country else [])
-    texts = TextSaid(reading.verdict, reading.group, reading.garment, reading.score, has_vote=True)
+    texts = TextSaid(reading.verdict, reading.group, reading.garment, reading.score, has_vote=True, learned=learned)
     label = decide(PictureFacts(image_id=0, classifications=[classified]), texts)
     return Answer(
         group=label.group or None,
         is_sure=label.status in (ProductLabel.Status.LABELLED, ProductLabel.Status.NONE_OF_THESE),
         confidence=label.confidence or 0.0,
         evidence=name_evidence(label.evidence, source=label.source),
+        none_score=_score_none(said, group=label.group, evidence=label.evidence),
     )
+
+
+def learn_titles(titles: Sequence[str], *, heads: Heads) -> list[Sequence[float]]:
+    """What reviews taught about each title, as `TextSaid` has it; nothing where they taught nothing of titles."""
+    return heads.titles.odds(titles).tolist() if heads.titles is not None else [()] * len(titles)
+
+
+def _score_none(said: Prediction, *, group: str, evidence: str) -> float:
+    """Return by how much it looks as if it were none of the groups: most where it is said to be, least by a title."""
+    if not group:
+        return 1.0
+    return said.none_probability - 1.0 if evidence in (Evidence.TEXT, Evidence.BOTH) else said.none_probability
 
 
 def save_evaluation(document: Mapping[str, Any], *, folder: Path) -> Path:

@@ -17,9 +17,10 @@ from classifier.adoption.services import StaleActivationError
 from classifier.ml import pipeline
 from classifier.ml.config import IMAGENET, NO_WEIGHTS, get_recipe
 from classifier.ml.types import ProgressCallback, TrainingProgress
-from classifier.models import TrainingRun
+from classifier.models import OutOfFoldAnswer, TrainingRun
 from classifier.registry.services import register_model_version
 from classifier.training.heartbeat import TrainingHeartbeat
+from classifier.training.reviewed import record_answers, train_by_reviews
 from classifier.training.titles import teach_by_titles
 from config.db.clock import get_database_time
 from config.db.reconnecting import retry_while_unreachable
@@ -114,9 +115,12 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
     )
     Path(settings.ARTEFACTS_DIR).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".training-", dir=settings.ARTEFACTS_DIR) as folder:
+        answers: list[OutOfFoldAnswer] = []
+        output = Path(run.output) if run.output else Path(folder) / "taught"
         if recipe.trainable == "titles":
-            output = Path(run.output) if run.output else Path(folder) / "taught"
             trained = teach_by_titles(request, output=output, progress=reporter.report)
+        elif recipe.trainable == "reviewed":
+            trained, answers = train_by_reviews(request, output=output, progress=reporter.report)
         else:
             trained = pipeline.train(
                 request,
@@ -133,6 +137,8 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
         @transaction.atomic
         def register() -> None:
             version, problem = None if run.output else register_model_version(trained.folder), ""
+            if version is not None:
+                record_answers(answers, version=version)
             if version is not None and examination is not None:
                 try:
                     activate_examined_version(version, examination, user=run.requested_by, reason=run.reason)

@@ -1,12 +1,10 @@
 """Words teach pictures: titles that name one group teach a head on the base in production, without one review."""
 
-import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -14,15 +12,7 @@ from catalog.labels import with_first_image
 from catalog.models import Product, ProductDescription, StoredPicture
 from classifier.features.selectors import find_features
 from classifier.labels.facts import find_picture_facts
-from classifier.ml.artefacts import (
-    BASE_FOLDER,
-    HEADS_FILE,
-    build_file_hashes,
-    save_artefact,
-    verify_artefact,
-    write_artefact,
-)
-from classifier.ml.heads import GroupHead, SeenPictures
+from classifier.ml.heads import Heads, SeenPictures
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
 from classifier.ml.teaching import TaughtHead, teach
@@ -30,8 +20,8 @@ from classifier.ml.text.reading import TITLE, Text, Verdict, choose_languages, r
 from classifier.ml.types import Features, ProgressCallback, TrainingProgress
 from classifier.models import ModelVersion
 from classifier.registry.selectors import get_active_model_version
-from classifier.registry.services import artefact_key, get_artefact_folder
 from classifier.splits.selectors import find_tested
+from classifier.training.heads import get_heads, save_heads
 
 #: Pictures whose titles name one group: so many at least, and of each group; more than the most say nothing new.
 MINIMUM_TITLES: Final = 300
@@ -134,7 +124,9 @@ def teach_by_titles(request: TrainingRequest, *, output: Path, progress: Progres
         },
         "reviewed": _judge_by_reviews(pictures, taught),
     }
-    return _save(version, taught.head, request=request, output=output, figures=figures)
+    calibration = get_heads(version).calibration
+    heads = Heads(calibration, photographs=taught.head)
+    return save_heads(version, heads, request=request, output=output, figures={"parts": figures})
 
 
 def _judge_by_reviews(pictures: list[TitledPicture], taught: TaughtHead) -> dict[str, float]:
@@ -151,26 +143,3 @@ def _judge_by_reviews(pictures: list[TitledPicture], taught: TaughtHead) -> dict
     said = taught.head.probabilities(features).argmax(axis=1)
     right = float((said == np.array([group for _, group in reviewed])).mean())
     return {"pictures": len(reviewed), "accuracy": right}
-
-
-def _save(
-    version: ModelVersion, head: GroupHead, *, request: TrainingRequest, output: Path, figures: dict[str, Any]
-) -> TrainedArtefact:
-    former = verify_artefact(get_artefact_folder(version), expected_sha256=version.manifest_sha256, key=artefact_key())
-    base = former.base or former
-    contents = {HEADS_FILE: head.to_bytes()}
-    created_at, files = datetime.now(UTC), build_file_hashes(contents)
-    manifest = dataclasses.replace(
-        former.manifest,
-        version=f"{request.recipe.name}-{created_at:%Y%m%d}-{files[HEADS_FILE][:8]}",
-        created_at=created_at.isoformat(timespec="seconds"),
-        command=request.command,
-        seed=request.seed,
-        recipe=dataclasses.asdict(request.recipe),
-        training={"parts": figures},
-        files=files,
-        base=base.sha256,
-    )
-    save_artefact(output, manifest=manifest, contents=contents)
-    write_artefact(output / BASE_FOLDER, base, key=None)
-    return TrainedArtefact(folder=output, manifest=manifest)

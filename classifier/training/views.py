@@ -18,6 +18,7 @@ from classifier.ml.config import DEFAULT_RECIPE, IMAGENET, NO_WEIGHTS, RECIPES, 
 from classifier.ml.reports.curves import build_history
 from classifier.models import TrainingRun
 from classifier.runs.pages import answer_run_list, cancel_run, describe_run
+from classifier.training.reviewed import count_new_reviews
 from classifier.training.runs import cancel_training_run, find_usual_weights, has_stalled
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
@@ -41,6 +42,7 @@ def training_run_list(request: HttpRequest) -> HttpResponse:
         describe=lambda run: "",
         route="training-run",
         context={
+            "retraining": describe_retraining(),
             "recipes": list_recipes(),
             "weights": list_weights(),
             "chosen": {"recipe": DEFAULT_RECIPE, "seed": 1, "backbone_weights": find_usual_weights()},
@@ -49,8 +51,20 @@ def training_run_list(request: HttpRequest) -> HttpResponse:
 
 
 def list_recipes() -> list[Recipe]:
-    """Return the recipes that are offered here: that titles teach, where there are titles enough."""
-    return [recipe for recipe in RECIPES.values() if recipe.trainable != "titles" or has_enough_titles()]
+    """Return the recipes that are offered in a list here: that titles teach, where there are titles enough.
+
+    That reviews teach has a button of its own.
+    """
+    offered = [recipe for recipe in RECIPES.values() if recipe.trainable != "reviewed"]
+    return [recipe for recipe in offered if recipe.trainable != "titles" or has_enough_titles()]
+
+
+def describe_retraining() -> str:
+    """Return what the button says that trains with reviews; empty where none are new."""
+    number = count_new_reviews()
+    if not number:
+        return ""
+    return f"{number:,} review{'s' if number > 1 else ''} since the last training: train with them"
 
 
 @require_safe

@@ -14,6 +14,7 @@ from classifier.ml import artefacts
 from classifier.ml.artefacts import (
     BASE_FOLDER,
     COLOUR_FILE,
+    DEFAULT_ARTEFACT,
     HEADS_FILE,
     MANIFEST_FILE,
     NETWORK_FILE,
@@ -23,6 +24,7 @@ from classifier.ml.artefacts import (
     ArtefactMissingError,
     ArtefactTamperedError,
     build_file_hashes,
+    load_manifest,
     manifest_sha256,
     save_artefact,
     verify_artefact,
@@ -30,7 +32,7 @@ from classifier.ml.artefacts import (
 from classifier.ml.bases import build_base
 from classifier.ml.colours import COLOUR_SIZE, colour_views
 from classifier.ml.data.dataset import FashionMnist
-from classifier.ml.heads import GroupHead, read_heads
+from classifier.ml.heads import GroupHead, Heads, read_heads, write_heads
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import calibrate_again
@@ -73,10 +75,16 @@ def head(built: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built, tmp_path / "head"))
 
 
+def build_heads_file(weights: np.ndarray) -> bytes:
+    """The file of a head for photographs with these weights and no bias."""
+    head = GroupHead(weights.astype(np.float32), np.zeros(5, np.float32))
+    return write_heads(Heads(load_manifest(DEFAULT_ARTEFACT).calibration_values(), photographs=head))
+
+
 def teach(head: Path, output: Path, *, weights: np.ndarray, beside: bool = False) -> Path:
     """Write another head on the base of this one, whose photographs a head with these weights groups."""
     former = verify_artefact(head).manifest
-    contents = {HEADS_FILE: GroupHead(weights.astype(np.float32), np.zeros(5, np.float32)).to_bytes()}
+    contents = {HEADS_FILE: build_heads_file(weights)}
     save_artefact(output, manifest=dataclasses.replace(former, files=build_file_hashes(contents)), contents=contents)
     shutil.copytree(head / BASE_FOLDER, output.parent / str(former.base) if beside else output / BASE_FOLDER)
     return output
@@ -168,9 +176,7 @@ def test_head_and_base_together_have_a_limit(head: Path, monkeypatch: pytest.Mon
         verify_artefact(head)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"numbers", GroupHead(np.full((64, 5), np.nan, np.float32), np.zeros(5, np.float32)).to_bytes()]
-)
+@pytest.mark.parametrize("content", [b"", b"numbers", build_heads_file(np.full((64, 5), np.nan))])
 def test_a_file_that_holds_no_head_is_refused(head: Path, tmp_path: Path, content: bytes) -> None:
     folder = teach(head, tmp_path / "taught", weights=np.zeros((128, 5)))
     (folder / HEADS_FILE).write_bytes(content)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from classifier.ml.heads import GroupHead
 from classifier.ml.labels import GROUPS
 from classifier.ml.teaching import teach
 
@@ -27,13 +26,6 @@ def test_groups_are_told_apart_and_rare_ones_count_alike() -> None:
     assert min((said[truth == group] == group).mean() for group in range(5)) > 0.8
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
     assert abs(probabilities.max(axis=1).mean() - (said == truth).mean()) < 0.08
-
-
-def test_a_head_survives_its_file() -> None:
-    features, groups = draw(200, noise=0.2)
-    head = teach(features, groups=groups, held_out=np.arange(200) % 4 == 0).head
-    again = GroupHead.from_bytes(head.to_bytes())
-    np.testing.assert_array_equal(again.probabilities(features), head.probabilities(features))
 
 
 @pytest.mark.parametrize("side", ["taught", "held out"])

@@ -24,7 +24,7 @@ from classifier.ml.labels import GROUPS
 from classifier.ml.reports.evaluation_report import WAYS, list_figures
 from classifier.ml.types import Picture
 from classifier.ml.words import write_fraction, write_known, write_share
-from classifier.reports.evaluations import answer_product, save_evaluation
+from classifier.reports.evaluations import answer_product, learn_titles, save_evaluation
 from config.console import ProgressReport, ReportingCommand, build_table
 
 
@@ -121,10 +121,14 @@ class Command(ReportingCommand):
                 batch = self._read_pictures(
                     products[start : start + BATCH_SIZE], shown=shown, done=start, total=len(products)
                 )
-                for (product, _), said in zip(batch, classifier.classify([one for _, one in batch]), strict=True):
+                learned = learn_titles([product.title for product, _ in batch], heads=classifier.heads)
+                classified = classifier.classify([one for _, one in batch])
+                for (product, _), said, odds in zip(batch, classified, learned, strict=True):
                     ways["pictures"].append(answer_product(said))
                     if "titles" in ways:
-                        ways["titles"].append(answer_product(said, title=product.title, country=product.country))
+                        ways["titles"].append(
+                            answer_product(said, title=product.title, country=product.country, learned=odds)
+                        )
                 truth += [product.group for product, _ in batch]
         if not truth:
             raise CommandError(f"none of the {len(products)} pictures in {folder} could be read")

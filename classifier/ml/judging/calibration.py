@@ -149,7 +149,7 @@ def calibrate(
     groups = group_probabilities(garments)
     predicted, confidence = groups.argmax(axis=1), groups.max(axis=1)
     within = garments_within_groups(garments, groups=predicted)
-    threshold = _choose_threshold(confidence, right=predicted == truth, target_precision=target_precision)
+    threshold = choose_threshold(confidence, right=predicted == truth, target_precision=target_precision)
     # Of a label that is kept and right the garment may still be another one.
     judged = (predicted == truth) & (confidence >= threshold)
     shares = garments[np.arange(len(garments)), within] / confidence
@@ -159,7 +159,7 @@ def calibrate(
         evidence_threshold=float(np.quantile(evidence(logits), _EVIDENCE_QUANTILE)),
         balanced_weights=_choose_balanced_weights(groups, truth=truth),
         target_precision=target_precision,
-        garment_threshold=_choose_threshold(
+        garment_threshold=choose_threshold(
             shares[judged], right=(within == labels)[judged], target_precision=GARMENT_TARGET_PRECISION
         ),
     )
@@ -176,7 +176,7 @@ def _fit_temperature(logits: NDArray[np.float32], *, truth: NDArray[np.int64]) -
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def _choose_threshold(confidence: NDArray[np.floating], *, right: NDArray[np.bool_], target_precision: float) -> float:
+def choose_threshold(confidence: NDArray[np.floating], *, right: NDArray[np.bool_], target_precision: float) -> float:
     """The least confidence from which on what is kept reaches the target precision."""
     order = np.argsort(-confidence)
     confidence, precision = confidence[order], np.cumsum(right[order]) / np.arange(1, len(order) + 1)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.ml.judging.evaluation import expected_calibration_error
 from classifier.ml.judging.shares import Share, measure_mean_share, measure_share
 from classifier.ml.labels import GROUPS
 
@@ -24,6 +25,8 @@ TRUE: Final = (*GROUPS, NONE)
 ANSWERED_SHARES: Final = (0.8, 0.95)
 #: ... and at which those answered of what is no garment are counted, so that versions compare whatever they answer.
 NONE_SHARE: Final = 0.78
+#: Of garments so many may be taken for none of the groups where it is counted how much that is none is missed.
+LOST_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,15 @@ class Answer:
     """What the decision says of one product.
 
     ``group`` is None where it is none of the groups. ``is_sure`` is false where a person has to look. ``confidence``
-    lies in 0..1. ``evidence`` says on what the answer stands.
+    lies in 0..1. ``evidence`` says on what the answer stands. The higher its ``none_score``, the more it looks as if it
+    were none of the groups.
     """
 
     group: str | None
     is_sure: bool
     confidence: float
     evidence: str
+    none_score: float = 0.0
 
 
 def judge_answers(answers: Sequence[Answer], *, truth: Sequence[str]) -> dict[str, Any]:
@@ -55,6 +60,7 @@ def judge_answers(answers: Sequence[Answer], *, truth: Sequence[str]) -> dict[st
     garments = np.array([true != NONE for true in truth])
     answered = np.array([answer.is_sure and answer.group is not None for answer in answers])
     confidence = np.array([answer.confidence if answer.group is not None else -1.0 for answer in answers])
+    named = garments & (confidence >= 0)
     said_none = np.array([group is None for group in said])
     cells = Counter((true, _name_said(answer)) for answer, true in zip(answers, truth, strict=True))
     parts = {group: [one == group for one in truth] for group in GROUPS}
@@ -79,6 +85,8 @@ def judge_answers(answers: Sequence[Answer], *, truth: Sequence[str]) -> dict[st
                 confidence[~garments], surest=confidence[garments], share=NONE_SHARE
             ).to_json()
         },
+        "none_missed": _count_missed(np.array([answer.none_score for answer in answers]), garments=garments),
+        "calibration_error": expected_calibration_error(confidence[named], right=right[named]) if named.any() else None,
         "confusion": {
             "true": list(TRUE),
             "said": list(SAID),
@@ -122,6 +130,15 @@ def _count_as_sure(confidence: NDArray[np.float64], *, surest: NDArray[np.float6
     least, has_group = surest[edge].min(), confidence >= 0
     sure, equal = has_group & (confidence > least), has_group & (confidence == least)
     return measure_share(float(sure.sum() + part * equal.sum()), of=len(confidence))
+
+
+def _count_missed(scores: NDArray[np.float64], *, garments: NDArray[np.bool_]) -> dict[str, Any]:
+    """How much of what is none of the groups scores no more than a garment may that is not lost."""
+    if not garments.any():
+        return measure_share(0, of=0).to_json()
+    most = np.quantile(scores[garments], 1 - LOST_SHARE)
+    missed = scores[~garments] <= most
+    return measure_share(int(missed.sum()), of=len(missed)).to_json()
 
 
 def _take_surest(

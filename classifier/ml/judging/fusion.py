@@ -23,6 +23,11 @@ MOST_ODDS: Final = 36.0
 MOST_ODDS_WITHOUT_VOTE: Final = 3.0
 #: A label that texts had a part in is kept from this confidence on.
 KEPT_CONFIDENCE: Final = 0.9
+#: From this probability of none of the groups on a label is in doubt.
+DOUBTED: Final = 0.5
+#: Against a title with a vote no picture says of the named group that it is less likely, so that the title names the
+#: group: after some hundred reviews a head is surer than that, and titles are right more often.
+LEAST_PROBABILITY: Final = 0.01
 #: From here on a picture of a garment stands against a title that names another thing. Bags never do: the network takes
 #: belts and wallets for them.
 CONTRADICTING_CONFIDENCE: Final = 0.9
@@ -52,6 +57,7 @@ class PictureEvidence:
     """What a version said of a picture: its answer, float[10] calibrated probabilities of the garments in their order.
 
     ``is_kept`` is false where it abstained; ``is_seen`` is false where the picture shows too little to be evidence.
+    ``none_probability`` is how likely it shows none of the groups, of which the others know nothing.
     """
 
     group: str
@@ -60,17 +66,27 @@ class PictureEvidence:
     garment_probabilities: Sequence[float]
     is_kept: bool
     is_seen: bool = True
+    none_probability: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class TextSaid:
-    """What a product's texts say (see ``TextReading``), and whether texts have a vote where it is sold."""
+    """What a product's texts say (see ``TextReading``), and whether texts have a vote where it is sold.
+
+    ``learned`` is by how much its title multiplies the odds of each group and, last, of none of them, as reviews taught
+    (``TitleHead``); empty where nothing taught that.
+    """
 
     verdict: str = Verdict.SILENT
     group: str = ""
     garment: str = ""
     score: float = 0.0
     has_vote: bool = False
+    learned: Sequence[float] = ()
+
+
+#: What texts say that nobody read, or that say nothing.
+SILENT: Final = TextSaid()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +106,15 @@ def fuse(picture: PictureEvidence, text: TextSaid) -> Fused:
     Texts with a vote multiply the odds of the group that they name, to the power of their score, and the most probable
     group wins; its confidence counts ``MOST_ODDS`` at most. Without a vote they move the confidence alone.
 
+    A picture that surely shows none of the groups makes the product none of these unless texts with a vote name one.
     A sure picture and a title that names another group disagree; a description does not count against a sure picture. A
-    title that names another thing makes the product none of these, unless the picture is sure of a garment.
+    title that names another thing makes the product none of these, unless the picture is sure of a garment. Where texts
+    with a vote say nothing, what reviews taught about titles counts.
     """
     if text.verdict == Verdict.NONE_OF_THESE and text.has_vote and text.score >= TITLE_SCORE:
         return _deny(picture)
+    if text.learned and not (text.verdict == Verdict.GROUP and text.has_vote):
+        return _follow_learned(picture, learned=text.learned)
     if text.verdict != Verdict.GROUP:
         return _follow_picture(picture, confidence=picture.confidence)
     named = GROUPS.index(text.group)
@@ -102,6 +122,7 @@ def fuse(picture: PictureEvidence, text: TextSaid) -> Fused:
     if not text.has_vote:
         weighed = _weigh(groups, named=named, odds=MOST_ODDS_WITHOUT_VOTE**text.score)
         return _follow_picture(picture, confidence=weighed[GROUPS.index(picture.group)])
+    groups[named] = max(groups[named], LEAST_PROBABILITY)
     odds = _VOTING_ODDS**text.score
     weighed = _weigh(groups, named=named, odds=odds)
     winner = max(range(len(GROUPS)), key=weighed.__getitem__)
@@ -140,8 +161,36 @@ def _deny(picture: PictureEvidence) -> Fused:
 
 
 def _follow_picture(picture: PictureEvidence, *, confidence: float) -> Fused:
+    if picture.is_seen and picture.none_probability >= KEPT_CONFIDENCE:
+        return Fused(Outcome.NONE_OF_THESE, "", "", None, Evidence.PICTURE)
     outcome = Outcome.LABELLED if picture.is_kept else Outcome.UNSURE
     return Fused(outcome, picture.group, picture.garment, confidence, Evidence.PICTURE)
+
+
+def _follow_learned(picture: PictureEvidence, *, learned: Sequence[float]) -> Fused:
+    """What follows from a picture, and from its title by what reviews taught about titles."""
+    none = picture.none_probability if picture.is_seen else 0.0
+    groups = [probability * odds for probability, odds in zip(_sum_groups(picture), learned, strict=False)]
+    total = (1.0 - none) * sum(groups)
+    none = none * learned[-1] / ((none * learned[-1] + total) or 1.0)
+    if none >= KEPT_CONFIDENCE:
+        return Fused(Outcome.NONE_OF_THESE, "", "", None, Evidence.BOTH)
+    winner = max(range(len(GROUPS)), key=groups.__getitem__)
+    confidence = groups[winner] / (sum(groups) or 1.0)
+    agrees = GROUPS[winner] == picture.group
+    if picture.is_kept and not agrees:
+        outcome = Outcome.DISAGREEMENT
+    elif none < DOUBTED and picture.is_seen and (picture.is_kept or confidence >= KEPT_CONFIDENCE):
+        outcome = Outcome.LABELLED
+    else:
+        outcome = Outcome.UNSURE
+    return Fused(
+        outcome=outcome,
+        group=GROUPS[winner],
+        garment=_choose_garment(picture, SILENT, group=winner),
+        confidence=confidence,
+        evidence=Evidence.BOTH if agrees else Evidence.TEXT,
+    )
 
 
 def _sum_groups(picture: PictureEvidence) -> list[float]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from classifier.ml.judging.catalogues import ANSWERED_SHARES, NONE_SHARE
+from classifier.ml.judging.catalogues import ANSWERED_SHARES, LOST_SHARE, NONE_SHARE
 from classifier.ml.labels import GROUPS
 from classifier.ml.reports.sections import Block, Section, build_table
 from classifier.ml.words import percent, write_share
@@ -37,15 +37,17 @@ def list_figures(ways: Mapping[str, Any]) -> list[tuple[str, ...]]:
             f"The same while {percent(NONE_SHARE, digits=0)} of the garments are answered",
             ("none_answered_at", str(NONE_SHARE)),
         ),
+        (f"None of these, missed while {percent(LOST_SHARE, digits=0)} of garments are taken for it", ("none_missed",)),
     ]
     return [(title, *(write_share(_find(figures, keys)) for figures in ways.values())) for title, keys in named]
 
 
-def _find(figures: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, Any]:
+def _find(figures: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, Any] | None:
+    """The share of that name; None in a document from before it was measured."""
     found: Any = figures
     for key in keys:
-        found = found[key]
-    return dict(found)
+        found = found.get(key, {})
+    return found or None
 
 
 def _describe(document: Document, *, number: int) -> Section:

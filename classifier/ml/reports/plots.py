@@ -150,6 +150,31 @@ def plot_lines(
     return _render(draw, title=title, axes_labels=axes_labels, height_inches=4.2)
 
 
+def plot_bands(
+    lines: Mapping[str, Sequence[tuple[float, float, float]]],
+    *,
+    places: Sequence[str],
+    title: str,
+    axes_labels: tuple[str, str],
+) -> dict[str, bytes]:
+    """Lines by name through shares (low, middle, high) at named places, with a band from low to high.
+
+    Returns an SVG document for each theme's name. The upright axis ends where the bands do.
+    """
+
+    def draw(axes: Axes) -> None:
+        for name, points in lines.items():
+            low, middle, high = np.array(points, dtype=np.float64).reshape(-1, 3).T
+            along = np.arange(len(middle))
+            (line,) = axes.plot(along, middle, label=name, linewidth=1.6, marker="o", zorder=3)
+            axes.fill_between(along, low, high, color=line.get_color(), alpha=0.2, linewidth=0, zorder=2)
+        axes.set_xticks(np.arange(len(places)), places)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+        axes.grid(zorder=0)
+
+    return _render(draw, title=title, axes_labels=axes_labels, height_inches=4.2)
+
+
 def plot_matrix(
     counts: NDArray[np.integer], *, names: Sequence[str], title: str, axes_labels: tuple[str, str], digits: int = 0
 ) -> dict[str, bytes]:

@@ -1,5 +1,7 @@
 """What follows from a picture and from texts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from classifier.ml.judging.fusion import (
     TextSaid,
     fuse,
 )
-from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS, ONE_PIECE, UPPER_PART
+from classifier.ml.labels import BAGS, GARMENTS, GROUP_OF_GARMENT, GROUPS, ONE_PIECE, UPPER_PART
 from classifier.ml.text.reading import DESCRIPTION_SCORE, TITLE_SCORE, Verdict
 
 
@@ -146,3 +148,54 @@ def test_whatever_is_said_there_is_a_label(
     # Texts without a vote change no group.
     if not has_vote:
         assert fused.group == picture.group
+
+
+def _learn(**odds: float) -> TextSaid:
+    """A title of which reviews taught these odds for Upper, Dress (one piece) and none; what is left is Footwear's."""
+    learned = [
+        odds.get("upper", 0.0),
+        0.0,
+        odds.get("piece", 0.0),
+        1.0 - sum(odds.values()),
+        0.0,
+        odds.get("none", 0.0),
+    ]
+    return TextSaid(learned=learned)
+
+
+def test_what_reviews_taught_about_titles_counts_where_texts_say_nothing() -> None:
+    picture = _see(Shirt=0.5, Dress=0.4, kept=False)
+
+    won = fuse(picture, _learn(piece=0.96, upper=0.03, none=0.0))
+    assert (won.outcome, won.group, won.garment, won.evidence) == (
+        Outcome.LABELLED,
+        ONE_PIECE,
+        "Dress",
+        Evidence.TEXT,
+    )
+    agreed = fuse(picture, _learn(upper=0.96, piece=0.03))
+    assert (agreed.outcome, agreed.group, agreed.evidence) == (Outcome.LABELLED, UPPER_PART, Evidence.BOTH)
+    assert fuse(picture, _learn(upper=0.4, piece=0.4)).outcome == Outcome.UNSURE
+    assert fuse(_see(Shirt=0.9), _learn(piece=0.99)).outcome == Outcome.DISAGREEMENT
+    blank = fuse(_see(Shirt=0.99, kept=False, seen=False), _learn(piece=0.99))
+    assert (blank.outcome, blank.group) == (Outcome.UNSURE, ONE_PIECE)
+
+
+def test_a_vote_of_the_lexicon_leaves_what_reviews_taught_aside() -> None:
+    picture, learned = _see(Shirt=0.5, Dress=0.4, kept=False), _learn(piece=0.99).learned
+
+    assert fuse(picture, replace(_name(UPPER_PART), learned=learned)) == fuse(picture, _name(UPPER_PART))
+    assert fuse(picture, replace(_deny(), learned=learned)).outcome == Outcome.NONE_OF_THESE
+    without_vote = fuse(picture, replace(_name(UPPER_PART, has_vote=False), learned=learned))
+    assert (without_vote.outcome, without_vote.group) == (Outcome.LABELLED, ONE_PIECE)
+
+
+@pytest.mark.parametrize("probability, outcome", [(0.95, Outcome.NONE_OF_THESE), (0.6, Outcome.UNSURE)])
+def test_a_picture_that_surely_shows_none_of_the_groups_makes_none_of_these(probability: float, outcome: str) -> None:
+    picture = replace(_see(Bag=0.97, kept=False), none_probability=probability)
+
+    assert fuse(picture, SILENT).outcome == outcome
+    assert fuse(picture, _name(BAGS)).outcome == Outcome.LABELLED
+    assert fuse(replace(picture, is_seen=False), SILENT).outcome == Outcome.UNSURE
+    # A title like those that were reviewed as none of these says the same.
+    assert fuse(picture, _learn(none=0.95)).outcome == Outcome.NONE_OF_THESE

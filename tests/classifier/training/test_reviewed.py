@@ -1,0 +1,170 @@
+"""Reviews make heads: what trains and what only judges, what the candidate says of itself, and the button."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from catalog.models import Image, Product, ProductImages, StoredPicture
+from classifier.ml.heads import SeenPictures, predict
+from classifier.ml.labels import GROUPS
+from classifier.models import (
+    Base,
+    ModelVersion,
+    OutOfFoldAnswer,
+    PictureFeatures,
+    Review,
+    SplitAssignment,
+    SplitPicture,
+    TrainingRun,
+)
+from classifier.registry.services import find_heads, find_manifest
+from classifier.reviews.services import record_reviews
+from classifier.training.reviewed import count_new_reviews, list_reviewed_pictures
+from classifier.training.runs import carry_out_training
+from classifier.training.starting import start_training_run
+from tests.support.artefacts import register_active_version
+from tests.support.members import create_member, sign_in
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+NONE = len(GROUPS)
+TITLES = ("Acme alpha", "Acme beta", "Acme gamma", "Acme delta", "Acme epsilon", "Acme omega")
+
+
+@pytest.fixture
+def version(settings: Any, tmp_path: Path) -> ModelVersion:
+    settings.ARTEFACTS_DIR = tmp_path / "artefacts"
+    return register_active_version()
+
+
+@pytest.fixture
+def reviewer() -> User:
+    return create_member("add_review")
+
+
+def create_seen(base: Base, number: int, *, shows: int, part: str) -> Image:
+    """Create a product with a picture in which the base saw something of this class, in a part of the split."""
+    digest = hashlib.sha256(str(number).encode()).digest()
+    image = Image.objects.create(url=f"https://shop.example/{number}.jpg")
+    product = Product.objects.create(title=TITLES[shows])
+    ProductImages.objects.create(product=product, image=image, image_index=0)
+    StoredPicture.objects.create(
+        image=image, url=image.url, sha256=digest.hex(), width=60, height=80, fetched_at=timezone.now()
+    )
+    vector = np.eye(64)[shows] + 0.1 * np.random.default_rng(number).normal(size=64)
+    PictureFeatures.objects.create(
+        base=base,
+        sha256=digest,
+        features=(vector / np.linalg.norm(vector)).astype("<f2").tobytes(),
+        logits=bytes(20),
+        blank=False,
+        canonical=False,
+        views=1,
+    )
+    family = SplitAssignment.objects.create(part=part)
+    SplitPicture.objects.create(sha256=digest, assignment=family, fingerprint=bytes(24 * 24 * 3))
+    return image
+
+
+@pytest.fixture
+def shop(version: ModelVersion, reviewer: User) -> list[Image]:
+    """180 reviewed pictures, a sixth of them of none of these; the last 36 fell into the test part."""
+    images = []
+    for number in range(180):
+        shows = number % 6
+        part = "training" if number < 144 else "test"
+        images.append(create_seen(version.base, number, shows=shows, part=part))
+        label = {"verdict": "none_of_these", "group": ""} if shows == NONE else {"group": GROUPS[shows]}
+        record_reviews([images[-1].pk], reviewer_id=reviewer.pk, **label)
+    return images
+
+
+def train(**asked: Any) -> TrainingRun:
+    run = start_training_run(here=True, recipe="reviewed", seed=1, **asked)
+    carry_out_training(run)
+    run.refresh_from_db()
+    return run
+
+
+def test_what_trains_is_what_people_said_last_of_pictures_with_a_part(
+    shop: list[Image], version: ModelVersion, reviewer: User
+) -> None:
+    record_reviews([shop[0].pk], group="Bags", reviewer_id=reviewer.pk)
+    record_reviews([shop[1].pk], group="", verdict="unusable", reviewer_id=reviewer.pk)
+    PictureFeatures.objects.filter(sha256=hashlib.sha256(b"2").digest()).update(canonical=True)
+    SplitAssignment.objects.filter(pictures__sha256=hashlib.sha256(b"3").digest()).update(
+        left_out_because="between", left_out_at=timezone.now()
+    )
+    found = {picture.review_id: picture for picture in list_reviewed_pictures(version)}
+    assert len(found) == 180 - 3
+    newest = Review.objects.get(image=shop[0], group="Bags")
+    assert (found[newest.pk].shows, found[newest.pk].title) == (GROUPS.index("Bags"), "Acme alpha")
+    assert {picture.shows for picture in found.values()} == set(range(6))
+
+
+def test_reviews_make_a_candidate_that_says_what_it_is_worth(shop: list[Image], version: ModelVersion) -> None:
+    run = train()
+    made = run.model_version
+    assert (run.error, run.state, made.stage, made.recipe) == ("", "done", "candidate", "reviewed")
+    assert (made.base, made.metrics) == (version.base, version.metrics)
+    found = find_manifest(made).training["catalogue"]
+    assert sum(found["reviews"].values()) == 144
+    assert found["test"]["this"]["products"] == found["test"]["in_production"]["products"] == 36
+    assert found["test"]["this"]["accuracy"]["value"] == 1.0
+    assert found["test"]["this"]["recall"]["Bags"]["value"] is None
+    assert found["out_of_fold"]["garments"] == 120
+    assert found["out_of_fold"]["none"] == 24
+    assert OutOfFoldAnswer.objects.filter(model_version=made).count() == 144
+
+
+def test_heads_of_reviews_know_what_is_none_of_the_groups(shop: list[Image], reviewer: User) -> None:
+    for image in shop[:36]:
+        record_reviews([image.pk], group="", verdict="none_of_these", reviewer_id=reviewer.pk)
+    heads = find_heads(train().model_version)
+    vectors = np.eye(64)[:6].astype(np.float16)
+    said = predict(
+        SeenPictures(
+            vectors, np.zeros((6, 10), np.float16), np.zeros(6, bool), np.zeros(6, bool), np.ones(6, np.uint8)
+        ),
+        heads=heads,
+    )
+    assert [one.group for one in said[:5]] == list(GROUPS)
+    assert said[NONE].none_probability > max(one.none_probability for one in said[:5])
+
+
+def test_a_review_that_the_others_contradict_is_listed(shop: list[Image], reviewer: User, client: Client) -> None:
+    record_reviews([shop[0].pk], group="Bags", reviewer_id=reviewer.pk)
+    made = train().model_version
+    sign_in(client, "view_modelversion")
+    response = client.get(f"/model-versions/{made.pk}/")
+    assert [row.title for row in response.context["contradictions"]] == ["Acme alpha"]
+    assert response.context["contradictions"][0].sentence.startswith("Reviewed as Bags; the others say Upper part, ")
+    assert response.context["catalogue"]["table"]["columns"][-1] == "This version, out of fold"
+
+
+def test_too_few_reviews_are_refused_in_words(version: ModelVersion, reviewer: User) -> None:
+    image = create_seen(version.base, 0, shows=0, part="training")
+    record_reviews([image.pk], group=GROUPS[0], reviewer_id=reviewer.pk)
+    with pytest.raises(ValueError, match="expected 30 reviewed pictures of garments"):
+        train()
+    run = TrainingRun.objects.get()
+    assert (run.state, ModelVersion.objects.count()) == ("failed", 1)
+    assert "received 1 of 1" in run.error
+
+
+def test_the_button_counts_reviews_since_the_last_training(shop: list[Image], reviewer: User, client: Client) -> None:
+    sign_in(client, "view_trainingrun", "add_trainingrun")
+    assert "180 reviews since the last training: train with them" in client.get("/training-runs/").content.decode()
+    train()
+    assert count_new_reviews() == 0
+    assert client.get("/training-runs/").context["retraining"] == ""
+    record_reviews([shop[0].pk], group="Bags", reviewer_id=reviewer.pk)
+    assert client.get("/training-runs/").context["retraining"] == "1 review since the last training: train with them"
+    response = client.post("/training-runs/", {"recipe": "reviewed"})
+    assert (response.status_code, TrainingRun.objects.latest("pk").recipe) == (302, "reviewed")
