@@ -58,8 +58,8 @@ def probe_labels(labels: QuerySet[ProductLabel], *, count: int) -> list[tuple[in
     if first is None or last is None:
         return []
     # Without a join: taking one whose columns must be equal for rare, PostgreSQL would read every row to find a few.
-    rows = labels.filter(classification__isnull=False).order_by("product_id")
-    rows = rows.values_list("product_id", "image_id", "classification_id")
+    ordered = labels.filter(classification__isnull=False).order_by("product_id")
+    rows: Any = ordered.values_list("product_id", "image_id", "classification_id")
     found: dict[int, tuple[int, int, int]] = {}
     each = -(-count // STARTS)
     chance = random.SystemRandom()
