@@ -67,6 +67,7 @@ proof: $(VENV)/installed-dev
 	$(RUN) -m tests.config.messages --json --seed $(SEED)
 	$(RUN) -m tests.ml.judging.simulated_catalogues --json --seed $(SEED)
 	$(RUN) -m tests.classifier.management.lasting_demo --json
+	$(RUN) -m tests.classifier.reviews.many_reviewers --json --seed $(SEED)
 	$(RUN) -m tests.classifier.splits.arrivals --json --seed $(SEED)
 	$(RUN) -m benchmarks.doors --json
 	$(if $(SHOP),$(RUN) manage.py replay_reviews $(SHOP) --json)

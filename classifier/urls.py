@@ -19,7 +19,7 @@ from classifier.labelling.views import (
 from classifier.monitoring.health_views import live, ready, workers
 from classifier.monitoring.start_page import start
 from classifier.reports.views import data_understanding, evaluations, experiments, report_picture
-from classifier.reviews.views import product_image_review
+from classifier.reviews.views import product_image_review, review_queue, review_queue_list
 from classifier.similar.views import similar_products
 from classifier.training.views import training_run_cancel, training_run_detail, training_run_list
 
@@ -30,6 +30,8 @@ urlpatterns = [
     path("products/<int:product_id>/", product_detail, name="product-detail"),
     path("products/<int:product_id>/similar/", similar_products, name="product-similar"),
     path("products/<int:product_id>/images/<int:image_id>/review/", product_image_review, name="product-image-review"),
+    path("review/", review_queue_list, name="review-queue-list"),
+    path("review/<slug:name>/", review_queue, name="review-queue"),
     path("images/<int:image_id>/explanation/", image_explanation, name="image-explanation"),
     path("images/<int:image_id>/mend/", image_mend, name="image-mend"),
     path("accuracy/", accuracy, name="accuracy"),

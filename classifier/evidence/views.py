@@ -24,11 +24,17 @@ from config.web.problems import find_refusal
 
 @require_safe
 def product_detail(request: HttpRequest, product_id: int) -> HttpResponse:
-    """Answer with a product: every picture with its label, its reasons and what was said of it, every description."""
+    """Answer with a product: every picture with its label, its reasons and what was said of it, every description.
+
+    With `?fragment` only what a reviewer looks closer at; `?fragment=blind` says nothing of labels.
+    """
     try:
         page = get_product_page(product_id)
     except Product.DoesNotExist as error:
         raise Http404 from error
+    if "fragment" in request.GET:
+        is_blind = request.GET["fragment"] == "blind"
+        return render(request, "classifier/product_look.html", {"page": page, "is_blind": is_blind})
     context = {
         "page": page,
         "product": page.product,

@@ -212,6 +212,7 @@ class MarkingMixin(LargeTableAdmin):
                 (f"Selected {name}", f"{len(rows):,}"),
                 ("Images that get the label", f"{len(list(images)):,}"),
                 (f"Selected {name} without an image", f"{len(rows) - len(marked):,}"),
+                self._count_replaced(images),
             ],
         )
         if page := ask(self, request, queryset, question=question):
@@ -234,6 +235,11 @@ class MarkingMixin(LargeTableAdmin):
             self.message_user(request, f"{skipped} selected {name} have no image to mark.", messages.WARNING)
         return None
 
+    def _count_replaced(self, images: Iterable[Any]) -> tuple[str, str]:
+        """Return how many labels of people go, in words, for nobody's is written over unseen."""
+        given = ProductLabel.objects.filter(image__in=images, source=ProductLabel.Source.PERSON)
+        return ("Products with a person's label, which yours replaces", self.count_in_words(given))
+
     def _start_review_run(self, request: HttpRequest, queryset: QuerySet[Any], *, label: str) -> HttpResponse | None:
         name, words = str(self.opts.verbose_name_plural), describe_label(**split_label(label))
         images = self.list_marked_images(queryset)
@@ -245,6 +251,7 @@ class MarkingMixin(LargeTableAdmin):
             counts=[
                 (f"Selected {name}", self.count_in_words(queryset)),
                 ("Images that get the label", self.count_in_words(images)),
+                self._count_replaced(images.values("pk")),
             ],
         )
         if page := ask(self, request, queryset, question=question):

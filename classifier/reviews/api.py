@@ -72,7 +72,7 @@ class ReviewListView(PagedListView):
         """The filters of the list; a review that is given takes no parameters."""
         return ReviewListQuery if self.request.method in ("GET", "HEAD") else NoQuery
 
-    def filter_queryset(self, queryset: QuerySet[Review]) -> QuerySet[Review]:
+    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
         """Return the reviews that the query asks for."""
         return queryset.filter(**self.query.get_conditions())
 
@@ -103,13 +103,14 @@ class ReviewListView(PagedListView):
         Over another person's it wins only where `seen_review` names that one: otherwise nothing is recorded, and the
         answer has the label that stands. In a list each has a result of its own, in its order.
         """
-        answer = self._answer_list if isinstance(request.data, list) else self._answer_one
+        data: Any = request.data
+        answer = self._answer_list if isinstance(data, list) else self._answer_one
         try:
             code, data = answer_once(
                 user=get_member(request),
                 key=read_idempotency_key(request),
-                body=request.data,
-                make=lambda: answer(request.data),
+                body=data,
+                make=lambda: answer(data),
             )
         except OtherCallError as error:
             raise UnprocessableRequestError(str(error)) from error
@@ -184,7 +185,7 @@ class QueueListView(ModelView):
     @extend_schema(responses={200: QueueSerializer(many=True), **problems(401, 403)})
     def get(self, request: Request) -> Response:
         """Return each queue with what it is for and how many wait in it."""
-        return Response(QueueSerializer(QUEUES.values(), many=True).data)
+        return Response(self.get_serializer(list(QUEUES.values()), many=True).data)
 
 
 class ReviewBatchView(ModelView):

@@ -12,6 +12,7 @@ from operator import attrgetter
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from catalog.models import ProductLabel, StoredPicture
@@ -34,7 +35,8 @@ class LeaseError(Exception):
 class Tile:
     """A tile as its reviewer sees it.
 
-    `garment` and `confidence` are those of the suggestion, empty and None without one. `seen_review` is the person's
+    `garment` and `confidence` are those of the suggestion, empty and None without one; a garment that is not sure is
+    none. `seen_review` is the person's
     label that stands now; a review of this tile names it, so that no other is written over.
     """
 
@@ -87,11 +89,16 @@ def renew_batch(batch: ReviewBatch) -> datetime:
     return batch.expires_at
 
 
-def find_open_batch(reviewer: User, queue: Queue) -> ReviewBatch | None:
-    """Return the reviewer's newest batch of this queue that has open tiles and time left, or None."""
-    tiles = ReviewTile.objects.filter(state=State.OPEN, batch__reviewer=reviewer, batch__queue=queue.name)
-    tiles = tiles.filter(batch__expires_at__gt=Now()).select_related("batch").order_by("-batch_id")
-    return next((tile.batch for tile in tiles if tile.batch.filter == queue.parameters), None)
+def find_open_batch(reviewer: User, queue: Queue, *, after: int = 0) -> ReviewBatch | None:
+    """Return the reviewer's first batch of this queue that has open tiles and time left, or None.
+
+    First of those behind the batch with the id `after`: a page that was lost comes again, and the next one is that
+    which was fetched already.
+    """
+    is_open = Exists(ReviewTile.objects.filter(batch=OuterRef("pk"), state=State.OPEN))
+    batches = ReviewBatch.objects.filter(is_open, reviewer=reviewer, queue=queue.name, expires_at__gt=Now())
+    found = batches.filter(pk__gt=after).order_by("pk")
+    return next((batch for batch in found if batch.filter == queue.parameters), None)
 
 
 def free_expired_tiles() -> int:
@@ -124,7 +131,7 @@ def _build_tile(row: ReviewTile, label: ProductLabel | None) -> Tile:
     return Tile(
         row=row,
         picture=row.image.picture,
-        garment=suggested.garment if suggested else "",
+        garment=suggested.garment if suggested and not suggested.garment_unsure else "",
         confidence=suggested.confidence if suggested else None,
         seen_review=label.review_id if label else None,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 from django.http import QueryDict
 
 from catalog.browse.filters import ProductListQuery
@@ -63,10 +63,10 @@ def build_list_queue(parameters: Mapping[str, Any]) -> Queue:
     def choose(reviewer: User, size: int) -> list[Choice]:
         own = Review.objects.filter(pk=OuterRef("label__review_id"), reviewer=reviewer)
         products = list_labelled_products(replace(criteria, search="")).filter(
-            ~is_open("pk"), ~Exists(own), label__image__isnull=False
+            ~is_open("pk"), ~Exists(own), label__image__stored_picture__url=F("label__image__url")
         )
         page = get_page(
-            products.filter(thumbnail_sha256__isnull=False),
+            products,
             ordering=get_product_ordering(criteria),
             page_size=size,
             search=TextSearch(criteria.search),

@@ -46,6 +46,10 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
         write_only=True,
         help_text="The look of the picture that you saw, as the tile has it; empty: not compared.",
     )
+    queue = serializers.ChoiceField(QueueName.choices, allow_blank=True, read_only=True)
+    suggestion = serializers.ChoiceField(
+        SUGGESTION_CHOICES, allow_blank=True, read_only=True, help_text="What was shown: a group or a verdict."
+    )
     reviewer = serializers.CharField(source="reviewer.username", read_only=True)
 
     class Meta:
@@ -71,9 +75,7 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
         ]
         read_only_fields = [
             "id",
-            "queue",
             "blind",
-            "suggestion",
             "inclusion_probability",
             "run",
             "created_at",
@@ -169,7 +171,7 @@ class ReviewBatchSerializer(serializers.Serializer[Any]):
 class ReviewBatchRequestSerializer(serializers.Serializer[Any]):
     """Which tiles are asked for."""
 
-    queue = serializers.ChoiceField([*QUEUES, QueueName.LIST.value])
+    queue = serializers.ChoiceField([choice for choice in QueueName.choices if choice[0] in (*QUEUES, QueueName.LIST)])
     size = serializers.IntegerField(min_value=1, max_value=MAXIMUM_SIZE, default=DEFAULT_SIZE)
     filter = serializers.DictField(
         required=False, help_text='Parameters of the list of products, such as {"group": ["Bags"]}; of `list` alone.'

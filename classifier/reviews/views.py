@@ -1,18 +1,30 @@
-"""The form on a product's page that gives an image a person's label."""
+"""The review page with its queues, and the form on a product's page that gives an image a person's label."""
+
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
+from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST
+from django.utils.http import urlencode
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 
-from catalog.browse.filters import keep_list_query
+from catalog.browse.filters import ProductListQuery, keep_list_query
 from catalog.models import ProductImages
 from classifier.ml.labels import GROUP_OF_GARMENT
+from classifier.models import ReviewBatch
+from classifier.reviews.batches import find_open_batch, start_batch
+from classifier.reviews.queues import QUEUES, find_queue
 from classifier.reviews.recording import submit_reviews
-from classifier.reviews.serializers import ReviewSerializer
+from classifier.reviews.review_page import ACTS, GARMENTS, HELP, LABELS, list_tile_views, read_form
+from classifier.reviews.serializers import MAXIMUM_ID, ReviewSerializer
+from classifier.reviews.services import ReviewError
 from config.web.permissions import get_member
+from config.web.queries import check_parameters, pick_parameters
 
 LABEL_FIELDS = ("verdict", "group", "garment", "seen_review", "appearance")
 
@@ -36,10 +48,75 @@ def product_image_review(request: HttpRequest, product_id: int, image_id: int) -
     form = ReviewSerializer(data={"image": placement.image_id, **given})
     if not form.is_valid():
         detail = " ".join(str(message) for messages_of in form.errors.values() for message in messages_of)
-        context = {"status": 400, "title": "The label was not recorded", "detail": detail}
-        return render(request, "error.html", context, status=400)
+        return _refuse(request, detail)
     (result,) = submit_reviews([form.get_submission()], reviewer=get_member(request))
     if result.review is None:
         messages.error(request, f"Your label was not recorded. {result.detail}")
     back = keep_list_query(request.GET)
     return redirect(f"{reverse('product-detail', args=[product_id])}{back}#image-{placement.image_index}")
+
+
+class ReviewPageQuery(ProductListQuery):
+    """Which page of a queue: the one after a batch, or with its form the batch that it is about."""
+
+    after = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, required=False)
+    batch = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, required=False)
+
+
+@require_safe
+@login_required
+@permission_required("classifier.add_review", raise_exception=True)
+def review_queue_list(request: HttpRequest) -> HttpResponse:
+    """Answer with the queues: what each is for, and how many wait in it."""
+    queues = [(queue, queue.count()) for queue in QUEUES.values()]
+    return render(request, "classifier/review_queues.html", {"queues": queues})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@permission_required("classifier.add_review", raise_exception=True)
+def review_queue(request: HttpRequest, name: str) -> HttpResponse:
+    """Answer with the reviewer's page of a queue, with `?after` with the next one's tiles; record what its form says.
+
+    A page is lent to its reviewer: nobody else has the same pictures.
+    """
+    parameters, given = pick_parameters(ReviewPageQuery, request.GET)
+    filters = {field: value for field, value in given.items() if field not in ("after", "batch")}
+    try:
+        query = check_parameters(ReviewPageQuery, parameters).validated_data
+        queue = find_queue(name, filters)
+    except ValidationError as error:
+        raise BadRequest(str(error)) from error
+    except KeyError as error:
+        raise Http404 from error
+    reviewer, after = get_member(request), query.get("after", 0)
+    if request.method == "POST":
+        return _record_form(request, get_object_or_404(ReviewBatch, pk=query.get("batch"), reviewer=reviewer))
+    batch = find_open_batch(reviewer, queue, after=after) or start_batch(reviewer, queue)
+    context: dict[str, Any] = {
+        "batch": batch,
+        "tiles": list_tile_views(batch) if batch else [],
+        "labels": LABELS,
+        "query": urlencode(filters | ({"batch": batch.pk} if batch else {}), doseq=True),
+    }
+    if after:
+        return render(request, "classifier/review_tiles.html", context)
+    context |= {"queue": queue, "garments": GARMENTS, "acts": ACTS, "help": HELP}
+    return render(request, "classifier/review.html", context)
+
+
+def _record_form(request: HttpRequest, batch: ReviewBatch) -> HttpResponse:
+    """Record what the form of a page says, and answer with what is left of it, or with the next page."""
+    try:
+        submissions = read_form(batch, request.POST)
+    except ReviewError as error:
+        return _refuse(request, str(error))
+    for result in submit_reviews(submissions, reviewer=batch.reviewer):
+        if result.detail:
+            messages.error(request, result.detail)
+    return redirect(f"{request.path}{keep_list_query(request.GET)}")
+
+
+def _refuse(request: HttpRequest, detail: str) -> HttpResponse:
+    context = {"status": 400, "title": "The label was not recorded", "detail": detail}
+    return render(request, "error.html", context, status=400)

@@ -8,39 +8,25 @@ Chromium is the system's (Debian's package `chromium`, or what CHROMIUM names); 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
+from tests.support.browsing import DemoSite, create_context, find_chromium, launch, read_site, sign_in
 from tests.support.running_demo import RunningDemo
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: What the pages looked like at the last run; git ignores the folder.
 SCREENSHOTS = REPOSITORY / "var" / "screenshots"
-DESKTOP, PHONE = 1280, 390
-#: Slower than any machine that runs the tests, so that only what never comes fails.
-PATIENT_MS = 60_000
-
-
-@dataclass(frozen=True, slots=True)
-class DemoSite:
-    """The address of the running product, without a slash at its end, and the password of its user `admin`."""
-
-    address: str
-    password: str
 
 
 @pytest.fixture(scope="package")
 def demo_site(request: pytest.FixtureRequest) -> DemoSite:
     """The demo catalogue, labelled, with its worker and its site running."""
     if "TEST_SITE" in os.environ:
-        parts = urlsplit(os.environ["TEST_SITE"])
-        return DemoSite(f"http://{parts.hostname}:{parts.port}", unquote(parts.password or ""))
+        return read_site(os.environ["TEST_SITE"])
     demo: RunningDemo = request.getfixturevalue("running_demo")
     return DemoSite(demo.address, demo.password)
 
@@ -48,13 +34,11 @@ def demo_site(request: pytest.FixtureRequest) -> DemoSite:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """A headless Chromium; skips where there is none."""
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    program = find_chromium()
     if program is None:
         pytest.skip("needs Chromium: Debian's package chromium, or its path in CHROMIUM")
     with sync_playwright() as playwright:
-        # Chromium's own sandbox refuses to run as root; the pages are ours.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        browser = launch(playwright, program)
         yield browser
         browser.close()
 
@@ -63,13 +47,7 @@ def browser() -> Iterator[Browser]:
 def session(browser: Browser, demo_site: DemoSite) -> BrowserContext:
     """Somebody who has signed in as admin, by the form."""
     context = create_context(browser, demo_site)
-    page = context.new_page()
-    page.goto("/sign-in/?next=/admin/")
-    page.get_by_label("Username").fill("admin")
-    page.get_by_label("Password").fill(demo_site.password)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/admin/")
-    page.close()
+    sign_in(context, demo_site)
     return context
 
 
@@ -77,15 +55,6 @@ def session(browser: Browser, demo_site: DemoSite) -> BrowserContext:
 def anybody(browser: Browser, demo_site: DemoSite) -> BrowserContext:
     """Somebody who has not signed in."""
     return create_context(browser, demo_site)
-
-
-def create_context(browser: Browser, demo_site: DemoSite) -> BrowserContext:
-    """Return a new profile of the browser whose addresses are those of the site."""
-    context = browser.new_context(
-        base_url=demo_site.address, viewport={"width": DESKTOP, "height": 900}, reduced_motion="reduce"
-    )
-    context.set_default_timeout(PATIENT_MS)
-    return context
 
 
 class WatchedPage:

@@ -9,8 +9,9 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
-from tests.browser.conftest import PATIENT_MS, WATCHED
+from tests.browser.conftest import WATCHED
 from tests.browser.test_pages import look_at
+from tests.support.browsing import PATIENT_MS
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.processes]
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENT_MS, PHONE
+from tests.support.browsing import PATIENT_MS, PHONE
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.processes]
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
-from tests.browser.conftest import PATIENT_MS
 from tests.browser.test_import import Clicks, draw_trousers
+from tests.support.browsing import PATIENT_MS
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.processes]
 

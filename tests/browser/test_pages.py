@@ -12,7 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image as PillowImage
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, SCREENSHOTS, WATCHED
+from tests.browser.conftest import SCREENSHOTS, WATCHED
+from tests.support.browsing import DESKTOP, PHONE
 
 pytestmark = pytest.mark.processes
 
@@ -31,6 +32,8 @@ SIGNED_IN = {
     "products-signed-in": "/products/",
     "product": "/products/1/",
     "import": "/import/",
+    "review-queues": "/review/",
+    "review": "/review/list/?status=labelled&group=Footwear",
     "model-versions": "/model-versions/",
     "model-version": "/model-versions/1/",
     "accuracy": "/accuracy/",
@@ -160,6 +163,7 @@ WITH_PICTURES = {
     "products": "/products/",
     "product": "/products/1/",
     "similar": "/products/1/similar/",
+    "review": "/review/list/?status=labelled&group=Footwear",
     "errors": "/errors/",
     "why": "/images/1/explanation/",
     "admin-products": "/admin/catalog/product/",

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from tests.browser.conftest import PATIENT_MS, WatchedPage
+from tests.browser.conftest import WatchedPage
+from tests.support.browsing import PATIENT_MS
 
 pytestmark = pytest.mark.processes
 

@@ -124,8 +124,8 @@ def test_a_client_of_openapi_generator_does_the_jobs(site: Site, tmp_path: Path)
         assert (detail.label.status, detail.label.group, label.group_probabilities) == ("pending", None, None)
         (said,) = package.ClassifyApi(client).classify_create(picture=("sandal.png", site.picture))
         assert (said.path, said.group, said.garment, said.error) == ("sandal.png", "Footwear", "Sandal", None)
-        review = package.ReviewRequest(image=image.id, group="Footwear")
-        assert (package.ReviewsApi(client).reviews_create(review).garment, Review.objects.get().group) == (
+        one = package.ReviewsRequest(package.ReviewRequest(image=image.id, group="Footwear"))
+        assert (package.ReviewsApi(client).reviews_create(reviews_request=one).garment, Review.objects.get().group) == (
             "",
             "Footwear",
         )

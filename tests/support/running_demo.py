@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,14 @@ class RunningDemo:
 @pytest.fixture(scope="session")
 def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     """The demo catalogue, labelled, with its workers and its site running, embedded, in a folder of its own."""
-    folder, port = tmp_path_factory.mktemp("demo"), find_port()
+    with start_demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
+
+
+@contextmanager
+def start_demo(folder: Path) -> Iterator[RunningDemo]:
+    """Label the demo catalogue in this folder, and run its workers and its site while the block lasts."""
+    port = find_port()
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
     environment |= {"VAR_DIR": str(folder), "PORT": str(port), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "manage.py", "demo"]

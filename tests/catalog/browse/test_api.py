@@ -311,7 +311,7 @@ def test_the_schema_is_json_or_yaml_as_the_address_says(client: Client) -> None:
 def test_a_picture_is_bytes_to_whoever_reads_the_schema(client: Client) -> None:
     schemas = client.get("/api/v1/schema/?format=json").json()["components"]["schemas"]
     assert schemas["PictureRequest"]["properties"]["picture"]["format"] == "binary"
-    assert set(schemas["ReviewRequest"]["required"]) == {"image", "group"}
+    assert set(schemas["ReviewRequest"]["required"]) == {"image"}
     assert schemas["Label"]["properties"]["group"] == {
         "allOf": [{"$ref": "#/components/schemas/GroupEnum"}],
         "nullable": True,

@@ -17,11 +17,12 @@ from classifier.evidence.explanations import create_explanation, explanation_nam
 from classifier.ml.artefacts import ArtefactMissingError
 from classifier.ml.preprocessing import CanonicalView
 from classifier.models import Classification, Review
+from classifier.reviews.services import record_review
 from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product, create_product_image
 from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.support.labels import label_everything
-from tests.support.members import sign_in
+from tests.support.members import create_member, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -294,3 +295,26 @@ def test_who_may_not_review_sees_no_form(client: Client) -> None:
     assert "/review/" not in client.get(address).text
     sign_in(client, "view_review")
     assert "/review/" not in client.get(address).text
+
+
+def test_a_label_that_somebody_gave_meanwhile_stands_and_is_shown(client: Client) -> None:
+    classification = create_sandal()
+    product_id = ProductLabel.objects.get().product_id
+    sign_in(client, "add_review", "view_review")
+    address = f"/products/{product_id}/images/{classification.image_id}/review/"
+    other = create_member()
+    standing = record_review(classification.image, verdict="unusable", reviewer=other)
+    page = client.post(address, {"group": "Bags", "seen_review": ""}, follow=True)
+    assert [str(message) for message in page.context["messages"]] == [
+        f"Your label was not recorded. {other} said Unusable since this was shown; that label stands."
+    ]
+    assert f'name="seen_review" value="{standing.pk}"' in page.text
+    assert 'value="unusable" aria-pressed="true"' in page.text
+    page = client.post(address, {"verdict": "none_of_these", "seen_review": str(standing.pk)}, follow=True)
+    assert ProductLabel.objects.get().status == "none_of_these"
+    changes = page.context["page"].changes
+    assert [(change.row.new_words, change.row.old_words) for change in changes[:2]] == [
+        ("none of these", "unusable"),
+        ("unusable", "Footwear, Sandal (labelled)"),
+    ]
+    assert changes[1].reviewer_words == str(other)

@@ -83,8 +83,16 @@ def test_only_a_persons_label_has_a_pressed_button() -> None:
 
 def test_an_opinion_says_what_was_said_and_by_whom() -> None:
     assert (OPINION.label, OPINION.run, OPINION.reviewer_words) == ("Footwear, Sandal", "run 7", "")
-    review = Review(reviewer=User(username="ada"))
+    review = Review(group="Footwear", reviewer=User(username="ada"))
     opinion = replace(OPINION, garment="", run_id=None, review=review)
     assert (opinion.label, opinion.run, opinion.reviewer_words) == ("Footwear", "", "ada")
     review.note = 250 * "n"
     assert opinion.reviewer_words == f"ada: {199 * 'n'}…"
+    review.note, review.queue, review.suggestion = "", "unsure", "none_of_these"
+    assert opinion.reviewer_words == "ada, from Unsure, instead of None of these"
+    review.suggestion = "Footwear"
+    assert opinion.reviewer_words == "ada, from Unsure, as suggested"
+    review.queue, review.suggestion, review.blind = "second_look", "", True
+    assert opinion.reviewer_words == "ada, from Second look, blind"
+    review.queue, review.blind, review.run_id = "", False, 7
+    assert opinion.reviewer_words == "ada, by review run 7"

@@ -142,7 +142,7 @@ def test_a_review_is_added_in_the_name_of_who_is_signed_in(client: Client) -> No
     user = sign_in(client, "add_review", "view_review")
     product = create_product(images=["demo/1.png"])
     image = product.product_images.get().image
-    data = {"image": image.pk, "group": "Bags", "garment": "Bag", "note": "seen", "reviewer": 0}
+    data = {"image": image.pk, "verdict": "group", "group": "Bags", "garment": "Bag", "note": "seen", "reviewer": 0}
     assert client.post("/admin/classifier/review/add/", data).status_code == 302
     review = Review.objects.get()
     assert (review.image, review.group, review.garment, review.note) == (image, "Bags", "Bag", "seen")
@@ -155,7 +155,7 @@ def test_a_review_is_added_in_the_name_of_who_is_signed_in(client: Client) -> No
 
 def test_a_review_with_a_garment_of_another_group_is_refused(client: Client) -> None:
     sign_in(client, "add_review", "view_review")
-    data = {"image": create_image().pk, "group": "Bags", "garment": "Sandal", "note": ""}
+    data = {"image": create_image().pk, "verdict": "group", "group": "Bags", "garment": "Sandal", "note": ""}
     response = client.post("/admin/classifier/review/add/", data)
     assert "Expected a garment of Bags (Bag), or none; received &#x27;Sandal&#x27;." in response.text
     assert not Review.objects.exists()
