@@ -118,7 +118,7 @@ BELT = TextSaid("none_of_these", score=1.0, has_vote=True)
             DRESS,
             ("needs_review", "One piece", "Dress", "unsure", "text"),
         ),
-        (_see("Shirt"), DRESS, ("needs_review", "Upper part", "Shirt", "disagreement", "")),
+        (_see("Shirt"), DRESS, ("needs_review", "One piece", "Dress", "disagreement", "text")),
         (_see("Bag"), BELT, ("none_of_these", "", "", "", "text")),
         (_see("Shirt"), BELT, ("needs_review", "Upper part", "Shirt", "disagreement", "")),
         (_see("Shirt"), replace(DRESS, has_vote=False), ("labelled", "Upper part", "Shirt", "", "")),
