@@ -47,7 +47,7 @@ class ProductDescriptionSerializer(serializers.ModelSerializer[ProductDescriptio
         fields = ["country_code", "original_text", "translated_text"]
 
 
-class WordSerializer(serializers.Serializer[Word]):
+class WordSerializer(serializers.Serializer[Any]):
     """A word of a product's texts that counted, as it is written."""
 
     word = serializers.CharField()

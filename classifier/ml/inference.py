@@ -258,22 +258,31 @@ class Classifier:
 
     def judge(self, output: NetworkOutput) -> Judgement:
         """What follows from the network's numbers."""
+        return self._judge(output, features=output.embedding)
+
+    def _judge(self, output: NetworkOutput, *, features: NDArray[np.float32]) -> Judgement:
         return self._calibration.judge(
-            output.logits, features=output.embedding, photograph=output.photograph, blank=output.blank
+            output.logits, features=features, photograph=output.photograph, blank=output.blank
         )
 
     def view(self, picture: Picture) -> CanonicalView:
         """What the network sees of a picture, and where it lies in it. Raises ``ValueError`` as ``classify`` does."""
         return canonical_view(picture, spec=self._preprocessing)
 
-    def group_probabilities(self, canonical: NDArray[np.uint8], *, photograph: bool = False) -> NDArray[np.float64]:
+    def group_probabilities(
+        self, canonical: NDArray[np.uint8], *, photograph: Picture | None = None
+    ) -> NDArray[np.float64]:
         """Calibrated probabilities of the groups, float64[N, 5], of forms that are canonical already or made of such.
 
-        ``canonical`` is uint8[N, size, size] and is handed to the network as it is, once; ``photograph`` says that
-        the forms are those of photographs.
+        ``canonical`` is uint8[N, size, size] and is handed to the network as it is, once; ``photograph`` is the picture
+        of which all the forms were made, if it was one.
         """
-        output = self._run_forms(canonical[..., None], photograph=np.full(len(canonical), photograph))
-        return np.asarray(group_probabilities(self.judge(output).garment_probabilities))
+        output = self._run_forms(canonical[..., None], photograph=np.full(len(canonical), photograph is not None))
+        features = output.embedding
+        if photograph is not None and self._colour is not None:
+            colours = self._look_at_colours(self._colour, pictures=[photograph], canonical=np.zeros(1, dtype=np.bool_))
+            features = np.hstack([features, colours.repeat(len(canonical), axis=0)])
+        return np.asarray(group_probabilities(self._judge(output, features=features).garment_probabilities))
 
     def _run_forms(self, canonical: NDArray[np.uint8], *, photograph: NDArray[np.bool_] | None = None) -> NetworkOutput:
         """The network's numbers for uint8[N, size, size, 1]; without ``photograph`` all came as they are."""

@@ -91,6 +91,7 @@ def test_costs_are_shown_where_the_manifest_has_them(manifest: dict[str, Any]) -
 
 def test_an_artefact_from_random_weights_without_figures(manifest: dict[str, Any]) -> None:
     manifest |= {"backbone": None, "metrics": {}, "calibration": {}, "training": {}, "libraries": {}, "dataset": {}}
+    manifest["colour"] = None
 
     card = build_model_card(manifest)
 

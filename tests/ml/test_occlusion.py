@@ -103,8 +103,9 @@ def test_the_shipped_network_can_be_asked_and_agrees_with_its_label():
     (said,) = classifier.classify([picture])
     view = classifier.view(picture)
     found = build_occlusion_map(
-        view.pixels, group=said.group, group_probabilities=partial(classifier.group_probabilities, photograph=True)
+        view.pixels, group=said.group, group_probabilities=partial(classifier.group_probabilities, photograph=picture)
     )
 
-    assert found.probability == pytest.approx(said.confidence, abs=1e-6)
+    # Features that are stored have half the precision.
+    assert found.probability == pytest.approx(said.confidence, abs=1e-4)
     assert found.decreases.shape == (28, 28)

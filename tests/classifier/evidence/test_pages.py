@@ -39,7 +39,7 @@ class FakeNetwork:
         value = 255 if self.side else 0
         return CanonicalView(np.full((28, 28), value, dtype=np.uint8), left=8.0, top=8.0, side=self.side)
 
-    def group_probabilities(self, canonical: np.ndarray, *, photograph: bool) -> np.ndarray:
+    def group_probabilities(self, canonical: np.ndarray, *, photograph: np.ndarray | None) -> np.ndarray:
         """Footwear by how white the corner is; Bags is the rest."""
         self.calls += 1
         share = 1 - self.weight * (1 - canonical[:, :8, :8].mean(axis=(1, 2)) / 255)

@@ -18,6 +18,8 @@ from tests.support.artefacts import OWN_NETWORKS
 from tests.support.drawings import draw_dataset
 from tests.support.measuring import measure_drawings
 
+RECIPE = str(load_manifest(OWN_NETWORKS).recipe["name"])
+
 
 @pytest.fixture
 def docs(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -55,12 +57,12 @@ def list_files(folder: Path) -> dict[str, bytes]:
 def test_an_artefact_is_measured_stored_and_reported(docs: Path) -> None:
     output, errors = run(str(OWN_NETWORKS))
 
-    assert load_document(docs.parent / "records" / "default.json")["version"] == "default-1"
+    assert load_document(docs.parent / "records" / f"{RECIPE}.json")["version"] == f"{RECIPE}-1"
     report = (docs / "experiments.md").read_text()
-    assert "## Recipe default" in report
-    assert "(../records/default-reliability-light.svg)" in report
+    assert f"## Recipe {RECIPE}" in report
+    assert f"(../records/{RECIPE}-reliability-light.svg)" in report
     assert "1 measured, 1 in the report" in output
-    assert "Measuring default: 5 of 5 steps" in errors
+    assert "Measuring base: 5 of 5 steps" in errors
 
 
 def test_without_folders_the_same_records_give_the_same_bytes(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,9 +83,9 @@ def test_json_is_one_document_with_every_record(docs: Path, tmp_path: Path) -> N
 
     result = json.loads(output)
     assert result["report"] == str(tmp_path / "out" / "experiments.md")
-    assert result["measured"] == ["default"]
-    assert [record["recipe"]["name"] for record in result["experiments"]] == ["default", "compact"]
-    assert "(experiments/default-reliability-light.svg)" in (tmp_path / "out" / "experiments.md").read_text()
+    assert result["measured"] == [RECIPE]
+    assert [record["recipe"]["name"] for record in result["experiments"]] == [RECIPE, "compact"]
+    assert f"(experiments/{RECIPE}-reliability-light.svg)" in (tmp_path / "out" / "experiments.md").read_text()
     assert not docs.exists()
 
 
@@ -181,9 +183,11 @@ def test_a_folder_without_a_manifest_is_named(docs: Path, tmp_path: Path) -> Non
 def test_a_damaged_record_ends_before_the_report_is_touched(docs: Path) -> None:
     run(str(OWN_NETWORKS))
     before = (docs / "experiments.md").read_bytes()
-    (docs.parent / "records" / "default-mistakes.png").write_bytes(b"other")
+    (docs.parent / "records" / f"{RECIPE}-mistakes.png").write_bytes(b"other")
 
-    with pytest.raises(CommandError, match=r"default-mistakes\.png with SHA-256.*Measure its artefact again") as raised:
+    with pytest.raises(
+        CommandError, match=rf"{RECIPE}-mistakes\.png with SHA-256.*Measure its artefact again"
+    ) as raised:
         run()
 
     assert raised.value.returncode == 1

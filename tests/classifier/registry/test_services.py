@@ -51,7 +51,7 @@ def artefact(tmp_path: Path) -> Path:
 
 def test_a_folder_becomes_a_version_with_the_facts_of_its_manifest(artefact: Path) -> None:
     version = register_model_version(artefact)
-    assert (version.stage, version.recipe) == (Stage.CANDIDATE, "default")
+    assert (version.stage, version.recipe) == (Stage.CANDIDATE, "continued")
     assert version.metrics["images"] == 10000
     assert (get_artefact_folder(version) / MODEL_CARD_FILE).read_bytes() == (artefact / MODEL_CARD_FILE).read_bytes()
     shutil.rmtree(artefact)

@@ -122,7 +122,8 @@ def test_the_committed_report_is_that_of_the_committed_records() -> None:
 
 
 def test_the_committed_record_is_that_of_the_shipped_artefact() -> None:
-    record, manifest = load_document(COMMITTED / "default.json"), load_manifest(DEFAULT_ARTEFACT)
+    manifest = load_manifest(DEFAULT_ARTEFACT)
+    record = load_document(COMMITTED / f"{manifest.recipe['name']}.json")
 
     assert record["version"] == manifest.version
     assert record["metrics"]["accuracy"] == pytest.approx(manifest.metrics["accuracy"], abs=2e-4)
