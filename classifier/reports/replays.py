@@ -13,14 +13,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.ml.choosing import CANDIDATES, choose_useful
 from classifier.ml.heads import Heads, SeenPictures, predict
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.judging.catalogues import ANSWERED_SHARES, TRUE, judge_answers
 from classifier.ml.labels import GROUPS
 from classifier.ml.reports.evaluation_report import WAYS
 from classifier.ml.reports.plots import plot_bands
-from classifier.ml.retraining import ReviewedPictures, TooFewReviewsError, retrain
+from classifier.ml.teaching.choosing import CANDIDATES, choose_useful
+from classifier.ml.teaching.reviews import ReviewedPictures, TooFewReviewsError, retrain
 from classifier.reports.evaluations import answer_product, learn_titles
 
 #: After so many reviews a version is trained and asked.

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from catalog.models import ProductImages, ProductLabel
 from classifier.audit.selectors import find_current_round, list_unanswered
-from classifier.ml.choosing import CANDIDATES, choose_useful, find_contradicted
 from classifier.ml.labels import GROUPS
+from classifier.ml.teaching.choosing import CANDIDATES, choose_useful, find_contradicted
 from classifier.ml.text.reading import Verdict as TextVerdict
 from classifier.models import Classification, ModelVersion, TextEvidence
 from classifier.registry.selectors import find_active_model_version

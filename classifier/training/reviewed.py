@@ -20,7 +20,7 @@ from classifier.ml.judging.fusion import DOUBTED, Evidence
 from classifier.ml.judging.gate import compare
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
-from classifier.ml.retraining import NONE, Retrained, ReviewedPictures, retrain
+from classifier.ml.teaching.reviews import NONE, Retrained, ReviewedPictures, retrain
 from classifier.ml.types import Features, Prediction, ProgressCallback, TrainingProgress
 from classifier.models import ModelVersion, OutOfFoldAnswer, Review, TrainingRun, Verdict
 from classifier.registry.selectors import get_active_model_version

@@ -15,7 +15,7 @@ from classifier.labels.facts import find_picture_facts
 from classifier.ml.heads import Heads, SeenPictures
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
-from classifier.ml.teaching import TaughtHead, teach
+from classifier.ml.teaching.group_heads import TaughtHead, teach
 from classifier.ml.text.reading import TITLE, Text, Verdict, choose_languages, read_texts
 from classifier.ml.types import Features, ProgressCallback, TrainingProgress
 from classifier.models import ModelVersion

@@ -29,7 +29,7 @@ from classifier.ml.judging.calibration import Calibration, choose_threshold
 from classifier.ml.judging.fusion import DOUBTED
 from classifier.ml.judging.shares import STANDARD_DEVIATIONS
 from classifier.ml.labels import GROUPS, group_probabilities
-from classifier.ml.teaching import fit_logistic
+from classifier.ml.teaching.group_heads import fit_logistic
 from classifier.ml.text.ngrams import count_ngrams
 
 #: The class of what is none of the groups.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from classifier.ml.choosing import ENOUGH_REVIEWS, choose_useful, find_contradicted
+from classifier.ml.teaching.choosing import ENOUGH_REVIEWS, choose_useful, find_contradicted
 
 NOTHING, NO_GROUPS = np.empty((0, 8), dtype=np.float32), np.empty(0, dtype=np.int64)
 EVEN = np.full(5, 0.2)

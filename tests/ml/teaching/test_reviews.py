@@ -8,7 +8,7 @@ import pytest
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
 from classifier.ml.heads import GroupHead, SeenPictures, parse_heads, predict, write_heads
 from classifier.ml.labels import GROUPS
-from classifier.ml.retraining import (
+from classifier.ml.teaching.reviews import (
     MINIMUM_MARKS,
     NONE,
     ReviewedPictures,

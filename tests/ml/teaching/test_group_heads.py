@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from classifier.ml.labels import GROUPS
-from classifier.ml.teaching import teach
+from classifier.ml.teaching.group_heads import teach
 
 
 def draw(count: int, *, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
