@@ -36,8 +36,8 @@ class Tile:
     """A tile as its reviewer sees it.
 
     `garment` and `confidence` are those of the suggestion, empty and None without one; a garment that is not sure is
-    none. `seen_review` is the person's
-    label that stands now; a review of this tile names it, so that no other is written over.
+    none. `seen_review` is the person's label that stands now; a review of this tile names it, so that no other is
+    written over.
     """
 
     row: ReviewTile
@@ -55,8 +55,7 @@ class Tile:
 def start_batch(reviewer: User, queue: Queue, *, size: int = DEFAULT_SIZE) -> ReviewBatch | None:
     """Lend the reviewer the next tiles of a queue; return the batch, or None when nothing waits.
 
-    Each round that writes tiles is a transaction of its
-    own, so that no two of them wait for each other.
+    Each round that writes tiles is a transaction of its own, so that no two of them wait for each other.
     """
     free_expired_tiles()
     batch, lent = None, 0
