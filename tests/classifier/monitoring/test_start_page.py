@@ -251,8 +251,7 @@ def build_summary(products: int = 8, *, is_estimate: bool = False, **statuses: i
         counted_at=NOW,
         products=products,
         is_estimate=is_estimate,
-        statuses=dict.fromkeys(ProductLabel.Status.values, 0) | statuses,
-        groups={},
+        cells=[(status, "Bags", number) for status, number in statuses.items()],
         period_name="day",
         periods=[],
     )
