@@ -16,7 +16,7 @@ from catalog.labels import get_label_summary
 from catalog.models import ProductLabel
 from classifier.audit.selectors import estimate_accuracy
 from classifier.labels.decision import PLACEHOLDER
-from classifier.models import LabellingRun, ModelVersion, SuspectedPicture
+from classifier.models import LabellingRun, ModelVersion, QueueName, SuspectedPicture
 from classifier.registry.selectors import find_active_model_version
 from classifier.runs.workers import find_queue_health
 
@@ -87,14 +87,17 @@ def list_duties(summary: CatalogueSummary, *, suspects: int = 0, user: User | An
     status, products = ProductLabel.Status, reverse("product-list")
     may_see_errors = user.has_perm("classifier.view_labeltask")
     may_see_runs = user.has_perm("classifier.view_labellingrun")
+    may_review = user.has_perm("classifier.add_review")
     failed, pending = summary.statuses[status.FAILED], summary.statuses[status.PENDING]
     unsure = summary.statuses[status.NEEDS_REVIEW] - summary.placeholders
     duties = [
         Duty(
             unsure,
             f"{_products(unsure)} whose label is not sure, or whose title contradicts the picture.",
-            button="Least sure first",
-            address=f"{products}?status=needs_review&ordering=confidence",
+            button="Review" if may_review else "Least sure first",
+            address=reverse("review-queue", args=[QueueName.UNSURE])
+            if may_review
+            else f"{products}?status=needs_review&ordering=confidence",
         ),
         Duty(
             suspects,
