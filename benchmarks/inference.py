@@ -122,7 +122,7 @@ def measure_keras(pictures: NDArray[np.uint8]) -> Rate:
     """Keras `predict` of the artefact's network, rebuilt from its weights; its input is in canonical form already."""
     artefact = verify_artefact(DEFAULT_ARTEFACT)
     spec = networks.NetworkSpec(**artefact.manifest.network)
-    weights = safetensors.numpy.load(artefact.contents[WEIGHTS_FILE])
+    weights = safetensors.numpy.load(artefact.networks[WEIGHTS_FILE])
     network = ensemble.as_served(ensemble.build_trained_members(spec, weights=weights))
     canonical = canonical_pictures(pictures, spec=artefact.manifest.preprocessing_spec())
     batch_size = _choose_batch_size(network, canonical[:_TRIAL_PICTURES])

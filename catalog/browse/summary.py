@@ -183,4 +183,6 @@ def _from_json(value: dict[str, Any] | None) -> CatalogueSummary | None:
     if value is None:
         return None
     periods = [Period(date.fromisoformat(period["first"]), period["groups"]) for period in value["periods"]]
-    return CatalogueSummary(**value | {"counted_at": datetime.fromisoformat(value["counted_at"]), "periods": periods})
+    cells = [tuple(cell) for cell in value["cells"]]
+    counted_at = datetime.fromisoformat(value["counted_at"])
+    return CatalogueSummary(**value | {"counted_at": counted_at, "cells": cells, "periods": periods})

@@ -131,8 +131,8 @@ class ReviewListView(PagedListView):
 
     def _answer_list(self, data: list[Any]) -> tuple[int, Any]:
         """Record those of the reviews that can be; return the status and what became of each."""
-        if len(data) > MAXIMUM_REVIEWS:
-            raise ValidationError([f"Expected at most {MAXIMUM_REVIEWS} reviews in one call; received {len(data):,}."])
+        if not 0 < len(data) <= MAXIMUM_REVIEWS:
+            raise ValidationError([f"Expected 1 to {MAXIMUM_REVIEWS} reviews in one call; received {len(data):,}."])
         read = [_read_submission(entry) for entry in data]
         recorded = iter(
             submit_reviews(

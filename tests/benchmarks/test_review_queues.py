@@ -19,6 +19,6 @@ def test_every_queue_gives_pages_whose_tiles_are_reviewed() -> None:
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
     assert set(report["queues"]) == {"unsure", "suspicious", "audit", "second_look"}
-    # Of each of two pages of every queue most tiles were there to be reviewed.
-    assert report["reviews"] > 100
+    # Of two pages of every queue half the tiles were there to be reviewed; at first nothing is suspicious.
+    assert report["reviews"] >= 96
     assert report["sample"] == 600

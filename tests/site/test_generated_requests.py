@@ -157,7 +157,10 @@ def test_every_generated_request_is_answered_as_the_schema_says(
     sent, wrong = 0, []
     for target in OPERATIONS:
         operation = find_operation(schema, site=site, target=target)
-        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+        takes_something = [*operation.path_parameters, *operation.query, *operation.body]
+        # Of what takes nothing no request is wrong.
+        modes = [GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if takes_something else [])]
+        for mode in modes:
             requests = list_cases(operation, site=site, target=target, mode=mode)
             try:
                 sent += send_cases(requests, headers=headers, number=number, seed_value=seed_value)

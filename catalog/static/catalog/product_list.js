@@ -50,6 +50,7 @@ async function load(address, { history: remember = false, ...options } = {}) {
       return;
     }
     if (remember && answer.url !== location.href) history.pushState(null, "", answer.url);
+    [shown] = location.href.split("#");
     show(page);
     trouble.hidden = true;
   } catch {
@@ -146,5 +147,10 @@ document.addEventListener("keydown", (event) => {
   button.form.requestSubmit(button);
 });
 
-addEventListener("popstate", () => location.reload());
+// The skip link changes no more than the fragment: the page stays.
+let shown = location.href.split("#")[0];
+addEventListener("popstate", () => {
+  const address = location.href.split("#")[0];
+  if (address !== shown) location.reload();
+});
 describeChoice();
