@@ -64,8 +64,8 @@ def measure(
     yield Figure(
         "import from JSON Lines, against COPY of the same rows",
         imported.ratio,
-        floor=0.2,
-        goal=0.5,
+        floor=0.5,
+        goal=0.7,
         more_is_better=True,
         detail=f"{imported.import_seconds:.1f} s against {imported.copy_seconds:.1f} s and "
         f"{imported.index_seconds:.1f} s for the word index ({imported.copy_ratio:.2f} of COPY alone), "
