@@ -37,7 +37,7 @@ def test_every_figure_is_measured_on_a_small_catalogue() -> None:
     figures = {figure["name"]: figure for figure in report["figures"]}
     assert report["products"] == 2_000
     assert {(figure["floor"], figure["goal"]) for figure in figures.values()} == {
-        (0.2, 0.5),
+        (0.5, 0.7),
         (1.1, 1.0),
         (150, 40),
         (1.5, 1.1),
