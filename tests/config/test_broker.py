@@ -16,6 +16,7 @@ from config.embedded import file_broker_options
 from tests.config.messages import Outcome, list_unreadable
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.processes
 @pytest.mark.both_databases
 def test_workers_take_each_message_once_and_outlive_those_that_cannot_be_read() -> None:
@@ -23,7 +24,7 @@ def test_workers_take_each_message_once_and_outlive_those_that_cannot_be_read() 
     redis_url = f"{django_settings.REDIS_URL.rpartition('/')[0]}/15" if django_settings.REDIS_URL else ""
     program = [sys.executable, "-m", "tests.config.messages", "--json", "--redis", redis_url]
     program += ["--count", "600", "--unreadable", str(len(list_unreadable()))]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=170, check=False)
+    done = subprocess.run(program, capture_output=True, text=True, timeout=500, check=False)
     outcome = Outcome(**json.loads(done.stdout))
     assert outcome.is_clean(), (outcome, done.stderr)
     assert (outcome.messages, outcome.processes, outcome.workers) == (600, 4, 2)
