@@ -146,7 +146,7 @@ def test_keys_alone_reach_the_content_and_show_where_they_are(stranger: Page) ->
 
 
 def test_the_grid_is_light(stranger: Page) -> None:
-    """At most 60 kB without pictures, and two requests before the first paint."""
+    """At most 60 kB without pictures, and one request before the first paint."""
     stranger.set_viewport_size({"width": PHONE, "height": 844})
     answers = []
     stranger.on("response", lambda answer: answers.append(answer))
@@ -160,7 +160,7 @@ def test_the_grid_is_light(stranger: Page) -> None:
     blocking = stranger.evaluate(
         "performance.getEntriesByType('resource').filter(e => e.renderBlockingStatus === 'blocking').map(e => e.name)"
     )
-    assert [urlsplit(url).path for url in blocking] == ["/static/catalog/site.css", "/static/catalog/product_list.css"]
+    assert [urlsplit(url).path for url in blocking] == ["/static/catalog/site.css"]
 
 
 def is_picture(url: str, kind: str) -> bool:
