@@ -2,6 +2,7 @@
 
 from django.urls import path, re_path
 
+from classifier.adoption.impact_views import impact_products, model_version_impact
 from classifier.adoption.views import model_version_activate, model_version_detail, model_version_list
 from classifier.audit.views import accuracy
 from classifier.evidence.views import image_explanation, product_detail
@@ -54,6 +55,8 @@ urlpatterns = [
     path("model-versions/", model_version_list, name="model-version-list"),
     path("model-versions/<int:pk>/", model_version_detail, name="model-version-detail"),
     path("model-versions/<int:pk>/activate/", model_version_activate, name="model-version-activate"),
+    path("model-versions/<int:pk>/impact/", model_version_impact, name="model-version-impact"),
+    path("impact-runs/<int:pk>/products/", impact_products, name="impact-products"),
     path("healthz/live", live, name="health-live"),
     path("healthz/ready", ready, name="health-ready"),
     path("healthz/workers", workers, name="health-workers"),

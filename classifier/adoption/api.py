@@ -4,11 +4,13 @@ from typing import Any
 
 from django.shortcuts import get_object_or_404
 from django.utils.http import parse_etags
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from classifier.adoption.impact import Impact, find_impact
 from classifier.adoption.services import (
     StageTransitionError,
     StaleActivationError,
@@ -16,7 +18,8 @@ from classifier.adoption.services import (
     get_activation_tag,
 )
 from classifier.ml.artefacts import ArtefactError
-from classifier.models import ModelVersion, TrainingRun
+from classifier.ml.judging.shares import Share
+from classifier.models import ImpactRun, ModelVersion, TrainingRun
 from config.web.model_views import ModelView, PagedListView
 from config.web.permissions import ChangePermissions, get_member
 from config.web.problems import ConflictError, PreconditionFailedError, PreconditionRequiredError
@@ -119,6 +122,73 @@ class ModelVersionActivationView(ModelVersionView):
             raise ConflictError(str(error)) from error
         version.refresh_from_db()
         return with_tag(Response(self.get_serializer(version).data), tag=get_activation_tag())
+
+
+class ImpactShareSerializer(serializers.Serializer[Share]):
+    """A share of the products looked at, with its 95 % interval where they were drawn; null for fewer than 30."""
+
+    value = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    count = serializers.IntegerField(help_text="The products looked at.")
+
+
+class ImpactCellSerializer(serializers.Serializer[Any]):
+    """Products with one label that would have another: a group, or a status where there is none."""
+
+    was = serializers.CharField()
+    becomes = serializers.CharField()
+    products = serializers.IntegerField()
+
+
+class ImpactSerializer(serializers.Serializer[Impact]):
+    """What a version would change, by its newest shadow run that is done."""
+
+    id = serializers.IntegerField(source="run.pk")
+    state = serializers.ChoiceField(ImpactRun.State.choices, source="run.state")
+    model_version = serializers.IntegerField(source="run.model_version_id")
+    production = serializers.IntegerField(source="run.production_id", allow_null=True)
+    labelling_run = serializers.IntegerField(source="run.shadow_id")
+    current = serializers.BooleanField(source="is_current", help_text="Whether labels still follow `production`.")
+    sample = serializers.IntegerField(source="run.shadow.sample", allow_null=True, help_text="Null: every product.")
+    products = serializers.IntegerField(source="run.done")
+    missing = serializers.IntegerField(source="run.missing", help_text="Products whose picture it has not seen.")
+    changed = ImpactShareSerializer()
+    newly_sure = ImpactShareSerializer(help_text="A group where there is none.")
+    newly_unsure = ImpactShareSerializer(help_text="No group where there is one.")
+    cells = serializers.SerializerMethodField()
+    countries = serializers.SerializerMethodField(help_text="The share that would change, by country.")
+    hosts = serializers.SerializerMethodField(help_text="The share that would change, by the first picture's host.")
+
+    @extend_schema_field(ImpactCellSerializer(many=True))
+    def get_cells(self, impact: Impact) -> list[dict[str, Any]]:
+        """Return the products by what their label is and would be, those that stay the same as well."""
+        return [{"was": was, "becomes": becomes, "products": number} for was, becomes, number in impact.run.cells]
+
+    @extend_schema_field(serializers.DictField(child=ImpactShareSerializer()))
+    def get_countries(self, impact: Impact) -> dict[str, Any]:
+        """Return the share of each country."""
+        return {name: share.to_json() for name, share in impact.countries}
+
+    @extend_schema_field(serializers.DictField(child=ImpactShareSerializer()))
+    def get_hosts(self, impact: Impact) -> dict[str, Any]:
+        """Return the share of each host."""
+        return {name: share.to_json() for name, share in impact.hosts}
+
+
+class ModelVersionImpactView(ModelVersionView):
+    """What a model version would change."""
+
+    @extend_schema(parameters=[VERSION_ID], responses={200: ImpactSerializer, **PROBLEMS})
+    def get(self, request: Request, pk: int) -> Response:
+        """Answer with what would change if this version came into production; 404 before a shadow run of it is done.
+
+        A shadow run is started by `POST labelling-runs/` with the purpose shadow.
+        """
+        impact = find_impact(get_object_or_404(self.get_queryset(), pk=pk))
+        if impact is None:
+            raise NotFound("Expected a version with a shadow run that is done.")
+        return Response(ImpactSerializer(impact).data)
 
 
 def with_tag(response: Response, *, tag: str) -> Response:

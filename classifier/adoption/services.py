@@ -10,7 +10,7 @@ from django.db import transaction
 from catalog.models import Product
 from classifier.adoption.tasks import send_adoption_runs
 from classifier.labelling.runs import request_cancel
-from classifier.models import STAGE_TRANSITIONS, AdoptionRun, LabellingRun, ModelVersion
+from classifier.models import STAGE_TRANSITIONS, AdoptionRun, ImpactRun, LabellingRun, ModelVersion
 from classifier.registry.runtime import verify_version
 from config.db.clock import get_database_time
 
@@ -93,13 +93,20 @@ def _change_stage(version: ModelVersion, stage: Stage) -> None:
 
 
 def _start_adoption(version: ModelVersion, **fields: Any) -> AdoptionRun:
-    """Save the run that brings labels to the version, and end what was about another; sent on commit."""
+    """Save the run that brings labels to the version, and end what was about another; sent on commit.
+
+    Shadows of other versions end as well: what they would change is another thing now. Its own goes on as any run.
+    """
     AdoptionRun.objects.cancel()
+    ImpactRun.objects.cancel()
+    others = LabellingRun.objects.exclude(model_version=version)
+    request_cancel(others.filter(shadow=True))
+    LabellingRun.objects.filter(model_version=version).update(shadow=False)
     last = Product.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     run = AdoptionRun.objects.create(
         model_version=version,
         takes_until=last,
-        closed_runs=request_cancel(LabellingRun.objects.exclude(model_version=version)),
+        closed_runs=request_cancel(others.filter(shadow=False)),
         **fields,
     )
     transaction.on_commit(partial(send_adoption_runs))

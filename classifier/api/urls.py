@@ -3,7 +3,12 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter
 
-from classifier.adoption.api import ModelVersionActivationView, ModelVersionDetailView, ModelVersionListView
+from classifier.adoption.api import (
+    ModelVersionActivationView,
+    ModelVersionDetailView,
+    ModelVersionImpactView,
+    ModelVersionListView,
+)
 from classifier.evidence.api import ClassifyView, ImageClassificationListView, ProductDetailView
 from classifier.labelling.api import (
     ErrorIgnoreView,
@@ -55,6 +60,7 @@ urlpatterns = [
     path(f"{TRAINING}<int:pk>/cancel/", TrainingRunCancelView.as_view(), name="api-training-run-cancel"),
     path(VERSION, ModelVersionListView.as_view(), name="api-model-version-list"),
     path(f"{VERSION}<int:pk>/", ModelVersionDetailView.as_view(), name="api-model-version-detail"),
+    path(f"{VERSION}<int:pk>/impact/", ModelVersionImpactView.as_view(), name="api-model-version-impact"),
     path(f"{VERSION}<int:pk>/activate/", ModelVersionActivationView.as_view(), name="api-model-version-activate"),
     path("errors/", ErrorListView.as_view(), name="api-error-list"),
     path("errors/<signed:pk>/retry/", ErrorRetryView.as_view(), name="api-error-retry"),

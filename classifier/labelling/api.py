@@ -20,7 +20,7 @@ from classifier.labelling.selectors import (
     with_suspects_places,
 )
 from classifier.labelling.serializers import ErrorSerializer, LabellingRunRequestSerializer, LabellingRunSerializer
-from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
+from classifier.labelling.starting import IdempotencyKeyError, ShadowError, start_labelling_run
 from classifier.models import LabellingRun, LabelTask, SuspectedPicture
 from classifier.registry.selectors import NoActiveModelVersionError
 from classifier.runs.api import RunCancelView, RunDetailView, RunView
@@ -48,13 +48,17 @@ class LabellingRunListView(LabellingRunView):
         responses={202: LabellingRunSerializer, **problems(400, 401, 403, 409, 415, 422, 429)},
     )
     def post(self, request: Request) -> Response:
-        """Start a run over the pictures that the model version in production has not labelled yet."""
+        """Start a run over the pictures that the model version in production has not labelled yet.
+
+        With the purpose shadow a run of another version by which no label moves; when it is done the version's impact
+        says what would. 409 where that version is in production.
+        """
         form = LabellingRunRequestSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         key = read_idempotency_key(request)
         try:
             run = start_labelling_run(user=get_member(request), idempotency_key=key, **form.validated_data)
-        except NoActiveModelVersionError as error:
+        except (NoActiveModelVersionError, ShadowError) as error:
             raise ConflictError(str(error)) from error
         except IdempotencyKeyError as error:
             raise UnprocessableRequestError(str(error)) from error

@@ -142,7 +142,9 @@ def _list_held(batch: ClaimedBatch) -> LabelTaskQuerySet:
 
 def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
     labelled = [(task, o) for task, o in finished if not task.run.features_only]
-    record_stored_pictures([outcome.picture for _, outcome in labelled])
+    # A shadow changes no picture that is held: the label of the version in production would go with it.
+    unheld = [o.picture for task, o in labelled if not (task.run.shadow and task.image.picture is not None)]
+    record_stored_pictures(unheld)
     record_classifications(
         (task.image_id, task.model_version_id, task.run_id, outcome.picture.sha256, outcome.prediction)
         for task, outcome in labelled

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from classifier.labelling.reports import get_run_report
 from classifier.labelling.selectors import SUSPECTED
 from classifier.labels.decision import PLACEHOLDER
-from classifier.models import LabellingRun, LabelTask, SuspectedPicture
+from classifier.models import LabellingRun, LabelTask, ModelVersion, SuspectedPicture
 from classifier.runs.api import RUN_FIELDS, RunSerializer
 
 SUSPECT_STATES = {"": SUSPECTED, SuspectedPicture.Answer.PICTURE: "picture", SuspectedPicture.Answer.IGNORE: "ignored"}
@@ -90,12 +90,39 @@ class LabellingRunRequestSerializer(serializers.Serializer[Any]):
     limit = serializers.IntegerField(
         min_value=1, max_value=2**31 - 1, allow_null=True, default=None, help_text="Take at most so many pictures."
     )
+    purpose = serializers.ChoiceField(
+        ["label", "shadow"],
+        default="label",
+        help_text="shadow: ask `model_version`, which is not in production; no label moves.",
+    )
+    model_version = serializers.PrimaryKeyRelatedField(
+        queryset=ModelVersion.objects.all(), allow_null=True, default=None, help_text="Of a shadow: the version's id."
+    )
+    sample = serializers.IntegerField(
+        min_value=1,
+        max_value=1_000_000,
+        allow_null=True,
+        default=None,
+        help_text="Of a shadow: so many products drawn at random; null is every product.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Return what was asked for; raise `ValidationError` for a wish that contradicts itself."""
+        """Return what was asked for, as `start_labelling_run` takes it.
+
+        Raises `ValidationError` for a wish that contradicts itself.
+        """
+        is_shadow, version = attrs.pop("purpose") == "shadow", attrs.pop("model_version")
         if attrs["relabel"] and attrs["features_only"]:
             raise serializers.ValidationError({"features_only": ["Expected false where relabel is true."]})
-        return attrs
+        if is_shadow and version is None:
+            raise serializers.ValidationError({"model_version": ["Expected the id of a version for a shadow."]})
+        if not is_shadow and (version or attrs["sample"]):
+            name = "model_version" if version else "sample"
+            raise serializers.ValidationError({name: ["Expected null where the purpose is not shadow."]})
+        for name in ("relabel", "features_only", "limit"):
+            if is_shadow and attrs[name]:
+                raise serializers.ValidationError({name: ["Expected nothing of a shadow."]})
+        return {**attrs, "shadow": version}
 
 
 class RunProgressSerializer(serializers.Serializer[Any]):
@@ -126,6 +153,7 @@ class LabellingRunSerializer(RunSerializer):
         source="is_taking", help_text="Whether there are pictures that the run has not looked at yet."
     )
     progress = serializers.SerializerMethodField()
+    purpose = serializers.SerializerMethodField()
     waits = serializers.SerializerMethodField(help_text="What keeps pictures waiting, though they are not to blame.")
     error_codes = serializers.SerializerMethodField(help_text="How many pictures are in the error queue, by code.")
 
@@ -135,6 +163,8 @@ class LabellingRunSerializer(RunSerializer):
             *RUN_FIELDS,
             "relabel",
             "features_only",
+            "purpose",
+            "sample",
             "limit",
             "model_version",
             "taking_pictures",
@@ -143,6 +173,11 @@ class LabellingRunSerializer(RunSerializer):
             "waits",
             "error_codes",
         ]
+
+    @extend_schema_field(serializers.ChoiceField(["label", "shadow"]))
+    def get_purpose(self, run: LabellingRun) -> str:
+        """Return whether labels move by it."""
+        return "shadow" if run.shadow else "label"
 
     @extend_schema_field(RunProgressSerializer)
     def get_progress(self, run: LabellingRun) -> dict[str, int]:

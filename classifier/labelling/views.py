@@ -42,7 +42,7 @@ from classifier.labelling.reports import RunReport, forget_run_report, get_run_r
 from classifier.labelling.runs import cancel_labelling_run
 from classifier.labelling.selectors import LATEST_FAILURE_FIRST, SUSPECTED, list_newest_products, with_first_product
 from classifier.labelling.serializers import LabellingRunRequestSerializer
-from classifier.labelling.starting import IdempotencyKeyError, start_labelling_run
+from classifier.labelling.starting import IdempotencyKeyError, ShadowError, start_labelling_run
 from classifier.labels.decision import PLACEHOLDER
 from classifier.models import LabellingRun, LabelTask, SuspectedPicture
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
@@ -72,7 +72,7 @@ def labelling_run_list(request: HttpRequest) -> HttpResponse:
         LabellingRun.objects.select_related("model_version", "requested_by"),
         form_class=LabellingRunRequestSerializer,
         start=partial(start_labelling_run, user=get_member(request), idempotency_key=key),
-        refusals=(NoActiveModelVersionError, IdempotencyKeyError),
+        refusals=(NoActiveModelVersionError, IdempotencyKeyError, ShadowError),
         describe=partial(describe_pictures, again="Label again", missing="Only missing"),
         route="labelling-run",
         # The form's key: sent twice, it starts one run. The version is asked for where there are no runs.
@@ -142,6 +142,8 @@ def labelling_run_retry(request: HttpRequest, pk: int) -> HttpResponse:
 def describe_pictures(run: LabellingRun, *, again: str, missing: str) -> str:
     """Return which pictures a run is over, in these words for one that labels again and for another, with its limit."""
     words = again if run.relabel else "Held, without features" if run.features_only else missing
+    if run.shadow:
+        return f"Shadow of {run.sample:,} products" if run.sample else "Shadow of all products"
     return f"{words}, at most {run.limit:,}" if run.limit else words
 
 

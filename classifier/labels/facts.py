@@ -1,35 +1,38 @@
 """Reads of what decides labels: reviews, classifications and failures of pictures, for any number of images at once."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db.models import F, OuterRef, Q, Subquery
 
 from catalog.models import Image
 from classifier.labels.decision import Classified, Failure, PictureFacts, Reviewed
-from classifier.models import Classification, LabelTask, ModelVersion, Review, SuspectedPicture
+from classifier.models import Classification, LabellingRun, LabelTask, ModelVersion, Review, SuspectedPicture
 from config.db.arrays import AnyOf
 
 
-def list_deciding_versions() -> list[int]:
+def list_deciding_versions(*, production: ModelVersion | None = None) -> list[int]:
     """Return the versions whose classifications decide labels, the one that counts first.
 
-    That is the version in production, then those that were before it, newest first, but none that was left by going
-    back to a version before it.
+    That is the version in production, or `production` if it were, then those that were before it, newest first, but
+    none that was left by going back to a version before it.
     """
     rows = ModelVersion.objects.filter(Q(stage=ModelVersion.Stage.ACTIVE) | Q(first_activated_at__isnull=False))
-    rows = rows.only("stage", "left_at")
-    versions = list(rows.order_by(F("first_activated_at").desc(nulls_first=True), "-pk"))
-    active = [version for version in versions if version.stage == ModelVersion.Stage.ACTIVE]
-    before = versions[versions.index(active[0]) + 1 :] if active else versions
-    return [version.pk for version in active + before if version in active or version.left_at is None]
+    versions = list(rows.only("stage", "left_at").order_by(F("first_activated_at").desc(nulls_first=True), "-pk"))
+    first = production or next((version for version in versions if version.is_in_production), None)
+    before = versions[versions.index(first) + 1 :] if first in versions else versions
+    standing = [version.pk for version in before if version.left_at is None]
+    return [first.pk, *standing] if first else standing
 
 
-def find_picture_facts(image_ids: Collection[int], *, every_failure: bool = False) -> dict[int, PictureFacts]:
+def find_picture_facts(
+    image_ids: Collection[int], *, every_failure: bool = False, production: ModelVersion | None = None
+) -> dict[int, PictureFacts]:
     """Return what decides the label of each image, by its id; in six queries at most.
 
     Failures are looked for where they decide, or of every image: the last try may have failed after one that did not.
+    With `production` as if that version were in production.
     """
     suspected = SuspectedPicture.objects.exclude(answer=SuspectedPicture.Answer.PICTURE)
     rows = Image.objects.filter(AnyOf("pk", image_ids)).values_list(
@@ -48,7 +51,7 @@ def find_picture_facts(image_ids: Collection[int], *, every_failure: bool = Fals
         placeholders[pk] = suspected_since if is_own else None
     reviews = _find_reviews(pictures)
     held = {pk: sha256 for pk, (_, sha256, _) in pictures.items() if sha256}
-    classified = _find_classifications(held) if held else {}
+    classified = _find_classifications(held, versions=list_deciding_versions(production=production)) if held else {}
     undecided = [pk for pk in pictures if every_failure or (pk not in reviews and pk not in classified)]
     failures = _find_failures(undecided) if undecided else {}
     return {
@@ -90,9 +93,9 @@ def _find_reviews(pictures: dict[int, tuple[str, str, str]]) -> dict[int, Review
     return found
 
 
-def _find_classifications(held: dict[int, str]) -> dict[int, list[Classified]]:
-    """Return what versions in production, now or before, said of the pictures held; the one that counts first."""
-    rank = {pk: number for number, pk in enumerate(list_deciding_versions())}
+def _find_classifications(held: dict[int, str], *, versions: Sequence[int]) -> dict[int, list[Classified]]:
+    """Return what these versions said of the pictures held, in the versions' order."""
+    rank = {pk: number for number, pk in enumerate(versions)}
     rows = Classification.objects.filter(AnyOf("image", held), model_version__in=rank).order_by()
     found: dict[int, list[tuple[int, int, Classified]]] = defaultdict(list)
     said: Any
@@ -118,8 +121,12 @@ def _find_classifications(held: dict[int, str]) -> dict[int, list[Classified]]:
 
 
 def _find_failures(image_ids: Collection[int]) -> dict[int, Failure]:
-    """Return the last failure of each image that has one, of any version; a task that is done again keeps its own."""
+    """Return the last failure of each image that has one, of any version; a task that is done again keeps its own.
+
+    One in a shadow run is none: nothing moves by it.
+    """
     failed = LabelTask.objects.filter(AnyOf("image", image_ids)).exclude(error_code="")
+    failed = failed.exclude(run__in=LabellingRun.objects.filter(shadow=True).order_by().values("pk"))
     rows = failed.exclude(state=LabelTask.State.CANCELLED).order_by("last_failed_at", "pk")
     fields = rows.values_list("image_id", "error_code", "last_failed_at")
     return {image_id: Failure(code=code, at=at) for image_id, code, at in fields}

@@ -102,6 +102,24 @@ def refresh_product_range(after: int, until: int, *, why: str, dry_run: bool = F
         return len(firsts), refresh_product_labels({pk for pk, _ in stale} | texts.keys(), why=why)
 
 
+def preview_product_labels(
+    product_ids: Collection[int], *, production: ModelVersion
+) -> dict[int, tuple[Decision, Decision]]:
+    """Return each product's label as it is, and as it would be if this version were in production; write nothing.
+
+    Products that are gone are left out; one without a label has a pending one.
+    """
+    products = with_first_image(Product.objects.filter(AnyOf("pk", product_ids))).order_by()
+    firsts = dict(products.values_list("pk", "first_image_id"))
+    facts = find_picture_facts(_images_of(firsts), production=production)
+    texts = _find_texts_of_classified(firsts, facts=facts, production=production)
+    labels = _read_labels(firsts)
+    return {
+        pk: (labels.get(pk, Decision(status=ProductLabel.Status.PENDING)), decision)
+        for pk, decision in _decide_products(firsts, facts=facts, texts=texts)
+    }
+
+
 def remove_product_labels(product_ids: Collection[int]) -> None:
     """Remove the labels of products that are about to be deleted, and write the last change of each."""
     former = _read_labels(product_ids)
@@ -134,14 +152,16 @@ def _find_texts_of_classified(
     *,
     facts: dict[int, PictureFacts],
     read: Mapping[int, ReadTexts] = MappingProxyType({}),
+    production: ModelVersion | None = None,
 ) -> dict[int, TextSaid]:
     """Return what texts say of the products whose label hangs on what a version said; others say nothing.
 
-    `read` are texts that were read just now and are not stored yet.
+    `read` are texts that were read just now and are not stored yet. With `production` as if that version were.
     """
     decided = {of.image_id for of in facts.values() if of.classifications and of.review is None}
     product_ids = [product_id for product_id, image_id in firsts.items() if image_id in decided]
-    return add_learned(find_texts_said(product_ids) | weigh_texts(read), product_ids=product_ids)
+    said = find_texts_said(product_ids) | weigh_texts(read)
+    return add_learned(said, product_ids=product_ids, production=production)
 
 
 def _images_of(firsts: dict[int, int | None]) -> set[int]:
@@ -162,11 +182,18 @@ def _find_stale(
     former: dict[int, Decision],
 ) -> list[tuple[int, Decision]]:
     """Return the products, in one order, whose label is not what is decided, with what is."""
-    decided = [
+    decided = _decide_products(firsts, facts=facts, texts=texts)
+    return [(pk, decision) for pk, decision in decided if former.get(pk) != decision]
+
+
+def _decide_products(
+    firsts: dict[int, int | None], *, facts: dict[int, PictureFacts], texts: dict[int, TextSaid]
+) -> list[tuple[int, Decision]]:
+    """Return what is decided of the products, in one order."""
+    return [
         (pk, decide(facts.get(image_id) if image_id else None, texts.get(pk, SILENT)))
         for pk, image_id in sorted(firsts.items())
     ]
-    return [(pk, decision) for pk, decision in decided if former.get(pk) != decision]
 
 
 def _bind_reviews(image_ids: Sequence[int]) -> None:

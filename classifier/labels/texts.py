@@ -14,7 +14,7 @@ from classifier.ml.judging.fusion import SILENT as SILENT_TEXTS
 from classifier.ml.judging.fusion import TextSaid
 from classifier.ml.text.lexicon import LEXICON_DIGEST
 from classifier.ml.text.reading import SILENT, TITLE, Text, TextReading, Verdict, choose_languages, read_texts
-from classifier.models import TextEvidence, TextPrecision
+from classifier.models import ModelVersion, TextEvidence, TextPrecision
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import find_heads
 from config.db.arrays import AnyOf
@@ -117,13 +117,16 @@ def find_texts_said(product_ids: Collection[int]) -> dict[int, TextSaid]:
     return {product_id: TextSaid(*said) for product_id, *said in fields}
 
 
-def add_learned(said: Mapping[int, TextSaid], *, product_ids: Collection[int]) -> dict[int, TextSaid]:
+def add_learned(
+    said: Mapping[int, TextSaid], *, product_ids: Collection[int], production: ModelVersion | None = None
+) -> dict[int, TextSaid]:
     """Return what texts say together with what reviews taught about the titles of these products, by the product.
 
-    Nothing is added where nothing taught the version in production that, or where texts with a vote name a group.
+    Nothing is added where nothing taught the version in production that, or `production` if it were, or where texts
+    with a vote name a group.
     """
     asked = [pk for pk in product_ids if not _names_group(said.get(pk, SILENT_TEXTS))]
-    head = find_title_head() if asked else None
+    head = find_title_head(production) if asked else None
     if head is None:
         return dict(said)
     rows = Product.objects.filter(AnyOf("pk", asked)).exclude(title="").order_by()
@@ -133,9 +136,12 @@ def add_learned(said: Mapping[int, TextSaid], *, product_ids: Collection[int]) -
     return {**said, **learned}
 
 
-def find_title_head() -> TitleHead | None:
-    """Return what reviews taught the version in production about titles, if they did and this machine has it."""
-    version = find_active_model_version()
+def find_title_head(version: ModelVersion | None = None) -> TitleHead | None:
+    """Return what reviews taught the version about titles, if they did and this machine has it.
+
+    Without one, the version in production.
+    """
+    version = version or find_active_model_version()
     heads = find_heads(version) if version is not None else None
     return heads.titles if heads is not None else None
 

@@ -4,12 +4,14 @@ from classifier.models.adoption import AdoptionRun
 from classifier.models.audit import AuditRound, AuditSample
 from classifier.models.cleaning import CleaningRun
 from classifier.models.features import Base, PictureFeatures
+from classifier.models.impact import ImpactProduct, ImpactRun
 from classifier.models.labelling import (
     Classification,
     LabellingRun,
     LabellingRunQuerySet,
     LabelTask,
     LabelTaskQuerySet,
+    SampledProduct,
     SelectedImage,
 )
 from classifier.models.labels import LabelChange, LabelWalk
@@ -46,6 +48,8 @@ __all__ = [
     "Classification",
     "CleaningRun",
     "ImageToReview",
+    "ImpactProduct",
+    "ImpactRun",
     "LabelChange",
     "LabelTask",
     "LabelTaskQuerySet",
@@ -63,6 +67,7 @@ __all__ = [
     "ReviewTile",
     "Run",
     "RunState",
+    "SampledProduct",
     "SelectedImage",
     "SplitAssignment",
     "SplitPicture",

@@ -76,6 +76,12 @@ class LabellingRun(Run):
     features_only = models.BooleanField(
         default=False, db_default=False, help_text="Looks at pictures that we hold for their features, and labels none."
     )
+    shadow = models.BooleanField(
+        default=False, db_default=False, help_text="Asks a version that is not in production; no label moves."
+    )
+    sample = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Products drawn at random whose first pictures it takes. Empty: not drawn."
+    )
     from_features = models.PositiveIntegerField(
         default=0, db_default=0, help_text="Pictures that it labelled from features, without a task."
     )
@@ -104,6 +110,20 @@ class SelectedImage(models.Model):
 
     def __str__(self) -> str:
         return f"image {self.image_id} of labelling run {self.run_id}"
+
+
+class SampledProduct(models.Model):
+    """A product that was drawn at random when a shadow run was started; one that is gone meanwhile is passed over."""
+
+    run = models.ForeignKey(LabellingRun, on_delete=models.CASCADE, related_name="sampled", db_index=False)
+    product_id = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["run", "product_id"], name="sampledproduct_run_product_unique")]
+
+    def __str__(self) -> str:
+        return f"product {self.product_id} of labelling run {self.run_id}"
 
 
 class LabelTask(models.Model):

@@ -43,6 +43,11 @@ class ModelVersion(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_in_production(self) -> bool:
+        """Whether labels follow this version."""
+        return self.stage == self.Stage.ACTIVE
+
     def has_figure(self, name: str) -> bool:
         """Return whether the metrics have a figure, or say that it is a share of nothing."""
         is_of_nothing = name == "accuracy_of_answered" and self.metrics.get("answered") == 0

@@ -2,7 +2,7 @@
 
 import logging
 
-from classifier.adoption.tasks import send_adoption_runs
+from classifier.adoption.tasks import send_adoption_runs, send_impact_runs
 from classifier.audit.drawing import refresh_audit
 from classifier.cleaning.tasks import send_cleaning_runs
 from classifier.labelling import ledger
@@ -40,6 +40,7 @@ def sweep() -> None:
     send_queued_training()
     send_review_runs()
     send_adoption_runs()
+    send_impact_runs()
     send_cleaning_runs()
     walk_labels()
     settle_texts(seconds=TEXTS_SECONDS)

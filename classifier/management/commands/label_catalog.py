@@ -7,14 +7,15 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from classifier.labelling.reports import get_run_report
-from classifier.labelling.starting import start_labelling_run
+from classifier.labelling.starting import ShadowError, start_labelling_run
 from classifier.management.progress import wait_for_run
+from classifier.models import ModelVersion
 from classifier.registry.selectors import NoActiveModelVersionError
 from config.console import ReportingCommand
 
 
 class Command(ReportingCommand):
-    """`label_catalog [--wait] [--relabel | --features-only] [--limit N] [--json]`."""
+    """`label_catalog [--wait] [--relabel | --features-only | --shadow VERSION [--sample N]] [--limit N] [--json]`."""
 
     help = (
         "Start a labelling run over the pictures that the model version in production has not labelled yet.\n"
@@ -33,15 +34,39 @@ class Command(ReportingCommand):
             action="store_true",
             help="look at pictures that are held and have no features; no label changes",
         )
+        which.add_argument(
+            "--shadow",
+            type=positive_integer,
+            metavar="VERSION",
+            help="ask the version with this id, which is not in production; no label moves",
+        )
+        parser.add_argument("--sample", type=positive_integer, metavar="N", help="with --shadow: N products at random")
         parser.add_argument("--limit", type=positive_integer, metavar="N", help="take at most N pictures")
 
     def handle(
-        self, *args: Any, wait: bool, relabel: bool, features_only: bool, limit: int | None, **options: Any
+        self,
+        *args: Any,
+        wait: bool,
+        relabel: bool,
+        features_only: bool,
+        shadow: int | None,
+        sample: int | None,
+        limit: int | None,
+        **options: Any,
     ) -> None:
         """Start the run, and see it to its end with --wait."""
+        if sample is not None and shadow is None:
+            raise CommandError("Expected --shadow VERSION beside --sample.", returncode=2)
+        if limit is not None and shadow is not None:
+            raise CommandError("Expected --sample in the place of --limit beside --shadow.", returncode=2)
         try:
-            run = start_labelling_run(relabel=relabel, features_only=features_only, limit=limit)
-        except NoActiveModelVersionError as error:
+            version = ModelVersion.objects.get(pk=shadow) if shadow is not None else None
+            run = start_labelling_run(
+                relabel=relabel, features_only=features_only, shadow=version, sample=sample, limit=limit
+            )
+        except ModelVersion.DoesNotExist as error:
+            raise CommandError(f"Expected the id of a model version; there is none with the id {shadow}.") from error
+        except (NoActiveModelVersionError, ShadowError) as error:
             raise CommandError(str(error)) from error
         if wait:
             try:
