@@ -54,6 +54,7 @@ class ReviewAdmin(LastingAdmin):
         "blind",
         "suggestion",
         "inclusion_probability",
+        "control",
         "created_at",
         "withdrawn_at",
     )
@@ -295,7 +296,7 @@ class ProductMarkingMixin(MarkingMixin):
         if self.is_more_than(request, queryset, maximum=self.maximum_chosen, verb="take back"):
             return None
         images = self.list_marked_images(queryset)
-        given = Review.objects.filter(image__in=images, reviewer=get_member(request), withdrawn_at__isnull=True)
+        given = Review.objects.standing().filter(image__in=images, reviewer=get_member(request))
         newest = dict(given.order_by("pk").values_list("image_id", "pk"))
         question = Question(
             title="Take back your labels?",

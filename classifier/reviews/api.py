@@ -51,12 +51,18 @@ class ReviewListQuery(PageQuery):
         source="withdrawn_at__isnull",
         help_text="Whether it was withdrawn; without it both.",
     )
+    control = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        source="control__isnull",
+        help_text="Whether it answers a control, and decides nothing; without it both.",
+    )
 
     def get_conditions(self) -> dict[str, Any]:
         """Return what a valid query asks for, as Django's lookups."""
         given = {name: value for name, value in self.validated_data.items() if name not in PageQuery().fields}
-        withdrawn = given.pop("withdrawn_at__isnull", None)
-        return given if withdrawn is None else given | {"withdrawn_at__isnull": not withdrawn}
+        asked = {name: given.pop(name, None) for name in ("withdrawn_at__isnull", "control__isnull")}
+        return given | {name: not value for name, value in asked.items() if value is not None}
 
 
 class ReviewListView(PagedListView):

@@ -70,7 +70,7 @@ def record_reviews(
     ]
     affected = lock_images_of(reviews)
     if decided_at is not None:
-        later = Review.objects.filter(created_at__gt=decided_at, withdrawn_at__isnull=True).order_by()
+        later = Review.objects.standing().filter(created_at__gt=decided_at).order_by()
         images = set(later.filter(image__in=image_ids).values_list("image_id", flat=True))
         looks = {review.appearance for review in reviews} - {""}
         looks = set(later.filter(appearance__in=looks).values_list("appearance", flat=True))

@@ -15,6 +15,7 @@ from rest_framework.exceptions import ValidationError
 
 from catalog.browse.filters import ProductListQuery, keep_list_query
 from catalog.models import ProductImages
+from classifier.audit.agreement import find_own_controls
 from classifier.ml.labels import GROUP_OF_GARMENT
 from classifier.models import ReviewBatch
 from classifier.reviews.batches import find_open_batch, start_batch
@@ -67,9 +68,10 @@ class ReviewPageQuery(ProductListQuery):
 @login_required
 @permission_required("classifier.add_review", raise_exception=True)
 def review_queue_list(request: HttpRequest) -> HttpResponse:
-    """Answer with the queues: what each is for, and how many wait in it."""
+    """Answer with the queues: what each is for, how many wait in it, and how the reviewer does with controls."""
     queues = [(queue, queue.count()) for queue in QUEUES.values()]
-    return render(request, "classifier/review_queues.html", {"queues": queues})
+    own = find_own_controls(get_member(request).pk)
+    return render(request, "classifier/review_queues.html", {"queues": queues, "own": own})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
