@@ -10,7 +10,7 @@ from classifier.ml.judging.agreement import Agreement, measure_agreement, measur
 from classifier.ml.judging.shares import Share, measure_share
 from classifier.ml.labels import GROUPS
 from classifier.ml.words import write_share
-from classifier.models import Review
+from classifier.models import QueueName, Review
 
 #: The newest reviews that are looked through.
 RECENT = 5_000
@@ -81,13 +81,14 @@ def measure_reviewers(viewer_id: int) -> Agreements:
     A blind answer is compared with the one before it of the same picture by another person.
     """
     standing = Review.objects.standing().exclude(appearance="").order_by("-pk")
-    fields = ("appearance", "reviewer_id", "reviewer__username", "verdict", "group", "blind")
+    fields = ("appearance", "reviewer_id", "reviewer__username", "verdict", "group", "blind", "queue")
     before: dict[str, tuple[int, str, str]] = {}
     pairs: dict[tuple[tuple[int, int], tuple[str, str]], list[tuple[str, str]]] = defaultdict(list)
-    for appearance, reviewer_id, name, verdict, group, blind in reversed(standing.values_list(*fields)[:RECENT]):
+    for appearance, reviewer_id, name, verdict, group, blind, queue in reversed(standing.values_list(*fields)[:RECENT]):
         now = (reviewer_id, name, group or verdict)
         last = before.get(appearance)
-        if blind and last is not None and last[0] != reviewer_id:
+        # Of likely errors people disagree more often than of other pictures.
+        if blind and queue != QueueName.LABEL_ERRORS and last is not None and last[0] != reviewer_id:
             (first_id, first, first_said), (second_id, second, second_said) = sorted((last, now))
             pairs[(first_id, second_id), (first, second)].append((first_said, second_said))
         before[appearance] = now

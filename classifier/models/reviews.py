@@ -165,11 +165,19 @@ class ReviewRun(Run):
     skipped = models.PositiveIntegerField(
         default=0, help_text="Pictures that are gone, or that a person labelled after this was asked for."
     )
-    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    withdrawal_requested = models.BooleanField(default=False, db_default=False)
+    withdrawn_at = models.DateTimeField(null=True, blank=True, help_text="When the last of its labels was withdrawn.")
 
     class Meta(Run.Meta):
         default_permissions = ("view",)
-        indexes = [models.Index(fields=["id"], condition=Q(state="running"), name="reviewrun_running")]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(state="running"), name="reviewrun_running"),
+            models.Index(
+                fields=["id"],
+                condition=Q(withdrawal_requested=True, withdrawn_at__isnull=True),
+                name="reviewrun_withdrawing",
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(verdict=Verdict.GROUP, group__in=GROUPS)
@@ -186,6 +194,11 @@ class ReviewRun(Run):
     def words(self) -> str:
         """The label in words."""
         return describe_label(self.verdict, self.group)
+
+    @property
+    def is_withdrawing(self) -> bool:
+        """Whether its labels are being withdrawn."""
+        return self.withdrawal_requested and self.withdrawn_at is None
 
 
 class ImageToReview(models.Model):

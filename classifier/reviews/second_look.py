@@ -1,5 +1,6 @@
 """The second look: some of what one person labelled is shown to another, and to a third where these two disagree.
 
+A person's label that the others contradict is a label error, perhaps, and is looked at again by anybody.
 What a third decided is known, and asked again as a control: of tiles that are shown blind every thirtieth is one. What
 is said of it decides nothing.
 """
@@ -10,10 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from django.contrib.auth.models import User
+from django.db.models import Count, F, QuerySet
 
 from catalog.models import ProductLabel
+from classifier.adoption.catalogue import CONTRADICTING_CONFIDENCE
 from classifier.audit.selectors import find_current_round
-from classifier.models import AuditSample, QueueName, Review
+from classifier.models import AuditSample, OutOfFoldAnswer, QueueName, Review
 from classifier.reviews.choices import Choice, is_open
 from config.cached_counts import get_cached_count
 from config.db.arrays import AnyOf
@@ -66,6 +69,35 @@ def count_second_looks() -> int | None:
         timeout_seconds=CACHED_SECONDS,
     )
     return counted
+
+
+def choose_label_errors(reviewer: User, size: int) -> list[Choice]:
+    """Return products whose label is a review that the newest training contradicts, the surest first. One query."""
+    answers = _list_contradictions().filter(review__productlabel__image__isnull=False)
+    answers = answers.filter(~is_open("review__productlabel__product_id")).order_by("-confidence", "review_id")
+    shown = ("review_id", "review__productlabel__product_id", "review__productlabel__image_id")
+    # A picture that several products show is asked about once.
+    first: dict[int, Choice] = {}
+    for review_id, product_id, image_id in answers.values_list(*shown)[: 4 * size]:
+        first.setdefault(review_id, Choice(product_id, image_id, blind=True))
+    return list(first.values())[:size]
+
+
+def count_label_errors() -> int | None:
+    """Return how many reviews that are labels the newest training contradicts. One query."""
+    answers = _list_contradictions().filter(review__productlabel__image__isnull=False)
+    counted: int = answers.aggregate(number=Count("review", distinct=True))["number"]
+    return counted
+
+
+def _list_contradictions() -> QuerySet[OutOfFoldAnswer]:
+    """Return the sure answers of the newest training by reviews that say something else than the review.
+
+    They were given by heads that knew neither the review nor its family.
+    """
+    newest = OutOfFoldAnswer.objects.order_by("-model_version_id").values("model_version_id")[:1]
+    answers = OutOfFoldAnswer.objects.filter(model_version=newest, confidence__gte=CONTRADICTING_CONFIDENCE)
+    return answers.exclude(group=F("review__group"))
 
 
 def mix_in_controls(

@@ -12,13 +12,13 @@ from catalog.models import Image, Product, ProductLabel
 from classifier.audit.agreement import measure_controls, measure_reviewers
 from classifier.audit.drawing import draw_round
 from classifier.audit.selectors import estimate_accuracy
-from classifier.models import AuditSample, ModelVersion, QueueName, Review, TextEvidence, Verdict
+from classifier.models import AuditSample, ModelVersion, OutOfFoldAnswer, QueueName, Review, TextEvidence, Verdict
 from classifier.reviews.batches import list_tiles, start_batch
 from classifier.reviews.choices import Choice
 from classifier.reviews.queues import QUEUES
 from classifier.reviews.recording import Outcome, Submission, submit_reviews
 from classifier.reviews.second_look import choose_controls, mix_in_controls
-from classifier.reviews.services import record_review
+from classifier.reviews.services import record_review, withdraw_reviews
 from tests.support.factories import create_image, create_product, create_product_image
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import label_everything
@@ -26,8 +26,12 @@ from tests.support.members import create_member, sign_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
-UNSURE, SUSPICIOUS, AUDIT, SECOND_LOOK = (
-    QUEUES[name] for name in (QueueName.UNSURE, QueueName.SUSPICIOUS, QueueName.AUDIT, QueueName.SECOND_LOOK)
+UNSURE, SUSPICIOUS, AUDIT, SECOND_LOOK, LABEL_ERRORS = (
+    QUEUES[name]
+    for name in (
+        *(QueueName.UNSURE, QueueName.SUSPICIOUS, QueueName.AUDIT, QueueName.SECOND_LOOK),
+        QueueName.LABEL_ERRORS,
+    )
 )
 
 
@@ -224,3 +228,26 @@ def test_two_who_agree_with_a_third_are_no_dispute() -> None:
     create_shop(sure=0, unsure=1)
     dispute([create_member(), create_member()], ["Footwear", "Footwear"])
     assert choose_controls(create_member(), 8, chance=Random(1)) == []
+
+
+def test_reviews_that_the_newest_training_surely_contradicts_are_looked_at_again_until_somebody_does() -> None:
+    version, sure, _ = create_shop(sure=4, unsure=0)
+    reviewer = create_member()
+    reviews = [record_review(product.product_images.get().image, group="Bags", reviewer=reviewer) for product in sure]
+    older, newer = version, create_model_version(stage=ModelVersion.Stage.CANDIDATE)
+    OutOfFoldAnswer.objects.create(model_version=older, review=reviews[3], group="Footwear", confidence=0.99)
+    for review, group, confidence in zip(
+        reviews, ("Footwear", "", "Bags", "Footwear"), (0.91, 0.95, 0.99, 0.89), strict=True
+    ):
+        OutOfFoldAnswer.objects.create(model_version=newer, review=review, group=group, confidence=confidence)
+    choices = LABEL_ERRORS.choose(reviewer, 8)
+    assert [(choice.product_id, choice.blind) for choice in choices] == [(sure[1].pk, True), (sure[0].pk, True)]
+    assert LABEL_ERRORS.count() == 2
+    batch = start_batch(reviewer, LABEL_ERRORS, size=1)
+    (tile,) = list_tiles(batch)
+    assert [choice.product_id for choice in LABEL_ERRORS.choose(reviewer, 8)] == [sure[0].pk]
+    submission = Submission(image=tile.row.image_id, group="Bags", seen_review=tile.seen_review, batch=batch.pk)
+    submit_reviews([submission], reviewer=reviewer)
+    assert LABEL_ERRORS.count() == 1
+    withdraw_reviews(Review.objects.filter(pk=reviews[0].pk))
+    assert LABEL_ERRORS.choose(reviewer, 8) == []
