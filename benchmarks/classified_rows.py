@@ -47,7 +47,7 @@ def fill_classified(products: int, *, stages: tuple[str, str]) -> None:
     from django.db import connection
 
     first, second = stages
-    values = {"products": products, "first": first, "second": second}
+    values: dict[str, int | str] = {"products": products, "first": first, "second": second}
     with connection.cursor() as cursor:
         for statement in _FILL:
             cursor.execute(statement, values if "%(" in statement or "%%" in statement else None)

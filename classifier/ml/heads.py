@@ -211,8 +211,10 @@ def parse_heads(content: bytes, *, calibration: Calibration) -> Heads:
 
     def take_groups(name: str) -> GroupHead | None:
         found = take(name, "weights", "bias")
-        known = {part: arrays[f"{name}/{part}"] for part in ("prior", "doubts") if f"{name}/{part}" in arrays}
-        return GroupHead(*found, **{part: float(value[0]) for part, value in known.items()}) if found else None
+        if found is None:
+            return None
+        prior, doubts = (float(arrays.get(f"{name}/{part}", [0.0])[0]) for part in ("prior", "doubts"))
+        return GroupHead(found[0], found[1], prior=prior, doubts=doubts)
 
     titles, none = take("titles", "weights", "bias"), take("none", "mean", "weights", "roots", "bias")
     threshold = arrays.get("threshold")

@@ -81,25 +81,37 @@ def _join(steps: Sequence[int]) -> int:
 def measure_differences(fingerprint: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return how much each of the others uint8[N, 32, 32, 3] differs from the fingerprint, float64[N].
 
-    Of those that differ much only roughly.
+    The same whichever of two is the one and which the other. Of those that differ much only roughly.
     """
     differences = np.full(len(others), np.inf)
     for template in (fingerprint, fingerprint[:, ::-1]):
-        sharp = _smooth(template[np.newaxis].astype(np.float32), times=_BLURS_COMPARED)
-        smooth = _smooth(sharp, times=_BLURS - _BLURS_COMPARED)[0]
-        variance = min(float(smooth.reshape(-1, 3).var(axis=0).sum()) + 1, _ORDINARY_VARIANCE)
+        sharp, smooth = _blur(template[np.newaxis])
         slopes = _measure_slopes(smooth)
         for start in range(0, len(others), _BLOCK):
-            block = _smooth(others[start : start + _BLOCK].astype(np.float32), times=_BLURS_COMPARED)
-            blurred = _smooth(block, times=_BLURS - _BLURS_COMPARED)
-            found = _estimate_rest(smooth, slopes, blurred) / variance
-            near = np.flatnonzero(found <= _ROUGHLY)
+            sharp_block, block = _blur(others[start : start + _BLOCK])
+            variances = np.minimum(np.maximum(_measure_variance(smooth), _measure_variance(block)), _ORDINARY_VARIANCE)
+            found = _estimate_rest(smooth[0], slopes[0], block)
+            near = np.flatnonzero(found <= _ROUGHLY * variances)
             if near.size:
-                moves = _align(smooth, slopes, blurred[near])
-                found[near] = _compare(sharp[0], *_lay(block[near], moves)) / variance
+                laid = _lay(sharp_block[near], _align(smooth, slopes, block[near]))
+                # The other way round: one of the two may lead where nothing is to be laid upon.
+                moves = _align(block[near], _measure_slopes(block[near]), np.repeat(smooth, near.size, axis=0))
+                turned = _lay(np.repeat(sharp, near.size, axis=0), moves)
+                found[near] = np.minimum(_compare(sharp, *laid), _compare(sharp_block[near], *turned))
             part = differences[start : start + _BLOCK]
-            np.minimum(part, found, out=part)
+            np.minimum(part, found / variances, out=part)
     return differences
+
+
+def _blur(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return pictures uint8[N, 32, 32, 3] as they are compared, and as they are laid upon each other."""
+    sharp = _smooth(pictures.astype(np.float32), times=_BLURS_COMPARED)
+    return sharp, _smooth(sharp, times=_BLURS - _BLURS_COMPARED)
+
+
+def _measure_variance(pictures: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the sum of the variances of red, green and blue of each picture, and 1, float64[N]."""
+    return np.asarray(pictures.reshape(len(pictures), -1, 3).var(axis=1).sum(axis=1, dtype=np.float64) + 1)
 
 
 def _smooth(pictures: NDArray[np.float32], *, times: int) -> NDArray[np.float32]:
@@ -113,11 +125,11 @@ def _smooth(pictures: NDArray[np.float32], *, times: int) -> NDArray[np.float32]
     return pictures
 
 
-def _measure_slopes(template: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how each pixel changes with stretching and moving across, and down: float32[3072, 4]."""
-    down, across = np.gradient(template, 2 / (SIZE - 1), axis=(0, 1))
+def _measure_slopes(templates: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how each pixel changes with stretching and moving across, and down: float32[N, 3072, 4]."""
+    down, across = np.gradient(templates, 2 / (SIZE - 1), axis=(1, 2))
     x, y = _PLACES[np.newaxis, :, np.newaxis], _PLACES[:, np.newaxis, np.newaxis]
-    return np.stack([across * x, across, down * y, down], axis=-1).reshape(-1, 4)
+    return np.stack([across * x, across, down * y, down], axis=-1).reshape(len(templates), -1, 4)
 
 
 def _estimate_rest(
@@ -131,33 +143,33 @@ def _estimate_rest(
 
 
 def _align(
-    template: NDArray[np.float32], slopes: NDArray[np.float32], pictures: NDArray[np.float32]
+    templates: NDArray[np.float32], slopes: NDArray[np.float32], pictures: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return how each picture is stretched and moved to differ least from the template, float32[N, 4]."""
+    """Return how each picture is stretched and moved to differ least from its template, or the one, float32[N, 4]."""
     count = len(pictures)
     moves = np.zeros((count, 4), dtype=np.float32)
     best, least = moves.copy(), np.full(count, np.inf)
     ridge = np.eye(4, dtype=np.float32) * SIZE**2
     for step in range(_STEPS + 1):
         laid, shared = _lay(pictures, moves)
-        differences = _compare(template, laid, shared)
+        differences = _compare(templates, laid, shared)
         is_better = differences < least
         best[is_better], least[is_better] = moves[is_better], differences[is_better]
         if step < _STEPS:
-            rest = (laid - template) * shared[..., np.newaxis]
+            rest = (laid - templates) * shared[..., np.newaxis]
             weights = np.repeat(shared.reshape(count, -1), 3, axis=1)
             curvature = np.matmul((weights[..., np.newaxis] * slopes).transpose(0, 2, 1), slopes) + ridge
-            towards = rest.reshape(count, -1) @ slopes
+            towards = np.matmul(rest.reshape(count, 1, -1), slopes)[:, 0]
             moves -= np.linalg.solve(curvature, towards[..., np.newaxis])[..., 0]
             np.clip(moves, -_FURTHEST, _FURTHEST, out=moves)
     return best
 
 
 def _compare(
-    template: NDArray[np.float32], laid: NDArray[np.float32], shared: NDArray[np.float32]
+    templates: NDArray[np.float32], laid: NDArray[np.float32], shared: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Return the mean squared difference of pictures laid upon the template, where both have pixels, float64[N]."""
-    rest = (laid - template) * shared[..., np.newaxis]
+    """Return the mean squared difference of pictures laid upon templates, where both have pixels, float64[N]."""
+    rest = (laid - templates) * shared[..., np.newaxis]
     return np.asarray((rest**2).sum(axis=(1, 2, 3)) / shared.sum(axis=(1, 2)), dtype=np.float64)
 
 

@@ -113,7 +113,7 @@ class PhotographCalibration:
         return np.asarray(garments * (even / np.maximum(groups, 1e-300))[:, GROUP_INDEX_OF_GARMENT])
 
 
-def doubt(groups: NDArray[np.float64], *, trust: NDArray[np.float64]) -> NDArray[np.float64]:
+def doubt(groups: NDArray[np.floating], *, trust: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities of groups float64[N, 5], the nearer to an even chance the less ``trust`` float64[N] there is."""
     return np.asarray(trust[:, None] * groups + (1 - trust[:, None]) / len(GROUPS))
 
