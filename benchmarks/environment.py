@@ -1,17 +1,22 @@
-"""A labelling site for a benchmark: PostgreSQL, broker, picture origin and worker, all real and all private."""
+"""Where benchmarks run: on a PostgreSQL of their own, or on a whole site with broker, picture origin and worker."""
 
+import argparse
+import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import django
 import psutil
+from rich.console import Console
 
+from benchmarks.machine import describe_machine, machine_lines
 from benchmarks.origin import Origin, running_origin
 from tests.support.servers import DURABLE_SETTINGS, start_postgresql, start_redis
 
@@ -61,6 +66,49 @@ def running_site(*, sizes: Sequence[str]) -> Iterator[Site]:
             os.environ.pop(name, None)
         django.setup()
         yield Site(postgresql=postgresql_id, broker=broker_id, origin=origin, folder=folder)
+
+
+def run_on_database(
+    parser: argparse.ArgumentParser,
+    *,
+    libraries: Sequence[str],
+    measure: Callable[[argparse.Namespace, Callable[[str], None]], dict[str, Any]],
+    print_result: Callable[..., None],
+    **environment: str,
+) -> None:
+    """Run a benchmark of the command line on a PostgreSQL of its own, with the product's tables, and print its result.
+
+    It writes as durably as in production. `measure` takes the arguments, and a function that says what it is at;
+    `print_result` takes the result, and a `console`. `environment` is set beside the rest.
+    """
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+    arguments = parser.parse_args()
+    machine, errors = describe_machine(libraries), Console(stderr=True)
+    server = start_postgresql(server_settings=DURABLE_SETTINGS)
+    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "config.settings.base",
+        "DATABASE_URL": server.url,
+        "VAR_DIR": str(folder),
+        "LOG_LEVEL": "WARNING",
+        **environment,
+    }
+    try:
+        django.setup()
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        result = measure(arguments, lambda text: errors.print(f"{text} ..."))
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    if arguments.json:
+        sys.stdout.write(json.dumps({"machine": machine, **result}) + "\n")
+        return
+    console = Console(highlight=False, width=100)
+    print_result(result, console=console)
+    for line in machine_lines(machine):
+        console.print(line)
 
 
 @contextmanager

@@ -9,63 +9,26 @@ features. Nothing is fetched, decoded or inferred. Afterwards labels, classifica
 
 import argparse
 import io
-import json
-import os
-import shutil
-import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
-import django
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import describe_machine, machine_lines
-from tests.support.servers import DURABLE_SETTINGS, start_postgresql
+from benchmarks.classified_rows import count_labels_unlike, fill_classified
+from benchmarks.environment import run_on_database
 
 # For a million pictures.
 FLOOR_SECONDS, GOAL_SECONDS = 900.0, 240.0
 _LIBRARIES: Final = ("django", "numpy", "psycopg2-binary")
 _ROWS_AT_ONCE: Final = 20_000
 
-_FILL: Final = (
-    "INSERT INTO classifier_base (digest, name) VALUES (decode(repeat('0', 64), 'hex'), 'benchmark')",
-    """INSERT INTO classifier_modelversion
-           (base_id, name, folder, manifest_sha256, recipe, seed, metrics, stage, activated_at, first_activated_at)
-       SELECT 1, 'default-20260101-' || repeat(n::text, 8), 'v' || n, repeat(n::text, 64), 'default', 0, '{}', stage,
-              activated_at, activated_at
-       FROM (VALUES (1, 'active', now()), (2, 'candidate', NULL)) AS version (n, stage, activated_at)""",
-    "INSERT INTO classifier_labellingrun (model_version_id, state, relabel) VALUES (1, 'done', false)",
-    "INSERT INTO product (id, title) SELECT n, 'Product ' || n FROM generate_series(1, %(products)s) AS n",
-    "INSERT INTO image (id, url) SELECT n, 'benchmark/' || n || '.png' FROM generate_series(1, %(products)s) AS n",
-    "INSERT INTO productimages (productid, imageid, imageindex) SELECT id, id, 0 FROM product",
-    """INSERT INTO catalog_storedpicture
-           (image_id, url, sha256, storage_name, etag, last_modified, width, height, fetched_at)
-       SELECT id, url, encode(sha256(id::text::bytea), 'hex'), url, '', '', 60, 80, now() FROM image""",
-    """INSERT INTO classifier_labeltask
-           (image_id, model_version_id, run_id, state, attempts, crashes, next_try_at, error_code)
-       SELECT id, 1, 1, 'done', 1, 0, now(), '' FROM image""",
-    """INSERT INTO classifier_classification
-           (image_id, model_version_id, run_id, sha256, "group", garment, confidence, abstained, garment_probabilities)
-       SELECT image_id, 1, 1, sha256, 'Bags', 'Bag', 0.5 + (image_id % 500) / 1000.0, image_id % 20 = 0,
-              '[0,0,0,0,0,0,0,0,1,0]'
-       FROM catalog_storedpicture""",
-    """INSERT INTO classifier_productlabel
-           (product_id, image_id, "group", garment, confidence, status, source, reason, model_version_id,
-            classification_id, labelled_at)
-       SELECT image_id, image_id, "group", garment, confidence, CASE WHEN abstained THEN 'needs_review' ELSE 'labelled'
-              END, 'machine', CASE WHEN abstained THEN 'unsure' ELSE '' END, 1, id, created_at
-       FROM classifier_classification""",
-)
-_WRONG: Final = """
-    SELECT count(*) FROM classifier_productlabel AS label LEFT JOIN classifier_classification AS said
-    ON said.image_id = label.image_id AND said.model_version_id = 2
-    WHERE said.id IS NULL OR (label."group", label.garment, label.confidence, label.classification_id)
-          IS DISTINCT FROM (said."group", said.garment, said.confidence, said.id)"""
+_TASKS: Final = """
+    INSERT INTO classifier_labeltask
+        (image_id, model_version_id, run_id, state, attempts, crashes, next_try_at, error_code)
+    SELECT id, 1, 1, 'done', 1, 0, now(), '' FROM image"""
 
 
 def fill(products: int) -> None:
@@ -75,9 +38,9 @@ def fill(products: int) -> None:
     from django.db import connection
 
     generator = np.random.default_rng(0)
+    fill_classified(products, stages=("active", "candidate"))
     with connection.cursor() as cursor:
-        for statement in _FILL:
-            cursor.execute(statement, {"products": products} if "%(" in statement else None)
+        cursor.execute(_TASKS)
         for start in range(1, products + 1, _ROWS_AT_ONCE):
             ids = range(start, min(start + _ROWS_AT_ONCE, products + 1))
             features = generator.standard_normal((len(ids), 64)).astype("<f2")
@@ -134,8 +97,6 @@ def measure(products: int, *, report: Any) -> dict[str, Any]:
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
     run.refresh_from_db()
     with connection.cursor() as cursor:
-        cursor.execute(_WRONG)
-        wrong = cursor.fetchone()[0]
         cursor.execute("SELECT count(*) FROM classifier_labelchange")
         changes = cursor.fetchone()[0]
     return {
@@ -148,7 +109,7 @@ def measure(products: int, *, report: Any) -> dict[str, Any]:
         "labelled_from_features": run.from_features,
         "new_tasks": LabelTask.objects.count() - tasks,
         "changes": changes,
-        "labels_unlike_the_version": wrong,
+        "labels_unlike_the_version": count_labels_unlike(2),
         "floor_seconds_a_million": FLOOR_SECONDS,
         "goal_seconds_a_million": GOAL_SECONDS,
     }
@@ -177,31 +138,12 @@ def main() -> None:
     """Run the benchmark of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--products", type=int, default=100_000)
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
-    arguments = parser.parse_args()
-    machine = describe_machine(_LIBRARIES)
-    errors = Console(stderr=True)
-    server = start_postgresql(server_settings=DURABLE_SETTINGS)
-    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    os.environ.update(
-        DJANGO_SETTINGS_MODULE="config.settings.base", DATABASE_URL=server.url, VAR_DIR=str(folder), LOG_LEVEL="WARNING"
+    run_on_database(
+        parser,
+        libraries=_LIBRARIES,
+        measure=lambda arguments, report: measure(arguments.products, report=report),
+        print_result=print_result,
     )
-    try:
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        result = measure(arguments.products, report=lambda text: errors.print(f"{text} ..."))
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-    if arguments.json:
-        sys.stdout.write(json.dumps({"machine": machine, **result}) + "\n")
-        return
-    console = Console(highlight=False, width=100)
-    print_result(result, console=console)
-    for line in machine_lines(machine):
-        console.print(line)
 
 
 if __name__ == "__main__":

@@ -9,23 +9,15 @@ this process computed for it: where other work is beside it, only the latter say
 """
 
 import argparse
-import json
-import os
-import shutil
-import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any, Final
 
-import django
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.catalogue_requests import percentile
+from benchmarks.environment import run_on_database
 from benchmarks.heads import fill
-from benchmarks.machine import describe_machine, machine_lines
-from tests.support.servers import DURABLE_SETTINGS, start_postgresql
 
 FLOOR_SECONDS, GOAL_SECONDS = 0.5, 0.1
 _QUEUES: Final = ("unsure", "suspicious", "audit", "second_look")
@@ -111,35 +103,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--products", type=int, default=1_000_000)
     parser.add_argument("--pages", type=int, default=40, help="of each queue (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
-    arguments = parser.parse_args()
-    machine = describe_machine(_LIBRARIES)
-    errors = Console(stderr=True)
-    server = start_postgresql(server_settings=DURABLE_SETTINGS)
-    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    os.environ.update(
-        DJANGO_SETTINGS_MODULE="config.settings.base",
-        DATABASE_URL=server.url,
-        VAR_DIR=str(folder),
-        LOG_LEVEL="WARNING",
+    run_on_database(
+        parser,
+        libraries=_LIBRARIES,
+        measure=lambda arguments, report: measure(arguments.products, pages=arguments.pages, report=report),
+        print_result=print_result,
         ALLOWED_HOSTS="testserver",
     )
-    try:
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        result = measure(arguments.products, pages=arguments.pages, report=lambda text: errors.print(f"{text} ..."))
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-    if arguments.json:
-        sys.stdout.write(json.dumps({"machine": machine, **result}) + "\n")
-        return
-    console = Console(highlight=False, width=100)
-    print_result(result, console=console)
-    for line in machine_lines(machine):
-        console.print(line)
 
 
 if __name__ == "__main__":

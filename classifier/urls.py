@@ -20,7 +20,13 @@ from classifier.labelling.views import (
 from classifier.monitoring.health_views import live, ready, workers
 from classifier.monitoring.start_page import start
 from classifier.reports.views import data_understanding, evaluations, experiments, report_picture
-from classifier.reviews.views import product_image_review, review_queue, review_queue_list
+from classifier.reviews.views import (
+    product_image_review,
+    review_queue,
+    review_queue_list,
+    review_run_detail,
+    review_run_withdraw,
+)
 from classifier.similar.views import similar_products
 from classifier.training.views import training_run_cancel, training_run_detail, training_run_list
 
@@ -33,6 +39,8 @@ urlpatterns = [
     path("products/<int:product_id>/images/<int:image_id>/review/", product_image_review, name="product-image-review"),
     path("review/", review_queue_list, name="review-queue-list"),
     path("review/<slug:name>/", review_queue, name="review-queue"),
+    path("review-runs/<int:pk>/", review_run_detail, name="review-run-detail"),
+    path("review-runs/<int:pk>/withdraw/", review_run_withdraw, name="review-run-withdraw"),
     path("images/<int:image_id>/explanation/", image_explanation, name="image-explanation"),
     path("images/<int:image_id>/mend/", image_mend, name="image-mend"),
     path("accuracy/", accuracy, name="accuracy"),

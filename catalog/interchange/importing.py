@@ -2,7 +2,6 @@
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +13,7 @@ from catalog.interchange.disk_map import DiskMap
 from catalog.interchange.records import REFUSED, ProductRecord, RowError, content_digest, content_key
 from catalog.interchange.stored import StoredProduct, find_stored_products
 from catalog.labels import refresh_labels
+from config.ahead import read_ahead
 
 #: What one transaction writes, and the rows that are refused before that.
 Batch = tuple[list[ProductRecord], list[RowError]]
@@ -76,7 +76,7 @@ def import_catalog(
     """
     report = ImportReport(dry_run=dry_run, keep=refuse)
     with DiskMap() as seen:
-        for records, refused in _read_ahead(_split_batches(rows)):
+        for records, refused in _without_old_garbage(read_ahead(_split_batches(rows))):
             for error in refused:
                 report.refuse(error)
             if records:
@@ -88,17 +88,12 @@ def import_catalog(
     return report
 
 
-def _read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield the batches; a thread reads the next one while the database writes one."""
-    # What was there before is no garbage: looking for it again and again takes a twentieth of an import.
+def _without_old_garbage(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the batches; what was there before is no garbage: to look for it takes a twentieth of an import."""
     gc.collect()
     gc.freeze()
     try:
-        with ThreadPoolExecutor(1, thread_name_prefix="reading") as reader:
-            ahead = reader.submit(next, batches, None)
-            while (batch := ahead.result()) is not None:
-                ahead = reader.submit(next, batches, None)
-                yield batch
+        yield from batches
     finally:
         gc.unfreeze()
 

@@ -25,6 +25,8 @@ from classifier.reviews.api import (
     ReviewBatchListView,
     ReviewBatchRenewalView,
     ReviewListView,
+    ReviewRunDetailView,
+    ReviewRunWithdrawalView,
     ReviewWithdrawalView,
 )
 from classifier.similar.api import SimilarProductsView
@@ -48,6 +50,8 @@ urlpatterns = [
     path("classify/", ClassifyView.as_view(), name="api-classify"),
     path("reviews/", ReviewListView.as_view(), name="api-review-list"),
     path("reviews/<int:pk>/withdraw/", ReviewWithdrawalView.as_view(), name="api-review-withdraw"),
+    path("review-runs/<int:pk>/", ReviewRunDetailView.as_view(), name="api-review-run-detail"),
+    path("review-runs/<int:pk>/withdraw/", ReviewRunWithdrawalView.as_view(), name="api-review-run-withdraw"),
     path("queues/", QueueListView.as_view(), name="api-queue-list"),
     path("review-batches/", ReviewBatchListView.as_view(), name="api-review-batch-list"),
     path("review-batches/<int:pk>/", ReviewBatchDetailView.as_view(), name="api-review-batch-detail"),

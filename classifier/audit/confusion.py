@@ -26,7 +26,7 @@ def find_compared() -> dict[int, tuple[str, str]]:
     version = find_active_model_version()
     if version is None:
         return {}
-    standing = Review.objects.filter(withdrawn_at__isnull=True, image__isnull=False).order_by("-pk")
+    standing = Review.objects.standing().filter(image__isnull=False).order_by("-pk")
     standing = standing.exclude(verdict=Verdict.UNUSABLE)
     true: dict[int, str] = {}
     for image_id, verdict, group in standing.values_list("image_id", "verdict", "group")[:RECENT]:

@@ -55,7 +55,7 @@ def find_current_round() -> AuditRound | None:
 
 def list_answers(audit: AuditRound) -> QuerySet[Review]:
     """Return the blind answers to a round that stand, the oldest first."""
-    answers = Review.objects.filter(blind=True, inclusion_probability__isnull=False, withdrawn_at__isnull=True)
+    answers = Review.objects.standing().filter(blind=True, inclusion_probability__isnull=False)
     images = AuditSample.objects.filter(round=audit).values("image")
     return answers.filter(image__in=images, created_at__gte=audit.drawn_at).order_by("pk")
 

@@ -15,7 +15,7 @@ from catalog.browse.filters import ProductCriteria
 from catalog.browse.listing import list_labelled_products
 from catalog.labels import get_label_summary
 from catalog.models import ProductLabel
-from classifier.audit.agreement import Agreements, measure_reviewers
+from classifier.audit.agreement import Agreements, measure_controls, measure_reviewers
 from classifier.audit.confusion import BINS, count_confidences, find_compared
 from classifier.audit.selectors import AuditEstimate, estimate_accuracy
 from classifier.ml.judging.shares import Share, measure_share
@@ -65,7 +65,8 @@ def accuracy(request: HttpRequest) -> HttpResponse:
     true, said = request.GET.get("true", ""), request.GET.get("said", "")
     images = [image_id for image_id, pair in compared.items() if pair == (true, said)]
     estimate, version = estimate_accuracy(), find_active_model_version()
-    histograms = build_histograms(version)
+    histograms, viewer_id = build_histograms(version), get_member(request).pk
+    controls = measure_controls(viewer_id)
     context = {
         "estimate": estimate,
         "answers": describe_answers(estimate) if estimate else "",
@@ -80,7 +81,9 @@ def accuracy(request: HttpRequest) -> HttpResponse:
         "more": max(0, len(images) - SHOWN),
         "histograms": histograms,
         "confidences": list_confidences(histograms),
-        "agreement": list_agreements(measure_reviewers(get_member(request).pk)),
+        "agreement": list_agreements(measure_reviewers(viewer_id)),
+        "controls": [(of.name, _write(of.share), of.agreed, of.count) for of in controls],
+        "own": controls[0].sentence if controls and controls[0].reviewer_id == viewer_id else "",
     }
     return render(request, "classifier/accuracy.html", context)
 

@@ -88,7 +88,9 @@ def describe_origin(review: Review) -> str:
         words.append(f"from {review.get_queue_display()}")
     elif review.run_id is not None:
         words.append(f"by review run {review.run_id}")
-    if review.blind:
+    if review.control_id is not None:
+        words.append("a control, which decides nothing")
+    elif review.blind:
         words.append("blind")
     elif review.suggestion:
         suggested = describe_label(**split_label(review.suggestion))

@@ -80,7 +80,7 @@ def _find_reviews(pictures: dict[int, tuple[str, str, str]]) -> dict[int, Review
     for pk, (_, sha256, appearance) in pictures.items():
         if sha256:
             images_of[appearance].append(pk)
-    standing = Review.objects.filter(withdrawn_at__isnull=True).order_by("pk")
+    standing = Review.objects.standing().order_by("pk")
     fields = ("pk", "verdict", "group", "garment", "created_at", "image_id", "url", "appearance")
     rows = list(standing.filter(AnyOf("image", pictures), appearance="").values_list(*fields))
     if images_of:

@@ -13,6 +13,7 @@ from scipy.special import expit
 from classifier.ml.artefacts import HEADS_FILE, ArtefactFormatError, VerifiedArtefact
 from classifier.ml.judging.calibration import Calibration, Judgement, softmax
 from classifier.ml.judging.fusion import DOUBTED
+from classifier.ml.judging.photographs import doubt
 from classifier.ml.labels import GARMENTS, GROUP_INDEX_OF_GARMENT, GROUPS, garments_within_groups, group_probabilities
 from classifier.ml.text.ngrams import BUCKETS, count_ngrams
 from classifier.ml.types import FEATURE_TYPE, Features, Prediction
@@ -77,26 +78,34 @@ class GroupHead:
     """A linear head for the groups of photographs: weights float32[F, 5] on features, bias float32[5].
 
     ``prior`` is how much what was said before it was taught counts beside it, as a power of those probabilities.
+    ``doubts`` is how much of the doubt about turned photographs it keeps, 0 to 1: older ones keep none.
     """
 
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
     prior: float = 0.0
+    doubts: float = 0.0
 
     def __post_init__(self) -> None:
         _check_shapes(self.weights, self.bias, count=len(GROUPS))
 
     def probabilities(
-        self, features: NDArray[np.floating], *, groups: NDArray[np.float64] | None = None
+        self,
+        features: NDArray[np.floating],
+        *,
+        groups: NDArray[np.float64] | None = None,
+        trust: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float64]:
         """The probability of each group, float64[N, 5], for features float[N, F].
 
-        ``groups`` float64[N, 5] is what was said before, which a head without a prior does without.
+        ``groups`` float64[N, 5] is what was said before, which a head without a prior does without; ``trust``
+        float64[N] how surely the pictures stand upright, as ``trust_photographs`` says.
         """
         logits = features.astype(np.float64) @ self.weights + self.bias
         if self.prior and groups is not None:
             logits += self.prior * log_answer(groups)
-        return softmax(logits)
+        said = softmax(logits)
+        return said if trust is None else doubt(said, trust=1 - self.doubts * (1 - trust))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +210,11 @@ def parse_heads(content: bytes, *, calibration: Calibration) -> Heads:
         return [array for array in found if array is not None]
 
     def take_groups(name: str) -> GroupHead | None:
-        found, prior = take(name, "weights", "bias"), arrays.get(f"{name}/prior")
-        return GroupHead(found[0], found[1], prior=float(prior[0]) if prior is not None else 0.0) if found else None
+        found = take(name, "weights", "bias")
+        if found is None:
+            return None
+        prior, doubts = (float(arrays.get(f"{name}/{part}", [0.0])[0]) for part in ("prior", "doubts"))
+        return GroupHead(found[0], found[1], prior=prior, doubts=doubts)
 
     titles, none = take("titles", "weights", "bias"), take("none", "mean", "weights", "roots", "bias")
     threshold = arrays.get("threshold")
@@ -254,14 +266,23 @@ def answer_zero_reviews(seen: SeenPictures, *, calibration: Calibration) -> Judg
     )
 
 
+def trust_photographs(seen: SeenPictures, *, calibration: Calibration) -> NDArray[np.float64]:
+    """How much what is said of each photograph counts beside an even chance, float64[N]: less where it looks turned."""
+    if calibration.photographs is None:
+        return np.ones(len(seen.features))
+    features = seen.features.astype(np.float32)
+    return calibration.photographs.trust(seen.logits.astype(np.float32), features=features)
+
+
 def _judge_photographs(judged: Judgement, *, seen: SeenPictures, heads: Heads, nones: NDArray[np.float64]) -> Judgement:
     """The judgement with photographs as the heads say, and the shares of garments within a group as they were."""
     photographs = np.flatnonzero(~seen.canonical)
     features, garments = seen.features[photographs], judged.garment_probabilities.copy()
+    trust = trust_photographs(seen.take(photographs), calibration=heads.calibration)
     said = group_probabilities(garments[photographs]).astype(np.float64)
     for head in (heads.first, heads.photographs):
         if head is not None:
-            said = head.probabilities(features, groups=said)
+            said = head.probabilities(features, groups=said, trust=trust)
     garments[photographs] = within_groups(garments[photographs], groups=said)
     predicted, confidence = said.argmax(axis=1), said.max(axis=1, initial=0.0)
     threshold = np.array([heads.find_threshold(name) for name in GROUPS])[predicted]

@@ -2,6 +2,7 @@
 
 from functools import reduce
 from operator import or_
+from typing import Self
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -30,12 +31,14 @@ class QueueName(models.TextChoices):
     SUSPICIOUS = "suspicious"
     AUDIT = "audit"
     SECOND_LOOK = "second_look", "Second look"
+    LABEL_ERRORS = "label_errors", "Label errors"
     LIST = "list"
 
 
 #: What a person may say, or be shown, as one name: a group, or a verdict that is none.
 SUGGESTION_CHOICES = [*GROUP_CHOICES, *[choice for choice in Verdict.choices if choice[0] != Verdict.GROUP]]
 PROBABILITY_VALIDATORS = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+_IS_NO_CONTROL = Q(control__isnull=True)
 _GARMENT_FITS = reduce(
     or_,
     [
@@ -45,11 +48,20 @@ _GARMENT_FITS = reduce(
 )
 
 
+class ReviewQuerySet(models.QuerySet["Review"]):
+    """People's labels."""
+
+    def standing(self) -> Self:
+        """Return those that decide or teach something: nobody withdrew them, and they are no answers to controls."""
+        return self.filter(withdrawn_at__isnull=True, control__isnull=True)
+
+
 class Review(models.Model):
     """A person's label for a picture. The newest one that stands wins over every machine.
 
     It holds for every image whose picture has this appearance. Given before we held the picture, it binds to the image
     at this address, and to the first bytes that come from there. Queue, suggestion and batch say how it came about.
+    With a `control` it decides nothing: a picture whose label is known was shown to see what its reviewer says.
     """
 
     image = models.ForeignKey(
@@ -82,8 +94,19 @@ class Review(models.Model):
         validators=PROBABILITY_VALIDATORS,
         help_text="How likely the audit was to draw the product; empty of what it did not draw.",
     )
+    control = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        help_text="The review that decided a dispute, with which this one is compared; it decides nothing.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ReviewQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
@@ -92,6 +115,7 @@ class Review(models.Model):
             models.Index(fields=["appearance", "-id"], name="review_appearance_latest"),
             models.Index(fields=["batch"], condition=Q(batch__isnull=False), name="review_batch"),
             models.Index(fields=["queue", "-id"], condition=~Q(queue=""), name="review_queue_latest"),
+            models.Index(fields=["-id"], condition=Q(control__isnull=False), name="review_control_latest"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -104,6 +128,11 @@ class Review(models.Model):
                 condition=Q(blind=False) | Q(suggestion=""),
                 name="review_blind_without_suggestion",
                 violation_error_message="Expected no suggestion where it was not shown.",
+            ),
+            models.CheckConstraint(
+                condition=_IS_NO_CONTROL | Q(blind=True, inclusion_probability__isnull=True),
+                name="review_control_is_blind",
+                violation_error_message="Expected no suggestion and no place in the audit of a control.",
             ),
         ]
 
@@ -136,11 +165,19 @@ class ReviewRun(Run):
     skipped = models.PositiveIntegerField(
         default=0, help_text="Pictures that are gone, or that a person labelled after this was asked for."
     )
-    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    withdrawal_requested = models.BooleanField(default=False, db_default=False)
+    withdrawn_at = models.DateTimeField(null=True, blank=True, help_text="When the last of its labels was withdrawn.")
 
     class Meta(Run.Meta):
         default_permissions = ("view",)
-        indexes = [models.Index(fields=["id"], condition=Q(state="running"), name="reviewrun_running")]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(state="running"), name="reviewrun_running"),
+            models.Index(
+                fields=["id"],
+                condition=Q(withdrawal_requested=True, withdrawn_at__isnull=True),
+                name="reviewrun_withdrawing",
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(verdict=Verdict.GROUP, group__in=GROUPS)
@@ -157,6 +194,11 @@ class ReviewRun(Run):
     def words(self) -> str:
         """The label in words."""
         return describe_label(self.verdict, self.group)
+
+    @property
+    def is_withdrawing(self) -> bool:
+        """Whether its labels are being withdrawn."""
+        return self.withdrawal_requested and self.withdrawn_at is None
 
 
 class ImageToReview(models.Model):
@@ -208,6 +250,10 @@ class ReviewTile(models.Model):
     blind = models.BooleanField(default=False)
     suggestion = models.CharField(max_length=32, choices=SUGGESTION_CHOICES, blank=True, default="")
     inclusion_probability = models.FloatField(null=True, blank=True, validators=PROBABILITY_VALIDATORS)
+    # What is said of it decides nothing, and is compared with this review, which decided a dispute.
+    control = models.ForeignKey(
+        Review, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
 
     class Meta:
         default_permissions = ()
@@ -217,6 +263,10 @@ class ReviewTile(models.Model):
             models.UniqueConstraint(fields=["product"], condition=Q(state="open"), name="reviewtile_product_open"),
             models.UniqueConstraint(fields=["image"], condition=Q(state="open"), name="reviewtile_image_open"),
             models.CheckConstraint(condition=Q(blind=False) | Q(suggestion=""), name="reviewtile_blind"),
+            models.CheckConstraint(
+                condition=_IS_NO_CONTROL | Q(blind=True, inclusion_probability__isnull=True),
+                name="reviewtile_control_is_blind",
+            ),
         ]
 
     def __str__(self) -> str:

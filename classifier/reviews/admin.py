@@ -17,9 +17,9 @@ from catalog.browse.actions import ListButton, show_in_list
 from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.models import SUGGESTION_CHOICES, QueueName, Review, ReviewRun, Verdict, describe_label, split_label
 from classifier.reviews.batches import get_suggestion
-from classifier.reviews.runs import cancel_review_run, withdraw_review_run
+from classifier.reviews.runs import cancel_review_run
 from classifier.reviews.services import ReviewError, check_label, record_review, record_reviews, withdraw_reviews
-from classifier.reviews.starting import start_review_run
+from classifier.reviews.starting import start_review_run, withdraw_review_run
 from classifier.runs.admin import RunAdmin
 from classifier.runs.pages import warn_without_worker
 from config.web.admin import LargeTableAdmin, LastingAdmin, Question, ask, count_up_to
@@ -54,6 +54,7 @@ class ReviewAdmin(LastingAdmin):
         "blind",
         "suggestion",
         "inclusion_probability",
+        "control",
         "created_at",
         "withdrawn_at",
     )
@@ -116,6 +117,7 @@ class ReviewRunAdmin(RunAdmin):
         "progress",
         "skipped",
         "note",
+        "withdrawn_at",
         "requested_by",
         "created_at",
         "finished_at",
@@ -165,7 +167,8 @@ class ReviewRunAdmin(RunAdmin):
         for run in queryset:
             number = withdraw_review_run(run)
             self.log_change(request, run, f"Withdrew {number} labels.")
-            self.message_user(request, f"{number:,} labels of run {run.pk} are withdrawn.")
+            left = ", the last of them by workers" if run.is_withdrawing else ""
+            self.message_user(request, f"{number:,} labels of run {run.pk} are withdrawn{left}.")
         return None
 
     def has_withdraw_permission(self, request: HttpRequest) -> bool:
@@ -259,7 +262,7 @@ class MarkingMixin(LargeTableAdmin):
         note = f"Marked in the list of {name}."
         run = start_review_run(images, **split_label(label), reviewer=get_member(request), note=note)
         self.log_addition(request, run, f"Started over {run.total} images.")
-        address = reverse("admin:classifier_reviewrun_change", args=[run.pk])
+        address = reverse("review-run-detail", args=[run.pk])
         text = format_html('<a href="{}">Review run {}</a> marks {} images as {}.', address, run.pk, run.total, words)
         self.message_user(request, text, messages.SUCCESS)
         warn_without_worker(request)
@@ -295,7 +298,7 @@ class ProductMarkingMixin(MarkingMixin):
         if self.is_more_than(request, queryset, maximum=self.maximum_chosen, verb="take back"):
             return None
         images = self.list_marked_images(queryset)
-        given = Review.objects.filter(image__in=images, reviewer=get_member(request), withdrawn_at__isnull=True)
+        given = Review.objects.standing().filter(image__in=images, reviewer=get_member(request))
         newest = dict(given.order_by("pk").values_list("image_id", "pk"))
         question = Question(
             title="Take back your labels?",

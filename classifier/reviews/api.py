@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.labelling.api import MAXIMUM_ID
-from classifier.models import QueueName, Review, ReviewBatch
+from classifier.models import QueueName, Review, ReviewBatch, ReviewRun
 from classifier.reviews.batches import LeaseError, list_tiles, renew_batch, start_batch
 from classifier.reviews.idempotency import OtherCallError, answer_once
 from classifier.reviews.queues import QUEUES, find_queue
@@ -22,15 +22,18 @@ from classifier.reviews.serializers import (
     ReviewBatchRequestSerializer,
     ReviewBatchSerializer,
     ReviewResultsSerializer,
+    ReviewRunSerializer,
     ReviewSerializer,
 )
-from classifier.reviews.services import withdraw_reviews
+from classifier.reviews.services import may_withdraw, withdraw_reviews
+from classifier.reviews.starting import withdraw_review_run
+from classifier.runs.api import RunDetailView, RunView
 from config.web.idempotency import IDEMPOTENCY_KEY, read_idempotency_key
 from config.web.model_views import ModelView, PagedListView
 from config.web.permissions import ModelPermissions, WriteThrottle, get_member
 from config.web.problems import PROBLEM_MEDIA_TYPE, ConflictError, UnprocessableRequestError, build_problem
 from config.web.queries import NoQuery, PageQuery
-from config.web.responses import problems
+from config.web.responses import PROBLEMS, RUN_ID, problems
 
 REVIEW_ID = BATCH_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
 
@@ -51,12 +54,18 @@ class ReviewListQuery(PageQuery):
         source="withdrawn_at__isnull",
         help_text="Whether it was withdrawn; without it both.",
     )
+    control = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        source="control__isnull",
+        help_text="Whether it answers a control, and decides nothing; without it both.",
+    )
 
     def get_conditions(self) -> dict[str, Any]:
         """Return what a valid query asks for, as Django's lookups."""
         given = {name: value for name, value in self.validated_data.items() if name not in PageQuery().fields}
-        withdrawn = given.pop("withdrawn_at__isnull", None)
-        return given if withdrawn is None else given | {"withdrawn_at__isnull": not withdrawn}
+        asked = {name: given.pop(name, None) for name in ("withdrawn_at__isnull", "control__isnull")}
+        return given | {name: not value for name, value in asked.items() if value is not None}
 
 
 class ReviewListView(PagedListView):
@@ -160,7 +169,7 @@ class ReviewWithdrawalView(ModelView):
         Your own; those of others by whoever may change reviews.
         """
         review = get_object_or_404(self.get_queryset(), pk=pk)
-        if review.reviewer_id != request.user.pk and not request.user.has_perm("classifier.change_review"):
+        if not may_withdraw(review, user=get_member(request)):
             raise PermissionDenied
         withdraw_reviews(Review.objects.filter(pk=pk))
         review.refresh_from_db()
@@ -168,11 +177,41 @@ class ReviewWithdrawalView(ModelView):
 
 
 class ReviewerPermissions(ModelPermissions):
-    """The permission to give reviews, for whatever leads to one."""
+    """The permission to give reviews, for whatever leads to one or came of one."""
 
-    perms_map = ModelPermissions.perms_map | dict.fromkeys(
-        ("GET", "HEAD", "OPTIONS"), ModelPermissions.perms_map["POST"]
+    perms_map = {method: ["classifier.add_review"] for method in ModelPermissions.perms_map}
+
+
+class ReviewRunView(RunView):
+    """Runs of reviews."""
+
+    queryset = ReviewRun.objects.select_related("requested_by")
+    serializer_class = ReviewRunSerializer
+    permission_classes = [ReviewerPermissions]
+
+
+@extend_schema(parameters=[RUN_ID], responses={200: ReviewRunSerializer, **PROBLEMS})
+class ReviewRunDetailView(ReviewRunView, RunDetailView):
+    """One run of reviews."""
+
+
+class ReviewRunWithdrawalView(ReviewRunView):
+    """The end of all labels of one run."""
+
+    @extend_schema(
+        parameters=[RUN_ID], request=None, responses={200: ReviewRunSerializer, **problems(401, 403, 404, 429)}
     )
+    def post(self, request: Request, pk: int) -> Response:
+        """Withdraw all labels of a run as one, and cancel it if it goes on. Twice is no error.
+
+        Each picture has the label then that it would have without the run; of many, workers withdraw the last. Your
+        own; those of others by whoever may change reviews.
+        """
+        run = get_object_or_404(self.get_queryset(), pk=pk)
+        if not may_withdraw(run, user=get_member(request)):
+            raise PermissionDenied
+        withdraw_review_run(run)
+        return Response(self.get_serializer(run).data)
 
 
 class QueueListView(ModelView):

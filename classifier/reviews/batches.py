@@ -152,6 +152,7 @@ def _lend(batch: ReviewBatch, choices: Sequence[Choice], *, position: int) -> in
             blind=choice.blind,
             suggestion="" if choice.blind else suggestions.get(choice.product_id, ""),
             inclusion_probability=choice.inclusion_probability,
+            control_id=choice.control,
         )
         for number, choice in enumerate(choices)
     ]

@@ -98,7 +98,7 @@ def read_reviewed(base_id: int, *, size: int) -> ReviewedPictures:
 
     Two queries.
     """
-    standing = Review.objects.filter(withdrawn_at__isnull=True).exclude(appearance="")
+    standing = Review.objects.standing().exclude(appearance="")
     standing = standing.exclude(verdict=Verdict.UNUSABLE).order_by("-pk")
     said: dict[str, int] = {}
     for appearance, group in standing.values_list("appearance", "group")[:REVIEWS]:

@@ -12,12 +12,14 @@ class Choice:
     """A product that a queue gives out, with its first image.
 
     `inclusion_probability`, above 0 and at most 1, is how likely the audit was to draw it; None of what it did not.
+    `control` is the id of the review that decided a dispute, of a picture that is shown to be compared with it.
     """
 
     product_id: int
     image_id: int
     blind: bool = False
     inclusion_probability: float | None = None
+    control: int | None = None
 
 
 def is_open(product_id: str) -> Exists:

@@ -19,7 +19,13 @@ from catalog.search.query import TextSearch
 from classifier.models import QueueName, Review
 from classifier.reviews.choices import Choice, is_open
 from classifier.reviews.choosing import choose_audit, choose_suspicious, choose_unsure, count_audit
-from classifier.reviews.second_look import choose_second_look, count_second_looks
+from classifier.reviews.second_look import (
+    choose_label_errors,
+    choose_second_look,
+    count_label_errors,
+    count_second_looks,
+    mix_in_controls,
+)
 from config.db.paging import get_page
 from config.web.queries import check_parameters
 
@@ -97,7 +103,7 @@ QUEUES = {
             "Labels that picture and texts leave open, those first that teach most; every other one is drawn at random "
             "from all products, shown without its label, and measures how good the catalogue is.",
             count=_count_unsure,
-            choose=choose_unsure,
+            choose=mix_in_controls(choose_unsure),
         ),
         Queue(
             QueueName.SUSPICIOUS,
@@ -111,14 +117,21 @@ QUEUES = {
             "Audit",
             "Products drawn at random, shown without their label: only these say how much of the catalogue is right.",
             count=count_audit,
-            choose=choose_audit,
+            choose=mix_in_controls(choose_audit),
         ),
         Queue(
             QueueName.SECOND_LOOK,
             "Second look",
             "What somebody else labelled, shown without that label: where two disagree a third decides.",
             count=count_second_looks,
-            choose=choose_second_look,
+            choose=mix_in_controls(choose_second_look),
+        ),
+        Queue(
+            QueueName.LABEL_ERRORS,
+            "Label errors",
+            "What people labelled and all others together contradict: shown without either, to look at again.",
+            count=count_label_errors,
+            choose=choose_label_errors,
         ),
     )
 }

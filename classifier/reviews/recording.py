@@ -126,7 +126,8 @@ class _Desk:
             return Result(Outcome.PICTURE_CHANGED, "The picture is another one since it was shown; look at it again.")
         standing = self.standing.get(_get_look(image))
         is_seen = standing is None or (standing.pk is not None and standing.pk == submission.seen_review)
-        if standing is not None and not is_seen and not _is_same(standing, submission):
+        is_control = tile is not None and tile.control_id is not None
+        if standing is not None and not is_seen and not is_control and not _is_same(standing, submission):
             return Result(Outcome.CONFLICT, self._describe_conflict(standing), standing=standing)
         review = build_review(
             image,
@@ -141,8 +142,10 @@ class _Desk:
             review.batch, review.queue = tile.batch, tile.batch.queue
             review.blind, review.suggestion = tile.blind, tile.suggestion
             review.inclusion_probability = tile.inclusion_probability
+            review.control_id = tile.control_id
             self.reviewed.append(tile)
-        self.standing[_get_look(image)] = review
+        if not is_control:
+            self.standing[_get_look(image)] = review
         return Result(Outcome.RECORDED, review=review)
 
     def close_tiles(self) -> None:

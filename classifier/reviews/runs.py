@@ -1,10 +1,12 @@
 """One label that a person gives to many pictures: what is to do stands in rows, and is done step by step.
 
 A step is recorded in one transaction that removes its rows, so a process that is killed leaves whole steps behind, done
-or to do. Whoever labels one of the pictures after the run was asked for has decided later, and keeps the last word.
+or to do; so is one in which labels of the run are withdrawn. Whoever labels one of the pictures after the run was asked
+for has decided later, and keeps the last word.
 """
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from classifier.models import ImageToReview, Review, ReviewRun
@@ -59,11 +61,31 @@ def cancel_review_run(run: ReviewRun) -> bool:
     return bool(cancelled)
 
 
-def withdraw_review_run(run: ReviewRun) -> int:
-    """Cancel the run and withdraw all its reviews, in steps that may be interrupted; return how many stood."""
-    cancel_review_run(run)
-    ReviewRun.objects.filter(pk=run.pk, withdrawn_at__isnull=True).update(withdrawn_at=Now())
-    withdrawn, standing = 0, Review.objects.filter(run=run, withdrawn_at__isnull=True).order_by("pk")
-    while ids := list(standing.values_list("pk", flat=True)[:STEP_SIZE]):
-        withdrawn += withdraw_reviews(Review.objects.filter(pk__in=ids))
-    return withdrawn
+def do_next_step(run_id: int) -> bool:
+    """Record, or withdraw, the labels of the next pictures of a run; return whether there is more to do here."""
+    return record_next_step(run_id) or withdraw_next_step(run_id)
+
+
+def list_given(run: ReviewRun) -> QuerySet[Review]:
+    """Return the labels of a run that stand."""
+    return Review.objects.standing().filter(run=run)
+
+
+def withdraw_next_step(run_id: int) -> bool:
+    """Withdraw the next labels of a run of which that was asked for, in one transaction; return whether there are more.
+
+    There is nothing to do where another process is at it.
+    """
+    with transaction.atomic():
+        asked = ReviewRun.objects.filter(pk=run_id, withdrawal_requested=True, withdrawn_at__isnull=True)
+        run = asked.select_for_update(skip_locked=True).first()
+        if run is None:
+            return False
+        ids = list(list_given(run).order_by("pk").values_list("pk", flat=True)[:STEP_SIZE])
+        withdraw_reviews(Review.objects.filter(pk__in=ids))
+        has_more = len(ids) == STEP_SIZE
+        if not has_more:
+            run.withdrawn_at = Now()
+        run.sent_at = Now()
+        run.save(update_fields=["withdrawn_at", "sent_at"])
+    return has_more

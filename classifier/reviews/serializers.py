@@ -9,11 +9,12 @@ from rest_framework import serializers
 from catalog.browse.serializers import build_thumbnail_url
 from catalog.models import GARMENT_CHOICES
 from classifier.labelling.api import MAXIMUM_ID
-from classifier.models import SUGGESTION_CHOICES, QueueName, Review, ReviewTile
+from classifier.models import SUGGESTION_CHOICES, QueueName, Review, ReviewRun, ReviewTile
 from classifier.reviews.batches import DEFAULT_SIZE, MAXIMUM_SIZE, Tile
 from classifier.reviews.queues import QUEUES, Queue
 from classifier.reviews.recording import Outcome, Result, Submission
 from classifier.reviews.services import ReviewError, check_label
+from classifier.runs.api import RUN_FIELDS, RunSerializer
 
 #: Reviews that one call may bring.
 MAXIMUM_REVIEWS = 200
@@ -68,6 +69,7 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
             "blind",
             "suggestion",
             "inclusion_probability",
+            "control",
             "run",
             "reviewer",
             "created_at",
@@ -77,6 +79,7 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
             "id",
             "blind",
             "inclusion_probability",
+            "control",
             "run",
             "created_at",
             "withdrawn_at",
@@ -147,6 +150,20 @@ class TileSerializer(serializers.Serializer[Tile]):
         """Return the absolute address of our copy in full size, or None."""
         address = reverse("full-size", args=[tile.picture.sha256]) if tile.picture else None
         return self.context["request"].build_absolute_uri(address) if address else None
+
+
+class ReviewRunSerializer(RunSerializer):
+    """One label for many pictures: how far its recording is, and whether it is withdrawn."""
+
+    requested_by = serializers.CharField(source="requested_by.username", read_only=True)
+
+    class Meta:
+        model = ReviewRun
+        fields = [
+            *RUN_FIELDS,
+            *("verdict", "group", "note", "requested_by"),
+            *("total", "done", "skipped", "withdrawal_requested", "withdrawn_at"),
+        ]
 
 
 class QueueSerializer(serializers.Serializer[Queue]):

@@ -1,18 +1,21 @@
 """People's labels: given, and withdrawn."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime
 
 from django.contrib.auth.models import User
-from django.db import transaction
-from django.db.models import QuerySet
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from catalog.models import Image
 from classifier.labels.facts import find_images_with_appearance
 from classifier.labels.services import Why, lock_images, refresh_image_labels
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
-from classifier.models import Review, Verdict
+from classifier.models import Review, ReviewRun, ReviewTile, Verdict
+
+State = ReviewTile.State
 
 
 class ReviewError(ValueError):
@@ -70,7 +73,7 @@ def record_reviews(
     ]
     affected = lock_images_of(reviews)
     if decided_at is not None:
-        later = Review.objects.filter(created_at__gt=decided_at, withdrawn_at__isnull=True).order_by()
+        later = Review.objects.standing().filter(created_at__gt=decided_at).order_by()
         images = set(later.filter(image__in=image_ids).values_list("image_id", flat=True))
         looks = {review.appearance for review in reviews} - {""}
         looks = set(later.filter(appearance__in=looks).values_list("appearance", flat=True))
@@ -93,8 +96,32 @@ def withdraw_reviews(reviews: QuerySet[Review]) -> int:
         affected = lock_images_of(standing)
         withdrawn = Review.objects.filter(pk__in=[review.pk for review in standing], withdrawn_at__isnull=True)
         number = withdrawn.update(withdrawn_at=Now())
+        _reopen_tiles(standing)
         refresh_image_labels(affected, why=Why.WITHDRAWN)
     return number
+
+
+def may_withdraw(given: Review | ReviewRun, *, user: User) -> bool:
+    """Return whether the user may withdraw a review, or a run of them: one's own, or anybody's with the permission."""
+    by = given.reviewer_id if isinstance(given, Review) else given.requested_by_id
+    return by == user.pk or user.has_perm("classifier.change_review")
+
+
+def _reopen_tiles(withdrawn: Collection[Review]) -> None:
+    """Have tiles open again of which their reviewer says nothing any more, while they are lent; else they are free."""
+    given = [review for review in withdrawn if review.batch_id is not None]
+    if not given:
+        return
+    batches, images = {review.batch_id for review in given}, {review.image_id for review in given}
+    left = Review.objects.filter(batch=OuterRef("batch"), image=OuterRef("image"), withdrawn_at__isnull=True)
+    tiles = ReviewTile.objects.filter(~Exists(left), batch__in=batches, image__in=images, state=State.REVIEWED)
+    ids = list(tiles.values_list("pk", flat=True))
+    freed = ReviewTile.objects.filter(pk__in=ids)
+    freed.update(state=State.FREED)
+    taken = ReviewTile.objects.filter(Q(product=OuterRef("product")) | Q(image=OuterRef("image")), state=State.OPEN)
+    # Where somebody takes one of them just now they stay free.
+    with suppress(IntegrityError), transaction.atomic():
+        freed.filter(~Exists(taken), batch__expires_at__gt=Now()).update(state=State.OPEN)
 
 
 def lock_images_of(reviews: Collection[Review]) -> list[int]:

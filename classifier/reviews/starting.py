@@ -1,4 +1,4 @@
-"""Start a run that gives many pictures one person's label: create its rows, and send it once they are committed."""
+"""Start a run that gives many pictures one person's label, and its withdrawal; it is sent once that is committed."""
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -6,8 +6,10 @@ from django.db.models import QuerySet
 
 from catalog.models import Image
 from classifier.models import ImageToReview, ReviewRun, Verdict
+from classifier.reviews.runs import cancel_review_run, list_given, withdraw_next_step
 from classifier.reviews.services import check_label
-from classifier.reviews.tasks import send_review_runs
+from classifier.reviews.tasks import record_reviews_task, send_review_runs
+from classifier.runs.sending import send_run
 from config.db.bulk import insert_selection
 from config.db.clock import get_database_time
 from config.db.statements import allow_long_statements
@@ -31,3 +33,21 @@ def start_review_run(
         run.save(update_fields=["total", "state", "finished_at"])
         transaction.on_commit(send_review_runs)
     return run
+
+
+def withdraw_review_run(run: ReviewRun) -> int:
+    """Cancel the run and withdraw all its labels as one; return how many of them stood.
+
+    The first step is done here, and what is left by workers. A second time there is nothing to do.
+    """
+    number = list_given(run).count()
+    with transaction.atomic():
+        cancel_review_run(run)
+        asked = ReviewRun.objects.filter(pk=run.pk)
+        if not number:
+            asked = asked.filter(withdrawn_at__isnull=True)
+        asked.update(withdrawal_requested=True, withdrawn_at=None, sent_at=None)
+    if withdraw_next_step(run.pk):
+        send_run(run.pk, task=record_reviews_task)
+    run.refresh_from_db()
+    return number

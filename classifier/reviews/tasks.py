@@ -2,9 +2,10 @@
 
 from celery import shared_task
 from django.conf import settings
+from django.db.models import Q
 
 from classifier.models import ReviewRun
-from classifier.reviews.runs import record_next_step
+from classifier.reviews.runs import do_next_step
 from classifier.runs.sending import find_room, send_run, send_runs
 from classifier.runs.steps import AT_ONCE_SECONDS, do_steps
 
@@ -17,12 +18,13 @@ from classifier.runs.steps import AT_ONCE_SECONDS, do_steps
     time_limit=settings.LABELLING_HARD_LIMIT_SECONDS,
 )
 def record_reviews_task(run_id: int, **_later: object) -> None:
-    """Record steps of one run of reviews, then send what is left of it."""
-    if do_steps(run_id, step=record_next_step, seconds=AT_ONCE_SECONDS):
+    """Do steps of one run of reviews, then send what is left of it."""
+    if do_steps(run_id, step=do_next_step, seconds=AT_ONCE_SECONDS):
         send_run(run_id, task=record_reviews_task)
 
 
 def send_review_runs() -> int:
     """Put the runs of reviews on the queue whose message is lost or was never sent; return how many there were."""
-    waiting = ReviewRun.objects.filter(state=ReviewRun.State.RUNNING)
+    withdrawing = Q(withdrawal_requested=True, withdrawn_at__isnull=True)
+    waiting = ReviewRun.objects.filter(Q(state=ReviewRun.State.RUNNING) | withdrawing)
     return send_runs(waiting, task=record_reviews_task, room=find_room())

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -15,17 +15,23 @@ from rest_framework.exceptions import ValidationError
 
 from catalog.browse.filters import ProductListQuery, keep_list_query
 from catalog.models import ProductImages
+from classifier.audit.agreement import find_own_controls
 from classifier.ml.labels import GROUP_OF_GARMENT
-from classifier.models import ReviewBatch
+from classifier.models import ReviewBatch, ReviewRun
 from classifier.reviews.batches import find_open_batch, start_batch
 from classifier.reviews.queues import QUEUES, find_queue
 from classifier.reviews.recording import submit_reviews
 from classifier.reviews.review_page import ACTS, GARMENTS, HELP, LABELS, list_tile_views, read_form
+from classifier.reviews.runs import list_given
 from classifier.reviews.serializers import MAXIMUM_ID, ReviewSerializer
-from classifier.reviews.services import ReviewError
+from classifier.reviews.services import ReviewError, may_withdraw
+from classifier.reviews.starting import withdraw_review_run
+from classifier.runs.pages import describe_run
 from config.web.permissions import get_member
 from config.web.queries import check_parameters, pick_parameters
 
+#: Of the runs that a reviewer started the newest are listed.
+SHOWN_RUNS = 5
 LABEL_FIELDS = ("verdict", "group", "garment", "seen_review", "appearance")
 
 
@@ -56,6 +62,37 @@ def product_image_review(request: HttpRequest, product_id: int, image_id: int) -
     return redirect(f"{reverse('product-detail', args=[product_id])}{back}#image-{placement.image_index}")
 
 
+@require_safe
+@login_required
+@permission_required("classifier.add_review", raise_exception=True)
+def review_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer with one run of reviews: how far it is, and a button that withdraws all its labels as one."""
+    run = get_object_or_404(ReviewRun.objects.select_related("requested_by"), pk=pk)
+    seen, standing = run.done + run.skipped, list_given(run).count()
+    is_left = not run.is_withdrawing and (standing > 0 or run.withdrawn_at is None)
+    context = {
+        **describe_run(request, run, is_due=run.is_withdrawing),
+        "live": run.is_open or run.is_withdrawing,
+        "share": seen / run.total if run.total else 1.0,
+        "seen": seen,
+        "standing": standing,
+        "may_withdraw": is_left and may_withdraw(run, user=get_member(request)),
+    }
+    return render(request, "classifier/review_run_detail.html", context)
+
+
+@require_POST
+@login_required
+@permission_required("classifier.add_review", raise_exception=True)
+def review_run_withdraw(request: HttpRequest, pk: int) -> HttpResponse:
+    """Withdraw all labels of a run as one, and answer with its page."""
+    run = get_object_or_404(ReviewRun, pk=pk)
+    if not may_withdraw(run, user=get_member(request)):
+        raise PermissionDenied
+    withdraw_review_run(run)
+    return redirect("review-run-detail", pk)
+
+
 class ReviewPageQuery(ProductListQuery):
     """Which page of a queue: the one after a batch, or with its form the batch that it is about."""
 
@@ -67,9 +104,15 @@ class ReviewPageQuery(ProductListQuery):
 @login_required
 @permission_required("classifier.add_review", raise_exception=True)
 def review_queue_list(request: HttpRequest) -> HttpResponse:
-    """Answer with the queues: what each is for, and how many wait in it."""
+    """Answer with the queues: what each is for and how many wait, and the reviewer's own controls and runs."""
     queues = [(queue, queue.count()) for queue in QUEUES.values()]
-    return render(request, "classifier/review_queues.html", {"queues": queues})
+    member = get_member(request)
+    context = {
+        "queues": queues,
+        "own": find_own_controls(member.pk),
+        "runs": ReviewRun.objects.filter(requested_by=member)[:SHOWN_RUNS],
+    }
+    return render(request, "classifier/review_queues.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -19,11 +19,13 @@ from classifier.ml.data.fingerprints import (
     measure_tones,
 )
 from classifier.ml.data.parts import Part
-from classifier.models import SplitPicture, SuspectedPicture
+from classifier.models import Review, SplitPicture, SuspectedPicture
 from config.db.arrays import AnyOf
 
 #: A picture that more products show, as a size chart is, says nothing of what they are; nor does a placeholder.
 MAXIMUM_PRODUCTS = MINIMUM_PRODUCTS - 1
+#: Of the reviews the newest are looked through for pictures that wait for a part; what is older a training assigns.
+RECENT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,19 @@ def find_parts(image_ids: Collection[int]) -> dict[int, Place]:
     rows = found.filter(assignment__left_out_because="").values_list("sha256", "assignment__part", "assignment_id")
     places = {bytes(sha256).hex(): Place(Part(part), family) for sha256, part, family in rows}
     return {image_id: places[sha256] for image_id, sha256 in pictures.items() if sha256 in places}
+
+
+def list_waiting() -> list[int]:
+    """Return the images of the newest `RECENT` reviews whose picture we hold and is in no family, the oldest first.
+
+    Three queries.
+    """
+    newest = Review.objects.standing().filter(image__isnull=False).order_by("-pk")
+    image_ids = list(dict.fromkeys(newest.values_list("image_id", flat=True)[:RECENT]))
+    pictures = find_held_pictures(image_ids)
+    known = SplitPicture.objects.filter(sha256__in={bytes.fromhex(sha256) for sha256 in pictures.values()})
+    found = {bytes(sha256).hex() for sha256 in known.values_list("sha256", flat=True)}
+    return [pk for pk in reversed(image_ids) if pk in pictures and pictures[pk] not in found]
 
 
 def find_tested(sha256s: Collection[str]) -> set[str]:

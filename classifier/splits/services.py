@@ -1,17 +1,19 @@
 """Pictures fall into parts: each with its family, once and for ever."""
 
 import logging
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from catalog.models import StoredPicture
 from catalog.pictures.decoding import PictureError, to_rgb
-from catalog.pictures.storage import THUMBNAIL_SIZE, read_media_picture, read_thumbnail
+from catalog.pictures.storage import THUMBNAIL_SIZE, StorageError, read_media_picture, read_thumbnail
 from classifier.ml.data.fingerprints import (
     MAXIMUM_DIFFERENCE,
     build_band,
@@ -31,6 +33,7 @@ from classifier.splits.selectors import (
     find_parts,
     find_products,
     find_siblings,
+    list_waiting,
     read_fingerprints,
 )
 from config.db.arrays import AnyOf
@@ -41,6 +44,9 @@ Reason = SplitAssignment.Reason
 
 #: Pictures that are assigned in one transaction.
 CHUNK_SIZE: Final = 100
+#: Pictures that the sweep assigns between two looks at the clock.
+STEP_SIZE: Final = 10
+TRIED_KEY, TRIED_SECONDS = "pictures-without-part", 24 * 3600
 #: How far a picture may be from the first one of those that show the same photograph.
 MAXIMUM_SPREAD: Final = 2 * MAXIMUM_DIFFERENCE
 # Why a picture is left out by itself; nothing follows from it for others.
@@ -71,6 +77,27 @@ def assign_parts(image_ids: Collection[int]) -> dict[int, Place]:
                 if sha256 in new and sha256 in fingerprints:
                     _assign_new(sha256, fingerprints[sha256], links[sha256])
     return find_parts(image_ids)
+
+
+def assign_waiting_parts(*, seconds: float) -> int:
+    """Let pictures that people labelled lately fall into parts, for about so many seconds; return how many were tried.
+
+    What was tried and cannot be read, or was left out, is not tried again for a day. While the media storage is away
+    nothing is assigned.
+    """
+    end, tried = time.monotonic() + seconds, set(cache.get(TRIED_KEY, ()))
+    waiting = [image_id for image_id in list_waiting() if image_id not in tried]
+    number = 0
+    try:
+        while number < len(waiting) and time.monotonic() < end:
+            step = waiting[number : number + STEP_SIZE]
+            tried.update(set(step) - assign_parts(step).keys())
+            number += len(step)
+    except StorageError as error:
+        logger.warning("pictures wait for their part: %s", error)
+    if number:
+        cache.set(TRIED_KEY, sorted(tried), TRIED_SECONDS)
+    return number
 
 
 def _find_new(sha256s: Collection[str]) -> list[str]:

@@ -72,7 +72,7 @@ def list_reviewed_pictures(version: ModelVersion) -> list[ReviewedPicture]:
 
 def _list_reviewed_images() -> list[int]:
     """Return the images of the newest reviews that stand."""
-    standing = Review.objects.filter(withdrawn_at__isnull=True, image__isnull=False).order_by("-pk")
+    standing = Review.objects.standing().filter(image__isnull=False).order_by("-pk")
     return list(dict.fromkeys(standing.values_list("image_id", flat=True)[:MAXIMUM_REVIEWS]))
 
 
@@ -91,7 +91,7 @@ def _find_titles(image_ids: Collection[int]) -> dict[int, str]:
 
 def count_new_reviews() -> int:
     """Return how many reviews stand that were given since the last training with reviews began."""
-    reviews = Review.objects.filter(withdrawn_at__isnull=True).exclude(verdict=Verdict.UNUSABLE)
+    reviews = Review.objects.standing().exclude(verdict=Verdict.UNUSABLE)
     last = TrainingRun.objects.filter(recipe=RECIPE, state=TrainingRun.State.DONE).order_by("-pk").first()
     return reviews.filter(created_at__gt=last.started_at).count() if last is not None else reviews.count()
 

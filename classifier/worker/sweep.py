@@ -13,6 +13,7 @@ from classifier.labels.precision import settle_texts
 from classifier.labels.walk import walk_labels
 from classifier.reviews.idempotency import forget_old_answers
 from classifier.reviews.tasks import send_review_runs
+from classifier.splits.services import assign_waiting_parts
 from classifier.training import runs as training_runs
 from classifier.training.tasks import send_queued_training
 
@@ -22,13 +23,16 @@ logger = logging.getLogger(__name__)
 STEPS_SECONDS = 1.0
 # The same for labels that follow from what texts say.
 TEXTS_SECONDS = 1.0
+# The same for pictures that fall into a part.
+PARTS_SECONDS = 0.5
 
 
 def sweep() -> None:
     """Heal what messages and workers lost: expired leases, unsent or lost batches, runs left open, dead trainings.
 
     Before it sends, it does steps of the runs that take their pictures, or close their tasks, for a second or so; at
-    its end it looks at some labels that other programs may have left behind. Harmless at any time and from any number
+    its end it looks at some labels that other programs may have left behind, and lets pictures that people labelled
+    fall into parts. Harmless at any time and from any number
     of processes at once.
     """
     expired = ledger.sweep_expired_leases()
@@ -44,6 +48,7 @@ def sweep() -> None:
     send_cleaning_runs()
     walk_labels()
     settle_texts(seconds=TEXTS_SECONDS)
+    assign_waiting_parts(seconds=PARTS_SECONDS)
     forget_old_answers()
     refresh_audit()
     if expired or abandoned:

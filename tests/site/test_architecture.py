@@ -29,7 +29,7 @@ import importlib, pkgutil, sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.startswith("config.") and name != "config.files":
+        if name.startswith("config.") and name not in {"config.ahead", "config.files"}:
             raise ImportError(f"{name} is blocked")
         if name.split(".")[0] in {"django", "rest_framework", "celery", "redis", "catalog"}:
             raise ImportError(f"{name} is blocked")

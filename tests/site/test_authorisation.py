@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from classifier.models import LabellingRun, LabelTask, Review, SuspectedPicture, TrainingRun
+from classifier.models import LabellingRun, LabelTask, Review, ReviewRun, SuspectedPicture, TrainingRun
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
@@ -49,6 +49,8 @@ TABLE: dict[str, dict[str, Row]] = {
     "product-image-review": {"POST": Row("add_review", 400)},
     "review-queue-list": {"GET": Row("add_review", 200)},
     "review-queue": {"GET": Row("add_review", 200), "POST": Row("add_review", 404)},
+    "review-run-detail": {"GET": Row("add_review", 200)},
+    "review-run-withdraw": {"POST": Row("add_review", 302)},
     "data-understanding": {"GET": Row(PUBLIC, 200)},
     "data-file": {"GET": Row(PUBLIC, 404)},
     "accuracy": {"GET": Row("view_review", 200)},
@@ -94,6 +96,8 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-review-batch-renew": {"POST": Row("add_review", 404)},
     "api-review-list": {"GET": Row("view_review", 200), "POST": Row("add_review", 400)},
     "api-review-withdraw": {"POST": Row("add_review", 200)},
+    "api-review-run-detail": {"GET": Row("add_review", 200)},
+    "api-review-run-withdraw": {"POST": Row("add_review", 200)},
     "api-labelling-run-list": {"POST": Row("add_labellingrun", 202)},
     "api-labelling-run-detail": {"GET": Row("view_labellingrun", 200)},
     "api-labelling-run-cancel": {"POST": Row("change_labellingrun", 200)},
@@ -115,6 +119,8 @@ ALSO_NEEDED = {
     ("labelling-run-list", "POST"): "view_labellingrun",
     ("image-mend", "POST"): "change_image",
     ("api-review-withdraw", "POST"): "change_review",
+    ("api-review-run-withdraw", "POST"): "change_review",
+    ("review-run-withdraw", "POST"): "change_review",
     ("product-import", "GET"): "change_product",
     ("product-import", "POST"): "change_product",
     ("product-import-run", "POST"): "change_product",
@@ -150,6 +156,7 @@ def create_arguments() -> dict[str, list[Any]]:
     task = LabelTask.objects.create(image=image, model_version=version, run=run, state="failed")
     suspect = SuspectedPicture.objects.create(pk=20, sha256="0" * 64, products=20)
     review = Review.objects.create(image=image, url=image.url, group="Bags", reviewer=create_member())
+    reviews = ReviewRun.objects.create(group="Bags", state="done", requested_by=review.reviewer)
     training = TrainingRun.objects.create(recipe="default", seed=1)
     by_beginning = {
         "product-detail": [product.pk],
@@ -179,6 +186,8 @@ def create_arguments() -> dict[str, list[Any]]:
         "api-error-picture": [-suspect.pk],
         "api-error-": [task.pk],
         "api-review-batch-": [1],
+        "api-review-run-": [reviews.pk],
+        "review-run-": [reviews.pk],
         "api-review-": [review.pk],
     }
     return {

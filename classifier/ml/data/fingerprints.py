@@ -2,8 +2,8 @@
 
 A fingerprint is the picture in 32 x 32 pixels of colour. Two are laid upon each other, as they are and mirrored, by
 moving and stretching one until they differ least (Lucas and Kanade, 1981), and compared where both have pixels. What
-differs then is told as a share of what the picture itself varies: 0 for the same photograph, about 1 for two that have
-nothing in common.
+differs then is told as a share of what the picture itself varies, and at most of what an ordinary one does: something
+dark on white varies so much that the difference between two dark things is a small share of it.
 
 Fingerprints that may be alike are found by their tones: a few slow waves of brightness and colour over the picture,
 which say the same of its mirror image and change by no more than `TONE_TOLERANCES`. Difference hashes of 64 bits do
@@ -22,7 +22,9 @@ from PIL import Image
 SIZE: Final = 32
 FINGERPRINT_BYTES: Final = SIZE * SIZE * 3
 #: Two fingerprints that differ by no more are of one photograph.
-MAXIMUM_DIFFERENCE: Final = 0.045
+MAXIMUM_DIFFERENCE: Final = 0.15
+#: More than this, as the sum of the variances of red, green and blue, no picture counts as varying.
+_ORDINARY_VARIANCE: Final = 3000.0
 #: A picture that varies less, as the sum of the variances of red, green and blue, says too little.
 MINIMUM_VARIANCE: Final = 100.0
 #: By how much each tone of one photograph may change.
@@ -37,7 +39,9 @@ _PLACES = np.linspace(-1, 1, SIZE, dtype=np.float32)
 _FURTHEST = 0.16
 _STEPS = 8
 # What moving and stretching leave of the difference when they are only estimated: enough to look closer.
-_ROUGHLY = 0.4
+_ROUGHLY = 0.6
+# They are laid upon each other blurred so often, and then compared as sharp as a small JPEG may still be.
+_BLURS, _BLURS_COMPARED = 3, 1
 _BLOCK = 1024
 
 
@@ -77,27 +81,42 @@ def _join(steps: Sequence[int]) -> int:
 def measure_differences(fingerprint: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return how much each of the others uint8[N, 32, 32, 3] differs from the fingerprint, float64[N].
 
-    Of those that differ much only roughly.
+    The same whichever of two is the one and which the other. Of those that differ much only roughly.
     """
     differences = np.full(len(others), np.inf)
     for template in (fingerprint, fingerprint[:, ::-1]):
-        smooth = _smooth(template[np.newaxis].astype(np.float32))[0]
-        variance = float(smooth.reshape(-1, 3).var(axis=0).sum()) + 1
+        sharp, smooth = _blur(template[np.newaxis])
         slopes = _measure_slopes(smooth)
         for start in range(0, len(others), _BLOCK):
-            block = _smooth(others[start : start + _BLOCK].astype(np.float32))
-            found = _estimate_rest(smooth, slopes, block) / variance
-            near = np.flatnonzero(found <= _ROUGHLY)
+            sharp_block, block = _blur(others[start : start + _BLOCK])
+            variances = np.minimum(np.maximum(_measure_variance(smooth), _measure_variance(block)), _ORDINARY_VARIANCE)
+            found = _estimate_rest(smooth[0], slopes[0], block)
+            near = np.flatnonzero(found <= _ROUGHLY * variances)
             if near.size:
-                found[near] = np.minimum(found[near], _align(smooth, slopes, block[near]) / variance)
+                laid = _lay(sharp_block[near], _align(smooth, slopes, block[near]))
+                # The other way round: one of the two may lead where nothing is to be laid upon.
+                moves = _align(block[near], _measure_slopes(block[near]), np.repeat(smooth, near.size, axis=0))
+                turned = _lay(np.repeat(sharp, near.size, axis=0), moves)
+                found[near] = np.minimum(_compare(sharp, *laid), _compare(sharp_block[near], *turned))
             part = differences[start : start + _BLOCK]
-            np.minimum(part, found, out=part)
+            np.minimum(part, found / variances, out=part)
     return differences
 
 
-def _smooth(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Blur pictures float32[N, 32, 32, 3] three times by a quarter, a half and a quarter, down and across."""
-    for _ in range(3):
+def _blur(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return pictures uint8[N, 32, 32, 3] as they are compared, and as they are laid upon each other."""
+    sharp = _smooth(pictures.astype(np.float32), times=_BLURS_COMPARED)
+    return sharp, _smooth(sharp, times=_BLURS - _BLURS_COMPARED)
+
+
+def _measure_variance(pictures: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the sum of the variances of red, green and blue of each picture, and 1, float64[N]."""
+    return np.asarray(pictures.reshape(len(pictures), -1, 3).var(axis=1).sum(axis=1, dtype=np.float64) + 1)
+
+
+def _smooth(pictures: NDArray[np.float32], *, times: int) -> NDArray[np.float32]:
+    """Blur pictures float32[N, 32, 32, 3] so many times by a quarter, a half and a quarter, down and across."""
+    for _ in range(times):
         for axis in (1, 2):
             first, last = pictures.take([0], axis), pictures.take([SIZE - 1], axis)
             before = np.concatenate([first, pictures.take(range(SIZE - 1), axis)], axis)
@@ -106,11 +125,11 @@ def _smooth(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     return pictures
 
 
-def _measure_slopes(template: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how each pixel changes with stretching and moving across, and down: float32[3072, 4]."""
-    down, across = np.gradient(template, 2 / (SIZE - 1), axis=(0, 1))
+def _measure_slopes(templates: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how each pixel changes with stretching and moving across, and down: float32[N, 3072, 4]."""
+    down, across = np.gradient(templates, 2 / (SIZE - 1), axis=(1, 2))
     x, y = _PLACES[np.newaxis, :, np.newaxis], _PLACES[:, np.newaxis, np.newaxis]
-    return np.stack([across * x, across, down * y, down], axis=-1).reshape(-1, 4)
+    return np.stack([across * x, across, down * y, down], axis=-1).reshape(len(templates), -1, 4)
 
 
 def _estimate_rest(
@@ -124,24 +143,34 @@ def _estimate_rest(
 
 
 def _align(
-    template: NDArray[np.float32], slopes: NDArray[np.float32], pictures: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Return the least mean squared difference of each picture laid upon the template, where both have pixels."""
+    templates: NDArray[np.float32], slopes: NDArray[np.float32], pictures: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return how each picture is stretched and moved to differ least from its template, or the one, float32[N, 4]."""
     count = len(pictures)
     moves = np.zeros((count, 4), dtype=np.float32)
-    least = np.full(count, np.inf)
+    best, least = moves.copy(), np.full(count, np.inf)
     ridge = np.eye(4, dtype=np.float32) * SIZE**2
     for step in range(_STEPS + 1):
         laid, shared = _lay(pictures, moves)
-        rest = (laid - template) * shared[..., np.newaxis]
-        least = np.minimum(least, (rest**2).sum(axis=(1, 2, 3)) / shared.sum(axis=(1, 2)))
+        differences = _compare(templates, laid, shared)
+        is_better = differences < least
+        best[is_better], least[is_better] = moves[is_better], differences[is_better]
         if step < _STEPS:
+            rest = (laid - templates) * shared[..., np.newaxis]
             weights = np.repeat(shared.reshape(count, -1), 3, axis=1)
             curvature = np.matmul((weights[..., np.newaxis] * slopes).transpose(0, 2, 1), slopes) + ridge
-            towards = rest.reshape(count, -1) @ slopes
+            towards = np.matmul(rest.reshape(count, 1, -1), slopes)[:, 0]
             moves -= np.linalg.solve(curvature, towards[..., np.newaxis])[..., 0]
             np.clip(moves, -_FURTHEST, _FURTHEST, out=moves)
-    return least
+    return best
+
+
+def _compare(
+    templates: NDArray[np.float32], laid: NDArray[np.float32], shared: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the mean squared difference of pictures laid upon templates, where both have pixels, float64[N]."""
+    rest = (laid - templates) * shared[..., np.newaxis]
+    return np.asarray((rest**2).sum(axis=(1, 2, 3)) / shared.sum(axis=(1, 2)), dtype=np.float64)
 
 
 def _lay(pictures: NDArray[np.float32], moves: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

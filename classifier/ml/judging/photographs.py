@@ -98,17 +98,24 @@ class PhotographCalibration:
         odds += (features[:, : len(weights)] * weights).sum(axis=1)
         return np.asarray(expit(odds + self.upright_bias))
 
+    def trust(self, logits: NDArray[np.float32], *, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How much what is said of each picture counts beside an even chance, float64[N]; input as in ``upright``."""
+        upright = self.upright(logits, features=features)
+        # Colours are sure enough not to doubt what is likelier upright than turned.
+        return upright if self.upright_colours is None else np.minimum(1.0, 2.0 * upright)
+
     def probabilities(self, logits: NDArray[np.float32], *, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities of the garments, float64[N, 10], for logits float32[N, 10] and features as in ``upright``."""
         garments = self.weighted(logits)
         groups = group_probabilities(garments)
-        upright = self.upright(logits, features=features)[:, None]
-        if self.upright_colours is not None:
-            # Colours are sure enough not to doubt what is likelier upright than turned.
-            upright = np.minimum(1.0, 2.0 * upright)
-        even = upright * groups + (1 - upright) / len(GROUPS)
+        even = doubt(groups, trust=self.trust(logits, features=features))
         # Within a group the garments keep their shares.
         return np.asarray(garments * (even / np.maximum(groups, 1e-300))[:, GROUP_INDEX_OF_GARMENT])
+
+
+def doubt(groups: NDArray[np.floating], *, trust: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities of groups float64[N, 5], the nearer to an even chance the less ``trust`` float64[N] there is."""
+    return np.asarray(trust[:, None] * groups + (1 - trust[:, None]) / len(GROUPS))
 
 
 def calibrate_photographs(

@@ -56,7 +56,7 @@ def teach(features: NDArray[np.floating], *, groups: NDArray[np.integer], held_o
     temperature = float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
     weights, bias = fit_logistic(features, classes=groups, count=len(GROUPS))
     return TaughtHead(
-        head=GroupHead((weights / temperature).astype(np.float32), (bias / temperature).astype(np.float32)),
+        head=GroupHead((weights / temperature).astype(np.float32), (bias / temperature).astype(np.float32), doubts=1.0),
         pictures=len(truth),
         accuracy=float(right.mean()),
         balanced_accuracy=float(np.mean([right[truth == group].mean() for group in range(len(GROUPS))])),

@@ -24,9 +24,11 @@ from classifier.ml.heads import (
     TitleHead,
     answer_zero_reviews,
     log_answer,
+    trust_photographs,
 )
-from classifier.ml.judging.calibration import Calibration, choose_threshold
+from classifier.ml.judging.calibration import Calibration, choose_threshold, softmax
 from classifier.ml.judging.fusion import DOUBTED
+from classifier.ml.judging.photographs import doubt
 from classifier.ml.judging.shares import STANDARD_DEVIATIONS
 from classifier.ml.labels import GROUPS, group_probabilities
 from classifier.ml.teaching.group_heads import fit_logistic
@@ -105,7 +107,9 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration, first: Grou
     features = reviewed.seen.features.astype(np.float64)
     judged = answer_zero_reviews(reviewed.seen, calibration=calibration)
     said = group_probabilities(judged.garment_probabilities).astype(np.float64)
-    prior = PRIOR * log_answer(said if first is None else first.probabilities(features, groups=said))
+    trust = trust_photographs(reviewed.seen, calibration=calibration)
+    before = said if first is None else first.probabilities(features, groups=said, trust=trust)
+    prior = PRIOR * log_answer(before)
 
     def teach_groups(taught: NDArray[np.bool_]) -> GroupHead:
         chosen = taught & garments
@@ -115,8 +119,8 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration, first: Grou
     logits = _ask_out_of_fold(
         lambda taught, asked: _logits(teach_groups(taught), features[asked], prior[asked]), folds=folds
     )
-    temperature = _fit_temperature(logits[garments], classes=classes[garments])
-    groups = np.exp(log_softmax(logits / temperature, axis=1))
+    temperature = _fit_temperature(logits[garments], classes=classes[garments], trust=trust[garments])
+    groups = doubt(softmax(logits / temperature), trust=trust)
     nones, none_head = _teach_none(features, classes=classes, folds=folds)
     pictures = np.column_stack([groups * (1 - nones)[:, None], nones])
     by_both, titles, gain = _teach_titles(reviewed.titles, pictures=pictures, classes=classes, folds=folds)
@@ -133,6 +137,7 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration, first: Grou
                 (head.weights / temperature).astype(np.float32),
                 (head.bias / temperature).astype(np.float32),
                 prior=PRIOR / temperature,
+                doubts=1.0,
             ),
             first=first,
             none=none_head,
@@ -184,8 +189,11 @@ def _search(loss: Callable[[float], float], *, bounds: tuple[float, float]) -> f
     return float(np.exp(found.x))
 
 
-def _fit_temperature(logits: NDArray[np.float64], *, classes: NDArray[np.int64]) -> float:
-    return _search(lambda value: _mean_loss(log_softmax(logits / value, axis=1), classes=classes), bounds=_TEMPERATURES)
+def _fit_temperature(logits: NDArray[np.float64], *, classes: NDArray[np.int64], trust: NDArray[np.float64]) -> float:
+    return _search(
+        lambda value: _mean_loss(log_answer(doubt(softmax(logits / value), trust=trust)), classes=classes),
+        bounds=_TEMPERATURES,
+    )
 
 
 def _teach_none(

@@ -1,24 +1,37 @@
 """What each queue gives out, and how many it says wait."""
 
-import pytest
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
 
-from catalog.models import Product, ProductLabel
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from catalog.models import Image, Product, ProductLabel
+from classifier.audit.agreement import measure_controls, measure_reviewers
 from classifier.audit.drawing import draw_round
 from classifier.audit.selectors import estimate_accuracy
-from classifier.models import AuditSample, ModelVersion, QueueName, Review, TextEvidence, Verdict
+from classifier.models import AuditSample, ModelVersion, OutOfFoldAnswer, QueueName, Review, TextEvidence, Verdict
 from classifier.reviews.batches import list_tiles, start_batch
+from classifier.reviews.choices import Choice
 from classifier.reviews.queues import QUEUES
 from classifier.reviews.recording import Outcome, Submission, submit_reviews
-from classifier.reviews.services import record_review
+from classifier.reviews.second_look import choose_controls, mix_in_controls
+from classifier.reviews.services import record_review, withdraw_reviews
 from tests.support.factories import create_image, create_product, create_product_image
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import label_everything
-from tests.support.members import create_member
+from tests.support.members import create_member, sign_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
-UNSURE, SUSPICIOUS, AUDIT, SECOND_LOOK = (
-    QUEUES[name] for name in (QueueName.UNSURE, QueueName.SUSPICIOUS, QueueName.AUDIT, QueueName.SECOND_LOOK)
+UNSURE, SUSPICIOUS, AUDIT, SECOND_LOOK, LABEL_ERRORS = (
+    QUEUES[name]
+    for name in (
+        *(QueueName.UNSURE, QueueName.SUSPICIOUS, QueueName.AUDIT, QueueName.SECOND_LOOK),
+        QueueName.LABEL_ERRORS,
+    )
 )
 
 
@@ -150,3 +163,91 @@ def test_what_an_audit_found_wrong_gets_a_second_look() -> None:
     waiting = {choice.product_id for choice in SECOND_LOOK.choose(create_member(), 8)}
     fifth = {tile.row.product_id for tile in right if tile.row.image_id % 5 == 0}
     assert waiting == {wrong.row.product_id} | fifth
+
+
+def dispute(reviewers: Sequence[User], said: Sequence[str]) -> int:
+    """Let reviewers say so of one unsure product, each as a queue gives it to them; return its image."""
+    image_id = 0
+    for number, (reviewer, group) in enumerate(zip(reviewers, said, strict=True)):
+        batch = start_batch(reviewer, SECOND_LOOK if number else UNSURE, size=1)
+        (tile,) = list_tiles(batch)
+        image_id = tile.row.image_id
+        submission = Submission(image=image_id, group=group, seen_review=tile.seen_review, batch=batch.pk)
+        submit_reviews([submission], reviewer=reviewer)
+    return image_id
+
+
+def test_a_decided_dispute_comes_again_as_a_control_whose_answer_decides_nothing(client: Client) -> None:
+    _, sure, _ = create_shop(sure=1, unsure=1)
+    first, second, third = (create_member() for _ in range(3))
+    fourth = sign_in(client, "view_review", "add_review")
+    image_id = dispute([first, second, third], ["Bags", "Footwear", "Bags"])
+    decided = Review.objects.latest("pk")
+    (other,) = (product.product_images.get().image_id for product in sure)
+    always = replace(
+        UNSURE,
+        choose=mix_in_controls(lambda reviewer, size: [Choice(sure[0].pk, other)] if size else [], share=1.0),
+    )
+    # Who had a part in it is not asked again.
+    assert [choice.image_id for choice in always.choose(third, 8)] == [other]
+    batch = start_batch(fourth, always, size=8)
+    tiles = {tile.row.image_id: tile for tile in list_tiles(batch)}
+    control = tiles[image_id]
+    assert (len(tiles), control.row.control, control.row.blind, control.row.suggestion) == (2, decided, True, "")
+    # Nothing is written over, so that it need not name the label that stands.
+    (result,) = submit_reviews([Submission(image=image_id, group="Footwear", batch=batch.pk)], reviewer=fourth)
+    assert (result.outcome, result.review.control) == (Outcome.RECORDED, decided)
+    label = ProductLabel.objects.get(image=image_id)
+    assert (label.group, label.review) == ("Bags", decided)
+    assert measure_reviewers(fourth.pk).overall.raw.count == 2
+    assert SECOND_LOOK.count() == 0
+    assert [choice.image_id for choice in always.choose(fourth, 8)] == [other]
+    (own,) = measure_controls(fourth.pk)
+    assert (own.agreed, own.count) == (0, 1)
+    # The newest answer counts, and the reviewer sees his own.
+    submit_reviews([Submission(image=image_id, group="Bags", batch=batch.pk)], reviewer=fourth)
+    sentence = "You said what was decided of 1 of 1 controls."
+    assert sentence in client.get("/accuracy/").content.decode()
+    assert sentence in client.get("/review/").content.decode()
+    rows = client.get("/api/v1/reviews/", {"control": "true"}).json()["results"]
+    assert [row["control"] for row in rows] == [decided.pk] * 2
+    assert len(client.get("/api/v1/reviews/", {"control": "false"}).json()["results"]) == 3
+
+
+def test_what_was_decided_anew_is_no_control(client: Client) -> None:
+    create_shop(sure=0, unsure=1)
+    people = [create_member() for _ in range(4)]
+    image_id = dispute(people[:3], ["Bags", "Footwear", "Bags"])
+    reviewer = create_member()
+    assert [choice.image_id for choice in choose_controls(reviewer, 8, chance=Random(1))] == [image_id]
+    record_review(Image.objects.get(pk=image_id), group="One piece", reviewer=people[3])
+    assert choose_controls(reviewer, 8, chance=Random(1)) == []
+
+
+def test_two_who_agree_with_a_third_are_no_dispute() -> None:
+    create_shop(sure=0, unsure=1)
+    dispute([create_member(), create_member()], ["Footwear", "Footwear"])
+    assert choose_controls(create_member(), 8, chance=Random(1)) == []
+
+
+def test_reviews_that_the_newest_training_surely_contradicts_are_looked_at_again_until_somebody_does() -> None:
+    version, sure, _ = create_shop(sure=4, unsure=0)
+    reviewer = create_member()
+    reviews = [record_review(product.product_images.get().image, group="Bags", reviewer=reviewer) for product in sure]
+    older, newer = version, create_model_version(stage=ModelVersion.Stage.CANDIDATE)
+    OutOfFoldAnswer.objects.create(model_version=older, review=reviews[3], group="Footwear", confidence=0.99)
+    for review, group, confidence in zip(
+        reviews, ("Footwear", "", "Bags", "Footwear"), (0.91, 0.95, 0.99, 0.89), strict=True
+    ):
+        OutOfFoldAnswer.objects.create(model_version=newer, review=review, group=group, confidence=confidence)
+    choices = LABEL_ERRORS.choose(reviewer, 8)
+    assert [(choice.product_id, choice.blind) for choice in choices] == [(sure[1].pk, True), (sure[0].pk, True)]
+    assert LABEL_ERRORS.count() == 2
+    batch = start_batch(reviewer, LABEL_ERRORS, size=1)
+    (tile,) = list_tiles(batch)
+    assert [choice.product_id for choice in LABEL_ERRORS.choose(reviewer, 8)] == [sure[0].pk]
+    submission = Submission(image=tile.row.image_id, group="Bags", seen_review=tile.seen_review, batch=batch.pk)
+    submit_reviews([submission], reviewer=reviewer)
+    assert LABEL_ERRORS.count() == 1
+    withdraw_reviews(Review.objects.filter(pk=reviews[0].pk))
+    assert LABEL_ERRORS.choose(reviewer, 8) == []

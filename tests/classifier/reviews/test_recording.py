@@ -38,6 +38,29 @@ def test_a_verdict_without_a_group_is_a_label(verdict: str) -> None:
     assert get_label(image) == ("pending", "", "")
 
 
+def test_a_withdrawn_review_leaves_its_tile_open_while_it_is_lent_and_free_afterwards() -> None:
+    create_unsure(3)
+    reviewer, other = create_member(), create_member()
+    batch = start(reviewer)
+    tiles = list_tiles(batch)
+    given = submit_reviews(
+        [Submission(image=tile.row.image_id, group="Bags", batch=batch.pk) for tile in tiles], reviewer=reviewer
+    )
+    first, second, third = (result.review for result in given)
+    withdraw_reviews(Review.objects.filter(pk=first.pk))
+    assert [tile.row.state for tile in list_tiles(batch)] == ["open", "reviewed", "reviewed"]
+    # While something else is said of it, it stays reviewed.
+    again = Submission(image=second.image_id, group="Footwear", seen_review=second.pk, batch=batch.pk)
+    submit_reviews([again], reviewer=reviewer)
+    withdraw_reviews(Review.objects.filter(pk=second.pk))
+    assert [tile.row.state for tile in list_tiles(batch)] == ["open", "reviewed", "reviewed"]
+    expire(batch)
+    withdraw_reviews(Review.objects.filter(pk=third.pk))
+    assert [tile.row.state for tile in list_tiles(batch)] == ["open", "reviewed", "freed"]
+    assert len(list_tiles(start(other))) == 2
+    assert [tile.row.state for tile in list_tiles(batch)] == ["freed", "reviewed", "freed"]
+
+
 @pytest.mark.parametrize(
     "label, message",
     [

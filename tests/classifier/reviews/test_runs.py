@@ -14,10 +14,10 @@ from classifier.labelling.starting import start_labelling_run
 from classifier.models import ImageToReview, LabelTask, Review, ReviewRun
 from classifier.reviews import runs as review_runs
 from classifier.reviews import tasks
-from classifier.reviews.runs import cancel_review_run, record_next_step, withdraw_review_run
+from classifier.reviews.runs import cancel_review_run, record_next_step
 from classifier.reviews.services import ReviewError, record_review, withdraw_reviews
-from classifier.reviews.starting import start_review_run
-from classifier.reviews.tasks import record_reviews_task
+from classifier.reviews.starting import start_review_run, withdraw_review_run
+from classifier.reviews.tasks import record_reviews_task, send_review_runs
 from classifier.runs.steps import do_steps
 from classifier.worker.sweep import sweep
 from tests.support.factories import create_image, create_product
@@ -222,16 +222,46 @@ def test_a_cancelled_run_leaves_what_it_has_not_done() -> None:
     assert cancel_review_run(run) is False
 
 
-def test_a_run_that_is_withdrawn_goes_on_no_more() -> None:
-    run = start(*create_images(3))
+def test_a_run_that_is_withdrawn_goes_on_no_more_and_workers_withdraw_what_is_left(outbox: Outbox) -> None:
+    run = start(*create_images(7))
     record_next_step(run.pk)
-    assert withdraw_review_run(run) == 2
-    assert do_steps(run.pk, step=record_next_step, seconds=60) is False
-    assert get_facts(run) == ("cancelled", 3, 2, 0)
-    assert not Review.objects.filter(withdrawn_at=None).exists()
+    record_next_step(run.pk)
+    assert withdraw_review_run(run) == 4
+    assert get_facts(run) == ("cancelled", 7, 4, 0)
     assert not ImageToReview.objects.exists()
+    assert (run.is_withdrawing, Review.objects.filter(withdrawn_at=None).count()) == (True, 2)
+    # The message was lost: the sweep sends another.
+    ReviewRun.objects.update(sent_at=None)
+    sweep()
+    record_reviews_task(run.pk)
+    run.refresh_from_db()
+    assert (run.is_withdrawing, Review.objects.filter(withdrawn_at=None).count()) == (False, 0)
     assert set(ProductLabel.objects.values_list("status", flat=True)) == {"pending"}
+    assert outbox.count(run.pk) >= 2
+    before = run.withdrawn_at
     assert withdraw_review_run(run) == 0
+    assert (run.withdrawn_at, send_review_runs()) == (before, 0)
+
+
+def test_whoever_started_a_run_withdraws_it_on_its_page_and_over_http(client: Client) -> None:
+    user = sign_in(client, "add_review")
+    own, others = start(*create_images(1), reviewer=user), start(*create_images(1))
+    for run in (own, others):
+        do_steps(run.pk, step=record_next_step, seconds=60)
+    assert f'href="/review-runs/{own.pk}/"' in client.get("/review/").content.decode()
+    assert client.get(f"/review-runs/{own.pk}/").context["may_withdraw"]
+    assert not client.get(f"/review-runs/{others.pk}/").context["may_withdraw"]
+    for prefix in ("", "/api/v1"):
+        assert client.post(f"{prefix}/review-runs/{others.pk}/withdraw/").status_code == 403
+    answer = client.get(f"/api/v1/review-runs/{own.pk}/").json()
+    assert (answer["group"], answer["done"], answer["withdrawn_at"]) == ("Bags", 1, None)
+    assert client.post(f"/review-runs/{own.pk}/withdraw/").url == f"/review-runs/{own.pk}/"
+    assert "Withdrawn" in client.get(f"/review-runs/{own.pk}/").content.decode()
+    assert Review.objects.standing().get().run == others
+    client.force_login(create_member("add_review", "change_review"))
+    answer = client.post(f"/api/v1/review-runs/{others.pk}/withdraw/").json()
+    assert (answer["withdrawal_requested"], answer["withdrawn_at"] is None) == (True, False)
+    assert not Review.objects.standing().exists()
 
 
 def test_a_run_over_nothing_is_done_and_one_of_an_unknown_group_is_none(outbox: Outbox) -> None:

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,12 +12,16 @@ from django.db import connection
 from PIL import Image as PillowImage
 
 from catalog.models import Image
-from catalog.pictures.storage import thumbnail_name
+from catalog.pictures.storage import StorageError, thumbnail_name
 from classifier.ml.data.parts import Part, draw_part
 from classifier.models import SplitAssignment, SplitPicture, SplitProduct, SuspectedPicture
+from classifier.reviews.services import record_review
+from classifier.splits import services
 from classifier.splits.selectors import MAXIMUM_PRODUCTS, find_parts
-from classifier.splits.services import assign_parts
+from classifier.splits.services import assign_parts, assign_waiting_parts
+from classifier.worker.sweep import sweep
 from tests.support.factories import create_product, create_product_image
+from tests.support.members import create_member
 from tests.support.photographs import alter, draw_photograph, store
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -45,6 +50,27 @@ def test_a_picture_falls_into_a_part_once(choose: np.random.Generator) -> None:
     assert len({place.family for place in places.values()}) == 4
     assert assign_parts(images[:2]) == {image: places[image] for image in images[:2]}
     assert find_parts(images) == places
+
+
+def test_what_people_labelled_falls_into_a_part_at_the_next_sweep(
+    choose: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, unread, other = (store(draw_photograph(choose)) for _ in range(4))
+    for image in (first, second, unread):
+        create_product(images=[image])
+        record_review(image, group="Bags", reviewer=create_member())
+    default_storage.delete(thumbnail_name(unread.stored_picture.sha256))
+    default_storage.delete(unread.stored_picture.storage_name)
+    sweep()
+    assert set(find_parts([first.pk, second.pk, unread.pk, other.pk])) == {first.pk, second.pk}
+    # What cannot be read is tried once.
+    assert assign_waiting_parts(seconds=60) == 0
+    record_review(other, group="Bags", reviewer=create_member())
+    assert assign_waiting_parts(seconds=0) == 0
+    monkeypatch.setattr(services, "assign_parts", Mock(side_effect=StorageError("gone")))
+    assert assign_waiting_parts(seconds=60) == 0
+    monkeypatch.undo()
+    assert assign_waiting_parts(seconds=60) == 1
 
 
 def test_altered_photographs_are_one_family_in_any_order(choose: np.random.Generator) -> None:

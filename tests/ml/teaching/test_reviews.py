@@ -153,3 +153,33 @@ def test_answers_out_of_fold_do_not_know_the_family() -> None:
 def test_too_few_reviews_are_refused(count: int, classes: int) -> None:
     with pytest.raises(TooFewReviewsError, match="expected 30 reviewed pictures of garments, of two groups"):
         retrain(draw(count, classes=classes), calibration=CALIBRATION)
+
+
+def test_what_looks_turned_is_doubted_as_before_it_was_taught() -> None:
+    photographs = CALIBRATION.photographs
+    assert photographs is not None
+    # Nothing but the first of the network's numbers says that a picture is turned; half of these look so.
+    upright = [0.0] * 10, [0.0] * 40 + [-80.0] + [0.0] * 23
+    calibration = dataclasses.replace(
+        CALIBRATION,
+        photographs=dataclasses.replace(
+            photographs, upright_logits=upright[0], upright_embedding=upright[1], upright_bias=20.0
+        ),
+    )
+    heads = retrain(draw(300), calibration=calibration).heads
+    others = draw(400, seed=1)
+    features = others.seen.features.copy()
+    features[:200, 40] += 1
+    said = predict(dataclasses.replace(others.seen, features=features), heads=heads)
+    confidence = np.array([one.confidence for one in said])
+    assert confidence[:200].max() < 0.21
+    assert np.median(confidence[200:]) > 0.9
+    assert all(one.abstained for one in said[:200])
+    # Heads of files that were written before doubt nothing.
+    former = dataclasses.replace(heads, photographs=dataclasses.replace(heads.photographs, doubts=0.0))
+    assert (
+        np.median(
+            [one.confidence for one in predict(dataclasses.replace(others.seen, features=features), heads=former)[:200]]
+        )
+        > 0.9
+    )
