@@ -39,7 +39,7 @@ _FILL: Final = (
             first_activated_at)
        SELECT 1, 'default-20260101-' || repeat(n::text, 8), 'v' || n, repeat(n::text, 64), 'default', 0, '{}', stage,
               now(), now() - (3 - n) * interval '1 day', now() - (3 - n) * interval '1 day'
-       FROM (VALUES (1, 'retired'), (2, 'active')) AS version (n, stage)""",
+       FROM (VALUES (1, 'retired'), (2, 'production')) AS version (n, stage)""",
     """INSERT INTO classifier_labellingrun (model_version_id, state, relabel, created_at)
        SELECT id, 'done', false, now() FROM classifier_modelversion ORDER BY id""",
     "INSERT INTO product (id, title) SELECT n, 'Product ' || n FROM generate_series(1, %(products)s) AS n",

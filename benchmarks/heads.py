@@ -38,7 +38,7 @@ _FILL: Final = (
            (base_id, name, folder, manifest_sha256, recipe, seed, metrics, stage, activated_at, first_activated_at)
        SELECT 1, 'default-20260101-' || repeat(n::text, 8), 'v' || n, repeat(n::text, 64), 'default', 0, '{}', stage,
               activated_at, activated_at
-       FROM (VALUES (1, 'active', now()), (2, 'candidate', NULL)) AS version (n, stage, activated_at)""",
+       FROM (VALUES (1, 'production', now()), (2, 'candidate', NULL)) AS version (n, stage, activated_at)""",
     "INSERT INTO classifier_labellingrun (model_version_id, state, relabel) VALUES (1, 'done', false)",
     "INSERT INTO product (id, title) SELECT n, 'Product ' || n FROM generate_series(1, %(products)s) AS n",
     "INSERT INTO image (id, url) SELECT n, 'benchmark/' || n || '.png' FROM generate_series(1, %(products)s) AS n",

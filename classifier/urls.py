@@ -2,7 +2,14 @@
 
 from django.urls import path, re_path
 
-from classifier.adoption.views import model_version_activate, model_version_detail, model_version_list
+from classifier.adoption.views import (
+    model_version_activate,
+    model_version_detail,
+    model_version_list,
+    model_version_rollback,
+    model_version_stage,
+    stage_change_decide,
+)
 from classifier.audit.views import accuracy
 from classifier.evidence.views import image_explanation, product_detail
 from classifier.labelling.views import (
@@ -54,6 +61,9 @@ urlpatterns = [
     path("model-versions/", model_version_list, name="model-version-list"),
     path("model-versions/<int:pk>/", model_version_detail, name="model-version-detail"),
     path("model-versions/<int:pk>/activate/", model_version_activate, name="model-version-activate"),
+    path("model-versions/<int:pk>/stage/", model_version_stage, name="model-version-stage"),
+    path("model-versions/rollback/", model_version_rollback, name="rollback"),
+    path("stage-changes/<int:pk>/decide/", stage_change_decide, name="stage-change-decide"),
     path("healthz/live", live, name="health-live"),
     path("healthz/ready", ready, name="health-ready"),
     path("healthz/workers", workers, name="health-workers"),

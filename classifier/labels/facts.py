@@ -18,10 +18,10 @@ def list_deciding_versions() -> list[int]:
     That is the version in production, then those that were before it, newest first, but none that was left by going
     back to a version before it.
     """
-    rows = ModelVersion.objects.filter(Q(stage=ModelVersion.Stage.ACTIVE) | Q(first_activated_at__isnull=False))
+    rows = ModelVersion.objects.filter(Q(stage=ModelVersion.Stage.PRODUCTION) | Q(first_activated_at__isnull=False))
     rows = rows.only("stage", "left_at")
     versions = list(rows.order_by(F("first_activated_at").desc(nulls_first=True), "-pk"))
-    active = [version for version in versions if version.stage == ModelVersion.Stage.ACTIVE]
+    active = [version for version in versions if version.stage == ModelVersion.Stage.PRODUCTION]
     before = versions[versions.index(active[0]) + 1 :] if active else versions
     return [version.pk for version in active + before if version in active or version.left_at is None]
 

@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from classifier.models import LabellingRun, LabelTask, Review, SuspectedPicture, TrainingRun
+from classifier.models import LabellingRun, LabelTask, Review, StageChange, SuspectedPicture, TrainingRun
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
@@ -72,7 +72,10 @@ TABLE: dict[str, dict[str, Row]] = {
     "training-run-cancel": {"POST": Row("change_trainingrun", 302)},
     "model-version-list": {"GET": Row("view_modelversion", 200)},
     "model-version-detail": {"GET": Row("view_modelversion", 200)},
-    "model-version-activate": {"POST": Row("change_modelversion", 409)},
+    "model-version-activate": {"POST": Row("change_modelversion", 412)},
+    "model-version-stage": {"POST": Row("change_modelversion", 400)},
+    "rollback": {"POST": Row("change_modelversion", 400)},
+    "stage-change-decide": {"POST": Row("change_modelversion", 400)},
     "sign-in": {"GET": Row(PUBLIC, 200), "POST": Row(PUBLIC, 200)},
     "password": {"GET": Row(SIGNED_IN, 200), "POST": Row(SIGNED_IN, 200)},
     "sign-out": {"POST": Row(PUBLIC, 302)},
@@ -101,6 +104,13 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-model-version-list": {"GET": Row("view_modelversion", 200)},
     "api-model-version-detail": {"GET": Row("view_modelversion", 200)},
     "api-model-version-activate": {"POST": Row("change_modelversion", 428)},
+    "api-model-version-changes": {"POST": Row("change_modelversion", 400)},
+    "api-rollback": {"POST": Row("change_modelversion", 400)},
+    "api-stage-change-list": {"GET": Row("view_modelversion", 200)},
+    "api-stage-change-detail": {"GET": Row("view_modelversion", 200)},
+    "api-stage-change-approve": {"POST": Row("change_modelversion", 400)},
+    "api-stage-change-reject": {"POST": Row("change_modelversion", 400)},
+    "api-stage-change-withdraw": {"POST": Row("change_modelversion", 400)},
     "api-error-list": {"GET": Row("view_labeltask", 200)},
     "api-error-retry": {"POST": Row("change_labeltask", 200)},
     "api-error-ignore": {"POST": Row("change_labeltask", 200)},
@@ -148,6 +158,9 @@ def create_arguments() -> dict[str, list[Any]]:
     suspect = SuspectedPicture.objects.create(pk=20, sha256="0" * 64, products=20)
     review = Review.objects.create(image=image, url=image.url, group="Bags", reviewer=create_member())
     training = TrainingRun.objects.create(recipe="default", seed=1)
+    change = StageChange.objects.create(
+        model_version=version, from_stage="candidate", to_stage="production", way="api", evidence_sha256="0" * 64
+    )
     by_beginning = {
         "product-detail": [product.pk],
         "product-similar": [product.pk],
@@ -164,6 +177,8 @@ def create_arguments() -> dict[str, list[Any]]:
         "labelling-run-": [run.pk],
         "training-run-": [training.pk],
         "model-version-": [version.pk],
+        "stage-change-": [change.pk],
+        "api-stage-change-": [change.pk],
         "token-revoke": [1],
         "api-product-detail": [product.pk],
         "api-product-similar": [product.pk],

@@ -1,0 +1,107 @@
+"""The JSON of model versions, and of requests to change their stage."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from classifier.labelling.api import MAXIMUM_ID
+from classifier.models import STAGE_TRANSITIONS, ModelVersion, StageChange, TrainingRun
+from config.web.queries import PageQuery
+
+Stage = ModelVersion.Stage
+MAXIMUM_REASON = 2000
+#: What somebody may ask for.
+ASKED_STAGES = [stage for stage in Stage if any(stage in to for to in STAGE_TRANSITIONS.values())]
+
+
+class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
+    """A registered model version; its metrics are those of the test pictures."""
+
+    training_run = serializers.SerializerMethodField(help_text="The training run that made it, if one did.")
+
+    class Meta:
+        model = ModelVersion
+        fields = [
+            "id",
+            "name",
+            "stage",
+            "recipe",
+            "seed",
+            "manifest_sha256",
+            "metrics",
+            "created_at",
+            "activated_at",
+            "training_run",
+        ]
+
+    def get_training_run(self, version: ModelVersion) -> int | None:
+        """Return the run's id or None; the run has been loaded with the version."""
+        run: TrainingRun | None = getattr(version, "training_run", None)
+        return run.pk if run else None
+
+
+class StageChangeSerializer(serializers.ModelSerializer[StageChange]):
+    """A change of stage that somebody asked for, on what evidence, and what became of it."""
+
+    model_version_name = serializers.CharField(source="model_version.name")
+    requested_by = serializers.SlugRelatedField[Any](slug_field="username", read_only=True, allow_null=True)
+    decided_by = serializers.SlugRelatedField[Any](slug_field="username", read_only=True, allow_null=True)
+
+    class Meta:
+        model = StageChange
+        fields = read_only_fields = [
+            "id",
+            "model_version",
+            "model_version_name",
+            "from_stage",
+            "to_stage",
+            "way",
+            "requested_by",
+            "requested_at",
+            "reason",
+            "forced",
+            "evidence",
+            "evidence_sha256",
+            "decision",
+            "rule",
+            "decided_by",
+            "decided_at",
+            "decision_reason",
+            "without_catalogue",
+            "replaced",
+        ]
+
+
+class StageChangeQuery(PageQuery):
+    """The filters and the page of the list of requests."""
+
+    model_version = serializers.IntegerField(
+        min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The version."
+    )
+    decision = serializers.ChoiceField(StageChange.Decision.choices, required=False, help_text="What became of it.")
+
+
+class StageRequestSerializer(serializers.Serializer[Any]):
+    """Which stage is asked for, and why."""
+
+    to = serializers.ChoiceField([stage.value for stage in ASKED_STAGES])
+    reason = serializers.CharField(max_length=MAXIMUM_REASON)
+    force = serializers.BooleanField(default=False, help_text="Ask for it although the gate is not met.")
+
+
+class DecisionSerializer(serializers.Serializer[Any]):
+    """Why it is decided so."""
+
+    reason = serializers.CharField(max_length=MAXIMUM_REASON)
+
+
+class ApprovalSerializer(DecisionSerializer):
+    """The same, and whether it is known that the catalogue gave no evidence."""
+
+    without_catalogue = serializers.BooleanField(
+        default=False, help_text="Needed where fewer than 30 of the catalogue's own pictures could be compared."
+    )
+
+
+class RollbackSerializer(DecisionSerializer):
+    """Why it is gone back."""
