@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from classifier.adoption.reviewed import list_test_pictures
 from classifier.ml import pipeline
-from classifier.ml.artefacts import ArtefactError, manifest_sha256, verify_artefact
+from classifier.ml.artefacts import ArtefactAnswersError, ArtefactError, manifest_sha256, verify_artefact
 from classifier.ml.data.dataset import DatasetError, find_fashion_mnist
 from classifier.ml.heads import Heads, SeenPictures, predict
 from classifier.ml.inference import Classifier
@@ -68,7 +68,7 @@ def examine_artefact(folder: Path, *, data_dir: Path | None = None) -> Examinati
     """Compare a verified artefact with the version in production, on pictures that neither was trained on.
 
     There is nothing to compare with where no version is in production, where it is this artefact, and where its own
-    files are lost. Raises `ArtefactError` if the artefact's network labels nothing.
+    files are lost. Raises `ArtefactError` if the artefact's network labels nothing, or not what it did.
     """
     candidate = Classifier.load(folder)
     candidate.check()
@@ -84,9 +84,9 @@ def examine_version(version: ModelVersion, *, download: bool = False) -> Examina
 def _examine(candidate: Classifier, *, digest: str, base_id: int | None, data_dir: Path | None) -> Examination:
     active = find_active_model_version()
     tag = active.activation_tag if active else "none"
-    problem = find_golden_problem(candidate, digest=digest)
-    if problem or active is None or active.manifest_sha256 == digest:
-        return Examination(tag, problem=problem)
+    _check_golden(candidate, digest=digest)
+    if active is None or active.manifest_sha256 == digest:
+        return Examination(tag)
     try:
         production = get_classifier(active)
     except ArtefactError:
@@ -102,6 +102,7 @@ def _examine(candidate: Classifier, *, digest: str, base_id: int | None, data_di
         return Examination(tag, catalogue=catalogue, problem=problem)
     found = pipeline.compare_answers(answers[0], other=answers[1])
     worse = [comparison for comparison in (*found, *(catalogue or ())) if comparison.is_worse]
+    problem = ""
     if worse:
         problem = (
             f"It may be worse than {active.name}, which is in production: the lower end of a difference is below its "
@@ -135,19 +136,26 @@ def find_or_record_answers(classifier: Classifier, *, digest: str, data_dir: Pat
     return answers
 
 
-def find_golden_problem(classifier: Classifier, *, digest: str) -> str:
-    """Return what is wrong where the classifier does not say what it said when it was first examined."""
+def check_golden_answers(version: ModelVersion) -> None:
+    """Check that the version says of a fixed batch what it said when it was first examined, if it was.
+
+    Raises `ArtefactError`.
+    """
+    if ArtefactAnswers.objects.filter(pk=version.manifest_sha256).exists():
+        _check_golden(get_classifier(version), digest=version.manifest_sha256)
+
+
+def _check_golden(classifier: Classifier, *, digest: str) -> None:
     golden = ArtefactAnswers.objects.filter(pk=digest).values_list("golden", flat=True).first()
     if golden is None:
-        return ""
+        return
     expected, found = np.frombuffer(bytes(golden), np.float16), classifier.answer_golden().ravel()
     distance = float(np.abs(found.astype(np.float64) - expected).max())
-    if distance <= GOLDEN_TOLERANCE:
-        return ""
-    return (
-        f"The network does not say here what it said when it was first examined: a probability of the same pictures is "
-        f"another one by {distance:.3f}, and at most {GOLDEN_TOLERANCE} is rounding."
-    )
+    if distance > GOLDEN_TOLERANCE:
+        raise ArtefactAnswersError(
+            f"{classifier.version} does not say here what it said when it was first examined: a probability of the "
+            f"same pictures is another one by {distance:.3f}, and at most {GOLDEN_TOLERANCE} is rounding"
+        )
 
 
 def _compare_catalogue(

@@ -81,8 +81,9 @@ def _tell_request(change: StageChange) -> str:
     who = change.requested_by.get_username() if change.requested_by else "Somebody"
     forced = ", though the gate is not met" if change.forced else ""
     reason = f": {change.reason}" if change.reason else ""
-    to, name = change.get_to_stage_display().lower(), change.model_version.name
-    return f"{who} asked {change.get_way_display()} for {name}: {to}{forced}{reason}"
+    stage, name = change.to_stage, change.model_version.name
+    to = f"in {stage}" if stage in (Stage.PRODUCTION, Stage.PREPRODUCTION) else stage
+    return f"{who} asked {change.get_way_display()} that {name} be {to}{forced}{reason}"
 
 
 def _tell_decision(change: StageChange) -> str:

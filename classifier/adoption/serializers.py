@@ -45,6 +45,9 @@ class StageChangeSerializer(serializers.ModelSerializer[StageChange]):
 
     model_version_name = serializers.CharField(source="model_version.name")
     requested_by = serializers.SlugRelatedField[Any](slug_field="username", read_only=True, allow_null=True)
+    rule = serializers.CharField(
+        read_only=True, help_text=f"Why it could be approved: {', '.join(StageChange.Rule.values)}; empty if it is not."
+    )
     decided_by = serializers.SlugRelatedField[Any](slug_field="username", read_only=True, allow_null=True)
 
     class Meta:

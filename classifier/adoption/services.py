@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from catalog.models import Product
-from classifier.adoption.gate import Examination, describe_version, examine_version
+from classifier.adoption.gate import Examination, check_golden_answers, describe_version, examine_version
 from classifier.adoption.tasks import send_adoption_runs
 from classifier.labelling.runs import request_cancel
 from classifier.ml.artefacts import ArtefactError
@@ -374,6 +374,7 @@ def _get_open(change: StageChange, expected_tags: Collection[str] | None) -> Sta
 def _find_changed_files(change: StageChange) -> str:
     try:
         verify_version(change.model_version)
+        check_golden_answers(change.model_version)
     except ArtefactError as error:
         return f"The version's files are not what they were: {error.reason}."
     return ""

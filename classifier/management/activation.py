@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from classifier.adoption.services import Asker, Way, needs_approval
 from classifier.models import StageChange
+from classifier.registry.selectors import find_active_model_version
 
 HELP = (
     "With --activate the version is asked for production, and comes there at once or, where APPROVALS is two, when\n"
@@ -42,7 +43,8 @@ def read_asker(options: dict[str, Any]) -> Asker:
     """Return who asks, by --user. Raises `CommandError` for an unknown name, and for none where two people decide."""
     name = options["user"]
     if name is None:
-        if options.get("activate") and needs_approval():
+        # A database's first version takes no approval.
+        if options.get("activate") and needs_approval() and find_active_model_version() is not None:
             raise CommandError("--activate needs --user NAME where APPROVALS is two", returncode=2)
         return Asker(Way.COMMAND)
     user = User.objects.filter(username=name, is_active=True).first()

@@ -161,7 +161,7 @@ def test_a_request_is_decided_on_the_page_of_its_version(
     assert client.post(decide, given | {"without_catalogue": "on"}).headers["Location"] == address
     page = client.get(address)
     (told,) = page.context["changes"]
-    assert told.asked.endswith(f"asked on a page for {version.name}: in production: Better on shoes")
+    assert told.asked.endswith(f"asked on a page that {version.name} be in production: Better on shoes")
     assert "approved by another person, knowing that the catalogue gave no evidence: Seen. It replaced" in told.decided
     rollback = page.context["rollback"]
     response = client.post("/model-versions/rollback/", {"reason": "Shoes went wrong"})
