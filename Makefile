@@ -69,6 +69,10 @@ proof: $(VENV)/installed-dev
 	$(RUN) -m tests.classifier.management.lasting_demo --json
 	$(RUN) -m tests.classifier.reviews.many_reviewers --json --seed $(SEED)
 	$(RUN) -m tests.classifier.splits.arrivals --json --seed $(SEED)
+	$(RUN) -m tests.classifier.adoption.registry_operations --json --seed $(SEED)
+	$(RUN) -m tests.classifier.adoption.registry_operations --json --seed $(SEED) --embedded
+	$(RUN) -m tests.classifier.registry.altered_artefacts --json --seed $(SEED)
+	$(RUN) -m tests.ml.judging.simulated_gates --json --seed $(SEED)
 	$(RUN) -m benchmarks.doors --json
 	$(if $(SHOP),$(RUN) manage.py replay_reviews $(SHOP) --json)
 

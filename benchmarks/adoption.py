@@ -36,7 +36,7 @@ def measure(products: int, *, report: Any) -> dict[str, Any]:
     from classifier.models import AdoptionRun, LabelTask, ModelVersion
 
     report("filling the tables")
-    fill_classified(products, stages=("retired", "active"))
+    fill_classified(products, stages=("retired", "production"))
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     report("going back to the first version")

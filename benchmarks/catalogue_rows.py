@@ -59,7 +59,7 @@ _SAID: Final = "\t".join(["Bags", "Bag", "0.9", "f", "[0,0,0,0,0,0,0,0,1,0]"])
 _LABELS: Final = (
     "INSERT INTO classifier_base (digest, name) VALUES (decode(repeat('0', 64), 'hex'), 'benchmark')",
     """INSERT INTO classifier_modelversion (base_id, name, folder, manifest_sha256, recipe, seed, metrics, stage)
-       SELECT id, 'benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'active' FROM classifier_base""",
+       SELECT id, 'benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'production' FROM classifier_base""",
     """CREATE TEMPORARY TABLE chosen AS
        SELECT productid AS product_id, imageid AS image_id,
               ('x' || substr(digits, 1, 8))::bit(32)::bigint / 4294967296.0 AS first,

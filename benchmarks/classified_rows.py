@@ -34,7 +34,7 @@ _FILL: Final = (
               END, 'machine', CASE WHEN abstained THEN 'unsure' ELSE '' END, said.model_version_id, said.id,
               said.created_at
        FROM classifier_classification AS said JOIN classifier_modelversion AS version
-       ON version.id = said.model_version_id AND version.stage = 'active'""",
+       ON version.id = said.model_version_id AND version.stage = 'production'""",
 )
 
 

@@ -38,7 +38,7 @@ def fill(products: int) -> None:
     from django.db import connection
 
     generator = np.random.default_rng(0)
-    fill_classified(products, stages=("active", "candidate"))
+    fill_classified(products, stages=("production", "candidate"))
     with connection.cursor() as cursor:
         cursor.execute(_TASKS)
         for start in range(1, products + 1, _ROWS_AT_ONCE):

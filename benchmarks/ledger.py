@@ -45,7 +45,7 @@ _WARM_BATCHES: Final = 10
 _FILL: Final = (
     "INSERT INTO classifier_base (digest, name) VALUES (decode(repeat('0', 64), 'hex'), 'benchmark')",
     """INSERT INTO classifier_modelversion (base_id, name, folder, manifest_sha256, recipe, seed, metrics, stage)
-       VALUES (1, 'benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'active')""",
+       VALUES (1, 'benchmark', 'benchmark', repeat('0', 64), 'default', 0, '{}', 'production')""",
     """INSERT INTO classifier_labellingrun (model_version_id, state, relabel, total, created_at)
        SELECT 1, state, false, %(rows)s / 2, now() FROM unnest(ARRAY['done', 'running']) AS state""",
     "INSERT INTO product (id, title) SELECT n, 'Product ' || n FROM generate_series(1, %(rows)s) AS n",

@@ -36,7 +36,7 @@ def measure(products: int, *, pages: int, report: Any) -> dict[str, Any]:
     fill(products)
     report("drawing the audit")
     started = time.perf_counter()
-    audit = draw_round(version_id=ModelVersion.objects.get(stage="active").pk, seed=0)
+    audit = draw_round(version_id=ModelVersion.objects.get(stage="production").pk, seed=0)
     drawing = time.perf_counter() - started
     if audit is None:
         raise RuntimeError("expected labels to draw from")

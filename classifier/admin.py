@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from catalog.admin.products import ImageAdmin, ProductAdmin
 from catalog.models import Image, Product, ProductLabel
-from classifier.adoption.admin import AdoptionRunAdmin, ModelVersionAdmin
+from classifier.adoption.admin import AdoptionRunAdmin, ModelVersionAdmin, StageChangeAdmin
 from classifier.cleaning.rules import Figures
 from classifier.labelling.admin import (
     ClassificationAdmin,
@@ -28,6 +28,7 @@ from classifier.models import (
     Review,
     ReviewRun,
     SplitAssignment,
+    StageChange,
     SuspectedPicture,
     TrainingRun,
 )
@@ -82,6 +83,7 @@ for model, model_admin in (
     (Image, LabelledImageAdmin),
     (ProductLabel, ProductLabelAdmin),
     (ModelVersion, ModelVersionAdmin),
+    (StageChange, StageChangeAdmin),
     (AdoptionRun, AdoptionRunAdmin),
     (LabellingRun, LabellingRunAdmin),
     (LabelTask, LabelTaskAdmin),

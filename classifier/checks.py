@@ -1,4 +1,4 @@
-"""System checks of the labelling settings."""
+"""System checks of the settings."""
 
 from typing import Any
 
@@ -25,3 +25,11 @@ def check_time_limits(**_kwargs: Any) -> list[Error]:
         return []
     found = ", ".join(f"{name}={value}" for name, value in limits.items())
     return [Error(f"Expected each of these to be shorter than the next; found {found}.", id="classifier.E001")]
+
+
+@register()
+def check_approvals(**_kwargs: Any) -> list[Error]:
+    """Check that the number of people who bring a version into production is one that is known."""
+    if settings.APPROVALS in ("one", "two"):
+        return []
+    return [Error(f"Expected APPROVALS to be one or two; received {settings.APPROVALS!r}.", id="classifier.E002")]

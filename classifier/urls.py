@@ -3,7 +3,14 @@
 from django.urls import path, re_path
 
 from classifier.adoption.impact_views import impact_products, model_version_impact
-from classifier.adoption.views import model_version_activate, model_version_detail, model_version_list
+from classifier.adoption.views import (
+    model_version_activate,
+    model_version_detail,
+    model_version_list,
+    model_version_rollback,
+    model_version_stage,
+    stage_change_decide,
+)
 from classifier.audit.views import accuracy
 from classifier.evidence.views import image_explanation, product_detail
 from classifier.labelling.views import (
@@ -65,6 +72,9 @@ urlpatterns = [
     path("model-versions/<int:pk>/activate/", model_version_activate, name="model-version-activate"),
     path("model-versions/<int:pk>/impact/", model_version_impact, name="model-version-impact"),
     path("impact-runs/<int:pk>/products/", impact_products, name="impact-products"),
+    path("model-versions/<int:pk>/stage/", model_version_stage, name="model-version-stage"),
+    path("model-versions/rollback/", model_version_rollback, name="rollback"),
+    path("stage-changes/<int:pk>/decide/", stage_change_decide, name="stage-change-decide"),
     path("healthz/live", live, name="health-live"),
     path("healthz/ready", ready, name="health-ready"),
     path("healthz/workers", workers, name="health-workers"),

@@ -1,4 +1,4 @@
-"""Model versions in the admin, with the choice of the active one, and the runs that adopt one."""
+"""Model versions in the admin, with the choice of the one in production, and the runs that adopt one."""
 
 from typing import Any
 
@@ -11,13 +11,18 @@ from django.urls import reverse
 from classifier.adoption.reports import describe_activation
 from classifier.adoption.runs import cancel_adoption_run
 from classifier.adoption.services import (
+    Asker,
+    GateNotMetError,
+    RefusedChangeError,
+    Stage,
     StageTransitionError,
     StaleActivationError,
-    activate_model_version,
+    Way,
+    ask_for_stage,
     get_activation_tag,
 )
 from classifier.ml.artefacts import ArtefactError
-from classifier.models import AdoptionRun, ModelVersion
+from classifier.models import AdoptionRun, ModelVersion, StageChange
 from classifier.registry.selectors import find_active_model_version
 from classifier.runs.admin import RunAdmin
 from classifier.runs.pages import warn_without_worker
@@ -60,14 +65,27 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         if "confirmed" not in request.POST:
             return self._confirm(request, version)
         try:
-            activate_model_version(version, expected_tags=[request.POST.get("tag", "")], user=get_member(request))
-        except (ArtefactError, StageTransitionError, StaleActivationError) as error:
+            change = ask_for_stage(
+                version,
+                to=Stage.PRODUCTION,
+                asker=Asker(Way.ADMIN, get_member(request)),
+                expected_tags=[request.POST.get("tag", "")],
+            )
+        except (
+            ArtefactError,
+            GateNotMetError,
+            RefusedChangeError,
+            StageTransitionError,
+            StaleActivationError,
+        ) as error:
             self.message_user(request, f"{version.name} was not activated. {error}", messages.ERROR)
             return None
-        self.log_change(request, version, "Activated.")
-        self.message_user(
-            request, f"{version.name} is in production. New runs use it, and labels follow.", messages.SUCCESS
-        )
+        self.log_change(request, version, f"Asked for production: request {change.pk} is {change.decision}.")
+        if change.is_open:
+            text = f"{version.name} is asked for production, which another person approves on the version's page."
+        else:
+            text = f"{version.name} is in production. New runs use it, and labels follow."
+        self.message_user(request, text, messages.SUCCESS)
         warn_without_worker(request)
         return None
 
@@ -98,3 +116,25 @@ class AdoptionRunAdmin(RunAdmin):
     def view_on_site(self, run: AdoptionRun) -> str:
         """Return the address of the page of the run's version."""
         return reverse("model-version-detail", args=[run.model_version_id])
+
+
+class StageChangeAdmin(ReadOnlyAdmin):
+    """Who asked for which stage of a version, and what became of it."""
+
+    list_display = (
+        "id",
+        "model_version",
+        "from_stage",
+        "to_stage",
+        "requested_by",
+        "decision",
+        "decided_by",
+        "decided_at",
+    )
+    list_select_related = ("model_version", "requested_by", "decided_by")
+    list_filter = ("decision", "to_stage")
+    exclude = ("evidence",)  # the version's own page tells it
+
+    def view_on_site(self, change: StageChange) -> str:
+        """Return the address of the version's page."""
+        return reverse("model-version-detail", args=[change.model_version_id])

@@ -1,25 +1,49 @@
-"""Model versions over HTTP: which there are, and which one is in production."""
+"""Model versions over HTTP: which there are, which one is in production, and who asked for and decided that."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.http import parse_etags
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
-from rest_framework import serializers
-from rest_framework.exceptions import NotFound
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
-from classifier.adoption.impact import Impact, find_impact
+from classifier.adoption.impact import find_impact
+from classifier.adoption.serializers import (
+    ApprovalSerializer,
+    DecisionSerializer,
+    ImpactSerializer,
+    ModelVersionSerializer,
+    RollbackSerializer,
+    StageChangeQuery,
+    StageChangeSerializer,
+    StageRequestSerializer,
+)
 from classifier.adoption.services import (
+    Asker,
+    GateNotMetError,
+    MissingReasonError,
+    OwnRequestError,
+    RefusedChangeError,
+    Stage,
     StageTransitionError,
     StaleActivationError,
-    activate_model_version,
+    Way,
+    approve_stage_change,
+    ask_for_stage,
     get_activation_tag,
+    reject_stage_change,
+    roll_back,
+    withdraw_stage_change,
 )
 from classifier.ml.artefacts import ArtefactError
-from classifier.ml.judging.shares import Share
-from classifier.models import ImpactRun, ModelVersion, TrainingRun
+from classifier.models import ModelVersion, StageChange
 from config.web.model_views import ModelView, PagedListView
 from config.web.permissions import ChangePermissions, get_member
 from config.web.problems import ConflictError, PreconditionFailedError, PreconditionRequiredError
@@ -33,32 +57,16 @@ ETAG = OpenApiParameter(
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag that the list was answered with."
 )
-
-
-class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
-    """A registered model version; its metrics are those of the test pictures."""
-
-    training_run = serializers.SerializerMethodField(help_text="The training run that made it, if one did.")
-
-    class Meta:
-        model = ModelVersion
-        fields = [
-            "id",
-            "name",
-            "stage",
-            "recipe",
-            "seed",
-            "manifest_sha256",
-            "metrics",
-            "created_at",
-            "activated_at",
-            "training_run",
-        ]
-
-    def get_training_run(self, version: ModelVersion) -> int | None:
-        """Return the run's id or None; the run has been loaded with the version."""
-        run: TrainingRun | None = getattr(version, "training_run", None)
-        return run.pk if run else None
+CHANGE_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
+CHANGE_ETAG = OpenApiParameter(
+    "ETag", str, OpenApiParameter.HEADER, response=[200], description="The request as it is, with its evidence."
+)
+CHANGE_IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, required=True, description="The ETag that the request was answered with."
+)
+LOCATION = OpenApiParameter(
+    "Location", str, OpenApiParameter.HEADER, response=[201, 202], description="The request's address."
+)
 
 
 class ModelVersionView(ModelView):
@@ -96,84 +104,33 @@ class ModelVersionActivationView(ModelVersionView):
     permission_classes = [ChangePermissions]
 
     @extend_schema(
-        parameters=[VERSION_ID, IF_MATCH, ETAG],
+        parameters=[VERSION_ID, IF_MATCH, ETAG, LOCATION],
         request=None,
-        responses={200: ModelVersionSerializer, **problems(401, 403, 404, 409, 412, 428, 429)},
+        responses={
+            200: ModelVersionSerializer,
+            202: StageChangeSerializer,
+            **problems(401, 403, 404, 409, 412, 428, 429),
+        },
     )
     def post(self, request: Request, pk: int) -> Response:
         """Bring this version into production: labels follow it, and open labelling runs of other versions end.
 
-        If-Match is the ETag of the list: 412 when another version was activated since, 428 without it. 409 when the
-        version's files are not those that were registered, or their network cannot be loaded.
+        Where another person has to approve that, the answer is a 202 with the request. If-Match is the ETag of the
+        list: 412 when another version was activated since, 428 without it. 409 when the version's files are not those
+        that were registered, their network cannot be loaded, or the gate is not met.
         """
         version = get_object_or_404(self.get_queryset(), pk=pk)
-        if "If-Match" not in request.headers:
-            raise PreconditionRequiredError
-        given = parse_etags(request.headers["If-Match"])
-        # A weak tag is as good: it stands for a decision, and compression on the way makes it weak.
-        expected = None if given == ["*"] else [tag.removeprefix("W/").strip('"') for tag in given]
-        try:
-            activate_model_version(version, expected_tags=expected, user=get_member(request))
-        except StaleActivationError as error:
-            raise PreconditionFailedError(str(error)) from error
-        except ArtefactError as error:
-            raise ConflictError(f"Expected a version that can be loaded: {error.reason}.") from error
-        except StageTransitionError as error:
-            raise ConflictError(str(error)) from error
+        with refusals_as_problems():
+            change = ask_for_stage(
+                version,
+                to=Stage.PRODUCTION,
+                asker=Asker(Way.API, get_member(request)),
+                expected_tags=read_if_match(request),
+            )
+        if change.is_open:
+            return answer_change(change, request=request, code=status.HTTP_202_ACCEPTED)
         version.refresh_from_db()
         return with_tag(Response(self.get_serializer(version).data), tag=get_activation_tag())
-
-
-class ImpactShareSerializer(serializers.Serializer[Share]):
-    """A share of the products looked at, with its 95 % interval where they were drawn; null for fewer than 30."""
-
-    value = serializers.FloatField(allow_null=True)
-    low = serializers.FloatField(allow_null=True)
-    high = serializers.FloatField(allow_null=True)
-    count = serializers.IntegerField(help_text="The products looked at.")
-
-
-class ImpactCellSerializer(serializers.Serializer[Any]):
-    """Products with one label that would have another: a group, or a status where there is none."""
-
-    was = serializers.CharField()
-    becomes = serializers.CharField()
-    products = serializers.IntegerField()
-
-
-class ImpactSerializer(serializers.Serializer[Impact]):
-    """What a version would change, by its newest shadow run that is done."""
-
-    id = serializers.IntegerField(source="run.pk")
-    state = serializers.ChoiceField(ImpactRun.State.choices, source="run.state")
-    model_version = serializers.IntegerField(source="run.model_version_id")
-    production = serializers.IntegerField(source="run.production_id", allow_null=True)
-    labelling_run = serializers.IntegerField(source="run.shadow_id")
-    current = serializers.BooleanField(source="is_current", help_text="Whether labels still follow `production`.")
-    sample = serializers.IntegerField(source="run.shadow.sample", allow_null=True, help_text="Null: every product.")
-    products = serializers.IntegerField(source="run.done")
-    missing = serializers.IntegerField(source="run.missing", help_text="Products whose picture it has not seen.")
-    changed = ImpactShareSerializer()
-    newly_sure = ImpactShareSerializer(help_text="A group where there is none.")
-    newly_unsure = ImpactShareSerializer(help_text="No group where there is one.")
-    cells = serializers.SerializerMethodField()
-    countries = serializers.SerializerMethodField(help_text="The share that would change, by country.")
-    hosts = serializers.SerializerMethodField(help_text="The share that would change, by the first picture's host.")
-
-    @extend_schema_field(ImpactCellSerializer(many=True))
-    def get_cells(self, impact: Impact) -> list[dict[str, Any]]:
-        """Return the products by what their label is and would be, those that stay the same as well."""
-        return [{"was": was, "becomes": becomes, "products": number} for was, becomes, number in impact.run.cells]
-
-    @extend_schema_field(serializers.DictField(child=ImpactShareSerializer()))
-    def get_countries(self, impact: Impact) -> dict[str, Any]:
-        """Return the share of each country."""
-        return {name: share.to_json() for name, share in impact.countries}
-
-    @extend_schema_field(serializers.DictField(child=ImpactShareSerializer()))
-    def get_hosts(self, impact: Impact) -> dict[str, Any]:
-        """Return the share of each host."""
-        return {name: share.to_json() for name, share in impact.hosts}
 
 
 class ModelVersionImpactView(ModelVersionView):
@@ -189,6 +146,194 @@ class ModelVersionImpactView(ModelVersionView):
         if impact is None:
             raise NotFound("Expected a version with a shadow run that is done.")
         return Response(ImpactSerializer(impact).data)
+
+
+class StagePermissions(ChangePermissions):
+    """Those of model versions, for requests to change their stage."""
+
+    def get_required_permissions(self, method: str, model_cls: Any) -> list[str]:
+        """Return the permissions that the method needs."""
+        return super().get_required_permissions(method, ModelVersion)
+
+
+class StageChangeView(ModelView):
+    """Requests to change a stage."""
+
+    queryset = StageChange.objects.select_related("model_version", "requested_by", "decided_by", "replaced")
+    serializer_class = StageChangeSerializer
+    permission_classes = [StagePermissions]
+
+
+class ModelVersionStageChangesView(StageChangeView):
+    """The request to change a version's stage."""
+
+    @extend_schema(
+        parameters=[VERSION_ID, LOCATION],
+        request=StageRequestSerializer,
+        responses={
+            201: StageChangeSerializer,
+            202: StageChangeSerializer,
+            **problems(400, 401, 403, 404, 409, 412, 415, 429),
+        },
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Ask for a change of stage: 201 where it is done at once, 202 where another person has to approve it.
+
+        409 while a request for the version is open, for a stage that it cannot come to, and where the gate is not met
+        and nothing is forced.
+        """
+        version = get_object_or_404(ModelVersion, pk=pk)
+        form = StageRequestSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        with refusals_as_problems():
+            change = ask_for_stage(version, asker=Asker(Way.API, get_member(request)), **form.validated_data)
+        return answer_change(
+            change, request=request, code=status.HTTP_202_ACCEPTED if change.is_open else status.HTTP_201_CREATED
+        )
+
+
+class RollbackView(StageChangeView):
+    """The way back."""
+
+    @extend_schema(
+        parameters=[LOCATION],
+        request=RollbackSerializer,
+        responses={201: StageChangeSerializer, **problems(400, 401, 403, 409, 412, 415, 429)},
+    )
+    def post(self, request: Request) -> Response:
+        """Go back to the version that the one in production replaced. It takes one person and a reason.
+
+        409 where it is not recorded what was replaced.
+        """
+        form = RollbackSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        with refusals_as_problems():
+            change = roll_back(asker=Asker(Way.API, get_member(request)), **form.validated_data)
+        return answer_change(change, request=request, code=status.HTTP_201_CREATED)
+
+
+class StageChangeListView(PagedListView):
+    """Who asked for which stage, newest first, and what became of it."""
+
+    queryset = StageChangeView.queryset
+    serializer_class = StageChangeSerializer
+    permission_classes = [StagePermissions]
+    query_class = StageChangeQuery
+
+    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
+        """Return the requests that the query asks for."""
+        pages = PageQuery().fields
+        return queryset.filter(**{name: at for name, at in self.query.validated_data.items() if name not in pages})
+
+    @extend_schema(parameters=[StageChangeQuery], responses={200: StageChangeSerializer(many=True), **PROBLEMS})
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the requests to change a stage, and what became of them."""
+        return super().get(request, *args, **kwargs)
+
+
+class StageChangeDetailView(StageChangeView):
+    """One request."""
+
+    @extend_schema(parameters=[CHANGE_ID, CHANGE_ETAG], responses={200: StageChangeSerializer, **PROBLEMS})
+    def get(self, request: Request, pk: int) -> Response:
+        """Answer with the request; its ETag is what a decision needs."""
+        return answer_change(get_object_or_404(self.get_queryset(), pk=pk), request=request)
+
+
+class DecisionView(StageChangeView):
+    """What a decision has in common: it is about a request as the caller saw it."""
+
+    form_class: type[DecisionSerializer] = DecisionSerializer
+    decide: Callable[..., StageChange]
+
+    def answer(self, request: Request, pk: int) -> Response:
+        """Decide, and answer with the request."""
+        change = get_object_or_404(self.get_queryset(), pk=pk)
+        form = self.form_class(data=request.data)
+        form.is_valid(raise_exception=True)
+        expected = read_if_match(request, of="the request")
+        with refusals_as_problems():
+            change = type(self).decide(change, user=get_member(request), expected_tags=expected, **form.validated_data)
+        return answer_change(self.get_queryset().get(pk=change.pk), request=request)
+
+
+DECISION: dict[str, Any] = {
+    "parameters": [CHANGE_ID, CHANGE_IF_MATCH, CHANGE_ETAG],
+    "request": DecisionSerializer,
+    "responses": {200: StageChangeSerializer, **problems(400, 401, 403, 404, 409, 412, 415, 428, 429)},
+}
+
+
+class ApprovalView(DecisionView):
+    """A yes."""
+
+    form_class = ApprovalSerializer
+    decide = staticmethod(approve_stage_change)
+
+    @extend_schema(**DECISION | {"request": ApprovalSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """Approve a request of another person, and do what it asks for.
+
+        412 where it is not what was seen: by another If-Match nothing changes; where another version came into
+        production, or the files are other ones, the request is expired, and a 409 from then on.
+        """
+        return self.answer(request, pk)
+
+
+class RejectionView(DecisionView):
+    """A no."""
+
+    decide = staticmethod(reject_stage_change)
+
+    @extend_schema(**DECISION)
+    def post(self, request: Request, pk: int) -> Response:
+        """Reject a request; the version stays what it is."""
+        return self.answer(request, pk)
+
+
+class WithdrawalView(DecisionView):
+    """A second thought."""
+
+    decide = staticmethod(withdraw_stage_change)
+
+    @extend_schema(**DECISION)
+    def post(self, request: Request, pk: int) -> Response:
+        """Take back a request of your own."""
+        return self.answer(request, pk)
+
+
+@contextmanager
+def refusals_as_problems() -> Iterator[None]:
+    """Answer what the service refuses by the status that says whose turn it is."""
+    try:
+        yield
+    except StaleActivationError as error:
+        raise PreconditionFailedError(str(error)) from error
+    except ArtefactError as error:
+        raise ConflictError(f"Expected a version that can be loaded: {error.reason}.") from error
+    except MissingReasonError as error:
+        raise serializers.ValidationError({error.field: [str(error)]}) from error
+    except OwnRequestError as error:
+        raise PermissionDenied(str(error)) from error
+    except (GateNotMetError, RefusedChangeError, StageTransitionError) as error:
+        raise ConflictError(str(error)) from error
+
+
+def read_if_match(request: Request, *, of: str | None = None) -> list[str] | None:
+    """Return the tags of If-Match, None for any; 428 without it, which says whose ETag it is."""
+    if "If-Match" not in request.headers:
+        raise PreconditionRequiredError(of and f"Expected the header If-Match with the ETag of {of}.")
+    given = parse_etags(request.headers["If-Match"])
+    # A weak tag is as good: it stands for a decision, and compression on the way makes it weak.
+    return None if given == ["*"] else [tag.removeprefix("W/").strip('"') for tag in given]
+
+
+def answer_change(change: StageChange, *, request: Request, code: int = status.HTTP_200_OK) -> Response:
+    """Return the request with its ETag, and with its address where it is new."""
+    response = with_tag(Response(StageChangeSerializer(change).data, status=code), tag=change.tag)
+    if code != status.HTTP_200_OK:
+        response.headers["Location"] = reverse("api-stage-change-detail", args=[change.pk], request=request)
+    return response
 
 
 def with_tag(response: Response, *, tag: str) -> Response:

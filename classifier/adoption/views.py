@@ -1,22 +1,39 @@
-"""The pages of model versions, with the form that activates one."""
+"""The pages of model versions, with the forms that ask for a stage and decide about it."""
+
+from collections.abc import Callable
+from typing import Any
 
 from django.contrib.auth.decorators import login_required, permission_required
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from classifier.adoption.catalogue import describe_catalogue, list_contradictions
+from classifier.adoption.history import describe_stages
 from classifier.adoption.reports import describe_activation, find_adoption_report
+from classifier.adoption.serializers import MAXIMUM_REASON, StageRequestSerializer
 from classifier.adoption.services import (
+    Asker,
+    GateNotMetError,
+    MissingReasonError,
+    OwnRequestError,
+    RefusedChangeError,
+    Stage,
     StageTransitionError,
     StaleActivationError,
-    activate_model_version,
+    Way,
+    approve_stage_change,
+    ask_for_stage,
     get_activation_tag,
+    reject_stage_change,
+    roll_back,
+    withdraw_stage_change,
 )
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.labels import GROUPS
 from classifier.ml.reports.curves import build_history
-from classifier.models import AdoptionRun, ModelVersion
+from classifier.models import AdoptionRun, ModelVersion, StageChange
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import find_manifest
 from classifier.runs.pages import describe_run
@@ -63,19 +80,88 @@ def model_version_detail(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @permission_required("classifier.change_modelversion", raise_exception=True)
 def model_version_activate(request: HttpRequest, pk: int) -> HttpResponse:
-    """Make a version the active one, if the one that the user saw as active still is, and answer with its page."""
+    """Ask for a version to come into production, if the one that the user saw there still is; answer with its page."""
+    return ask(request, pk, to=Stage.PRODUCTION, expected_tags=[request.POST.get("tag", "")])
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_modelversion", raise_exception=True)
+def model_version_stage(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give a version another stage, for which nobody has to approve, and answer with its page."""
+    form = StageRequestSerializer(data=request.POST)
+    if not form.is_valid():
+        return render_version(request, pk, problem="Expected one of the stages, and a reason.", status=400)
+    return ask(request, pk, to=form.validated_data["to"])
+
+
+def ask(request: HttpRequest, pk: int, *, to: str, expected_tags: list[str] | None = None) -> HttpResponse:
+    """Ask for a stage with what the form says, and answer with the version's page."""
     version = get_object_or_404(ModelVersion, pk=pk)
+    return act(
+        request,
+        pk,
+        lambda: ask_for_stage(
+            version,
+            to=to,
+            asker=Asker(Way.PAGE, get_member(request)),
+            reason=request.POST.get("reason", "")[:MAXIMUM_REASON],
+            force="force" in request.POST,
+            expected_tags=expected_tags,
+        ),
+        stale="Another version was activated meanwhile. Compare with that one, and ask again if it still holds.",
+    )
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_modelversion", raise_exception=True)
+def stage_change_decide(request: HttpRequest, pk: int) -> HttpResponse:
+    """Approve, reject or withdraw a request as the user saw it, and answer with the version's page."""
+    change = get_object_or_404(StageChange.objects.select_related("model_version"), pk=pk)
+    given: dict[str, Any] = {
+        "user": get_member(request),
+        "reason": request.POST.get("reason", "")[:MAXIMUM_REASON],
+        "expected_tags": [request.POST.get("tag", "")],
+    }
+    decisions: dict[str, Callable[[], StageChange]] = {
+        "approve": lambda: approve_stage_change(change, without_catalogue="without_catalogue" in request.POST, **given),
+        "reject": lambda: reject_stage_change(change, **given),
+        "withdraw": lambda: withdraw_stage_change(change, **given),
+    }
+    decide = decisions.get(request.POST.get("decision", ""))
+    if decide is None:
+        raise BadRequest(f"Expected a decision: {', '.join(decisions)}.")
+    return act(request, change.model_version_id, decide)
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_modelversion", raise_exception=True)
+def model_version_rollback(request: HttpRequest) -> HttpResponse:
+    """Go back to the version before, and answer with its page."""
+    active = find_active_model_version()
+    if active is None:
+        raise Http404
+    reason = request.POST.get("reason", "")[:MAXIMUM_REASON]
+    return act(request, active.pk, lambda: roll_back(reason=reason, asker=Asker(Way.PAGE, get_member(request))))
+
+
+def act(request: HttpRequest, pk: int, do: Callable[[], StageChange], *, stale: str = "") -> HttpResponse:
+    """Do it, and answer with the page of the version that it was about, or with this one's where it is refused."""
     try:
-        activate_model_version(version, expected_tags=[request.POST.get("tag", "")], user=get_member(request))
-    except StaleActivationError:
-        problem = (
-            "Another version was activated meanwhile. Compare with that one, and activate again if it still holds."
-        )
-        return render_version(request, pk, problem=problem, status=412)
-    except (ArtefactError, StageTransitionError) as error:
-        reason = error.reason if isinstance(error, ArtefactError) else str(error)
-        return render_version(request, pk, problem=f"The version was not activated: {reason}.", status=409)
-    return redirect("model-version-detail", version.pk)
+        change = do()
+    except StaleActivationError as error:
+        return render_version(request, pk, problem=stale or str(error), status=412)
+    except ArtefactError as error:
+        return render_version(request, pk, problem=f"The version was not activated: {error.reason}.", status=409)
+    except MissingReasonError as error:
+        return render_version(request, pk, problem=str(error), status=400)
+    except OwnRequestError as error:
+        return render_version(request, pk, problem=str(error), status=403)
+    except (GateNotMetError, RefusedChangeError, StageTransitionError) as error:
+        return render_version(request, pk, problem=str(error), status=409)
+    return redirect("model-version-detail", change.model_version_id)
 
 
 def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: int = 200) -> HttpResponse:
@@ -94,6 +180,7 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
         "version": version,
         "active": compared,
         "tag": tag,
+        **describe_stages(version, reader=get_member(request)),
         "problem": problem,
         "activation": describe_activation(instead_of=compared),
         "question": ask_for_activation(version, instead_of=compared),

@@ -4,10 +4,17 @@ from django.urls import path, register_converter
 from django.urls.converters import IntConverter
 
 from classifier.adoption.api import (
+    ApprovalView,
     ModelVersionActivationView,
     ModelVersionDetailView,
     ModelVersionImpactView,
     ModelVersionListView,
+    ModelVersionStageChangesView,
+    RejectionView,
+    RollbackView,
+    StageChangeDetailView,
+    StageChangeListView,
+    WithdrawalView,
 )
 from classifier.evidence.api import ClassifyView, ImageClassificationListView, ProductDetailView
 from classifier.labelling.api import (
@@ -42,6 +49,7 @@ class SignedConverter(IntConverter):
 register_converter(SignedConverter, "signed")
 
 IMAGE, RUN, TRAINING, VERSION = "images/<int:image_id>", "labelling-runs/", "training-runs/", "model-versions/"
+CHANGE = "stage-changes/"
 
 urlpatterns = [
     path("products/<int:pk>/", ProductDetailView.as_view(), name="api-product-detail"),
@@ -66,6 +74,13 @@ urlpatterns = [
     path(f"{VERSION}<int:pk>/", ModelVersionDetailView.as_view(), name="api-model-version-detail"),
     path(f"{VERSION}<int:pk>/impact/", ModelVersionImpactView.as_view(), name="api-model-version-impact"),
     path(f"{VERSION}<int:pk>/activate/", ModelVersionActivationView.as_view(), name="api-model-version-activate"),
+    path(f"{VERSION}<int:pk>/stage-changes/", ModelVersionStageChangesView.as_view(), name="api-model-version-changes"),
+    path(f"{VERSION}rollback/", RollbackView.as_view(), name="api-rollback"),
+    path(CHANGE, StageChangeListView.as_view(), name="api-stage-change-list"),
+    path(f"{CHANGE}<int:pk>/", StageChangeDetailView.as_view(), name="api-stage-change-detail"),
+    path(f"{CHANGE}<int:pk>/approve/", ApprovalView.as_view(), name="api-stage-change-approve"),
+    path(f"{CHANGE}<int:pk>/reject/", RejectionView.as_view(), name="api-stage-change-reject"),
+    path(f"{CHANGE}<int:pk>/withdraw/", WithdrawalView.as_view(), name="api-stage-change-withdraw"),
     path("errors/", ErrorListView.as_view(), name="api-error-list"),
     path("errors/<signed:pk>/retry/", ErrorRetryView.as_view(), name="api-error-retry"),
     path("errors/<signed:pk>/ignore/", ErrorIgnoreView.as_view(), name="api-error-ignore"),

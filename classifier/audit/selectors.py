@@ -50,7 +50,7 @@ class AuditEstimate:
 
 def find_current_round() -> AuditRound | None:
     """Return the newest round of the version in production; None before one is drawn."""
-    return AuditRound.objects.filter(model_version__stage=ModelVersion.Stage.ACTIVE).first()
+    return AuditRound.objects.filter(model_version__stage=ModelVersion.Stage.PRODUCTION).first()
 
 
 def list_answers(audit: AuditRound) -> QuerySet[Review]:

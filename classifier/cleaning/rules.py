@@ -74,7 +74,7 @@ def list_removable_versions() -> QuerySet[ModelVersion]:
     Kept are that one; the two that came into production before it, and the two that were in production last: both are
     what somebody may go back to; those with an open run; and those that a product's label names.
     """
-    active = ModelVersion.objects.filter(stage=ModelVersion.Stage.ACTIVE).first()
+    active = ModelVersion.objects.filter(stage=ModelVersion.Stage.PRODUCTION).first()
     if active is None:
         return ModelVersion.objects.none()
     others = ModelVersion.objects.exclude(pk=active.pk).filter(first_activated_at__isnull=False)

@@ -18,7 +18,7 @@ def list_deciding_versions(*, production: ModelVersion | None = None) -> list[in
     That is the version in production, or `production` if it were, then those that were before it, newest first, but
     none that was left by going back to a version before it.
     """
-    rows = ModelVersion.objects.filter(Q(stage=ModelVersion.Stage.ACTIVE) | Q(first_activated_at__isnull=False))
+    rows = ModelVersion.objects.filter(Q(stage=ModelVersion.Stage.PRODUCTION) | Q(first_activated_at__isnull=False))
     versions = list(rows.only("stage", "left_at").order_by(F("first_activated_at").desc(nulls_first=True), "-pk"))
     first = production or next((version for version in versions if version.is_in_production), None)
     before = versions[versions.index(first) + 1 :] if first in versions else versions

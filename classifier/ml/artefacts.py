@@ -68,6 +68,12 @@ class ArtefactFormatError(ArtefactError):
     reason = "network cannot be loaded"
 
 
+class ArtefactAnswersError(ArtefactError):
+    """The network does not say what it said before of the same pictures, though its files are the same."""
+
+    reason = "network does not answer as it did"
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything that is known of an artefact; the values are plain JSON.

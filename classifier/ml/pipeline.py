@@ -34,6 +34,7 @@ from classifier.ml.artefacts import (
 from classifier.ml.config import ConfigurationError, PreprocessingSpec, Recipe, check_start
 from classifier.ml.data.dataset import (
     SPLIT_SEED,
+    TEST_IMAGES,
     FashionMnist,
     Split,
     limit_stratified,
@@ -45,9 +46,10 @@ from classifier.ml.data.shop_pictures import draw_turned
 from classifier.ml.inference import Classifier, ServingNetwork
 from classifier.ml.judging.calibration import Calibration, calibrate
 from classifier.ml.judging.evaluation import EvaluationReport, Metrics, measure
-from classifier.ml.judging.gate import Comparison, compare
+from classifier.ml.judging.gate import GARMENTS as GARMENTS_ASKED
+from classifier.ml.judging.gate import Comparison, compare, compare_groups
 from classifier.ml.judging.photographs import calibrate_photographs
-from classifier.ml.labels import GROUPS, group_labels
+from classifier.ml.labels import GARMENTS, GROUPS, group_labels
 from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Picture, ProgressCallback, TrainingProgress
 
@@ -334,22 +336,37 @@ def evaluate_pictures(
     return _report(classifier, folder=folder, metrics=metrics, seconds=seconds)
 
 
-def compare_classifiers(
-    candidate: Classifier, *, other: Classifier, data_dir: Path | None = None, dataset: FashionMnist | None = None
-) -> Comparison:
-    """How the groups that the candidate says compare with the other's, on pictures that neither was trained on.
+@dataclass(frozen=True, slots=True)
+class TestAnswers:
+    """What a classifier says of the test pictures: garments uint8[N] that are said and that are true.
 
-    Those are the pictures of the calibration part of both. No test picture is looked at, for what is found here may
-    choose. Raises ``DatasetError`` where the data set cannot be had.
+    ``pictures_sha256`` is that of the file of pictures: answers of other pictures are not to be compared.
     """
+
+    pictures_sha256: str
+    said: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+
+
+def answer_test_pictures(
+    classifier: Classifier, *, data_dir: Path | None = None, dataset: FashionMnist | None = None
+) -> TestAnswers:
+    """Ask a classifier all test pictures. Raises ``DatasetError`` where the data set cannot be had."""
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
-    mine, others = (_find_calibration_part(one.manifest, labels=data.train_labels) for one in (candidate, other))
-    part = np.intersect1d(mine, others)
-    pictures, truth = list(data.train_images[part]), group_labels(data.train_labels[part])
-    right = [
-        np.array([GROUPS.index(said.group) for said in one.classify(pictures)]) == truth for one in (candidate, other)
-    ]
-    return compare(right[0], other=right[1])
+    said = [GARMENTS.index(answer.garment) for answer in classifier.classify(list(data.test_images))]
+    return TestAnswers(
+        pictures_sha256=data.sha256[TEST_IMAGES],
+        said=np.array(said, dtype=np.uint8),
+        truth=np.asarray(data.test_labels, dtype=np.uint8),
+    )
+
+
+def compare_answers(candidate: TestAnswers, *, other: TestAnswers) -> list[Comparison]:
+    """The comparisons of two classifiers on the same test pictures: all groups, each group, and garments."""
+    said = [group_labels(one.said) for one in (candidate, other)]
+    groups = compare_groups(said[0], other=said[1], truth=group_labels(candidate.truth), names=GROUPS)
+    right = [one.said == candidate.truth for one in (candidate, other)]
+    return [*groups, compare(right[0], other=right[1], of=GARMENTS_ASKED)]
 
 
 def _find_calibration_part(manifest: Manifest, *, labels: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -32,6 +32,7 @@ from classifier.models.reviews import (
 )
 from classifier.models.runs import OPEN_STATES, Run, RunState
 from classifier.models.splits import SplitAssignment, SplitPicture, SplitProduct
+from classifier.models.stages import ArtefactAnswers, StageChange, hash_evidence
 from classifier.models.texts import TextEvidence, TextPrecision
 from classifier.models.trainings import OutOfFoldAnswer, TrainingRun
 from classifier.models.versions import STAGE_TRANSITIONS, ModelVersion
@@ -42,6 +43,7 @@ __all__ = [
     "SUGGESTION_CHOICES",
     "AdoptionRun",
     "AnsweredCall",
+    "ArtefactAnswers",
     "AuditRound",
     "AuditSample",
     "Base",
@@ -72,12 +74,14 @@ __all__ = [
     "SplitAssignment",
     "SplitPicture",
     "SplitProduct",
+    "StageChange",
     "SuspectedPicture",
     "TextEvidence",
     "TextPrecision",
     "TrainingRun",
     "Verdict",
     "describe_label",
+    "hash_evidence",
     "is_unsent",
     "split_label",
 ]

@@ -14,8 +14,10 @@ class ModelVersion(models.Model):
 
     class Stage(models.TextChoices):
         CANDIDATE = "candidate"
-        ACTIVE = "active", "In production"
+        PREPRODUCTION = "preproduction"
+        PRODUCTION = "production", "In production"
         RETIRED = "retired"
+        REJECTED = "rejected"
 
     # For people; the same weights trained twice on one day have the same name. The manifest's hash is the identity.
     name = models.CharField(max_length=100)
@@ -37,7 +39,9 @@ class ModelVersion(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(fields=["stage"], condition=Q(stage="active"), name="modelversion_one_active"),
+            models.UniqueConstraint(
+                fields=["stage"], condition=Q(stage="production"), name="modelversion_one_in_production"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -46,7 +50,12 @@ class ModelVersion(models.Model):
     @property
     def is_in_production(self) -> bool:
         """Whether labels follow this version."""
-        return self.stage == self.Stage.ACTIVE
+        return self.stage == self.Stage.PRODUCTION
+
+    @property
+    def activation_tag(self) -> str:
+        """What stands for this version in production since it came there."""
+        return f"{self.pk}-{self.activated_at:%Y%m%dT%H%M%S.%f}" if self.activated_at else str(self.pk)
 
     def has_figure(self, name: str) -> bool:
         """Return whether the metrics have a figure, or say that it is a share of nothing."""
@@ -68,8 +77,13 @@ class ModelVersion(models.Model):
         return write_share(measure_accuracy(self.metrics, name), digits=digits)
 
 
+#: What a version may become by somebody's decision. It is retired when another one takes its place alone.
 STAGE_TRANSITIONS: dict[str, frozenset[str]] = {
-    ModelVersion.Stage.CANDIDATE: frozenset({ModelVersion.Stage.ACTIVE}),
-    ModelVersion.Stage.ACTIVE: frozenset({ModelVersion.Stage.RETIRED}),
-    ModelVersion.Stage.RETIRED: frozenset({ModelVersion.Stage.ACTIVE}),
+    ModelVersion.Stage.CANDIDATE: frozenset(
+        {ModelVersion.Stage.PREPRODUCTION, ModelVersion.Stage.PRODUCTION, ModelVersion.Stage.REJECTED}
+    ),
+    ModelVersion.Stage.PREPRODUCTION: frozenset({ModelVersion.Stage.PRODUCTION, ModelVersion.Stage.REJECTED}),
+    ModelVersion.Stage.PRODUCTION: frozenset(),
+    ModelVersion.Stage.RETIRED: frozenset({ModelVersion.Stage.PRODUCTION}),
+    ModelVersion.Stage.REJECTED: frozenset({ModelVersion.Stage.CANDIDATE}),
 }

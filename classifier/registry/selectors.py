@@ -1,10 +1,10 @@
-"""Which model version is active."""
+"""Which model version is in production."""
 
 from classifier.models import ModelVersion
 
 
 class NoActiveModelVersionError(Exception):
-    """Raised where a model version is needed and none is active; the message names the command to run."""
+    """Raised where a model version is needed and none is in production; the message names the command to run."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -14,12 +14,12 @@ class NoActiveModelVersionError(Exception):
 
 
 def find_active_model_version() -> ModelVersion | None:
-    """Return the active model version, or None."""
-    return ModelVersion.objects.filter(stage=ModelVersion.Stage.ACTIVE).first()
+    """Return the model version in production, or None."""
+    return ModelVersion.objects.filter(stage=ModelVersion.Stage.PRODUCTION).first()
 
 
 def get_active_model_version() -> ModelVersion:
-    """Return the active model version; raise `NoActiveModelVersionError` if there is none."""
+    """Return the model version in production; raise `NoActiveModelVersionError` if there is none."""
     version = find_active_model_version()
     if version is None:
         raise NoActiveModelVersionError

@@ -12,8 +12,16 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from classifier.adoption.gate import GateNotMetError, activate_examined_version, examine_artefact
-from classifier.adoption.services import StaleActivationError
+from classifier.adoption.gate import examine_artefact
+from classifier.adoption.services import (
+    Asker,
+    GateNotMetError,
+    OwnRequestError,
+    Stage,
+    StaleActivationError,
+    Way,
+    request_stage_change,
+)
 from classifier.ml import pipeline
 from classifier.ml.config import IMAGENET, NO_WEIGHTS, get_recipe
 from classifier.ml.types import ProgressCallback, TrainingProgress
@@ -141,8 +149,15 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
                 record_answers(answers, version=version)
             if version is not None and examination is not None:
                 try:
-                    activate_examined_version(version, examination, user=run.requested_by, reason=run.reason)
-                except (GateNotMetError, StaleActivationError) as error:
+                    request_stage_change(
+                        version,
+                        to=Stage.PRODUCTION,
+                        asker=Asker(Way.TRAINING, run.requested_by),
+                        reason=run.reason,
+                        force=bool(run.reason),
+                        examination=examination,
+                    )
+                except (GateNotMetError, OwnRequestError, StaleActivationError) as error:
                     # Whatever it is, hours of work are a candidate.
                     problem = f"The version is registered and not in production. {error}"
             reporter.check(state=State.DONE, finished_at=Now(), model_version=version, error=problem)

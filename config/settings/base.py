@@ -171,6 +171,8 @@ EVALUATIONS_DIR = VAR_DIR / "evaluations"
 SIMILAR_REFRESH_SECONDS = env.float("SIMILAR_REFRESH_SECONDS", default=10.0)
 ARTEFACT_KEY = env.str("ARTEFACT_KEY", default="")
 BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")
+# How many people bring a version into production: one, or one who asks and another who approves.
+APPROVALS = env.str("APPROVALS", default="") or ("two" if env.str("DATABASE_URL", default="") else "one")
 
 # --- fetching of pictures -------------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LABELLING_SWEEP_SECONDS = 1.0
 CLEAN_EVERY_HOURS = 0.0
+# Whatever the database; tests of approvals ask for two.
+APPROVALS = "one"
 # Each test client loads the middleware anew, and would go through all static files beforehand: 25 ms a client.
 WHITENOISE_AUTOREFRESH = True
 

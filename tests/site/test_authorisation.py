@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from classifier.models import LabellingRun, LabelTask, Review, ReviewRun, SuspectedPicture, TrainingRun
+from classifier.models import LabellingRun, LabelTask, Review, ReviewRun, StageChange, SuspectedPicture, TrainingRun
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
@@ -76,7 +76,10 @@ TABLE: dict[str, dict[str, Row]] = {
     "model-version-detail": {"GET": Row("view_modelversion", 200)},
     "model-version-impact": {"GET": Row("view_modelversion", 200)},
     "impact-products": {"GET": Row("view_modelversion", 404)},
-    "model-version-activate": {"POST": Row("change_modelversion", 409)},
+    "model-version-activate": {"POST": Row("change_modelversion", 412)},
+    "model-version-stage": {"POST": Row("change_modelversion", 400)},
+    "rollback": {"POST": Row("change_modelversion", 400)},
+    "stage-change-decide": {"POST": Row("change_modelversion", 400)},
     "sign-in": {"GET": Row(PUBLIC, 200), "POST": Row(PUBLIC, 200)},
     "password": {"GET": Row(SIGNED_IN, 200), "POST": Row(SIGNED_IN, 200)},
     "sign-out": {"POST": Row(PUBLIC, 302)},
@@ -108,6 +111,13 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-model-version-detail": {"GET": Row("view_modelversion", 200)},
     "api-model-version-impact": {"GET": Row("view_modelversion", 404)},
     "api-model-version-activate": {"POST": Row("change_modelversion", 428)},
+    "api-model-version-changes": {"POST": Row("change_modelversion", 400)},
+    "api-rollback": {"POST": Row("change_modelversion", 400)},
+    "api-stage-change-list": {"GET": Row("view_modelversion", 200)},
+    "api-stage-change-detail": {"GET": Row("view_modelversion", 200)},
+    "api-stage-change-approve": {"POST": Row("change_modelversion", 400)},
+    "api-stage-change-reject": {"POST": Row("change_modelversion", 400)},
+    "api-stage-change-withdraw": {"POST": Row("change_modelversion", 400)},
     "api-error-list": {"GET": Row("view_labeltask", 200)},
     "api-error-retry": {"POST": Row("change_labeltask", 200)},
     "api-error-ignore": {"POST": Row("change_labeltask", 200)},
@@ -158,6 +168,9 @@ def create_arguments() -> dict[str, list[Any]]:
     review = Review.objects.create(image=image, url=image.url, group="Bags", reviewer=create_member())
     reviews = ReviewRun.objects.create(group="Bags", state="done", requested_by=review.reviewer)
     training = TrainingRun.objects.create(recipe="default", seed=1)
+    change = StageChange.objects.create(
+        model_version=version, from_stage="candidate", to_stage="production", way="api", evidence_sha256="0" * 64
+    )
     by_beginning = {
         "product-detail": [product.pk],
         "product-similar": [product.pk],
@@ -175,6 +188,8 @@ def create_arguments() -> dict[str, list[Any]]:
         "training-run-": [training.pk],
         "model-version-": [version.pk],
         "impact-": [1],
+        "stage-change-": [change.pk],
+        "api-stage-change-": [change.pk],
         "token-revoke": [1],
         "api-product-detail": [product.pk],
         "api-product-similar": [product.pk],

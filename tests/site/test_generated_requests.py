@@ -123,7 +123,8 @@ def find_operation(schema: schemathesis.BaseSchema, *, site: Site, target: Targe
     """Return the operation that the schema has for an address and a method."""
     name, method = target
     address = site.get_address(name)
-    (path,) = (path for path in schema if re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), address))
+    paths = [path for path in schema if re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), address)]
+    path = min(paths, key=lambda path: path.count("{"))  # a word in the place of an id is another address
     return schema[path][method]
 
 

@@ -270,7 +270,7 @@ def describe(connection: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("interrupted_after", [None, 1, 5, 9], ids=lambda number: f"interrupted {number}")
 def test_a_database_of_the_last_release_keeps_everything(aged: Any, interrupted_after: int | None) -> None:
     connection = aged
-    columns = {table: names.replace("embedding, ", "") for table, names, _ in ROWS}
+    columns = {table: names.replace("embedding, ", "").replace("stage, ", "") for table, names, _ in ROWS}
     before = {table: read_columns(connection, table, columns[table]) for table in UNTOUCHED}
     if interrupted_after is not None:
         migrate(connection, BEFORE_FILLING)
@@ -327,6 +327,8 @@ def test_a_database_of_the_last_release_keeps_everything(aged: Any, interrupted_
     named = read_columns(connection, "classifier_base", "id, name, digest")
     assert [row for row in named if row[0] == base_id] == [(base_id, "new", b"\xbb" * 32)]
     assert read(connection, "SELECT count(DISTINCT base_id) FROM classifier_modelversion") == [(3,)]
+    stages = read(connection, "SELECT stage FROM classifier_modelversion ORDER BY id")
+    assert stages == [("retired",), ("production",), ("candidate",)]
     came = "SELECT id FROM classifier_modelversion WHERE first_activated_at = activated_at ORDER BY id"
     assert read(connection, came) == [(1,), (2,)]
     assert read(connection, "SELECT app_label, model FROM django_content_type WHERE id IN (101, 102)") == [

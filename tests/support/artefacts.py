@@ -3,12 +3,18 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from classifier.adoption.services import activate_model_version
+from classifier.adoption.gate import Examination
+from classifier.adoption.services import activate_model_version, get_activation_tag
+from classifier.ml import pipeline
 from classifier.ml.artefacts import BASE_FOLDER, DEFAULT_ARTEFACT, MANIFEST_FILE, NETWORK_FILE
+from classifier.ml.pipeline import TestAnswers
 from classifier.models import ModelVersion
 from classifier.registry.services import register_model_version
 
@@ -40,5 +46,26 @@ def register_active_version(folder: Path = OWN_NETWORKS) -> ModelVersion:
 
 
 def vouch_for_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let versions be activated whose files nobody has; others are not verified either."""
+    """Let versions be activated whose files nobody has; others are not verified and compared either."""
     monkeypatch.setattr("classifier.adoption.services.verify_version", lambda version: None)
+    monkeypatch.setattr(
+        "classifier.adoption.services.examine_version", lambda version, **options: Examination(get_activation_tag())
+    )
+
+
+def answer_alike(monkeypatch: pytest.MonkeyPatch, *, wrong: Mapping[str, int] | None = None) -> list[str]:
+    """Let every artefact say the same of 1,000 test pictures, but that these are wrong on so many of the first.
+
+    Return the list of those that are asked, by their names.
+    """
+    asked = []
+    truth = np.repeat(np.arange(10, dtype=np.uint8), 100)
+
+    def answer(classifier: Any, *, data_dir: Path | None = None) -> TestAnswers:
+        asked.append(classifier.version)
+        said = truth.copy()
+        said[: (wrong or {}).get(classifier.version, 0)] = 9
+        return TestAnswers("0" * 64, said, truth)
+
+    monkeypatch.setattr(pipeline, "answer_test_pictures", answer)
+    return asked

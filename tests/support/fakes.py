@@ -101,7 +101,7 @@ def create_stored_image(data: bytes, *, url: str | None = None) -> Image:
     return Image.objects.create(url=name)
 
 
-def create_model_version(*, stage: str = ModelVersion.Stage.ACTIVE, base: Base | None = None) -> ModelVersion:
+def create_model_version(*, stage: str = ModelVersion.Stage.PRODUCTION, base: Base | None = None) -> ModelVersion:
     """Create a model version without files, on a base of its own unless one is given.
 
     Tests hand the fake classifier to what would load them.
@@ -115,8 +115,8 @@ def create_model_version(*, stage: str = ModelVersion.Stage.ACTIVE, base: Base |
         recipe="fake",
         seed=0,
         stage=stage,
-        activated_at=timezone.now() if stage == ModelVersion.Stage.ACTIVE else None,
-        first_activated_at=timezone.now() if stage == ModelVersion.Stage.ACTIVE else None,
+        activated_at=timezone.now() if stage == ModelVersion.Stage.PRODUCTION else None,
+        first_activated_at=timezone.now() if stage == ModelVersion.Stage.PRODUCTION else None,
     )
 
 

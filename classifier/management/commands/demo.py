@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from catalog.demo.catalogue import load_demo_catalogue
-from classifier.adoption.services import activate_model_version
+from classifier.adoption.services import Asker, Stage, Way, request_stage_change
 from classifier.labelling.starting import start_labelling_run
 from classifier.labels.precision import refresh_precisions, settle_texts
 from classifier.management.demo_summary import build_demo_summary, build_summary_table, list_summary_lines
@@ -111,7 +111,8 @@ class Command(BaseCommand):
         version = find_active_model_version()
         if version is None:
             try:
-                version = activate_model_version(register_model_version(DEFAULT_ARTEFACT))
+                version = register_model_version(DEFAULT_ARTEFACT)
+                request_stage_change(version, to=Stage.PRODUCTION, asker=Asker(Way.COMMAND))
             except ArtefactError as error:
                 raise CommandError(f"The shipped artefact cannot be used: {error}") from error
         self.stdout.write(f"  model version {version.pk}: {version.name}")

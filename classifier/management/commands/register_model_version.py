@@ -6,16 +6,30 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from classifier.adoption.gate import GateNotMetError, activate_examined_version, examine_artefact
-from classifier.adoption.services import StageTransitionError, StaleActivationError
-from classifier.management.activation import HELP, add_activation_options, read_reason, refuse_activation
+from classifier.adoption.gate import examine_artefact
+from classifier.adoption.services import (
+    GateNotMetError,
+    RefusedChangeError,
+    Stage,
+    StageTransitionError,
+    StaleActivationError,
+    request_stage_change,
+)
+from classifier.management.activation import (
+    HELP,
+    add_activation_options,
+    describe_request,
+    read_asker,
+    read_reason,
+    refuse_activation,
+)
 from classifier.ml.artefacts import ArtefactError
 from classifier.registry.services import get_artefact_folder, register_model_version
 from config.console import ReportingCommand
 
 
 class Command(ReportingCommand):
-    """`register_model_version DIR [--activate [--force --reason TEXT]] [--data-dir DIR] [--json]`."""
+    """`register_model_version DIR [--activate [--user NAME] [--force --reason TEXT]] [--data-dir DIR] [--json]`."""
 
     help = (
         "Verify an artefact folder, copy it and make it a model version.\n\n"
@@ -36,22 +50,35 @@ class Command(ReportingCommand):
     def handle(self, *args: Any, folder: Path, activate: bool, **options: Any) -> None:
         """Register the folder and say what it became."""
         reason = read_reason({**options, "activate": activate})
+        asker = read_asker({**options, "activate": activate})
         try:
             version = register_model_version(folder)
         except (ArtefactError, OSError) as error:
             raise CommandError(str(error)) from error
         problem: Exception | None = None
-        if activate:
+        change = None
+        if activate and version.stage != Stage.PRODUCTION:
             try:
                 examination = examine_artefact(get_artefact_folder(version), data_dir=options["data_dir"])
-                version = activate_examined_version(version, examination, reason=reason)
+                change = request_stage_change(
+                    version,
+                    to=Stage.PRODUCTION,
+                    asker=asker,
+                    reason=reason,
+                    force=bool(reason),
+                    examination=examination,
+                )
             except ArtefactError as error:
                 raise CommandError(str(error), returncode=3) from error
-            except StageTransitionError as error:
+            except (RefusedChangeError, StageTransitionError) as error:
                 raise CommandError(str(error)) from error
             except (GateNotMetError, StaleActivationError) as error:
                 problem = error
+        version.refresh_from_db()
         result = {"id": version.pk, "name": version.name, "stage": version.stage, "recipe": version.recipe}
-        self.answer(result, f"Model version {version.pk}: {version.name} ({version.stage})", options)
+        waits = ""
+        if change is not None:
+            result["stage_change"], waits = change.pk, describe_request(change)
+        self.answer(result, f"Model version {version.pk}: {version.name} ({version.stage}){waits}", options)
         if problem is not None:
             raise refuse_activation(problem)

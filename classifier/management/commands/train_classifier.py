@@ -9,7 +9,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from classifier.management.activation import HELP, add_activation_options, read_reason, refuse_activation
+from classifier.management.activation import (
+    HELP,
+    add_activation_options,
+    describe_request,
+    read_asker,
+    read_reason,
+    refuse_activation,
+)
 from classifier.ml.artefacts import MANIFEST_FILE, ArtefactError, load_manifest
 from classifier.ml.config import DEFAULT_RECIPE, IMAGENET, NO_WEIGHTS, RECIPES
 from classifier.ml.judging.evaluation import measure_accuracy
@@ -24,7 +31,7 @@ from config.console import ProgressReport, ReportingCommand
 
 
 class Command(ReportingCommand):
-    """`train_classifier [--recipe NAME] [--seed N] ... [--activate [--force --reason TEXT]] [--enqueue]`."""
+    """`train_classifier [--recipe NAME] ... [--activate [--user NAME] [--force --reason TEXT]] [--enqueue]`."""
 
     help = (
         "Train on Fashion-MNIST, calibrate, evaluate on its test pictures, and register the result as a version.\n"
@@ -62,7 +69,7 @@ class Command(ReportingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Carry a training run out here, or put it on the queue."""
-        reason = read_reason(options)
+        reason, asker = read_reason(options), read_asker(options)
         # What the backbone starts from may be a file here, which stands for weights that were trained.
         weights = options["backbone_weights"] or ""
         known = weights if weights in ("", NO_WEIGHTS) else IMAGENET
@@ -79,6 +86,7 @@ class Command(ReportingCommand):
             names = ", ".join("--" + name.replace("_", "-") for name in here)
             raise CommandError(f"--enqueue leaves {names} to the worker's settings", returncode=2)
         asked = {**form.validated_data, **here, "activate": options["activate"], "reason": reason}
+        asked["requested_by"] = asker.user
         try:
             run = start_training_run(here=not options["enqueue"], **asked)
         except TrainingOpenError as error:
@@ -122,12 +130,16 @@ class Command(ReportingCommand):
         }
         if version is not None:
             result |= {"folder": version.folder, "id": version.pk, "stage": str(version.stage)}
+        change = version.stage_changes.first() if version is not None else None
+        if change is not None:
+            result["stage_change"] = change.pk
         groups, garments = (write_fraction(measure_accuracy(manifest.metrics, name)) for name in metrics[:2])
         calibration = write_known(result["expected_calibration_error"], ".4f")
         text = (
             f"{manifest.version}: accuracy {groups} over groups, {garments} over garments, "
             f"calibration error {calibration}, {write_known(result['seconds'], '.0f')} s; "
             f"{run.output if version is None else f'model version {version.pk} ({version.stage})'}"
+            f"{describe_request(change) if change is not None else ''}"
         )
         return result, text
 

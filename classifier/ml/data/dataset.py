@@ -32,6 +32,7 @@ FILE_SHA256: Final[Mapping[str, str]] = MappingProxyType(
         "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     }
 )
+TEST_IMAGES: Final = "t10k-images-idx3-ubyte"
 DEBIAN_FOLDER: Final = Path("/usr/share/datasets/fashion-mnist")
 PUBLISHER_URLS: Final[tuple[str, ...]] = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -185,11 +186,17 @@ def _find_file(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
+def find_fashion_mnist() -> Path | None:
+    """The first known folder of this machine that has the four files, or None."""
+    folders = (DEBIAN_FOLDER, keras_cache_folder())
+    return next((folder for folder in folders if all(_find_file(folder, name) for name in FILE_SHA256)), None)
+
+
 def _find_or_download() -> Path:
-    for folder in (DEBIAN_FOLDER, keras_cache_folder()):
-        if all(_find_file(folder, name) for name in FILE_SHA256):
-            logger.info("reading Fashion-MNIST from %s", folder)
-            return folder
+    folder = find_fashion_mnist()
+    if folder is not None:
+        logger.info("reading Fashion-MNIST from %s", folder)
+        return folder
     cache = keras_cache_folder()
     for name in FILE_SHA256:
         if _find_file(cache, name) is None:

@@ -141,7 +141,7 @@ def test_nineteen_in_twenty_samples_hold_what_the_whole_catalogue_would_change()
 
 
 def test_activating_another_version_ends_shadows_and_keeps_their_pictures_off_runs() -> None:
-    first, second, third = (create_model_version(stage=stage) for stage in ("active", "candidate", "candidate"))
+    first, second, third = (create_model_version(stage=stage) for stage in ("production", "candidate", "candidate"))
     label_with(first, dict.fromkeys(create_products(2), "Bag"))
     shadow, own = start_labelling_run(shadow=second), start_labelling_run(shadow=third)
     activate_model_version(third)

@@ -11,7 +11,7 @@ from classifier.adoption import runs as adoption_runs
 from classifier.adoption.runs import adopt_next_step, cancel_adoption_run
 from classifier.adoption.services import activate_model_version
 from classifier.labelling.batches import label_batch
-from classifier.models import AdoptionRun, LabelTask, ModelVersion
+from classifier.models import AdoptionRun, LabelTask, ModelVersion, StageChange
 from config import cached_counts
 from tests.support.artefacts import vouch_for_files
 from tests.support.factories import create_product
@@ -129,3 +129,52 @@ def test_an_adoption_that_is_killed_at_its_end_ends_with_its_labelling_run_the_n
     adopt_next_step(adoption.pk)
     adoption.refresh_from_db()
     assert (adoption.state, adoption.labelling_run.total) == ("done", 3)
+
+
+def test_a_request_is_decided_on_the_page_of_its_version(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vouch_for_files(monkeypatch)
+    settings.APPROVALS = "two"
+    create_model_version()
+    version = create_model_version(stage="candidate")
+    address = f"/model-versions/{version.pk}/"
+    sign_in(client, "view_modelversion", "change_modelversion")
+    page = client.get(address)
+    assert "Yes, ask for it" in page.text
+    client.post(f"{address}activate/", {"tag": page.context["tag"], "reason": "Better on shoes"})
+    change = StageChange.objects.get()
+    page = client.get(address)
+    assert (page.context["request_to_decide"], page.context["may_approve"], page.context["is_own"]) == (
+        change,
+        False,
+        True,
+    )
+    assert "Another person than the one who asked has to approve this." in page.text
+    given = {"tag": change.tag, "reason": "Seen", "decision": "approve"}
+    decide = f"/stage-changes/{change.pk}/decide/"
+    assert client.post(decide, given).status_code == 403
+    sign_in(client, "view_modelversion", "change_modelversion")
+    assert "No evidence of this catalogue" in client.get(address).text
+    assert client.post(decide, given | {"tag": "another"}).status_code == 412
+    assert client.post(decide, given).status_code == 400
+    assert client.post(decide, given | {"without_catalogue": "on"}).headers["Location"] == address
+    page = client.get(address)
+    (told,) = page.context["changes"]
+    assert told.asked.endswith(f"asked on a page that {version.name} be in production: Better on shoes")
+    assert "approved by another person, knowing that the catalogue gave no evidence: Seen. It replaced" in told.decided
+    rollback = page.context["rollback"]
+    response = client.post("/model-versions/rollback/", {"reason": "Shoes went wrong"})
+    assert response.headers["Location"] == f"/model-versions/{rollback.pk}/"
+    assert "Approved by" in client.get(address).text
+
+
+def test_another_stage_is_given_on_the_page_with_a_reason(client: Client) -> None:
+    version = create_model_version(stage="candidate")
+    sign_in(client, "view_modelversion", "change_modelversion")
+    address = f"/model-versions/{version.pk}/stage/"
+    assert client.post(address, {"to": "rejected", "reason": " "}).status_code == 400
+    assert client.post(address, {"to": "rejected", "reason": "Takes belts for bags"}).status_code == 302
+    version.refresh_from_db()
+    assert version.stage == "rejected"
+    assert client.post(address, {"to": "preproduction", "reason": "So"}).status_code == 409

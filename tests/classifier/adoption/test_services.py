@@ -34,16 +34,16 @@ def adopt() -> AdoptionRun:
 
 
 def test_activation_retires_the_version_before() -> None:
-    old, new = create_model_version(stage="active"), create_model_version(stage="candidate")
-    assert activate_model_version(new).stage == Stage.ACTIVE
-    assert dict(ModelVersion.objects.values_list("pk", "stage")) == {old.pk: "retired", new.pk: "active"}
+    old, new = create_model_version(stage="production"), create_model_version(stage="candidate")
+    assert activate_model_version(new).stage == Stage.PRODUCTION
+    assert dict(ModelVersion.objects.values_list("pk", "stage")) == {old.pk: "retired", new.pk: "production"}
     assert ModelVersion.objects.get(pk=new.pk).activated_at is not None
     activate_model_version(old)
-    assert dict(ModelVersion.objects.values_list("pk", "stage")) == {old.pk: "active", new.pk: "retired"}
+    assert dict(ModelVersion.objects.values_list("pk", "stage")) == {old.pk: "production", new.pk: "retired"}
 
 
 def test_activating_the_active_version_changes_nothing() -> None:
-    version = create_model_version(stage="active")
+    version = create_model_version(stage="production")
     assert activate_model_version(version).activated_at == version.activated_at
     assert not AdoptionRun.objects.exists()
 
@@ -62,17 +62,19 @@ def test_going_back_leaves_what_came_after_until_it_is_activated_again() -> None
     assert ModelVersion.objects.get(pk=second.pk).left_at is not None
 
 
-def test_the_database_allows_one_active_version() -> None:
-    create_model_version(stage="active")
+def test_the_database_allows_one_version_in_production() -> None:
+    create_model_version(stage="production")
     with pytest.raises(IntegrityError), transaction.atomic():
-        create_model_version(stage="active")
+        create_model_version(stage="production")
     assert ModelVersion.objects.count() == 1
 
 
-def test_a_stage_that_has_no_way_to_active_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_that_has_no_way_into_production_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     version = create_model_version(stage="candidate")
     monkeypatch.setattr("classifier.adoption.services.STAGE_TRANSITIONS", {"candidate": frozenset()})
-    with pytest.raises(StageTransitionError, match="is candidate: expected a change to nothing; received active"):
+    with pytest.raises(
+        StageTransitionError, match="is candidate: expected a change to nothing by itself; received production"
+    ):
         activate_model_version(version)
     assert ModelVersion.objects.get().stage == Stage.CANDIDATE
 

@@ -60,7 +60,7 @@ def test_what_is_young_stays(versions: list[ModelVersion]) -> None:
 
 def test_after_going_back_both_sides_keep_what_they_said(versions: list[ModelVersion]) -> None:
     ModelVersion.objects.update(stage="retired")
-    ModelVersion.objects.filter(pk=versions[2].pk).update(stage="active", activated_at=timezone.now())
+    ModelVersion.objects.filter(pk=versions[2].pk).update(stage="production", activated_at=timezone.now())
     assert clean_twice() == {}
 
 

@@ -17,7 +17,6 @@ from django.utils import timezone
 
 from classifier.ml import pipeline
 from classifier.ml.artefacts import MANIFEST_FILE, load_manifest
-from classifier.ml.judging.gate import Comparison
 from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
 from classifier.ml.types import TrainingProgress
@@ -25,7 +24,7 @@ from classifier.models import AdoptionRun, ModelVersion, TrainingRun
 from classifier.training import runs as training_runs
 from classifier.training.runs import cancel_training_run, claim_training_run
 from classifier.training.starting import start_training_run
-from tests.support.artefacts import OWN_NETWORKS, create_artefact_twin, register_active_version
+from tests.support.artefacts import OWN_NETWORKS, answer_alike, create_artefact_twin, register_active_version
 
 pytestmark = pytest.mark.django_db
 Stage = ModelVersion.Stage
@@ -83,17 +82,16 @@ def test_a_training_is_a_run_that_becomes_a_candidate_and_leaves_no_other_folder
 def test_it_is_active_when_asked_for(calls: list[SimpleNamespace]) -> None:
     output, _ = run("--activate")
     version = ModelVersion.objects.get()
-    assert version.stage == Stage.ACTIVE
+    assert version.stage == Stage.PRODUCTION
     assert "accuracy 0.9" in output
-    assert f"model version {version.pk} (active)" in output
+    assert f"model version {version.pk} (production)" in output
 
 
 def test_what_may_be_worse_is_a_candidate_and_hours_are_not_lost(
     calls: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     before = register_active_version(create_artefact_twin(tmp_path / "twin"))
-    worse = Comparison(images=6000, difference=-0.01, low=-0.02, high=0.0, margin=0.005)
-    monkeypatch.setattr(pipeline, "compare_classifiers", lambda *one, **others: worse)
+    answer_alike(monkeypatch, wrong={load_manifest(OWN_NETWORKS).version: 50})
     output = io.StringIO()
     with pytest.raises(CommandError, match=r"registered and not in production\. It may be worse than twin-1") as caught:
         call_command("train_classifier", "--activate", "--json", stdout=output, stderr=io.StringIO())
@@ -102,11 +100,11 @@ def test_what_may_be_worse_is_a_candidate_and_hours_are_not_lost(
     assert (trained.state, trained.model_version_id, result["stage"]) == (State.DONE, result["id"], "candidate")
     assert trained.error.startswith("The version is registered and not in production")
     before.refresh_from_db()
-    assert before.stage == Stage.ACTIVE
+    assert before.stage == Stage.PRODUCTION
     trained.delete()
     ModelVersion.objects.exclude(pk=before.pk).delete()
     output, _ = run("--activate", "--force", "--reason", "It knows our shop", "--json")
-    assert json.loads(output)["stage"] == "active"
+    assert json.loads(output)["stage"] == "production"
     assert AdoptionRun.objects.first().reason == "It knows our shop"
 
 

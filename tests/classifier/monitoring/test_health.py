@@ -73,7 +73,7 @@ def test_a_site_without_the_active_versions_files_is_not_ready(client: Client, d
 
 def test_a_site_whose_active_version_labels_nothing_is_not_ready(client: Client, tmp_path: Path) -> None:
     register_model_version(create_broken_artefact(tmp_path / "broken"))
-    ModelVersion.objects.update(stage=ModelVersion.Stage.ACTIVE)
+    ModelVersion.objects.update(stage=ModelVersion.Stage.PRODUCTION)
     response = client.get("/healthz/ready")
     assert (response.status_code, response.json()["checks"]["model_version"]) == (503, "network cannot be loaded")
 

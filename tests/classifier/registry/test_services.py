@@ -149,7 +149,7 @@ def test_registering_again_replaces_a_damaged_copy(artefact: Path) -> None:
 def test_the_command_registers_and_activates(artefact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("register_model_version", str(artefact), "--activate")
     version = ModelVersion.objects.get()
-    assert capsys.readouterr().out == f"Model version {version.pk}: {version.name} (active)\n"
+    assert capsys.readouterr().out == f"Model version {version.pk}: {version.name} (production)\n"
 
 
 def test_the_command_says_what_is_wrong_with_a_folder(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ def create_catalogue(number: int) -> list[int]:
 
     now = timezone.now()
     version = ModelVersion.objects.create(
-        name="none", folder="none", manifest_sha256="0" * 64, recipe="none", seed=0, stage="active",
+        name="none", folder="none", manifest_sha256="0" * 64, recipe="none", seed=0, stage="production",
         base=Base.objects.create(digest=bytes(32), name="none"), activated_at=now, first_activated_at=now,
     )  # fmt: skip
     run = LabellingRun.objects.create(model_version=version, state="done")

@@ -13,7 +13,7 @@ from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import LabellingRun, LabelTask, ModelVersion, QueueCanary, TrainingRun
 from classifier.registry.services import get_artefact_folder, register_model_version
 from classifier.training.runs import claim_training_run
-from tests.support.artefacts import create_artefact_twin, register_active_version
+from tests.support.artefacts import answer_alike, create_artefact_twin, register_active_version
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version, create_stored_image
 from tests.support.labels import label_everything
@@ -27,8 +27,9 @@ TASKS = "/admin/classifier/labeltask/"
 
 
 @pytest.fixture(autouse=True)
-def artefacts_folder(settings, tmp_path: Path) -> None:
+def artefacts_folder(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ARTEFACTS_DIR = tmp_path / "artefacts"
+    answer_alike(monkeypatch)
 
 
 @pytest.fixture
@@ -56,15 +57,15 @@ def test_a_version_is_activated_after_a_confirmation(
     user = sign_in(client, "view_modelversion", "change_modelversion", staff=True)
     page = act(client, VERSIONS, "activate_selected", candidate)
     assert f"instead of {active.name}" in page.text
-    assert ModelVersion.objects.get(stage="active") == active
+    assert ModelVersion.objects.get(stage="production") == active
     tag = page.context["tag"]
     page = act(client, VERSIONS, "activate_selected", candidate, confirmed="yes", tag=tag)
     assert list_messages(page) == ["twin-1 is in production. New runs use it, and labels follow."]
-    assert ModelVersion.objects.get(stage="active") == candidate
+    assert ModelVersion.objects.get(stage="production") == candidate
     assert (LogEntry.objects.get().user, LogEntry.objects.get().object_id) == (user, str(candidate.pk))
     page = act(client, VERSIONS, "activate_selected", active, confirmed="yes", tag=tag)
     assert list_messages(page)[0].startswith(f"{active.name} was not activated. Expected {tag} to be in production")
-    assert ModelVersion.objects.get(stage="active") == candidate
+    assert ModelVersion.objects.get(stage="production") == candidate
 
 
 def test_a_version_is_not_activated_without_permission_for_two_or_damaged(
@@ -80,7 +81,7 @@ def test_a_version_is_not_activated_without_permission_for_two_or_damaged(
     (get_artefact_folder(candidate) / NETWORK_FILE).write_bytes(b"damaged")
     page = act(client, VERSIONS, "activate_selected", candidate, **confirmed)
     assert "expected SHA-256" in list_messages(page)[0]
-    assert ModelVersion.objects.get(stage="active") == active
+    assert ModelVersion.objects.get(stage="production") == active
     assert not LogEntry.objects.exists()
 
 

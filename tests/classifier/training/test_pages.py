@@ -15,7 +15,7 @@ from classifier.models import ModelVersion, TrainingRun
 from classifier.registry.services import get_artefact_folder, register_model_version
 from classifier.training.runs import claim_training_run
 from classifier.training.views import describe_phase
-from tests.support.artefacts import create_artefact_twin, register_active_version
+from tests.support.artefacts import answer_alike, create_artefact_twin, register_active_version
 from tests.support.fakes import create_model_version
 from tests.support.members import sign_in
 
@@ -44,8 +44,9 @@ HISTORY = [
 
 
 @pytest.fixture(autouse=True)
-def artefacts_folder(settings, tmp_path: Path) -> None:
+def artefacts_folder(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ARTEFACTS_DIR = tmp_path / "artefacts"
+    answer_alike(monkeypatch)
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_forms_need_the_csrf_token(versions: tuple[ModelVersion, ModelVersion]) 
         assert client.post(address, {"seed": 1, "recipe": "default", "tag": get_activation_tag()}).status_code == 403
     run.refresh_from_db()
     assert (run.state, TrainingRun.objects.count()) == ("queued", 1)
-    assert ModelVersion.objects.get(stage="active") == active
+    assert ModelVersion.objects.get(stage="production") == active
 
 
 def test_a_running_training_shows_its_epoch_and_asks_again(client: Client) -> None:
@@ -201,15 +202,15 @@ def test_a_version_is_activated_from_its_page_by_who_may(
     address = f"{VERSIONS}{candidate.pk}/"
     sign_in(client, "view_modelversion")
     assert client.post(f"{address}activate/", {"tag": get_activation_tag()}).status_code == 403
-    assert ModelVersion.objects.get(stage="active") == active
+    assert ModelVersion.objects.get(stage="production") == active
     sign_in(client, "view_modelversion", "change_modelversion")
     (tag,) = re.findall(r'name="tag" value="([^"]+)"', client.get(address).text)
     assert client.post(f"{address}activate/", {"tag": tag}).headers["Location"] == address
-    assert ModelVersion.objects.get(stage="active") == candidate
+    assert ModelVersion.objects.get(stage="production") == candidate
     assert "Activate this version" not in client.get(address).text
     response = client.post(f"{VERSIONS}{active.pk}/activate/", {"tag": tag})
     assert (response.status_code, "Another version was activated meanwhile" in response.text) == (412, True)
-    assert ModelVersion.objects.get(stage="active") == candidate
+    assert ModelVersion.objects.get(stage="production") == candidate
 
 
 def test_a_version_with_damaged_files_is_shown_and_not_activated(
@@ -221,7 +222,7 @@ def test_a_version_with_damaged_files_is_shown_and_not_activated(
     sign_in(client, "view_modelversion", "change_modelversion")
     response = client.post(f"{VERSIONS}{candidate.pk}/activate/", {"tag": get_activation_tag()})
     assert (response.status_code, "not activated: files missing or changed" in response.text) == (409, True)
-    assert ModelVersion.objects.get(stage="active") == active
+    assert ModelVersion.objects.get(stage="production") == active
     (folder / "manifest.json").unlink()
     page = client.get(f"{VERSIONS}{candidate.pk}/").text
     assert "This machine has not the registered files" in page

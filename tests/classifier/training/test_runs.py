@@ -73,7 +73,7 @@ def test_a_machine_without_weights_trains_from_none_and_says_so(fake_training: l
 
 
 def test_a_run_activates_its_version_when_asked_to(fake_training: list) -> None:
-    assert run_training(start(activate=True).pk).model_version.stage == ModelVersion.Stage.ACTIVE
+    assert run_training(start(activate=True).pk).model_version.stage == ModelVersion.Stage.PRODUCTION
 
 
 def test_a_head_on_random_weights_that_was_queued_before_fails_in_words(fake_training: list) -> None:

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('catalog', '0016_search_without_markup'),
-        ('classifier', '0031_reviewed'),
+        ('classifier', '0034_artefact_answers'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("classifier", "0031_reviewed"),
+        ("classifier", "0035_controls"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,54 @@
+"""The catalogue's own pictures that judge versions: reviewed ones of the test part, which taught no version."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from classifier.features.selectors import find_features
+from classifier.labels.decision import Reviewed
+from classifier.labels.facts import find_picture_facts
+from classifier.ml.data.parts import Part
+from classifier.ml.labels import GROUPS
+from classifier.ml.types import Features
+from classifier.models import Review, Verdict
+from classifier.splits.selectors import find_parts
+
+#: More than the newest of these are not looked at.
+MAXIMUM_REVIEWS: Final = 20_000
+# Images that are read together.
+_CHUNK_SIZE: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class TestPicture:
+    """A picture of the test part: the index of the group it shows, one more for none, and what each base saw in it."""
+
+    shows: int
+    features: tuple[Features, ...]
+
+
+def list_test_pictures(base_ids: Sequence[int]) -> list[TestPicture]:
+    """Return the reviewed pictures of the test part in which all these bases looked, one of each family."""
+    standing = Review.objects.filter(withdrawn_at__isnull=True, image__isnull=False).order_by("-pk")
+    reviewed = list(dict.fromkeys(standing.values_list("image_id", flat=True)[:MAXIMUM_REVIEWS]))
+    pictures: dict[int, TestPicture] = {}
+    for start in range(0, len(reviewed), _CHUNK_SIZE):
+        places = find_parts(reviewed[start : start + _CHUNK_SIZE])
+        tested = [image_id for image_id, place in places.items() if place.part == Part.TEST]
+        if not tested:
+            continue
+        facts = find_picture_facts(tested)
+        held = [of.sha256 for of in facts.values() if of.sha256]
+        seen = [find_features(base_id, held) for base_id in base_ids]
+        for image_id, of in sorted(facts.items()):
+            shows = _find_class(of.review) if of.review is not None else None
+            if shows is not None and all(of.sha256 in features for features in seen):
+                picture = TestPicture(shows, tuple(features[of.sha256] for features in seen))
+                pictures.setdefault(places[image_id].family, picture)
+    return list(pictures.values())
+
+
+def _find_class(review: Reviewed) -> int | None:
+    if review.verdict == Verdict.NONE_OF_THESE:
+        return len(GROUPS)
+    return GROUPS.index(review.group) if review.verdict == Verdict.GROUP else None
