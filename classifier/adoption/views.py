@@ -64,7 +64,15 @@ def model_version_list(request: HttpRequest) -> HttpResponse:
     """Answer with the model versions and their figures, newest first."""
     page = find_page(request, ModelVersion.objects.select_related("training_run"))
     rows = [(version, [version.write_figure(name) for name, _ in FIGURES[:4]]) for version in page.rows]
-    context = {"page": page, "rows": rows, "figures": [title for _, title in FIGURES[:4]]}
+    waiting = StageChange.objects.filter(
+        decision=StageChange.Decision.OPEN, model_version__in=[version.pk for version in page.rows]
+    )
+    context = {
+        "asked": set(waiting.values_list("model_version_id", flat=True)),
+        "page": page,
+        "rows": rows,
+        "figures": [title for _, title in FIGURES[:4]],
+    }
     return render(request, "classifier/model_version_list.html", context)
 
 

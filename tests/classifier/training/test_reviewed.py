@@ -10,17 +10,15 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from catalog.models import Image, Product, ProductImages, StoredPicture
+from catalog.models import Image
 from classifier.ml.heads import SeenPictures, predict
 from classifier.ml.labels import GROUPS
 from classifier.models import (
-    Base,
     ModelVersion,
     OutOfFoldAnswer,
     PictureFeatures,
     Review,
     SplitAssignment,
-    SplitPicture,
     TrainingRun,
 )
 from classifier.registry.services import find_heads, find_manifest
@@ -30,6 +28,7 @@ from classifier.training.runs import carry_out_training
 from classifier.training.starting import start_training_run
 from tests.support.artefacts import register_active_version
 from tests.support.members import create_member, sign_in
+from tests.support.seen import create_seen
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -48,30 +47,6 @@ def reviewer() -> User:
     return create_member("add_review")
 
 
-def create_seen(base: Base, number: int, *, shows: int, part: str) -> Image:
-    """Create a product with a picture in which the base saw something of this class, in a part of the split."""
-    digest = hashlib.sha256(str(number).encode()).digest()
-    image = Image.objects.create(url=f"https://shop.example/{number}.jpg")
-    product = Product.objects.create(title=TITLES[shows])
-    ProductImages.objects.create(product=product, image=image, image_index=0)
-    StoredPicture.objects.create(
-        image=image, url=image.url, sha256=digest.hex(), width=60, height=80, fetched_at=timezone.now()
-    )
-    vector = np.eye(64)[shows] + 0.1 * np.random.default_rng(number).normal(size=64)
-    PictureFeatures.objects.create(
-        base=base,
-        sha256=digest,
-        features=(vector / np.linalg.norm(vector)).astype("<f2").tobytes(),
-        logits=bytes(20),
-        blank=False,
-        canonical=False,
-        views=1,
-    )
-    family = SplitAssignment.objects.create(part=part)
-    SplitPicture.objects.create(sha256=digest, assignment=family, fingerprint=bytes(24 * 24 * 3))
-    return image
-
-
 @pytest.fixture
 def shop(version: ModelVersion, reviewer: User) -> list[Image]:
     """180 reviewed pictures, a sixth of them of none of these; the last 36 fell into the test part."""
@@ -79,7 +54,7 @@ def shop(version: ModelVersion, reviewer: User) -> list[Image]:
     for number in range(180):
         shows = number % 6
         part = "training" if number < 144 else "test"
-        images.append(create_seen(version.base, number, shows=shows, part=part))
+        images.append(create_seen(version.base, number, shows=shows, part=part, title=TITLES[shows]))
         label = {"verdict": "none_of_these", "group": ""} if shows == NONE else {"group": GROUPS[shows]}
         record_reviews([images[-1].pk], reviewer_id=reviewer.pk, **label)
     return images
