@@ -111,10 +111,10 @@ def _add(run: ImpactRun, labels: Mapping[int, tuple[Decision, Decision]]) -> Non
     cells.update(outcomes.values())
     run.cells = [[was, becomes, number] for (was, becomes), number in sorted(cells.items())]
     run.done += len(labels)
-    run.missing += sum(
-        becomes.source == ProductLabel.Source.MACHINE and becomes.model_version_id != run.model_version_id
-        for _, becomes in labels.values()
-    )
+    said = {pk for pk, (_, becomes) in labels.items() if becomes.source == ProductLabel.Source.MACHINE}
+    own = {pk for pk in said if labels[pk][1].model_version_id == run.model_version_id}
+    run.missing += len(said - own)
+    run.mix = dict(Counter(run.mix) + Counter(outcomes[pk][1] for pk in own))
     countries = ProductDescription.objects.filter(AnyOf("product", labels)).order_by()
     _count(run.by_country, countries.values_list("country_code", "product_id").distinct(), changed)
     shown = {pk: was.image_id for pk, (was, _) in labels.items() if was.image_id is not None}
@@ -173,6 +173,21 @@ def find_impact(version: ModelVersion) -> Impact | None:
         hosts=_list_shares(run.by_host),
         is_current=run.production == find_active_model_version(),
     )
+
+
+def find_promise(version: ModelVersion, *, production: ModelVersion | None) -> dict[str, Any]:
+    """Return what is known of the impact of a version that replaces this one, as plain JSON; empty where nothing is."""
+    impact = find_impact(version)
+    if impact is None or impact.run.state != State.DONE or impact.run.production != production:
+        return {}
+    return {
+        "impact_run": impact.run.pk,
+        "sample": impact.run.shadow.sample,
+        "products": impact.run.done,
+        "missing": impact.run.missing,
+        "mix": impact.run.mix,
+        **{name: getattr(impact, name).to_json() for name in ("changed", "newly_sure", "newly_unsure")},
+    }
 
 
 def _list_shares(numbers: Mapping[str, Sequence[int]]) -> list[tuple[str, Share]]:

@@ -15,6 +15,8 @@ from catalog.browse.filters import ProductCriteria
 from catalog.browse.listing import list_labelled_products
 from catalog.labels import Status, get_label_summary
 from classifier.adoption.impact import OUTCOMES, Impact, find_impact
+from classifier.adoption.services import get_activation_tag
+from classifier.adoption.views import describe_choice
 from classifier.ml.judging.shares import Share
 from classifier.ml.labels import GROUPS
 from classifier.ml.words import percent, write_share
@@ -43,12 +45,13 @@ class Cell:
 @permission_required("classifier.view_modelversion", raise_exception=True)
 def model_version_impact(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer with what the version would change, or with how far its shadow run is."""
+    tag = get_activation_tag()
     version = get_object_or_404(ModelVersion, pk=pk)
     impact = find_impact(version)
     shadow = LabellingRun.objects.filter(model_version=version, shadow=True).order_by("-pk").first()
     is_ahead = shadow is not None and (impact is None or impact.run.shadow_id != shadow.pk)
     context: dict[str, Any] = {
-        "version": version,
+        **describe_choice(request, version, tag=tag),
         "production": find_active_model_version(),
         "shadow": shadow if is_ahead and shadow is not None and (shadow.is_open or shadow.state == "done") else None,
         "sample": SAMPLE,

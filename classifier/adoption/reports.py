@@ -6,6 +6,7 @@ from typing import Any
 
 from catalog.models import Product
 from classifier.adoption.runs import list_version_counts
+from classifier.ml.words import NONE, percent, write_share
 from classifier.models import AdoptionRun, ModelVersion
 from classifier.runs.counts import get_run_count
 
@@ -35,6 +36,17 @@ def describe_activation(*, instead_of: ModelVersion | None) -> str:
         f"Labels follow this version{instead}: what it said before counts again, and a labelling run looks at what it "
         "has not seen. Open labelling runs of other versions end. What people said stays."
     )
+
+
+def describe_promise(run: AdoptionRun) -> str:
+    """Return what the version's impact promised of an adoption, beside what came; empty where nothing was promised."""
+    if not run.promised:
+        return ""
+    share = run.promised["changed"]
+    promised = write_share(share) if run.promised["sample"] is not None else percent(share["value"])
+    came = percent(run.moved / run.done) if run.done else NONE
+    rest = " The others follow with what it had not seen." if run.missing else ""
+    return f"Promised was another group or status for {promised} of the products; {came} have another by now.{rest}"
 
 
 def find_adoption_report(version: ModelVersion) -> AdoptionReport | None:

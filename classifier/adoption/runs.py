@@ -5,13 +5,13 @@ the run has come, so one that was killed is done again. What the version has not
 """
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, F, OuterRef
 from django.db.models.functions import Now
 
 from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labelling.starting import start_labelling_run
 from classifier.labels.services import Why, refresh_product_range
-from classifier.models import AdoptionRun, Classification, LabellingRun
+from classifier.models import AdoptionRun, Classification, LabelChange, LabellingRun
 from classifier.registry.selectors import find_active_model_version
 
 State = AdoptionRun.State
@@ -38,6 +38,7 @@ def adopt_next_step(run_id: int) -> bool:
         # Looks first, without a lock: where the version said nothing yet every label stays as it is.
         _, changed = refresh_product_range(run.taken_until, until, why=Why.ACTIVATED)
         run.changed += changed
+        run.moved += _count_moved(run, until=until) if changed else 0
         run.missing += count_missing(run, product_ids)
         run.done += len(product_ids)
         run.taken_until = until
@@ -45,6 +46,13 @@ def adopt_next_step(run_id: int) -> bool:
         run.sent_at = Now()
         run.save()
     return True
+
+
+def _count_moved(run: AdoptionRun, *, until: int) -> int:
+    """Return how many products of this step came to another group or status by it."""
+    step = LabelChange.objects.filter(product_id__gt=run.taken_until, product_id__lte=until)
+    own = step.filter(why=Why.ACTIVATED, at__gte=run.created_at)
+    return own.exclude(old_status=F("new_status"), old_group=F("new_group")).count()
 
 
 def _end(run: AdoptionRun) -> None:

@@ -14,6 +14,7 @@ from django.db import transaction
 
 from catalog.models import Product
 from classifier.adoption.gate import Examination, check_golden_answers, describe_version, examine_version
+from classifier.adoption.impact import find_promise
 from classifier.adoption.tasks import send_adoption_runs
 from classifier.labelling.runs import request_cancel
 from classifier.ml.artefacts import ArtefactError
@@ -192,6 +193,7 @@ def request_stage_change(
             evidence |= {
                 "in_production": describe_version(active) if active else None,
                 "gate": examination.to_json() if examination else None,
+                "impact": find_promise(chosen, production=active),
             }
         change = StageChange(
             model_version=chosen,
@@ -390,6 +392,8 @@ def _find_staleness(change: StageChange, rows: Mapping[int, ModelVersion]) -> st
         return f"Version {chosen.pk} is {chosen.stage} by now."
     if change.evidence.get("in_production") != (describe_version(active) if active else None):
         return "Another version came into production meanwhile."
+    if change.to_stage == Stage.PRODUCTION and change.evidence.get("impact") != find_promise(chosen, production=active):
+        return "What it would change was found out anew meanwhile."
     return ""
 
 
@@ -447,7 +451,7 @@ def _bring_into_production(
         after.update(left_at=chosen.activated_at)
     chosen.left_at = None
     _save_stage(chosen, Stage.PRODUCTION)
-    _start_adoption(chosen, **adoption)
+    _start_adoption(chosen, promised=find_promise(chosen, production=active), **adoption)
     return active
 
 
@@ -471,6 +475,7 @@ def _start_adoption(version: ModelVersion, **fields: Any) -> AdoptionRun:
         model_version=version,
         takes_until=last,
         closed_runs=request_cancel(others.filter(shadow=False)),
+        watch=AdoptionRun.Watch.WATCHING if fields.get("promised") else AdoptionRun.Watch.NONE,
         **fields,
     )
     transaction.on_commit(partial(send_adoption_runs))

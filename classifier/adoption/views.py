@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from classifier.adoption.catalogue import describe_catalogue, list_contradictions
 from classifier.adoption.history import describe_stages
-from classifier.adoption.reports import describe_activation, find_adoption_report
+from classifier.adoption.reports import describe_activation, describe_promise, find_adoption_report
 from classifier.adoption.serializers import MAXIMUM_REASON, StageRequestSerializer
 from classifier.adoption.services import (
     Asker,
@@ -176,22 +176,17 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
     """Return the page of a version, with what went wrong if something did; not found without one."""
     tag = get_activation_tag()  # first: the page never shows a newer state than the form stands for
     version = get_object_or_404(ModelVersion.objects.select_related("training_run"), pk=pk)
-    active = find_active_model_version()
-    compared = active if active != version else None
+    compared = find_compared(version)
     manifest = find_manifest(version)
     history = list(manifest.training.get("history", [])) if manifest else []
     adoption = find_adoption_report(version)
     context = {
         **(describe_run(request, adoption.run) if adoption else {}),
         "adoption": adoption,
-        "worker": find_queue_health(AdoptionRun.queue),
-        "version": version,
+        "promise": describe_promise(adoption.run) if adoption else "",
+        **describe_choice(request, version, tag=tag),
         "active": compared,
-        "tag": tag,
-        **describe_stages(version, reader=get_member(request)),
         "problem": problem,
-        "activation": describe_activation(instead_of=compared),
-        "question": ask_for_activation(version, instead_of=compared),
         "figures": compare_figures(version, compared),
         "measures": [title for _, title in MEASURES],
         "groups": [
@@ -204,6 +199,25 @@ def render_version(request: HttpRequest, pk: int, *, problem: str = "", status: 
         "history": build_history(history),
     }
     return render(request, "classifier/model_version_detail.html", context, status=status)
+
+
+def find_compared(version: ModelVersion) -> ModelVersion | None:
+    """Return the version in production, None where this one is."""
+    active = find_active_model_version()
+    return active if active != version else None
+
+
+def describe_choice(request: HttpRequest, version: ModelVersion, *, tag: str) -> dict[str, Any]:
+    """Return what `classifier/stages.html` shows of a version, for the reader; `tag` was read before everything."""
+    compared = find_compared(version)
+    return {
+        **describe_stages(version, reader=get_member(request)),
+        "version": version,
+        "tag": tag,
+        "worker": find_queue_health(AdoptionRun.queue),
+        "activation": describe_activation(instead_of=compared),
+        "question": ask_for_activation(version, instead_of=compared),
+    }
 
 
 def ask_for_activation(version: ModelVersion, *, instead_of: ModelVersion | None) -> str:

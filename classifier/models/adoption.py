@@ -14,7 +14,15 @@ class AdoptionRun(Run):
     `done` counts the products it looked at up to `taken_until`, `changed` those whose label is another now. `missing`
     have a picture that the version has not classified; `labelling_run` is what labels them, once it was started.
     `comparison` is what the gate of `--activate` found, if it was asked; with a `reason` it was passed by force.
+    `promised` is what the version's impact said would change, if it was known; `moved` of the changed have another
+    group or status. Once the labels are the version's they are held against it: see `adoption/watch.py`.
     """
+
+    class Watch(models.TextChoices):
+        NONE = "", "nothing was promised"
+        WATCHING = "watching", "not all labels are there yet"
+        KEPT = "kept", "labels are as they were promised"
+        DEPARTED = "departed", "labels are not as they were promised"
 
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="adoption_runs")
     taken_until = models.BigIntegerField(default=0, help_text="The last product that it looked at.")
@@ -28,6 +36,10 @@ class AdoptionRun(Run):
     reason = models.TextField(
         blank=True, default="", db_default="", help_text="Why a version that may be worse was activated all the same."
     )
+    moved = models.PositiveIntegerField(default=0, db_default=0)
+    promised = models.JSONField(default=dict, db_default={}, blank=True, help_text="What its impact said.")
+    watch = models.CharField(max_length=16, choices=Watch, blank=True, default=Watch.NONE, db_default="")
+    watched = models.JSONField(default=dict, db_default={}, blank=True, help_text="What the watch found.")
     labelling_run = models.ForeignKey(LabellingRun, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
 
     class Meta(Run.Meta):

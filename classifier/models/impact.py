@@ -24,6 +24,8 @@ class ImpactRun(Run):
     missing = models.PositiveIntegerField(
         default=0, help_text="Products whose picture the version has not classified; their labels stay as they are."
     )
+    # Of the products whose label would be the version's own.
+    mix = models.JSONField(default=dict, help_text="How many labels of the version come to what.")
     cells = models.JSONField(default=list, help_text="Rows of what a label is, what it would be, and how many.")
     by_country = models.JSONField(default=dict)
     by_host = models.JSONField(default=dict)

@@ -3,6 +3,7 @@
 import logging
 
 from classifier.adoption.tasks import send_adoption_runs, send_impact_runs
+from classifier.adoption.watch import watch_adoptions
 from classifier.audit.drawing import refresh_audit
 from classifier.cleaning.tasks import send_cleaning_runs
 from classifier.labelling import ledger
@@ -45,6 +46,7 @@ def sweep() -> None:
     send_review_runs()
     send_adoption_runs()
     send_impact_runs()
+    watch_adoptions()
     send_cleaning_runs()
     walk_labels()
     settle_texts(seconds=TEXTS_SECONDS)
