@@ -35,6 +35,7 @@ from classifier.reviews.views import (
     review_run_withdraw,
 )
 from classifier.similar.views import similar_products
+from classifier.training.comparing import training_run_compare
 from classifier.training.views import training_run_cancel, training_run_detail, training_run_list
 
 PICTURE = r"(?P<version>[0-9a-f]{16})/(?P<name>[a-z0-9-]+\.(?:svg|png))$"
@@ -65,6 +66,7 @@ urlpatterns = [
     path("errors/ignore/", error_ignore, name="error-ignore"),
     path("errors/picture/", error_picture, name="error-picture"),
     path("training-runs/", training_run_list, name="training-run-list"),
+    path("training-runs/compare/", training_run_compare, name="training-comparison"),
     path("training-runs/<int:pk>/", training_run_detail, name="training-run-detail"),
     path("training-runs/<int:pk>/cancel/", training_run_cancel, name="training-run-cancel"),
     path("model-versions/", model_version_list, name="model-version-list"),

@@ -35,6 +35,9 @@ class TrainingRun(Run):
     exclusive = models.BooleanField(default=False, help_text="Refused while another training is open.")
     state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
     progress = models.JSONField(default=dict, help_text="Phase, epoch, step and the metrics of each epoch so far.")
+    origin = models.JSONField(
+        default=dict, db_default={}, blank=True, help_text="The data set, code and libraries that it was made from."
+    )
     model_version = models.OneToOneField(
         ModelVersion, on_delete=models.SET_NULL, null=True, blank=True, related_name="training_run"
     )

@@ -28,6 +28,7 @@ from classifier.ml.types import ProgressCallback, TrainingProgress
 from classifier.models import OutOfFoldAnswer, TrainingRun
 from classifier.registry.services import register_model_version
 from classifier.training.heartbeat import TrainingHeartbeat
+from classifier.training.origin import describe_origin
 from classifier.training.reviewed import record_answers, train_by_reviews
 from classifier.training.titles import teach_by_titles
 from config.db.clock import get_database_time
@@ -160,7 +161,8 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
                 except (GateNotMetError, OwnRequestError, StaleActivationError) as error:
                     # Whatever it is, hours of work are a candidate.
                     problem = f"The version is registered and not in production. {error}"
-            reporter.check(state=State.DONE, finished_at=Now(), model_version=version, error=problem)
+            origin = describe_origin(trained.manifest)
+            reporter.check(state=State.DONE, finished_at=Now(), model_version=version, error=problem, origin=origin)
 
         retry_while_unreachable(register)
 

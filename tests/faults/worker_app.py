@@ -26,6 +26,7 @@ from catalog.pictures.decoding import DecodedPicture
 from classifier.labelling import batches, ledger, tasks
 from classifier.labelling.ledger import ClaimedBatch, Outcome
 from classifier.ml import artefacts, pipeline
+from classifier.ml.artefacts import load_manifest
 from classifier.ml.types import ImageClassifier, Picture, Prediction, TrainingProgress
 from classifier.models import Classification, ModelVersion
 from classifier.registry.runtime import get_classifier as load_classifier
@@ -118,7 +119,7 @@ def train(
     folder = output_dir / "trained"
     manifest = replace(shipped.manifest, created_at=datetime.now(UTC).isoformat())  # no two trainings are the same
     artefacts.save_artefact(folder, manifest=manifest, contents=shipped.contents)
-    return SimpleNamespace(folder=folder)
+    return SimpleNamespace(folder=folder, manifest=load_manifest(folder))
 
 
 @shared_task(name="tests.faults.label_without_ledger")

@@ -70,6 +70,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "error-picture": {"POST": Row("change_labeltask", 302)},
     "image-mend": {"POST": Row("change_labeltask", 302)},
     "training-run-list": {"GET": Row("view_trainingrun", 200), "POST": Row("add_trainingrun", 409)},
+    "training-comparison": {"GET": Row("view_trainingrun", 200)},
     "training-run-detail": {"GET": Row("view_trainingrun", 200)},
     "training-run-cancel": {"POST": Row("change_trainingrun", 302)},
     "model-version-list": {"GET": Row("view_modelversion", 200)},

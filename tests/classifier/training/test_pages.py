@@ -240,8 +240,8 @@ def test_lists_cost_the_same_for_any_number_of_rows(client: Client, django_asser
     sign_in(client, "view_trainingrun", "view_modelversion")
     for _ in range(3):
         TrainingRun.objects.create(recipe="default", seed=1, model_version=create_model_version(stage="retired"))
-        # Session, user, permissions twice, the page; whether a worker is there, titles, and twice reviews.
-        for address, queries in ((TRAININGS, 9), (VERSIONS, 5)):
+        # Session, user, permissions twice, the page; a worker, titles and twice reviews; which stages are asked for.
+        for address, queries in ((TRAININGS, 9), (VERSIONS, 6)):
             with django_assert_num_queries(queries):
                 client.get(address)
 

@@ -10,7 +10,7 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from classifier.ml import pipeline
-from classifier.ml.artefacts import DEFAULT_ARTEFACT
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
 from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
 from classifier.registry.services import register_model_version
@@ -42,7 +42,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> list[pipeline.TrainingRequ
         for epoch in (1, 2):
             for step in range(4):
                 progress(TrainingProgress("train", epoch, 2, step + 1, 4, {"loss": 1.0 / epoch}))
-        return SimpleNamespace(folder=DEFAULT_ARTEFACT)
+        return SimpleNamespace(folder=DEFAULT_ARTEFACT, manifest=load_manifest(DEFAULT_ARTEFACT))
 
     monkeypatch.setattr(pipeline, "train", train)
     return requests
