@@ -132,7 +132,8 @@ def _build_tile(row: ReviewTile, label: ProductLabel | None) -> Tile:
         picture=row.image.picture,
         garment=suggested.garment if suggested and not suggested.garment_unsure else "",
         confidence=suggested.confidence if suggested else None,
-        seen_review=label.review_id if label else None,
+        # That there is a label would tell a control from what the audit asks.
+        seen_review=label.review_id if label and row.control_id is None else None,
     )
 
 

@@ -194,7 +194,8 @@ def test_a_decided_dispute_comes_again_as_a_control_whose_answer_decides_nothing
     tiles = {tile.row.image_id: tile for tile in list_tiles(batch)}
     control = tiles[image_id]
     assert (len(tiles), control.row.control, control.row.blind, control.row.suggestion) == (2, decided, True, "")
-    # Nothing is written over, so that it need not name the label that stands.
+    # Nothing tells that it has a label, and it need not be named, for nothing is written over.
+    assert control.seen_review is None
     (result,) = submit_reviews([Submission(image=image_id, group="Footwear", batch=batch.pk)], reviewer=fourth)
     assert (result.outcome, result.review.control) == (Outcome.RECORDED, decided)
     label = ProductLabel.objects.get(image=image_id)
