@@ -188,25 +188,12 @@ def request_stage_change(
         rule = _find_rule(to, rows)
         if not rule and asker.user is None:
             raise OwnRequestError("Another person approves this: expected the name of the user who asks for it.")
-        evidence: dict[str, Any] = {"version": describe_version(chosen)}
+        evidence = _describe_versions(chosen, active)
         if to == Stage.PRODUCTION:
-            evidence |= {
-                "in_production": describe_version(active) if active else None,
-                "gate": examination.to_json() if examination else None,
-                "impact": find_promise(chosen, production=active),
-            }
-        change = StageChange(
-            model_version=chosen,
-            from_stage=chosen.stage,
-            to_stage=to,
-            way=asker.way,
-            requested_by=asker.user,
-            requested_at=get_database_time(),
-            reason=reason.strip(),
-            forced=force and not is_met,
-            evidence=evidence,
-            evidence_sha256=hash_evidence(evidence),
-        )
+            evidence["gate"] = examination.to_json() if examination else None
+            evidence["impact"] = find_promise(chosen, production=active)
+        change = _build_request(chosen, to=to, asker=asker, reason=reason, evidence=evidence)
+        change.forced = force and not is_met
         if rule:
             _approve(change, rows, rule=rule, user=asker.user)
         else:
@@ -291,18 +278,8 @@ def roll_back(*, reason: str, asker: Asker) -> StageChange:
         if find_rollback_target() != target:
             raise StaleActivationError("Another version came into production meanwhile.")
         chosen, active = rows[target.pk], _find_in_production(rows)
-        evidence = {"version": describe_version(chosen), "in_production": describe_version(active) if active else None}
-        change = StageChange(
-            model_version=chosen,
-            from_stage=chosen.stage,
-            to_stage=Stage.PRODUCTION,
-            way=asker.way,
-            requested_by=asker.user,
-            requested_at=get_database_time(),
-            reason=reason.strip(),
-            evidence=evidence,
-            evidence_sha256=hash_evidence(evidence),
-        )
+        evidence = _describe_versions(chosen, active)
+        change = _build_request(chosen, to=Stage.PRODUCTION, asker=asker, reason=reason, evidence=evidence)
         _approve(change, rows, rule=Rule.ROLLBACK, user=asker.user)
     return change
 
@@ -323,6 +300,31 @@ def lacks_catalogue(change: StageChange) -> bool:
     """Return whether the gate was asked and too few of the catalogue's own pictures could answer."""
     gate = change.evidence.get("gate")
     return bool(gate) and gate.get("catalogue") is None
+
+
+def _describe_versions(version: ModelVersion, active: ModelVersion | None) -> dict[str, Any]:
+    """Return the beginning of the evidence, which `_find_staleness` holds against what is there later."""
+    return {
+        "version": describe_version(version),
+        "in_production": describe_version(active) if active is not None else None,
+    }
+
+
+def _build_request(
+    version: ModelVersion, *, to: str, asker: Asker, reason: str, evidence: dict[str, Any]
+) -> StageChange:
+    """Return the request, unsaved and open."""
+    return StageChange(
+        model_version=version,
+        from_stage=version.stage,
+        to_stage=to,
+        way=asker.way,
+        requested_by=asker.user,
+        requested_at=get_database_time(),
+        reason=reason.strip(),
+        evidence=evidence,
+        evidence_sha256=hash_evidence(evidence),
+    )
 
 
 def _lock_versions() -> dict[int, ModelVersion]:
@@ -388,9 +390,10 @@ def _find_staleness(change: StageChange, rows: Mapping[int, ModelVersion]) -> st
     chosen, active = rows[change.model_version_id], _find_in_production(rows)
     if hash_evidence(change.evidence) != change.evidence_sha256:
         return "The evidence is not the one that was given."
-    if chosen.stage != change.from_stage or describe_version(chosen) != change.evidence["version"]:
+    found = _describe_versions(chosen, active)
+    if chosen.stage != change.from_stage or found["version"] != change.evidence["version"]:
         return f"Version {chosen.pk} is {chosen.stage} by now."
-    if change.evidence.get("in_production") != (describe_version(active) if active else None):
+    if found["in_production"] != change.evidence["in_production"]:
         return "Another version came into production meanwhile."
     if change.to_stage == Stage.PRODUCTION and change.evidence.get("impact") != find_promise(chosen, production=active):
         return "What it would change was found out anew meanwhile."

@@ -1,6 +1,6 @@
-"""The system check of the time limits."""
+"""The system checks of the settings."""
 
-from classifier.checks import check_time_limits
+from classifier.checks import check_approvals, check_time_limits
 
 
 def test_the_shipped_limits_are_in_order() -> None:
@@ -18,3 +18,10 @@ def test_redelivery_before_the_lease_ends_is_an_error(settings) -> None:
     settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 80}
     (error,) = check_time_limits()
     assert "visibility_timeout=80" in error.msg
+
+
+def test_a_number_of_people_that_is_not_known_is_an_error(settings) -> None:
+    assert check_approvals() == []
+    settings.APPROVALS = "three"
+    (error,) = check_approvals()
+    assert error.id == "classifier.E002"
