@@ -16,7 +16,9 @@ from classifier.labelling.views import (
     labelling_run_list,
     labelling_run_retry,
 )
+from classifier.monitoring.figures_page import figures
 from classifier.monitoring.health_views import live, ready, workers
+from classifier.monitoring.metrics import MetricsView
 from classifier.monitoring.start_page import start
 from classifier.reports.views import data_understanding, evaluations, experiments, report_picture
 from classifier.reviews.views import product_image_review, review_queue, review_queue_list
@@ -35,6 +37,7 @@ urlpatterns = [
     path("images/<int:image_id>/explanation/", image_explanation, name="image-explanation"),
     path("images/<int:image_id>/mend/", image_mend, name="image-mend"),
     path("accuracy/", accuracy, name="accuracy"),
+    path("figures/", figures, name="figures"),
     path("data/", data_understanding, name="data-understanding"),
     re_path(rf"^data/{PICTURE}", report_picture, name="data-file"),
     path("evaluations/", evaluations, name="evaluations"),
@@ -54,6 +57,7 @@ urlpatterns = [
     path("model-versions/", model_version_list, name="model-version-list"),
     path("model-versions/<int:pk>/", model_version_detail, name="model-version-detail"),
     path("model-versions/<int:pk>/activate/", model_version_activate, name="model-version-activate"),
+    path("metrics", MetricsView.as_view(), name="api-metrics"),
     path("healthz/live", live, name="health-live"),
     path("healthz/ready", ready, name="health-ready"),
     path("healthz/workers", workers, name="health-workers"),

@@ -4,7 +4,12 @@ from django.urls import path, register_converter
 from django.urls.converters import IntConverter
 
 from classifier.adoption.api import ModelVersionActivationView, ModelVersionDetailView, ModelVersionListView
-from classifier.evidence.api import ClassifyView, ImageClassificationListView, ProductDetailView
+from classifier.evidence.api import (
+    ClassifyView,
+    ImageClassificationListView,
+    LabelChangeListView,
+    ProductDetailView,
+)
 from classifier.labelling.api import (
     ErrorIgnoreView,
     ErrorListView,
@@ -14,6 +19,7 @@ from classifier.labelling.api import (
     LabellingRunDetailView,
     LabellingRunListView,
 )
+from classifier.monitoring.figures_api import FiguresView
 from classifier.reviews.api import (
     QueueListView,
     ReviewBatchDetailView,
@@ -37,9 +43,11 @@ register_converter(SignedConverter, "signed")
 IMAGE, RUN, TRAINING, VERSION = "images/<int:image_id>", "labelling-runs/", "training-runs/", "model-versions/"
 
 urlpatterns = [
+    path("figures/", FiguresView.as_view(), name="api-figures"),
     path("products/<int:pk>/", ProductDetailView.as_view(), name="api-product-detail"),
     path("products/<int:pk>/similar/", SimilarProductsView.as_view(), name="api-product-similar"),
     path(f"{IMAGE}/classifications/", ImageClassificationListView.as_view(), name="api-image-classification-list"),
+    path("labels/changes/", LabelChangeListView.as_view(), name="api-label-change-list"),
     path("classify/", ClassifyView.as_view(), name="api-classify"),
     path("reviews/", ReviewListView.as_view(), name="api-review-list"),
     path("reviews/<int:pk>/withdraw/", ReviewWithdrawalView.as_view(), name="api-review-withdraw"),

@@ -12,7 +12,7 @@ from classifier.models.labelling import (
     LabelTaskQuerySet,
     SelectedImage,
 )
-from classifier.models.labels import LabelChange, LabelWalk
+from classifier.models.labels import LabelChange, LabelCount, LabelCounting, LabelWalk
 from classifier.models.placeholders import SuspectedPicture
 from classifier.models.queues import QueueCanary, is_unsent
 from classifier.models.reviews import (
@@ -47,6 +47,8 @@ __all__ = [
     "CleaningRun",
     "ImageToReview",
     "LabelChange",
+    "LabelCount",
+    "LabelCounting",
     "LabelTask",
     "LabelTaskQuerySet",
     "LabelWalk",

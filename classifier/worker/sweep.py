@@ -9,6 +9,7 @@ from classifier.labelling import ledger
 from classifier.labelling.runs import do_run_steps
 from classifier.labelling.starting import MANY_BATCHES
 from classifier.labelling.tasks import send_due_batches, send_taking_runs
+from classifier.labels.day_counts import count_changes
 from classifier.labels.precision import settle_texts
 from classifier.labels.walk import walk_labels
 from classifier.reviews.idempotency import forget_old_answers
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 STEPS_SECONDS = 1.0
 # The same for labels that follow from what texts say.
 TEXTS_SECONDS = 1.0
+# The same for changes of labels that are not counted yet, of which a sweep usually finds those since the last one.
+COUNTING_SECONDS = 1.0
 
 
 def sweep() -> None:
@@ -43,6 +46,7 @@ def sweep() -> None:
     send_cleaning_runs()
     walk_labels()
     settle_texts(seconds=TEXTS_SECONDS)
+    count_changes(seconds=COUNTING_SECONDS)
     forget_old_answers()
     refresh_audit()
     if expired or abandoned:
