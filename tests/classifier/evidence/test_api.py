@@ -95,6 +95,7 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
     ]
     parameters = {parameter["name"] for parameter in schema["paths"]["/api/v1/products/"]["get"]["parameters"]}
     assert parameters == {
+        "as_of",
         "country",
         "group",
         "garment",
