@@ -64,21 +64,32 @@ def drop_views(*, using: str, plan: Any, **_: Any) -> None:
 
 def create_views(*, using: str, **_: Any) -> None:
     """Make the views of the tables as they are now; none of tables that are older than this program."""
-    connection = connections[using]
-    is_postgresql = connection.vendor == "postgresql"
-    create, digest = ("CREATE OR REPLACE VIEW", "encode(") if is_postgresql else ("CREATE VIEW IF NOT EXISTS", "hex(")
     try:
-        with transaction.atomic(using=using), connection.cursor() as cursor:
+        with transaction.atomic(using=using), connections[using].cursor() as cursor:
             for name, query in VIEWS.items():
-                for column in ("sha256", "texts_sha256"):
-                    hexadecimal = f"{digest}{column}, 'hex')" if is_postgresql else f"lower({digest}{column}))"
-                    query = query.replace(f"HEX({column})", hexadecimal)
-                cursor.execute(f"{create} {name} AS {query}")
+                _create_view(cursor, name, query, using=using)
             while _grants:
                 name, privilege, role = _grants.pop()
                 cursor.execute(f"GRANT {privilege} ON {name} TO {role}")
     except DatabaseError as error:
         logger.warning("the views for other programs are not made of these tables: %s", error)
+
+
+def _create_view(cursor: Any, name: str, query: str, *, using: str) -> None:
+    """Make a view, or make it anew; on PostgreSQL only one that has other columns loses its name for that."""
+    is_postgresql = connections[using].vendor == "postgresql"
+    for column in ("sha256", "texts_sha256"):
+        hexadecimal = f"encode({column}, 'hex')" if is_postgresql else f"lower(hex({column}))"
+        query = query.replace(f"HEX({column})", hexadecimal)
+    if is_postgresql:
+        try:
+            with transaction.atomic(using=using):
+                cursor.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
+            return
+        except DatabaseError:
+            _grants.update(grant for grant in _list_grants(cursor) if grant[0] == name)
+    cursor.execute(f"DROP VIEW IF EXISTS {name}")
+    cursor.execute(f"CREATE VIEW {name} AS {query}")
 
 
 def _list_grants(cursor: Any) -> Iterator[tuple[str, str, str]]:

@@ -83,6 +83,14 @@ def test_the_views_make_room_for_migrations_and_come_back() -> None:
     assert all(exists(name) for name in VIEWS)
 
 
+def test_a_view_of_an_earlier_release_becomes_this_ones() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP VIEW v_product_label")
+        cursor.execute("CREATE VIEW v_product_label AS SELECT 1 AS other")
+    create_views(using="default")
+    assert read("SELECT product_id FROM v_product_label") == []
+
+
 @pytest.mark.postgresql
 def test_who_may_read_a_view_may_read_it_behind_a_migration() -> None:
     with connection.cursor() as cursor:
