@@ -51,6 +51,7 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.adoption
 	$(RUN) -m benchmarks.heads
 	$(RUN) -m benchmarks.review_queues
+	$(RUN) -m benchmarks.history
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
 	$(RUN) -m benchmarks.splits

@@ -1,11 +1,11 @@
 """The current label of each product, as a fact of the catalogue: how it is read, and whom to tell of a change.
 
-How a label comes about is decided elsewhere: whoever decides registers that here when the site starts, as a project
-registers an admin of its own. Every write of the catalogue calls `refresh_labels` inside its transaction. What other
-programs wrote past it is found later; until then a missing row reads as *pending*.
+How a label comes about is decided elsewhere: whoever decides, and keeps the history, registers that here when the site
+starts, as a project registers an admin of its own. Every write of the catalogue calls `refresh_labels` inside its
+transaction. What other programs wrote past it is found later; until then a missing row reads as *pending*.
 """
 
-from collections.abc import Callable, Collection, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -131,3 +131,29 @@ def remove_labels(product_ids: Collection[int]) -> None:
     """Remove the labels of products that are about to be deleted; call it inside that transaction, before."""
     if product_ids:
         _remove(product_ids)
+
+
+class History(Protocol):
+    """What knows the labels that products had; see `find_labels_as_of`."""
+
+    def __call__(self, product_ids: Collection[int], at: datetime, /) -> Mapping[int, LabelSummary]: ...
+
+
+def _find_nothing(product_ids: Collection[int], at: datetime, /) -> Mapping[int, LabelSummary]:
+    """Return nothing: where nobody keeps a history, nothing is known of any time."""
+    return {}
+
+
+_history: History = _find_nothing
+
+
+def register_history(history: History) -> None:
+    """Let `history` say which labels products had."""
+    global _history
+    _history = history
+
+
+def find_labels_as_of(product_ids: Collection[int], at: datetime) -> Mapping[int, LabelSummary]:
+    """Return the label that each of these products had at that time; *pending* before anything was known."""
+    known = _history(product_ids, at) if product_ids else {}
+    return {pk: known.get(pk) or LabelSummary(status=Status.PENDING) for pk in product_ids}

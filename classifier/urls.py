@@ -24,7 +24,9 @@ from classifier.labelling.views import (
     labelling_run_list,
     labelling_run_retry,
 )
+from classifier.monitoring.figures_page import figures
 from classifier.monitoring.health_views import live, ready, workers
+from classifier.monitoring.metrics import MetricsView
 from classifier.monitoring.start_page import start
 from classifier.reports.views import data_understanding, evaluations, experiments, report_picture
 from classifier.reviews.views import (
@@ -52,6 +54,7 @@ urlpatterns = [
     path("images/<int:image_id>/explanation/", image_explanation, name="image-explanation"),
     path("images/<int:image_id>/mend/", image_mend, name="image-mend"),
     path("accuracy/", accuracy, name="accuracy"),
+    path("figures/", figures, name="figures"),
     path("data/", data_understanding, name="data-understanding"),
     re_path(rf"^data/{PICTURE}", report_picture, name="data-file"),
     path("evaluations/", evaluations, name="evaluations"),
@@ -77,6 +80,7 @@ urlpatterns = [
     path("model-versions/<int:pk>/stage/", model_version_stage, name="model-version-stage"),
     path("model-versions/rollback/", model_version_rollback, name="rollback"),
     path("stage-changes/<int:pk>/decide/", stage_change_decide, name="stage-change-decide"),
+    path("metrics", MetricsView.as_view(), name="api-metrics"),
     path("healthz/live", live, name="health-live"),
     path("healthz/ready", ready, name="health-ready"),
     path("healthz/workers", workers, name="health-workers"),

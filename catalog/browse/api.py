@@ -1,14 +1,16 @@
 """Products over HTTP; anyone may read them."""
 
 from dataclasses import replace
+from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 
-from catalog.browse.filters import ProductListQuery
+from catalog.browse.filters import ProductListPastQuery
 from catalog.browse.listing import get_product_ordering, list_labelled_products
 from catalog.browse.serializers import ProductSerializer
+from catalog.labels import find_labels_as_of
 from catalog.models import Product
 from catalog.search.query import TextSearch
 from config.web.model_views import PagedListView
@@ -18,16 +20,21 @@ BAD_REQUEST = {(400, PROBLEM_MEDIA_TYPE): ProblemSerializer}
 NOT_FOUND = {(404, PROBLEM_MEDIA_TYPE): ProblemSerializer}
 
 
-@extend_schema(parameters=[ProductListQuery], responses={200: ProductSerializer(many=True), **BAD_REQUEST, **NOT_FOUND})
+@extend_schema(
+    parameters=[ProductListPastQuery], responses={200: ProductSerializer(many=True), **BAD_REQUEST, **NOT_FOUND}
+)
 class ProductListView(PagedListView):
     """Products with their first picture, their description in one country and their current label.
+
+    With `as_of` the label is the one that each of these products, which are those of today, had at that time. That
+    goes with a country, an order by id and pages, and not with a filter, which would be of the present label.
 
     Follow `next` and `previous` for the pages beside this one. A list never says how many products there are. A
     parameter that is not listed here is refused.
     """
 
     permission_classes = [AllowAny]
-    query_class = ProductListQuery
+    query_class = ProductListPastQuery
     serializer_class = ProductSerializer
 
     def get_queryset(self) -> QuerySet[Product]:
@@ -36,3 +43,11 @@ class ProductListView(PagedListView):
         self.ordering = get_product_ordering(criteria)
         self.search = TextSearch(criteria.search)
         return list_labelled_products(replace(criteria, search=""))
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the JSON of a page's products, with the labels of the time that the query names."""
+        at = self.query.get_time()
+        if args and at is not None:
+            labels = find_labels_as_of([product.pk for product in args[0]], at)
+            kwargs["context"] = {**self.get_serializer_context(), "labels": labels}
+        return super().get_serializer(*args, **kwargs)

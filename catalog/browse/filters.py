@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
+from django.utils import timezone
 from rest_framework import serializers
 
 from catalog.labels import match_evidence
@@ -28,6 +30,10 @@ PRODUCT_ORDERINGS: Mapping[str, KeysetOrdering] = {
         KeysetOrdering("-confidence", ("label__confidence", "label__product_id"), descending=True),
     )
 }
+
+#: What may stand beside the time of a list's labels, and what is said of the rest.
+_TOGETHER_WITH_TIME = frozenset(("as_of", "country", "page_size", "cursor"))
+_NOT_TOGETHER = "Expected no filter and no order but that by id together with as_of."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,10 +185,47 @@ class ProductListQuery(ProductDetailQuery, PageQuery):
 
     def get_criteria(self, **defaults: Any) -> ProductCriteria:
         """Return the criteria of a valid query; `defaults` hold where the query says nothing."""
-        given = {
-            name: value for name, value in self.validated_data.items() if name not in PageQuery().fields and value != ""
-        }
+        known = {field.name for field in fields(ProductCriteria)}
+        given = {name: value for name, value in self.validated_data.items() if name in known and value != ""}
         return ProductCriteria(**(defaults | given))
+
+
+class PastQuery(serializers.Serializer[dict[str, Any]]):
+    """The time of the labels; without it they are the present ones."""
+
+    as_of = serializers.DateTimeField(
+        required=False,
+        help_text="The labels as they were at this time, as 2026-05-01T00:00:00Z; without a zone it is UTC.",
+    )
+
+    def validate_as_of(self, value: datetime) -> datetime:
+        """Refuse a time to come, of which nobody knows."""
+        if value > timezone.now():
+            raise serializers.ValidationError("Expected a time that is not to come.")
+        return value
+
+    def get_time(self) -> datetime | None:
+        """Return the time that a valid query names, or None."""
+        at: datetime | None = self.validated_data.get("as_of")
+        return at
+
+
+class ProductPastQuery(PastQuery, ProductDetailQuery):
+    """The country of a product's description, and the time of its label."""
+
+
+class ProductListPastQuery(PastQuery, ProductListQuery):
+    """A list of products with their present labels, or, by id and without a filter, with those of some time."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what would choose or order by the present label together with a time: the lists would not agree."""
+        if attrs.get("as_of") is not None:
+            others = {name for name, value in attrs.items() if value not in ("", (), None)} - _TOGETHER_WITH_TIME
+            if attrs.get("ordering") in ("id", "-id"):
+                others.discard("ordering")
+            if others:
+                raise serializers.ValidationError({name: [_NOT_TOGETHER] for name in sorted(others)})
+        return attrs
 
 
 class PlacedListQuery(ProductListQuery):

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from catalog.labels import get_label_summary
+from catalog.labels import LabelSummary, get_label_summary
 from catalog.models import Product, ProductLabel
 from catalog.pictures.storage import get_thumbnail_path
 from classifier.ml.labels import GARMENTS, GROUPS
@@ -59,8 +59,9 @@ class ProductSerializer(serializers.ModelSerializer[Any]):
 
     @extend_schema_field(LabelSerializer)
     def get_label(self, product: Product) -> dict[str, Any]:
-        """Return the label's JSON; no query."""
-        return _LABEL_SERIALIZER.to_representation(get_label_summary(product))
+        """Return the JSON of the label, or of that of another time, where the view found `labels`; no query."""
+        former: Mapping[int, LabelSummary] = self.context.get("labels", {})
+        return _LABEL_SERIALIZER.to_representation(former.get(product.pk) or get_label_summary(product))
 
 
 def build_thumbnail_url(sha256: str | None, *, context: Mapping[str, Any]) -> str | None:

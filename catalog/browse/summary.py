@@ -145,6 +145,15 @@ def count_catalogue() -> CatalogueSummary:
     )
 
 
+def count_by_status_and_group() -> list[tuple[str, str, int]]:
+    """Return (status, group, number) of all labels, in one query that reads no more than an index.
+
+    Products that other programs added a moment ago have no label yet, and are not counted.
+    """
+    rows = ProductLabel.objects.order_by().values_list("status", "group")
+    return [(status, group, number) for status, group, number in rows.annotate(number=Count("pk"))]
+
+
 def count_products() -> tuple[int, bool]:
     """Return how many products there are, and whether that is the database's estimate."""
     counted = Product.objects.order_by()[: COUNTED_EXACTLY + 1].count()

@@ -99,14 +99,14 @@ def _list_files(
                     with suppress(StorageError):  # a file that cannot be read now is missing from this export
                         content = find_picture_bytes(picture.image) or b""
                     fresh[key] = formats[key] = _FORMATS.index(find_format(content))
-                    path = _build_path(picture, format=fresh[key])
+                    path = build_path(picture, format=_FORMATS[fresh[key]])
                     if path is not None:
                         report.files += 1
                         yield path, content
-                path = _build_path(picture, format=_NO_FORMAT if key is None else formats[key])
+                path = build_path(picture, format=_FORMATS[_NO_FORMAT if key is None else formats[key]])
                 report.products += 1
                 report.missing += path is None
-                manifest.write(_build_line(picture, path=path))
+                manifest.write(build_line(picture, path=path))
             written.add(fresh.items())
 
 
@@ -116,16 +116,21 @@ def _build_key(picture: ExportedPicture) -> int | None:
     return None if stored is None else hash62((picture.label["group"], stored.sha256))
 
 
-def _build_path(picture: ExportedPicture, *, format: int) -> str | None:
+def build_path(picture: ExportedPicture, *, format: str | None) -> str | None:
     """Return the picture's path in the export; None if its bytes are not there or of no format that we read."""
-    extension = EXTENSIONS.get(_FORMATS[format] or "")
+    extension = EXTENSIONS.get(format or "")
     if extension is None:
         return None
-    folder = _NO_NAME.sub("-", str(picture.label["group"] or "").lower()).strip("-") or UNLABELLED
-    return f"{folder}/{picture.image.stored_picture.sha256}.{extension}"
+    return f"{build_folder_name(picture.label['group'])}/{picture.image.stored_picture.sha256}.{extension}"
 
 
-def _build_line(picture: ExportedPicture, *, path: str | None) -> bytes:
+def build_folder_name(group: object) -> str:
+    """Return the name of the folder with the pictures of a group, or of those without one."""
+    return _NO_NAME.sub("-", str(group or "").lower()).strip("-") or UNLABELLED
+
+
+def build_line(picture: ExportedPicture, *, path: str | None) -> bytes:
+    """Return the manifest's line of a product, whose picture has that path, or is missing."""
     stored = getattr(picture.image, "stored_picture", None)
     document = {
         "path": path,

@@ -16,7 +16,12 @@ from classifier.adoption.api import (
     StageChangeListView,
     WithdrawalView,
 )
-from classifier.evidence.api import ClassifyView, ImageClassificationListView, ProductDetailView
+from classifier.evidence.api import (
+    ClassifyView,
+    ImageClassificationListView,
+    LabelChangeListView,
+    ProductDetailView,
+)
 from classifier.labelling.api import (
     ErrorIgnoreView,
     ErrorListView,
@@ -26,6 +31,7 @@ from classifier.labelling.api import (
     LabellingRunDetailView,
     LabellingRunListView,
 )
+from classifier.monitoring.figures_api import FiguresView
 from classifier.reviews.api import (
     QueueListView,
     ReviewBatchDetailView,
@@ -52,9 +58,11 @@ IMAGE, RUN, TRAINING, VERSION = "images/<int:image_id>", "labelling-runs/", "tra
 CHANGE = "stage-changes/"
 
 urlpatterns = [
+    path("figures/", FiguresView.as_view(), name="api-figures"),
     path("products/<int:pk>/", ProductDetailView.as_view(), name="api-product-detail"),
     path("products/<int:pk>/similar/", SimilarProductsView.as_view(), name="api-product-similar"),
     path(f"{IMAGE}/classifications/", ImageClassificationListView.as_view(), name="api-image-classification-list"),
+    path("labels/changes/", LabelChangeListView.as_view(), name="api-label-change-list"),
     path("classify/", ClassifyView.as_view(), name="api-classify"),
     path("reviews/", ReviewListView.as_view(), name="api-review-list"),
     path("reviews/<int:pk>/withdraw/", ReviewWithdrawalView.as_view(), name="api-review-withdraw"),

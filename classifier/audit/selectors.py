@@ -1,7 +1,11 @@
 """What an audit tells: how much of the catalogue is right, and what more answers would tell."""
 
+from bisect import bisect_right
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -70,15 +74,58 @@ def estimate_accuracy() -> AuditEstimate | None:
     audit = find_current_round()
     if audit is None:
         return None
-    answers: dict[int | None, tuple[str, str]] = {
-        image_id: (verdict, group)
-        for image_id, verdict, group in list_answers(audit).values_list("image_id", "verdict", "group")
+    return _estimate(audit, [answer[1:] for answer in _read_answers(audit)])
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyOfDay:
+    """What the audit told by the end of a day, of the version that it was drawn for."""
+
+    day: date
+    model_version: str
+    accuracy: Share
+
+
+def list_accuracies(first: date, last: date) -> list[AccuracyOfDay]:
+    """Return what the audits told on each of these days, in UTC, by the answers that still stand.
+
+    An audit is the present one until the next is drawn. Days before there were enough answers are left out. Two queries
+    an audit, and one more.
+    """
+    found = []
+    until = last
+    for audit in AuditRound.objects.filter(drawn_at__date__lte=last).select_related("model_version"):
+        begin = max(first, audit.drawn_at.astimezone(UTC).date())
+        answers = _read_answers(audit) if begin <= until else []
+        days = sorted(at.astimezone(UTC).date() for at, *_ in answers)
+        share, counted = None, 0
+        for day in (begin + timedelta(days=number) for number in range((until - begin).days + 1)):
+            if (given := bisect_right(days, day)) > counted:
+                share, counted = _estimate(audit, [answer for _, *answer in answers[:given]]).accuracy, given
+            if share is not None and share.value is not None:
+                found.append(AccuracyOfDay(day, audit.model_version.name, share))
+        until = min(until, begin - timedelta(days=1))
+        if until < first:
+            break
+    return sorted(found, key=lambda row: row.day)
+
+
+def _read_answers(audit: AuditRound) -> list[tuple[datetime, str, int, str]]:
+    """Return when each product of a round was answered for, its group, band and what that makes of it, by time."""
+    fields = ("image_id", "verdict", "group", "created_at")
+    answers = {
+        image_id: (verdict, group, at) for image_id, verdict, group, at in list_answers(audit).values_list(*fields)
     }
     samples = AuditSample.objects.filter(round=audit, image__in=list(answers)).order_by()
-    kinds = Counter(
-        (group, band, _judge(group, *answers[image_id]))
+    return sorted(
+        (answers[image_id][2], group, band, _judge(group, *answers[image_id][:2]))
         for group, band, image_id in samples.values_list("group", "band", "image_id")
     )
+
+
+def _estimate(audit: AuditRound, answers: Iterable[Sequence[Any]]) -> AuditEstimate:
+    """Return what follows from answers to a round, each of which is (group, band, what it makes of the label)."""
+    kinds = Counter((group, band, kind) for group, band, kind in answers)
     strata = [(group, _build_stratum(group, band, size, kinds)) for group, band, size in audit.sizes]
     totals: Counter[str] = Counter()
     for (_, _, kind), number in kinds.items():

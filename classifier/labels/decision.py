@@ -59,6 +59,7 @@ class Classified:
     at: datetime
     garment_probabilities: Sequence[float] = ()
     none_probability: float | None = None
+    run_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

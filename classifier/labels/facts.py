@@ -99,10 +99,9 @@ def _find_classifications(held: dict[int, str], *, versions: Sequence[int]) -> d
     rows = Classification.objects.filter(AnyOf("image", held), model_version__in=rank).order_by()
     found: dict[int, list[tuple[int, int, Classified]]] = defaultdict(list)
     said: Any
-    for image_id, sha256, run_id, *said in rows.values_list(
+    for image_id, sha256, *said in rows.values_list(
         "image_id",
         "sha256",
-        "run_id",
         "pk",
         "model_version_id",
         "group",
@@ -113,10 +112,11 @@ def _find_classifications(held: dict[int, str], *, versions: Sequence[int]) -> d
         "created_at",
         "garment_probabilities",
         "none_probability",
+        "run_id",
     ):
         if sha256 == held[image_id]:
             classified = Classified(*said)
-            found[image_id].append((rank[classified.model_version_id], -run_id, classified))
+            found[image_id].append((rank[classified.model_version_id], -(classified.run_id or 0), classified))
     return {pk: [row[2] for row in sorted(rows, key=lambda row: row[:2])] for pk, rows in found.items()}
 
 

@@ -21,7 +21,7 @@ from classifier.labels.texts import (
     ReadTexts,
     add_learned,
     find_stale_texts,
-    find_text_hashes,
+    find_text_evidence,
     find_texts_said,
     remove_orphaned_texts,
     weigh_texts,
@@ -31,6 +31,7 @@ from classifier.ml.judging.fusion import TextSaid
 from classifier.models import LabelChange, ModelVersion, Review
 from config.db.arrays import AnyOf
 from config.db.bulk import insert_or_update_rows, insert_rows
+from config.db.commit_order import announce_rows
 
 Why = LabelChange.Why
 
@@ -49,7 +50,13 @@ _CHANGE_FIELDS = (
     "review_id",
     "sha256",
     "texts_sha256",
+    "words",
+    "labelled_at",
+    "run_id",
 )
+#: How every product begins; whatever else is known of it is a change.
+_BEGINNINGS = (ProductLabel.Status.PENDING, ProductLabel.Status.NO_IMAGE)
+_PENDING = Decision(status=ProductLabel.Status.PENDING)
 
 
 def lock_images(image_ids: Collection[int]) -> None:
@@ -143,8 +150,12 @@ def _write_labels(firsts: dict[int, int | None], *, why: str, created: Set[int] 
         rows=[(product_id, *_get_columns(decision)) for product_id, decision in stale],
         new=created - former.keys(),
     )
-    known = [(pk, former[pk], decision) for pk, decision in stale if pk in former]
-    return _record_changes(known, facts=facts, why=why)
+    changes = [
+        (pk, former.get(pk, _PENDING), decision)
+        for pk, decision in stale
+        if pk in former or decision.status not in _BEGINNINGS
+    ]
+    return _record_changes(changes, facts=facts, why=why)
 
 
 def _find_texts_of_classified(
@@ -212,7 +223,9 @@ def _record_changes(
     version_ids = {new.model_version_id for _, _, new in changed if new.model_version_id is not None}
     names = dict(ModelVersion.objects.filter(pk__in=version_ids).values_list("pk", "name")) if changed else {}
     by_texts = [product_id for product_id, _, new in changed if new.evidence or new.reason == DISAGREEMENT]
-    hashes = find_text_hashes(by_texts)
+    texts = find_text_evidence(by_texts)
+    if changed:
+        announce_rows(LabelChange)
     insert_rows(
         LabelChange,
         fields=_CHANGE_FIELDS,
@@ -227,12 +240,20 @@ def _record_changes(
                 names.get(new.model_version_id or 0, ""),
                 new.review_id,
                 bytes.fromhex(facts[new.image_id].sha256) or None if new.image_id in facts else None,
-                hashes.get(product_id),
+                *texts.get(product_id, (None, None)),
+                new.labelled_at,
+                _find_run(facts.get(new.image_id or 0), classification_id=new.classification_id),
             )
             for product_id, old, new in changed
         ],
     )
     return len(changed)
+
+
+def _find_run(facts: PictureFacts | None, *, classification_id: int | None) -> int | None:
+    """Return the run of the classification that a label follows from, or that a person's corrects."""
+    said = facts.classifications if facts is not None else ()
+    return next((each.run_id for each in said if each.id == classification_id), None)
 
 
 def _seen(label: Decision) -> tuple[object, ...]:

@@ -162,12 +162,13 @@ def weigh_texts(texts: Mapping[int, ReadTexts]) -> dict[int, TextSaid]:
     }
 
 
-def find_text_hashes(product_ids: Collection[int]) -> dict[int, bytes]:
-    """Return the hash of the texts that were read, by the product."""
+def find_text_evidence(product_ids: Collection[int]) -> dict[int, tuple[bytes, list[list[str]]]]:
+    """Return the hash of the texts that were read, and the words that counted, by the product."""
     if not product_ids:
         return {}
     rows = TextEvidence.objects.filter(AnyOf("product", product_ids)).order_by()
-    return {product_id: bytes(sha256) for product_id, sha256 in rows.values_list("product_id", "sha256")}
+    fields = rows.values_list("product_id", "sha256", "words")
+    return {product_id: (bytes(sha256), words) for product_id, sha256, words in fields}
 
 
 def _digest(title: str, descriptions: Collection[Description]) -> bytes:

@@ -14,7 +14,7 @@ from classifier.models.labelling import (
     SampledProduct,
     SelectedImage,
 )
-from classifier.models.labels import LabelChange, LabelWalk
+from classifier.models.labels import LabelChange, LabelCount, LabelCounting, LabelWalk
 from classifier.models.placeholders import SuspectedPicture
 from classifier.models.queues import QueueCanary, is_unsent
 from classifier.models.reviews import (
@@ -53,6 +53,8 @@ __all__ = [
     "ImpactProduct",
     "ImpactRun",
     "LabelChange",
+    "LabelCount",
+    "LabelCounting",
     "LabelTask",
     "LabelTaskQuerySet",
     "LabelWalk",

@@ -9,7 +9,9 @@ from catalog.models import ProductLabel
 class LabelChange(models.Model):
     """A change of what a product's label shows. Append-only; it holds values, so that no cleaning takes it away.
 
-    A product's first label is none, its last change says that it was deleted: then the new values are empty.
+    Every product begins as *pending* or with *no image*, which is no change; its last change says that it was deleted:
+    then the new values are empty. `run_id` and `words` say what the new label was made of: the labelling run whose
+    classification it is, and the words of the texts that counted, as `TextEvidence` has them.
     """
 
     class Why(models.TextChoices):
@@ -52,6 +54,9 @@ class LabelChange(models.Model):
     version_name = models.CharField(max_length=100, blank=True, help_text="The new label's model version.")
     sha256 = models.BinaryField(max_length=32, null=True, help_text="Of the picture that the new label is about.")
     texts_sha256 = models.BinaryField(max_length=32, null=True, help_text="Of the texts, where they counted.")
+    labelled_at = models.DateTimeField(null=True, help_text="When what the new label follows from was said.")
+    run_id = models.BigIntegerField(null=True)
+    words = models.JSONField(null=True)
 
     class Meta:
         default_permissions = ("view",)
@@ -77,6 +82,44 @@ def _describe(status: str, group: str, garment: str, evidence: str) -> str:
     name = ProductLabel.Status(status).label.lower() if status else "deleted"
     name += {"text": ", by its texts", "both": ", by picture and texts"}.get(evidence, "")
     return f"{words} ({name})" if words else name
+
+
+class LabelCount(models.Model):
+    """How many changes of one day, in UTC, led to labels of one kind: figures over time read it instead of the history.
+
+    It follows from the history alone, as far as `LabelCounting` says. The version 0 is none.
+    """
+
+    number = models.BigIntegerField()
+    day = models.DateField()
+    version_id = models.IntegerField()
+    status = models.CharField(max_length=16, blank=True)
+    source = models.CharField(max_length=16, blank=True)
+    reason = models.CharField(max_length=32, blank=True)
+    group = models.CharField(max_length=32, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["day", "version_id", "status", "source", "reason", "group"], name="labelcount_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} changes to {self.status} on {self.day}"
+
+
+class LabelCounting(models.Model):
+    """How far the history is counted; one row."""
+
+    after = models.BigIntegerField(default=0, help_text="The last change that is counted.")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"changes are counted up to {self.after}"
 
 
 class LabelWalk(models.Model):

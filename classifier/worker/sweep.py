@@ -10,6 +10,7 @@ from classifier.labelling import ledger
 from classifier.labelling.runs import do_run_steps
 from classifier.labelling.starting import MANY_BATCHES
 from classifier.labelling.tasks import send_due_batches, send_taking_runs
+from classifier.labels.day_counts import count_changes
 from classifier.labels.precision import settle_texts
 from classifier.labels.walk import walk_labels
 from classifier.reviews.idempotency import forget_old_answers
@@ -26,6 +27,8 @@ STEPS_SECONDS = 1.0
 TEXTS_SECONDS = 1.0
 # The same for pictures that fall into a part.
 PARTS_SECONDS = 0.5
+# The same for changes of labels that are not counted yet, of which a sweep usually finds those since the last one.
+COUNTING_SECONDS = 1.0
 
 
 def sweep() -> None:
@@ -51,6 +54,7 @@ def sweep() -> None:
     walk_labels()
     settle_texts(seconds=TEXTS_SECONDS)
     assign_waiting_parts(seconds=PARTS_SECONDS)
+    count_changes(seconds=COUNTING_SECONDS)
     forget_old_answers()
     refresh_audit()
     if expired or abandoned:

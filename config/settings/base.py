@@ -156,6 +156,11 @@ WHITENOISE_USE_FINDERS = True
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(VAR_DIR / "media")))
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": env.str("DEFAULT_FILE_STORAGE", default="django.core.files.storage.FileSystemStorage")},
+    # Where pictures by group are kept up to date.
+    "outputs": {
+        "BACKEND": env.str("OUTPUT_FILE_STORAGE", default="django.core.files.storage.FileSystemStorage"),
+        "OPTIONS": env.json("OUTPUT_STORAGE_OPTIONS", default={"location": str(VAR_DIR / "outputs")}),
+    },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # Trained and registered artefacts; each version is a folder of its own that never changes.

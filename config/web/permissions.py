@@ -38,6 +38,12 @@ class QueryPermissions(ModelPermissions):
     perms_map = ModelPermissions.perms_map | {"POST": VIEW}
 
 
+class ReadPermissions(ModelPermissions):
+    """The same for rows that nobody but the product itself writes, which may only be seen."""
+
+    perms_map = dict.fromkeys(ModelPermissions.perms_map, VIEW)
+
+
 class WriteThrottle(ScopedRateThrottle):
     """The rate of the view's `throttle_scope`, for calls that may change something; reading is free.
 

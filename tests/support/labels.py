@@ -19,8 +19,8 @@ def create_labelled_product(title: str | None = None, **label: Any) -> Product:
     return Product.objects.get(pk=product.pk)
 
 
-def label_everything() -> None:
+def label_everything(**options: Any) -> None:
     """Label every picture, as a worker would, with the fake classifier; a model version must be active."""
-    start_labelling_run()
+    start_labelling_run(**options)
     due = list(LabelTask.objects.due().values_list("pk", flat=True))
     label_batch(due, get_classifier=lambda _: FakeClassifier())

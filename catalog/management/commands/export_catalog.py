@@ -8,14 +8,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
 from catalog.interchange.exporting import ProductExportQuery, describe_refusals, encode_export, list_exported_pictures
-from catalog.interchange.picture_files import write_folder
+from catalog.interchange.picture_files import MANIFEST_NAME, write_folder
+from catalog.interchange.picture_mirror import MirrorReport, update_pictures
 from catalog.interchange.writing import ExportReport
+from catalog.pictures.storage import StorageError
 from config.console import ReportingCommand
 from config.db.troubles import explain
 from config.files import new_file, new_folder
@@ -34,11 +37,14 @@ Export the products that the filters choose, all of them without one. The filter
 jsonl and csv hold every image and text and the current label of each product; import_catalog reads both back and
 reads past the labels. pictures writes the first picture of each product into one folder for each group, with
 manifest.jsonl (hash, label, model version, source URL); DIR must be new or empty, and a name ending in .zip makes an
-archive instead. A file or folder appears when it is complete, or not at all.
+archive instead. A file or folder appears when it is complete, or not at all. With --update a folder that an earlier
+call wrote, or without --output the storage OUTPUT_FILE_STORAGE, is brought up to date: pictures are added, move to
+another group's folder, or go; each file is whole at any time, the manifest too.
 
   manage.py export_catalog > catalogue.jsonl
   manage.py export_catalog --format csv --group Footwear --status needs_review --output review.csv
   manage.py export_catalog --format pictures --min-confidence 0.9 --output pictures --json
+  manage.py export_catalog --format pictures --status labelled --status reviewed --update
 
 Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
     shows_progress = True
@@ -61,9 +67,16 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
             help="a file, a folder for pictures, or - for standard output (default)",
         )
 
+        parser.add_argument(
+            "--update", action="store_true", help="bring the pictures of an earlier call up to date, in one place"
+        )
+
     def handle(self, **options: Any) -> None:
         """Export and print what was done; raises `CommandError` where the exit status is not 0."""
         query = _build_query(options)
+        if options["update"]:
+            self.update(query, options)
+            return
         output: str = options["output"]
         suffix = "zip" if options["format"] == "pictures" else options["format"]
         is_folder = suffix == "zip" and not output.endswith(".zip")
@@ -108,6 +121,47 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
             self.stderr.write(text)
         else:
             self.answer(document, text, options)
+
+    def update(self, query: ProductExportQuery, options: dict[str, Any]) -> None:
+        """Bring pictures up to date and print what that took; raises `CommandError`."""
+        target = _find_target(options)
+        report = MirrorReport()
+        products, ordering = query.find_products()
+        with self.show_progress(options, title="Update", unit="products") as progress:
+            total = products.count() if progress.enabled else 0
+            try:
+                batches = list_exported_pictures(products, ordering=ordering)
+                for _ in update_pictures(batches, target=target, report=report):
+                    progress.update(report.products, total)
+            except StorageError as error:
+                raise CommandError(f"{error}; the next update goes on from here") from error
+            except DatabaseError as error:
+                raise CommandError(
+                    f"the database failed: {explain(error)}; the next update goes on from here"
+                ) from error
+            except KeyboardInterrupt:
+                raise CommandError("interrupted; the next update goes on from here") from None
+        names = ("products", "added", "moved", "removed", "kept", "missing")
+        document = {name: getattr(report, name) for name in names}
+        text = (
+            f"{report.products:,} products: {report.added:,} pictures added, {report.moved:,} moved, "
+            f"{report.removed:,} removed, {report.kept:,} as they were; of {report.missing:,} we hold none"
+        )
+        self.answer(document, text, options)
+
+
+def _find_target(options: dict[str, Any]) -> Storage:
+    """Return where an update writes: a folder that is new, empty or has a manifest, or the storage for it."""
+    if options["format"] != "pictures":
+        raise CommandError("--update needs --format pictures", returncode=2)
+    if options["output"] == STANDARD_OUTPUT:
+        return storages["outputs"]
+    folder = Path(options["output"])
+    if not folder.parent.is_dir() or (folder.exists() and not folder.is_dir()):
+        raise CommandError(f"expected --output to be a folder in one that is there, received {folder}", returncode=2)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST_NAME).is_file():
+        raise CommandError(f"expected a folder that is empty or has {MANIFEST_NAME}, received {folder}", returncode=2)
+    return FileSystemStorage(location=folder)
 
 
 def _build_query(options: dict[str, Any]) -> ProductExportQuery:

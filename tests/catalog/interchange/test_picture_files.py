@@ -81,7 +81,7 @@ def test_an_archive_that_fails_half_way_is_none(monkeypatch: pytest.MonkeyPatch)
     def fail(*_arguments: object, **_options: object) -> bytes:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("catalog.interchange.picture_files._build_line", fail)
+    monkeypatch.setattr("catalog.interchange.picture_files.build_line", fail)
     sent: list[bytes] = []
     with pytest.raises(OSError, match="the disk is gone"):
         sent.extend(encode())

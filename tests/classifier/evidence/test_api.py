@@ -70,10 +70,12 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
         "/api/v1/errors/{id}/ignore/",
         "/api/v1/errors/{id}/picture/",
         "/api/v1/errors/{id}/retry/",
+        "/api/v1/figures/",
         "/api/v1/images/{image_id}/classifications/",
         "/api/v1/labelling-runs/",
         "/api/v1/labelling-runs/{id}/",
         "/api/v1/labelling-runs/{id}/cancel/",
+        "/api/v1/labels/changes/",
         "/api/v1/model-versions/",
         "/api/v1/model-versions/{id}/",
         "/api/v1/model-versions/{id}/activate/",
@@ -95,6 +97,7 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
     ]
     parameters = {parameter["name"] for parameter in schema["paths"]["/api/v1/products/"]["get"]["parameters"]}
     assert parameters == {
+        "as_of",
         "country",
         "group",
         "garment",
