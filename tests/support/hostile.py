@@ -23,8 +23,10 @@ ANY_KEY = 987654321
 
 Target = tuple[str, str]  # an address's name and a method
 
-READS: list[Target] = [(name, "GET") for name, row in TABLE.items() if name.startswith("api-") and "GET" in row]
-WRITES: list[Target] = [(name, "POST") for name, row in TABLE.items() if name.startswith("api-") and "POST" in row]
+#: All but what Prometheus reads, which is no JSON and not under the API's address.
+CALLS = {name: row for name, row in TABLE.items() if name.startswith("api-") and name != "api-metrics"}
+READS: list[Target] = [(name, "GET") for name, row in CALLS.items() if "GET" in row]
+WRITES: list[Target] = [(name, "POST") for name, row in CALLS.items() if "POST" in row]
 EVERYTHING = READS + WRITES
 READ_ONLY: list[Target] = [(name, "POST") for name, _ in READS if "POST" not in TABLE[name]]
 FORMS: list[Target] = [("api-classify", "POST")]
