@@ -260,14 +260,14 @@ def withdraw_stage_change(
 
 
 def roll_back(*, reason: str, asker: Asker) -> StageChange:
-    """Go back to the version that the one in production replaced: one person may, and says why.
+    """Go back to the version that the one in production replaced: one person may, and says why; so may the watch.
 
     Raises `MissingReasonError` without a reason, `OwnRequestError` without a person's name where two people decide
     otherwise, `RefusedChangeError` where it is not recorded what was replaced, and `ArtefactError`.
     """
     if not reason.strip():
         raise MissingReasonError("Expected a reason to go back.")
-    if needs_approval() and asker.user is None:
+    if needs_approval() and asker.user is None and asker.way != Way.WATCH:
         raise OwnRequestError("Expected the name of the user who goes back.")
     target = find_rollback_target()
     if target is None:

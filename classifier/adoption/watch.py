@@ -2,18 +2,21 @@
 
 It is asked once, when the adoption is done and nothing that it missed is left to label; of failures already before, so
 that what fails everywhere is not found out at the end. A departure is an alarm on the version's page, which offers the
-way back; nothing goes back by itself.
+way back; nothing goes back by itself, unless the setting WATCH_ROLLS_BACK says so.
 """
 
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from django.conf import settings
 from django.db.models import Count
 
 from catalog.models import ProductLabel
 from classifier.adoption.impact import OUTCOMES, name_outcome
+from classifier.adoption.services import Asker, RefusedChangeError, StaleActivationError, Way, roll_back
 from classifier.labels.decision import Decision
+from classifier.ml.artefacts import ArtefactError
 from classifier.ml.judging.shares import LEAST_COUNT
 from classifier.models import AdoptionRun, LabelTask, ModelVersion
 
@@ -42,8 +45,19 @@ def watch_adoptions() -> int:
         judged += AdoptionRun.objects.filter(pk=run.pk, watch=Watch.WATCHING).update(watch=watch, watched=found)
         if watch == Watch.DEPARTED:
             name = run.model_version.name
-            logger.error("labels of %s are not as they were promised: %s", name, " ".join(found["departures"]))
+            reason = f"Its labels are not as they were promised. {' '.join(found['departures'])}"
+            logger.error("version %s: %s", name, reason)
+            if settings.WATCH_ROLLS_BACK:
+                _go_back(reason)
     return judged
+
+
+def _go_back(reason: str) -> None:
+    """Go back, if it is known to what; whatever forbids it is logged, for a person to see to."""
+    try:
+        roll_back(reason=reason, asker=Asker(Way.WATCH))
+    except (ArtefactError, RefusedChangeError, StaleActivationError) as error:
+        logger.error("the watch could not go back: %s", error)
 
 
 def _judge(run: AdoptionRun) -> dict[str, Any] | None:

@@ -42,6 +42,7 @@ class StageChange(models.Model):
         ADMIN = "admin", "in the admin"
         COMMAND = "command", "by a command"
         TRAINING = "training", "by a training"
+        WATCH = "watch", "by the watch after its activation"
 
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="stage_changes")
     from_stage = models.CharField(max_length=16, choices=ModelVersion.Stage)

@@ -1,8 +1,11 @@
 """After an activation labels are held against what the impact promised; a departure is said, and nothing goes back."""
 
+from typing import Any
+
 import pytest
 
 from classifier.adoption.impact import find_promise
+from classifier.adoption.runs import adopt_next_step
 from classifier.adoption.services import (
     Asker,
     RefusedChangeError,
@@ -81,6 +84,30 @@ def test_what_comes_after_a_sample_is_waited_for_and_a_departure_is_said() -> No
     assert (second.stage, first.stage) == ("production", "retired")
 
 
+def test_it_goes_back_by_itself_only_where_a_setting_says_so(settings: Any) -> None:
+    settings.WATCH_ROLLS_BACK, settings.APPROVALS = True, "two"
+    first, second = promise(["Bag"] * 120, sample=40)
+    asker, approver = create_member("change_modelversion"), create_member("change_modelversion")
+    change = request_stage_change(second, to="production", asker=Asker("page", asker))
+    approve_stage_change(change, user=approver)
+    run = AdoptionRun.objects.get(model_version=second)
+    while adopt_next_step(run.pk):
+        pass
+    run.refresh_from_db()
+    label_the_rest(run, "Dress")
+    assert watch_adoptions() == 1
+    first.refresh_from_db()
+    assert first.stage == "production"
+    back = StageChange.objects.first()
+    assert back is not None
+    assert (back.way, back.rule, back.requested_by, back.reason.split(".")[0]) == (
+        "watch",
+        "rollback",
+        None,
+        "Its labels are not as they were promised",
+    )
+
+
 def test_failures_are_said_before_everything_is_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("classifier.adoption.watch.FAILURES_OF", 50)
     _, second = promise(["Bag"] * 100, sample=40)
@@ -108,8 +135,8 @@ def test_nothing_is_watched_where_nothing_was_promised_or_the_version_is_gone() 
     assert (run.watch, run.watched) == ("", {})
 
 
-def test_an_approval_holds_for_the_impact_that_was_seen(settings: pytest.FixtureRequest) -> None:
-    settings.APPROVALS = "two"  # type: ignore[attr-defined]
+def test_an_approval_holds_for_the_impact_that_was_seen(settings: Any) -> None:
+    settings.APPROVALS = "two"
     _, second = promise(["Dress"] * 10 + ["Bag"] * 30)
     change = request_stage_change(second, to="production", asker=Asker("page", create_member("change_modelversion")))
     assert change.evidence["impact"]["changed"]["value"] == 0.25
