@@ -22,9 +22,9 @@ from PIL import Image
 SIZE: Final = 32
 FINGERPRINT_BYTES: Final = SIZE * SIZE * 3
 #: Two fingerprints that differ by no more are of one photograph.
-MAXIMUM_DIFFERENCE: Final = 0.15
+MAXIMUM_DIFFERENCE: Final = 0.2
 #: More than this, as the sum of the variances of red, green and blue, no picture counts as varying.
-_ORDINARY_VARIANCE: Final = 3000.0
+_ORDINARY_VARIANCE: Final = 2000.0
 #: A picture that varies less, as the sum of the variances of red, green and blue, says too little.
 MINIMUM_VARIANCE: Final = 100.0
 #: By how much each tone of one photograph may change.
@@ -39,7 +39,7 @@ _PLACES = np.linspace(-1, 1, SIZE, dtype=np.float32)
 _FURTHEST = 0.16
 _STEPS = 8
 # What moving and stretching leave of the difference when they are only estimated: enough to look closer.
-_ROUGHLY = 0.6
+_ROUGHLY = 0.9
 # They are laid upon each other blurred so often, and then compared as sharp as a small JPEG may still be.
 _BLURS, _BLURS_COMPARED = 3, 1
 _BLOCK = 1024
