@@ -66,6 +66,7 @@ proof: $(VENV)/installed-dev
 	$(RUN) -m tests.catalog.interchange.legacy_rows --json --seed $(SEED)
 	$(RUN) -m tests.config.messages --json --seed $(SEED)
 	$(RUN) -m tests.ml.judging.simulated_catalogues --json --seed $(SEED)
+	$(RUN) -m tests.ml.judging.drifting_windows --json --seed $(SEED)
 	$(RUN) -m tests.classifier.management.lasting_demo --json
 	$(RUN) -m tests.classifier.reviews.many_reviewers --json --seed $(SEED)
 	$(RUN) -m tests.classifier.splits.arrivals --json --seed $(SEED)

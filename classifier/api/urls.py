@@ -14,6 +14,7 @@ from classifier.labelling.api import (
     LabellingRunDetailView,
     LabellingRunListView,
 )
+from classifier.monitoring.api import AlarmAcknowledgeView, AlarmCloseView, AlarmListView, DriftCheckListView
 from classifier.reviews.api import (
     QueueListView,
     ReviewBatchDetailView,
@@ -56,6 +57,10 @@ urlpatterns = [
     path(VERSION, ModelVersionListView.as_view(), name="api-model-version-list"),
     path(f"{VERSION}<int:pk>/", ModelVersionDetailView.as_view(), name="api-model-version-detail"),
     path(f"{VERSION}<int:pk>/activate/", ModelVersionActivationView.as_view(), name="api-model-version-activate"),
+    path("drift-checks/", DriftCheckListView.as_view(), name="api-drift-check-list"),
+    path("alarms/", AlarmListView.as_view(), name="api-alarm-list"),
+    path("alarms/<int:pk>/acknowledge/", AlarmAcknowledgeView.as_view(), name="api-alarm-acknowledge"),
+    path("alarms/<int:pk>/close/", AlarmCloseView.as_view(), name="api-alarm-close"),
     path("errors/", ErrorListView.as_view(), name="api-error-list"),
     path("errors/<signed:pk>/retry/", ErrorRetryView.as_view(), name="api-error-retry"),
     path("errors/<signed:pk>/ignore/", ErrorIgnoreView.as_view(), name="api-error-ignore"),

@@ -3,6 +3,7 @@
 from classifier.models.adoption import AdoptionRun
 from classifier.models.audit import AuditRound, AuditSample
 from classifier.models.cleaning import CleaningRun
+from classifier.models.drift import Alarm, DriftCheck
 from classifier.models.features import Base, PictureFeatures
 from classifier.models.labelling import (
     Classification,
@@ -39,12 +40,14 @@ __all__ = [
     "STAGE_TRANSITIONS",
     "SUGGESTION_CHOICES",
     "AdoptionRun",
+    "Alarm",
     "AnsweredCall",
     "AuditRound",
     "AuditSample",
     "Base",
     "Classification",
     "CleaningRun",
+    "DriftCheck",
     "ImageToReview",
     "LabelChange",
     "LabelTask",

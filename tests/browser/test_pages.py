@@ -37,6 +37,7 @@ SIGNED_IN = {
     "model-versions": "/model-versions/",
     "model-version": "/model-versions/1/",
     "accuracy": "/accuracy/",
+    "drift": "/drift/",
     "evaluations": "/evaluations/",
     "training-runs": "/training-runs/",
     "labelling-runs": "/labelling-runs/",

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from classifier.models import LabellingRun, LabelTask, Review, SuspectedPicture, TrainingRun
+from tests.support.drifting import create_alarm, create_drift_check
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
@@ -52,6 +53,9 @@ TABLE: dict[str, dict[str, Row]] = {
     "data-understanding": {"GET": Row(PUBLIC, 200)},
     "data-file": {"GET": Row(PUBLIC, 404)},
     "accuracy": {"GET": Row("view_review", 200)},
+    "drift": {"GET": Row("view_driftcheck", 200), "POST": Row("add_driftcheck", 409)},
+    "alarm-acknowledge": {"POST": Row("change_alarm", 302)},
+    "alarm-close": {"POST": Row("change_alarm", 302)},
     "evaluations": {"GET": Row("view_modelversion", 200)},
     "experiments": {"GET": Row(PUBLIC, 200)},
     "experiment-file": {"GET": Row(PUBLIC, 404)},
@@ -101,6 +105,10 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-model-version-list": {"GET": Row("view_modelversion", 200)},
     "api-model-version-detail": {"GET": Row("view_modelversion", 200)},
     "api-model-version-activate": {"POST": Row("change_modelversion", 428)},
+    "api-drift-check-list": {"GET": Row("view_driftcheck", 200), "POST": Row("add_driftcheck", 409)},
+    "api-alarm-list": {"GET": Row("view_alarm", 200)},
+    "api-alarm-acknowledge": {"POST": Row("change_alarm", 200)},
+    "api-alarm-close": {"POST": Row("change_alarm", 200)},
     "api-error-list": {"GET": Row("view_labeltask", 200)},
     "api-error-retry": {"POST": Row("change_labeltask", 200)},
     "api-error-ignore": {"POST": Row("change_labeltask", 200)},
@@ -110,6 +118,7 @@ TABLE: dict[str, dict[str, Row]] = {
 ALSO_NEEDED = {
     ("training-run-list", "POST"): "view_trainingrun",
     ("labelling-run-list", "POST"): "view_labellingrun",
+    ("drift", "POST"): "view_driftcheck",
     ("image-mend", "POST"): "change_image",
     ("api-review-withdraw", "POST"): "change_review",
     ("product-import", "GET"): "change_product",
@@ -148,6 +157,7 @@ def create_arguments() -> dict[str, list[Any]]:
     suspect = SuspectedPicture.objects.create(pk=20, sha256="0" * 64, products=20)
     review = Review.objects.create(image=image, url=image.url, group="Bags", reviewer=create_member())
     training = TrainingRun.objects.create(recipe="default", seed=1)
+    alarm = create_alarm(create_drift_check(version), state="acknowledged")
     by_beginning = {
         "product-detail": [product.pk],
         "product-similar": [product.pk],
@@ -164,6 +174,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "labelling-run-": [run.pk],
         "training-run-": [training.pk],
         "model-version-": [version.pk],
+        "alarm-": [alarm.pk],
         "token-revoke": [1],
         "api-product-detail": [product.pk],
         "api-product-similar": [product.pk],
@@ -172,6 +183,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "api-labelling-run-": [run.pk],
         "api-training-run-": [training.pk],
         "api-model-version-": [version.pk],
+        "api-alarm-": [alarm.pk],
         "api-error-picture": [-suspect.pk],
         "api-error-": [task.pk],
         "api-review-batch-": [1],

@@ -32,7 +32,9 @@ FORMS: list[Target] = [("api-classify", "POST")]
 BODYLESS = [
     target
     for target in WRITES
-    if target[0].endswith(("-cancel", "-activate", "-retry", "-ignore", "-picture", "-withdraw", "-renew"))
+    if target[0].endswith(
+        ("-cancel", "-activate", "-retry", "-ignore", "-picture", "-withdraw", "-renew", "-acknowledge", "-close")
+    )
 ]
 BODIES = [target for target in WRITES if target not in BODYLESS + FORMS]
 PRODUCTS: list[Target] = [("api-product-list", "GET")]
