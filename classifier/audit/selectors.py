@@ -1,10 +1,14 @@
 """What an audit tells: how much of the catalogue is right, and what more answers would tell."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+import numpy as np
+from django.db.models import Avg, Count, QuerySet
+from django.db.models.functions import Coalesce
 
+from classifier.ml.judging.corrected import ConfidentStratum, estimate_corrected, find_mean_confidence
 from classifier.ml.judging.sampling import Stratum, count_further, estimate_share
 from classifier.ml.judging.shares import LEAST_COUNT, Share
 from classifier.ml.labels import GROUPS
@@ -13,19 +17,25 @@ from classifier.models import AuditRound, AuditSample, ModelVersion, Review, Ver
 
 #: What an answer makes of a label, beside the verdicts that say that it has no group.
 RIGHT, OTHER_GROUP = "right", "other_group"
+#: How sure texts are that alone say that it is none of these.
+_SURE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEstimate:
     """The accuracy of what machines said of the catalogue, as the blind answers to an audit tell it.
 
-    `groups` has that of the products that were said to be of each group. Of the `answered` products `other_group` are
-    of another group than was said, `none_of_these` of no group though one was said, and `unusable` tell nothing.
+    `groups` has that of the products that were said to be of each group. `corrected` is told from the answers and how
+    sure the version is of all that was drawn, `confidence` is the mean of that, its word alone. Of the `answered`
+    products `other_group` are of another group than was said, `none_of_these` of no group though one was said, and
+    `unusable` tell nothing.
     """
 
     audit: AuditRound
     accuracy: Share
     groups: dict[str, Share]
+    corrected: Share
+    confidence: float | None
     answered: int
     other_group: int
     none_of_these: int
@@ -40,7 +50,17 @@ class AuditEstimate:
                 f"From {LEAST_COUNT} answers on the audit tells how many of this catalogue's labels are right; it has "
                 f"{share.count}."
             )
-        words = f"{write_share(share.to_json())} of this catalogue's labels are right, by {share.count:,} answers"
+        return self._tell(share, by="answers")
+
+    @property
+    def corrected_sentence(self) -> str:
+        """What the confidence says once answers have corrected it; empty before there are enough."""
+        return (
+            "" if self.corrected.value is None else self._tell(self.corrected, by="answers and the model's confidence")
+        )
+
+    def _tell(self, share: Share, *, by: str) -> str:
+        words = f"{write_share(share.to_json())} of this catalogue's labels are right, by {share.count:,} {by}"
         further = count_further(share)
         if further is None or further[1] > self.audit.products - self.answered:
             return f"{words}."
@@ -66,7 +86,7 @@ def list_unanswered(audit: AuditRound) -> QuerySet[AuditSample]:
 
 
 def estimate_accuracy() -> AuditEstimate | None:
-    """Return what the audit of the version in production tells; None before it is drawn. Three queries."""
+    """Return what the audit of the version in production tells; None before it is drawn. Four queries."""
     audit = find_current_round()
     if audit is None:
         return None
@@ -74,11 +94,23 @@ def estimate_accuracy() -> AuditEstimate | None:
         image_id: (verdict, group)
         for image_id, verdict, group in list_answers(audit).values_list("image_id", "verdict", "group")
     }
-    samples = AuditSample.objects.filter(round=audit, image__in=list(answers)).order_by()
-    kinds = Counter(
-        (group, band, _judge(group, *answers[image_id]))
-        for group, band, image_id in samples.values_list("group", "band", "image_id")
-    )
+    drawn = AuditSample.objects.filter(round=audit).order_by()
+    samples = drawn.filter(image__in=list(answers)).values_list("group", "band", "image_id", "confidence")
+    judged = [
+        (group, band, _judge(group, *answers[image_id]), confidence) for group, band, image_id, confidence in samples
+    ]
+    kinds = Counter((group, band, kind) for group, band, kind, _ in judged)
+    means = {
+        (group, band): (number, mean)
+        for group, band, number, mean in drawn.values_list("group", "band").annotate(
+            number=Count("pk"), mean=Avg(Coalesce("confidence", _SURE))
+        )
+    }
+    sure = [
+        _build_confident_stratum(size, *means[group, band], [row[2:] for row in judged if row[:2] == (group, band)])
+        for group, band, size in audit.sizes
+        if (group, band) in means
+    ]
     strata = [(group, _build_stratum(group, band, size, kinds)) for group, band, size in audit.sizes]
     totals: Counter[str] = Counter()
     for (_, _, kind), number in kinds.items():
@@ -87,6 +119,8 @@ def estimate_accuracy() -> AuditEstimate | None:
         audit=audit,
         accuracy=estimate_share([stratum for _, stratum in strata]),
         groups={name: estimate_share([stratum for group, stratum in strata if group == name]) for name in GROUPS},
+        corrected=estimate_corrected(sure),
+        confidence=find_mean_confidence(sure),
         answered=totals.total(),
         other_group=totals[OTHER_GROUP],
         none_of_these=totals[Verdict.NONE_OF_THESE],
@@ -98,6 +132,19 @@ def _build_stratum(group: str, band: int, size: int, kinds: Counter[tuple[str, i
     seen = sum(number for (*stratum, _), number in kinds.items() if stratum == [group, band])
     unusable = kinds[group, band, str(Verdict.UNUSABLE)]
     return Stratum(size=size, seen=seen, counted=seen - unusable, right=kinds[group, band, RIGHT])
+
+
+def _build_confident_stratum(
+    size: int, drawn: int, mean: float, judged: list[tuple[str, float | None]]
+) -> ConfidentStratum:
+    told = {RIGHT: 1.0, str(Verdict.UNUSABLE): math.nan}
+    return ConfidentStratum(
+        size=size,
+        drawn=drawn,
+        mean=mean,
+        confidences=np.array([_SURE if confidence is None else confidence for _, confidence in judged]),
+        right=np.array([told.get(kind, 0.0) for kind, _ in judged]),
+    )
 
 
 def _judge(said: str, verdict: str, group: str) -> str:

@@ -70,7 +70,7 @@ def drift(request: HttpRequest) -> HttpResponse:
         "tests": list_tests(latest) if latest else [],
         "mix": list_mix(latest) if latest else [],
         "alarms": [_build_row(alarm) for alarm in alarms],
-        "estimate": estimate.sentence if estimate else "",
+        "estimate": (estimate.corrected_sentence or estimate.sentence) if estimate else "",
         "page": page,
         "checks": [(check, describe_check(check)) for check in page.rows],
     }

@@ -62,6 +62,17 @@ def test_an_alarm_is_acknowledged_and_closed_on_the_page(member_client: Client) 
     assert "is closed" in again.content.decode()
 
 
+def test_the_start_page_says_what_nobody_acknowledged(member_client: Client) -> None:
+    create_product("Bag")
+    check = create_drift_check(create_model_version())
+    create_alarm(check)
+    create_alarm(check, signal="mix", state="suspected")
+
+    duties = {duty.address: duty for duty in member_client.get("/").context["duties"]}
+    assert duties["/drift/"].number == 1
+    assert "/drift/" not in {duty.address for duty in Client().get("/").context["duties"]}
+
+
 def test_the_api_checks_lists_and_follows_alarms(member_client: Client) -> None:
     version = create_model_version()
     create_classified(version, number=1_000, seed=1)
