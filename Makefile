@@ -55,6 +55,7 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
 	$(RUN) -m benchmarks.splits
+	$(RUN) -m benchmarks.drift
 	$(RUN) -m benchmarks.upgrade
 
 # The long proofs: a program a line, with its counts as options, a seed where it chooses, and a JSON document as its output.
@@ -67,6 +68,8 @@ proof: $(VENV)/installed-dev
 	$(RUN) -m tests.catalog.interchange.legacy_rows --json --seed $(SEED)
 	$(RUN) -m tests.config.messages --json --seed $(SEED)
 	$(RUN) -m tests.ml.judging.simulated_catalogues --json --seed $(SEED)
+	$(RUN) -m tests.ml.judging.simulated_windows --json --seed $(SEED)
+	$(RUN) -m tests.ml.judging.drifting_windows --json --seed $(SEED)
 	$(RUN) -m tests.classifier.management.lasting_demo --json
 	$(RUN) -m tests.classifier.reviews.many_reviewers --json --seed $(SEED)
 	$(RUN) -m tests.classifier.splits.arrivals --json --seed $(SEED)

@@ -1,4 +1,4 @@
-"""Addresses of the classifier's pages: the start page, one product, runs, errors, versions, reports, and health."""
+"""Addresses of the classifier's pages: the start page, products, runs, errors, versions, drift, reports, health."""
 
 from django.urls import path, re_path
 
@@ -24,6 +24,7 @@ from classifier.labelling.views import (
     labelling_run_list,
     labelling_run_retry,
 )
+from classifier.monitoring.drift_page import alarm_acknowledge, alarm_close, drift
 from classifier.monitoring.figures_page import figures
 from classifier.monitoring.health_views import live, ready, workers
 from classifier.monitoring.metrics import MetricsView
@@ -55,6 +56,9 @@ urlpatterns = [
     path("images/<int:image_id>/mend/", image_mend, name="image-mend"),
     path("accuracy/", accuracy, name="accuracy"),
     path("figures/", figures, name="figures"),
+    path("drift/", drift, name="drift"),
+    path("drift/alarms/<int:pk>/acknowledge/", alarm_acknowledge, name="alarm-acknowledge"),
+    path("drift/alarms/<int:pk>/close/", alarm_close, name="alarm-close"),
     path("data/", data_understanding, name="data-understanding"),
     re_path(rf"^data/{PICTURE}", report_picture, name="data-file"),
     path("evaluations/", evaluations, name="evaluations"),

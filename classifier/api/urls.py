@@ -31,6 +31,7 @@ from classifier.labelling.api import (
     LabellingRunDetailView,
     LabellingRunListView,
 )
+from classifier.monitoring.api import AlarmAcknowledgeView, AlarmCloseView, AlarmListView, DriftCheckListView
 from classifier.monitoring.figures_api import FiguresView
 from classifier.reviews.api import (
     QueueListView,
@@ -89,6 +90,10 @@ urlpatterns = [
     path(f"{CHANGE}<int:pk>/approve/", ApprovalView.as_view(), name="api-stage-change-approve"),
     path(f"{CHANGE}<int:pk>/reject/", RejectionView.as_view(), name="api-stage-change-reject"),
     path(f"{CHANGE}<int:pk>/withdraw/", WithdrawalView.as_view(), name="api-stage-change-withdraw"),
+    path("drift-checks/", DriftCheckListView.as_view(), name="api-drift-check-list"),
+    path("alarms/", AlarmListView.as_view(), name="api-alarm-list"),
+    path("alarms/<int:pk>/acknowledge/", AlarmAcknowledgeView.as_view(), name="api-alarm-acknowledge"),
+    path("alarms/<int:pk>/close/", AlarmCloseView.as_view(), name="api-alarm-close"),
     path("errors/", ErrorListView.as_view(), name="api-error-list"),
     path("errors/<signed:pk>/retry/", ErrorRetryView.as_view(), name="api-error-retry"),
     path("errors/<signed:pk>/ignore/", ErrorIgnoreView.as_view(), name="api-error-ignore"),

@@ -1,14 +1,17 @@
 """What an audit tells: how much of the catalogue is right, and what more answers would tell."""
 
+import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
-from django.db.models import QuerySet
+import numpy as np
+from django.db.models import Avg, Count, QuerySet
+from django.db.models.functions import Coalesce
 
+from classifier.ml.judging.corrected import ConfidentStratum, estimate_corrected, find_mean_confidence
 from classifier.ml.judging.sampling import Stratum, count_further, estimate_share
 from classifier.ml.judging.shares import LEAST_COUNT, Share
 from classifier.ml.labels import GROUPS
@@ -17,19 +20,25 @@ from classifier.models import AuditRound, AuditSample, ModelVersion, Review, Ver
 
 #: What an answer makes of a label, beside the verdicts that say that it has no group.
 RIGHT, OTHER_GROUP = "right", "other_group"
+#: How sure texts are that alone say that it is none of these.
+_SURE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEstimate:
     """The accuracy of what machines said of the catalogue, as the blind answers to an audit tell it.
 
-    `groups` has that of the products that were said to be of each group. Of the `answered` products `other_group` are
-    of another group than was said, `none_of_these` of no group though one was said, and `unusable` tell nothing.
+    `groups` has that of the products that were said to be of each group. `corrected` is told from the answers and how
+    sure the version is of all that was drawn, `confidence` is the mean of that, its word alone. Of the `answered`
+    products `other_group` are of another group than was said, `none_of_these` of no group though one was said, and
+    `unusable` tell nothing.
     """
 
     audit: AuditRound
     accuracy: Share
     groups: dict[str, Share]
+    corrected: Share
+    confidence: float | None
     answered: int
     other_group: int
     none_of_these: int
@@ -44,7 +53,17 @@ class AuditEstimate:
                 f"From {LEAST_COUNT} answers on the audit tells how many of this catalogue's labels are right; it has "
                 f"{share.count}."
             )
-        words = f"{write_share(share.to_json())} of this catalogue's labels are right, by {share.count:,} answers"
+        return self._tell(share, by="answers")
+
+    @property
+    def corrected_sentence(self) -> str:
+        """What the confidence says once answers have corrected it; empty before there are enough."""
+        return (
+            "" if self.corrected.value is None else self._tell(self.corrected, by="answers and the model's confidence")
+        )
+
+    def _tell(self, share: Share, *, by: str) -> str:
+        words = f"{write_share(share.to_json())} of this catalogue's labels are right, by {share.count:,} {by}"
         further = count_further(share)
         if further is None or further[1] > self.audit.products - self.answered:
             return f"{words}."
@@ -59,7 +78,7 @@ def find_current_round() -> AuditRound | None:
 
 def list_answers(audit: AuditRound) -> QuerySet[Review]:
     """Return the blind answers to a round that stand, the oldest first."""
-    answers = Review.objects.standing().filter(blind=True, inclusion_probability__isnull=False)
+    answers = Review.objects.filter(blind=True, inclusion_probability__isnull=False, withdrawn_at__isnull=True)
     images = AuditSample.objects.filter(round=audit).values("image")
     return answers.filter(image__in=images, created_at__gte=audit.drawn_at).order_by("pk")
 
@@ -70,11 +89,11 @@ def list_unanswered(audit: AuditRound) -> QuerySet[AuditSample]:
 
 
 def estimate_accuracy() -> AuditEstimate | None:
-    """Return what the audit of the version in production tells; None before it is drawn. Three queries."""
+    """Return what the audit of the version in production tells; None before it is drawn. Four queries."""
     audit = find_current_round()
     if audit is None:
         return None
-    return _estimate(audit, [answer[1:] for answer in _read_answers(audit)])
+    return _estimate(audit, _read_answers(audit), means=_read_means(audit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +108,20 @@ class AccuracyOfDay:
 def list_accuracies(first: date, last: date) -> list[AccuracyOfDay]:
     """Return what the audits told on each of these days, in UTC, by the answers that still stand.
 
-    An audit is the present one until the next is drawn. Days before there were enough answers are left out. Two queries
-    an audit, and one more.
+    An audit is the present one until the next is drawn. Days before there were enough answers are left out. Three
+    queries an audit, and one more.
     """
     found = []
     until = last
     for audit in AuditRound.objects.filter(drawn_at__date__lte=last).select_related("model_version"):
         begin = max(first, audit.drawn_at.astimezone(UTC).date())
         answers = _read_answers(audit) if begin <= until else []
-        days = sorted(at.astimezone(UTC).date() for at, *_ in answers)
+        means = _read_means(audit) if answers else {}
+        days = [answer.at.astimezone(UTC).date() for answer in answers]
         share, counted = None, 0
         for day in (begin + timedelta(days=number) for number in range((until - begin).days + 1)):
             if (given := bisect_right(days, day)) > counted:
-                share, counted = _estimate(audit, [answer for _, *answer in answers[:given]]).accuracy, given
+                share, counted = _estimate(audit, answers[:given], means=means).accuracy, given
             if share is not None and share.value is not None:
                 found.append(AccuracyOfDay(day, audit.model_version.name, share))
         until = min(until, begin - timedelta(days=1))
@@ -110,22 +130,52 @@ def list_accuracies(first: date, last: date) -> list[AccuracyOfDay]:
     return sorted(found, key=lambda row: row.day)
 
 
-def _read_answers(audit: AuditRound) -> list[tuple[datetime, str, int, str]]:
-    """Return when each product of a round was answered for, its group, band and what that makes of it, by time."""
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """When a product of a round was answered for, its stratum, what that makes of its label, and how sure that was."""
+
+    at: datetime
+    group: str
+    band: int
+    kind: str
+    confidence: float | None
+
+
+def _read_answers(audit: AuditRound) -> list[_Answer]:
+    """Return the answers to a round, by time."""
     fields = ("image_id", "verdict", "group", "created_at")
     answers = {
         image_id: (verdict, group, at) for image_id, verdict, group, at in list_answers(audit).values_list(*fields)
     }
-    samples = AuditSample.objects.filter(round=audit, image__in=list(answers)).order_by()
-    return sorted(
-        (answers[image_id][2], group, band, _judge(group, *answers[image_id][:2]))
-        for group, band, image_id in samples.values_list("group", "band", "image_id")
-    )
+    samples = AuditSample.objects.filter(round=audit, image__in=list(answers)).order_by("pk")
+    judged = [
+        _Answer(answers[image_id][2], group, band, _judge(group, *answers[image_id][:2]), confidence)
+        for group, band, image_id, confidence in samples.values_list("group", "band", "image_id", "confidence")
+    ]
+    return sorted(judged, key=lambda answer: answer.at)
 
 
-def _estimate(audit: AuditRound, answers: Iterable[Sequence[Any]]) -> AuditEstimate:
-    """Return what follows from answers to a round, each of which is (group, band, what it makes of the label)."""
-    kinds = Counter((group, band, kind) for group, band, kind in answers)
+def _read_means(audit: AuditRound) -> dict[tuple[str, int], tuple[int, float]]:
+    """Return by stratum how many products were drawn, and how sure the version is of them."""
+    drawn = AuditSample.objects.filter(round=audit).order_by().values_list("group", "band")
+    rows = drawn.annotate(number=Count("pk"), mean=Avg(Coalesce("confidence", _SURE)))
+    return {(group, band): (number, mean) for group, band, number, mean in rows}
+
+
+def _estimate(
+    audit: AuditRound, answers: Sequence[_Answer], *, means: dict[tuple[str, int], tuple[int, float]]
+) -> AuditEstimate:
+    """Return what follows from answers to a round."""
+    kinds = Counter((answer.group, answer.band, answer.kind) for answer in answers)
+    sure = [
+        _build_confident_stratum(
+            size,
+            *means[group, band],
+            [(answer.kind, answer.confidence) for answer in answers if (answer.group, answer.band) == (group, band)],
+        )
+        for group, band, size in audit.sizes
+        if (group, band) in means
+    ]
     strata = [(group, _build_stratum(group, band, size, kinds)) for group, band, size in audit.sizes]
     totals: Counter[str] = Counter()
     for (_, _, kind), number in kinds.items():
@@ -134,6 +184,8 @@ def _estimate(audit: AuditRound, answers: Iterable[Sequence[Any]]) -> AuditEstim
         audit=audit,
         accuracy=estimate_share([stratum for _, stratum in strata]),
         groups={name: estimate_share([stratum for group, stratum in strata if group == name]) for name in GROUPS},
+        corrected=estimate_corrected(sure),
+        confidence=find_mean_confidence(sure),
         answered=totals.total(),
         other_group=totals[OTHER_GROUP],
         none_of_these=totals[Verdict.NONE_OF_THESE],
@@ -145,6 +197,19 @@ def _build_stratum(group: str, band: int, size: int, kinds: Counter[tuple[str, i
     seen = sum(number for (*stratum, _), number in kinds.items() if stratum == [group, band])
     unusable = kinds[group, band, str(Verdict.UNUSABLE)]
     return Stratum(size=size, seen=seen, counted=seen - unusable, right=kinds[group, band, RIGHT])
+
+
+def _build_confident_stratum(
+    size: int, drawn: int, mean: float, judged: list[tuple[str, float | None]]
+) -> ConfidentStratum:
+    told = {RIGHT: 1.0, str(Verdict.UNUSABLE): math.nan}
+    return ConfidentStratum(
+        size=size,
+        drawn=drawn,
+        mean=mean,
+        confidences=np.array([_SURE if confidence is None else confidence for _, confidence in judged]),
+        right=np.array([told.get(kind, 0.0) for kind, _ in judged]),
+    )
 
 
 def _judge(said: str, verdict: str, group: str) -> str:

@@ -70,6 +70,7 @@ def accuracy(request: HttpRequest) -> HttpResponse:
     context = {
         "estimate": estimate,
         "answers": describe_answers(estimate) if estimate else "",
+        "ways": list_ways(estimate) if estimate else [],
         "version": version,
         "published": version.write_figure("accuracy", digits=1) if version and version.has_figure("accuracy") else "",
         "groups": list_group_accuracies(estimate) if estimate else [],
@@ -95,6 +96,17 @@ def describe_answers(estimate: AuditEstimate) -> str:
         f"of another group than their label, {estimate.none_of_these:,} are none of the five, which is wrong as well, "
         f"and {estimate.unusable:,} could not be judged and count neither way."
     )
+
+
+def list_ways(estimate: AuditEstimate) -> list[tuple[str, str]]:
+    """Return the ways in which the accuracy is told, in words, each with what it says."""
+    if estimate.corrected.value is None:
+        return []
+    return [
+        ("Answers and the model's confidence", _write(estimate.corrected)),
+        ("Answers alone", _write(estimate.accuracy)),
+        ("The model's confidence alone, which nobody checked", percent(estimate.confidence)),
+    ]
 
 
 def list_group_accuracies(estimate: AuditEstimate) -> list[tuple[str, str, int]]:

@@ -16,6 +16,7 @@ from catalog.fetching.policy import FetchError
 from catalog.fetching.reading import DECODED_SIZE, PictureContent, read_pictures
 from catalog.models import StoredPicture
 from catalog.pictures.decoding import PictureError, decode_picture
+from catalog.pictures.statistics import measure_picture
 from catalog.pictures.storage import StorageError, StorageTimeoutError, build_stored_picture, check_storage
 from classifier.labelling.ledger import (
     ClaimedBatch,
@@ -29,7 +30,7 @@ from classifier.labelling.ledger import (
     release_tasks,
 )
 from classifier.ml.artefacts import ArtefactError
-from classifier.ml.types import ImageClassifier
+from classifier.ml.types import FEATURE_TYPE, ImageClassifier
 from classifier.models import LabelTask, ModelVersion
 from config.db.reconnecting import is_unreachable, retry_while_unreachable
 from config.logs import log_fields
@@ -55,6 +56,7 @@ class _Readable:
     task: LabelTask
     picture: StoredPicture
     pixels: NDArray[np.uint8]
+    statistics: bytes
 
 
 def label_batch(task_ids: Sequence[int], *, get_classifier: GetClassifier) -> int:
@@ -158,7 +160,8 @@ def _decode(task: LabelTask, content: PictureContent | FetchError) -> Outcome | 
     except Exception:
         logger.exception("the picture of image %s is tried alone", task.image_id)
         return Suspected()
-    return _Readable(task, picture, decoded.pixels)
+    statistics = measure_picture(decoded.pixels, width=decoded.width, height=decoded.height)
+    return _Readable(task, picture, decoded.pixels, statistics.astype(FEATURE_TYPE).tobytes())
 
 
 def _classify(
@@ -173,7 +176,7 @@ def _classify(
 
     def classify(part: Sequence[_Readable]) -> list[Outcome]:
         predictions = classifier.classify([entry.pixels for entry in part])
-        return [Labelled(picture=entry.picture, prediction=said) for entry, said in zip(part, predictions, strict=True)]
+        return [Labelled(entry.picture, said, entry.statistics) for entry, said in zip(part, predictions, strict=True)]
 
     try:
         return _try_alone(classify, entries, refuse=lambda _, error: _judge(error))

@@ -61,10 +61,11 @@ class ClaimedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A picture that was read, its row not saved yet, and what the classifier said."""
+    """A picture that was read, its row not saved yet, what the classifier said, and what was measured of the pixels."""
 
     picture: StoredPicture
     prediction: Prediction
+    statistics: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,8 @@ def _record_labelled(finished: list[tuple[LabelTask, Labelled]]) -> None:
         for task, outcome in labelled
     )
     record_features(
-        (task.model_version.base_id, outcome.picture.sha256, outcome.prediction.features) for task, outcome in finished
+        (task.model_version.base_id, outcome.picture.sha256, outcome.prediction.features, outcome.statistics)
+        for task, outcome in finished
     )
     LabelTask.objects.filter(pk__in=[task.pk for task, _ in finished]).update(
         state=State.DONE, lease_token=None, lease_until=None, error_code="", former=None, waits_for=""

@@ -3,6 +3,7 @@
 from classifier.models.adoption import AdoptionRun
 from classifier.models.audit import AuditRound, AuditSample
 from classifier.models.cleaning import CleaningRun
+from classifier.models.drift import Alarm, DriftCheck
 from classifier.models.features import Base, PictureFeatures
 from classifier.models.impact import ImpactProduct, ImpactRun
 from classifier.models.labelling import (
@@ -42,6 +43,7 @@ __all__ = [
     "STAGE_TRANSITIONS",
     "SUGGESTION_CHOICES",
     "AdoptionRun",
+    "Alarm",
     "AnsweredCall",
     "ArtefactAnswers",
     "AuditRound",
@@ -49,6 +51,7 @@ __all__ = [
     "Base",
     "Classification",
     "CleaningRun",
+    "DriftCheck",
     "ImageToReview",
     "ImpactProduct",
     "ImpactRun",

@@ -37,6 +37,9 @@ class PictureFeatures(models.Model):
     logits = models.BinaryField(null=True, help_text="Ten likewise, the mean of the base's members and views.")
     blank = models.BooleanField(help_text="Whether nothing was found in the picture.")
     canonical = models.BooleanField(help_text="Whether the picture was in canonical form already.")
+    statistics = models.BinaryField(
+        null=True, help_text="Six likewise, measured of the pixels; null where that was not done yet."
+    )
     views = models.PositiveSmallIntegerField(help_text="How many views of the picture were looked at; 0: not known.")
     created_at = models.DateTimeField(db_default=Now())
 

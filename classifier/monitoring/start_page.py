@@ -16,7 +16,7 @@ from catalog.labels import get_label_summary
 from catalog.models import ProductLabel
 from classifier.audit.selectors import estimate_accuracy
 from classifier.labels.decision import PLACEHOLDER
-from classifier.models import LabellingRun, ModelVersion, QueueName, SuspectedPicture
+from classifier.models import Alarm, LabellingRun, ModelVersion, QueueName, SuspectedPicture
 from classifier.registry.selectors import find_active_model_version
 from classifier.runs.workers import find_queue_health
 
@@ -56,6 +56,8 @@ def start(request: HttpRequest) -> HttpResponse:
     summary = get_catalogue_summary()
     may_see_errors = request.user.has_perm("classifier.view_labeltask")
     suspects = SuspectedPicture.objects.filter(answer="").count() if may_see_errors else 0
+    may_see_drift = request.user.has_perm("classifier.view_driftcheck")
+    alarms = Alarm.objects.filter(state=Alarm.State.ALARM).count() if may_see_drift else 0
     version = find_active_model_version()
     may_see_runs = request.user.has_perm("classifier.view_labellingrun")
     context = {
@@ -63,7 +65,7 @@ def start(request: HttpRequest) -> HttpResponse:
         "summary": summary,
         "size": describe_size(summary) if summary else "Products",
         "figures": list_figures(summary) if summary else [],
-        "duties": list_duties(summary, suspects=suspects, user=request.user) if summary else [],
+        "duties": list_duties(summary, suspects=suspects, alarms=alarms, user=request.user) if summary else [],
         "groups": list_groups(summary) if summary else [],
         "worker": find_queue_health(LabellingRun.queue) if may_see_runs else None,
         "version": version,
@@ -79,10 +81,13 @@ def describe_size(summary: CatalogueSummary) -> str:
     return f"About {size}" if summary.is_estimate else size
 
 
-def list_duties(summary: CatalogueSummary, *, suspects: int = 0, user: User | AnonymousUser) -> list[Duty]:
+def list_duties(
+    summary: CatalogueSummary, *, suspects: int = 0, alarms: int = 0, user: User | AnonymousUser
+) -> list[Duty]:
     """Return what waits for a person, each with the page that this user may open, or else a command.
 
-    `suspects` is how many suspected pictures this user may answer for, or look at.
+    `suspects` is how many suspected pictures this user may answer for, or look at, `alarms` how many alarms nobody
+    acknowledged.
     """
     status, products = ProductLabel.Status, reverse("product-list")
     may_see_errors = user.has_perm("classifier.view_labeltask")
@@ -104,6 +109,12 @@ def list_duties(summary: CatalogueSummary, *, suspects: int = 0, user: User | An
             f"suspected placeholder{'' if suspects == 1 else 's'}, to be answered once for all their products.",
             button="Answer",
             address=f"{reverse('error-list')}?code={PLACEHOLDER}",
+        ),
+        Duty(
+            alarms,
+            f"alarm{'' if alarms == 1 else 's'} of drift: the pictures of late are different.",
+            button="Drift",
+            address=reverse("drift"),
         ),
         Duty(
             failed,

@@ -38,6 +38,7 @@ SIGNED_IN = {
     "model-version": "/model-versions/1/",
     "accuracy": "/accuracy/",
     "figures": "/figures/",
+    "drift": "/drift/",
     "evaluations": "/evaluations/",
     "training-runs": "/training-runs/",
     "labelling-runs": "/labelling-runs/",

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from classifier.models import LabellingRun, LabelTask, Review, ReviewRun, StageChange, SuspectedPicture, TrainingRun
+from tests.support.drifting import create_alarm, create_drift_check
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
@@ -55,6 +56,9 @@ TABLE: dict[str, dict[str, Row]] = {
     "data-file": {"GET": Row(PUBLIC, 404)},
     "accuracy": {"GET": Row("view_review", 200)},
     "figures": {"GET": Row("view_labelchange", 200)},
+    "drift": {"GET": Row("view_driftcheck", 200), "POST": Row("add_driftcheck", 409)},
+    "alarm-acknowledge": {"POST": Row("change_alarm", 302)},
+    "alarm-close": {"POST": Row("change_alarm", 302)},
     "evaluations": {"GET": Row("view_modelversion", 200)},
     "experiments": {"GET": Row(PUBLIC, 200)},
     "experiment-file": {"GET": Row(PUBLIC, 404)},
@@ -123,6 +127,10 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-stage-change-approve": {"POST": Row("change_modelversion", 400)},
     "api-stage-change-reject": {"POST": Row("change_modelversion", 400)},
     "api-stage-change-withdraw": {"POST": Row("change_modelversion", 400)},
+    "api-drift-check-list": {"GET": Row("view_driftcheck", 200), "POST": Row("add_driftcheck", 409)},
+    "api-alarm-list": {"GET": Row("view_alarm", 200)},
+    "api-alarm-acknowledge": {"POST": Row("change_alarm", 200)},
+    "api-alarm-close": {"POST": Row("change_alarm", 200)},
     "api-error-list": {"GET": Row("view_labeltask", 200)},
     "api-error-retry": {"POST": Row("change_labeltask", 200)},
     "api-error-ignore": {"POST": Row("change_labeltask", 200)},
@@ -132,6 +140,7 @@ TABLE: dict[str, dict[str, Row]] = {
 ALSO_NEEDED = {
     ("training-run-list", "POST"): "view_trainingrun",
     ("labelling-run-list", "POST"): "view_labellingrun",
+    ("drift", "POST"): "view_driftcheck",
     ("image-mend", "POST"): "change_image",
     ("api-review-withdraw", "POST"): "change_review",
     ("api-review-run-withdraw", "POST"): "change_review",
@@ -176,6 +185,7 @@ def create_arguments() -> dict[str, list[Any]]:
     change = StageChange.objects.create(
         model_version=version, from_stage="candidate", to_stage="production", way="api", evidence_sha256="0" * 64
     )
+    alarm = create_alarm(create_drift_check(version), state="acknowledged")
     by_beginning = {
         "product-detail": [product.pk],
         "product-similar": [product.pk],
@@ -195,6 +205,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "impact-": [1],
         "stage-change-": [change.pk],
         "api-stage-change-": [change.pk],
+        "alarm-": [alarm.pk],
         "token-revoke": [1],
         "api-product-detail": [product.pk],
         "api-product-similar": [product.pk],
@@ -203,6 +214,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "api-labelling-run-": [run.pk],
         "api-training-run-": [training.pk],
         "api-model-version-": [version.pk],
+        "api-alarm-": [alarm.pk],
         "api-error-picture": [-suspect.pk],
         "api-error-": [task.pk],
         "api-review-batch-": [1],

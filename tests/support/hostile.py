@@ -35,7 +35,10 @@ BODYLESS = [
     target
     for target in WRITES
     if target[0].endswith(
-        ("-cancel", "-activate", "-retry", "-ignore", "-picture", "-review-withdraw", "-review-run-withdraw", "-renew")
+        (
+            *("-cancel", "-activate", "-retry", "-ignore", "-picture", "-acknowledge", "-close", "-renew"),
+            *("-review-withdraw", "-review-run-withdraw"),
+        )
     )
 ]
 BODIES = [target for target in WRITES if target not in BODYLESS + FORMS]

@@ -65,7 +65,11 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
     schema = client.get("/api/v1/schema/", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
     assert sorted(schema["paths"]) == [
+        "/api/v1/alarms/",
+        "/api/v1/alarms/{id}/acknowledge/",
+        "/api/v1/alarms/{id}/close/",
         "/api/v1/classify/",
+        "/api/v1/drift-checks/",
         "/api/v1/errors/",
         "/api/v1/errors/{id}/ignore/",
         "/api/v1/errors/{id}/picture/",

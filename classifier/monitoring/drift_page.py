@@ -1,0 +1,171 @@
+"""The page of drift: the alarms that stand, the newest check test by test, and those before it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from classifier.audit.selectors import estimate_accuracy
+from classifier.audit.views import list_pictures
+from classifier.ml.judging.drift import FEATURES, PICTURES, STATISTICS, DriftInputError
+from classifier.ml.labels import GROUP_OF_GARMENT, GROUPS
+from classifier.ml.words import percent
+from classifier.models import Alarm, DriftCheck
+from classifier.monitoring.services import AlarmStateError, acknowledge_alarm, check_drift, close_alarm
+from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
+from config.web.pages import find_page
+from config.web.permissions import get_member
+
+
+@dataclass(frozen=True, slots=True)
+class TestRow:
+    """A test of a check in words."""
+
+    words: str
+    sentence: str
+    chance: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRow:
+    """An alarm in words, with products that show what differs."""
+
+    alarm: Alarm
+    sentence: str
+    difference: str
+    doubt: str
+    pictures: list[Any]
+    may_acknowledge: bool
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@permission_required("classifier.view_driftcheck", raise_exception=True)
+def drift(request: HttpRequest) -> HttpResponse:
+    """Answer with alarms and checks; by POST check the newest pictures first."""
+    problem, status = "", 200
+    if request.method == "POST":
+        if not request.user.has_perm("classifier.add_driftcheck"):
+            refusal = {"status": 403, "title": "Forbidden", "detail": "You do not have permission to check for drift."}
+            return render(request, "error.html", refusal, status=403)
+        try:
+            check_drift(user=get_member(request))
+        except (DriftInputError, NoActiveModelVersionError) as error:
+            problem, status = f"Nothing was checked: {str(error).removesuffix('.')}.", 409
+        else:
+            return redirect("drift")
+    page = find_page(request, DriftCheck.objects.select_related("model_version"))
+    latest = DriftCheck.objects.filter(model_version=find_active_model_version()).first()
+    estimate = estimate_accuracy()
+    alarms = Alarm.objects.exclude(state=Alarm.State.CLOSED).select_related("last_check", "model_version")
+    context = {
+        "problem": problem,
+        "latest": latest,
+        "sentence": describe_check(latest) if latest else "",
+        "tests": list_tests(latest) if latest else [],
+        "mix": list_mix(latest) if latest else [],
+        "alarms": [_build_row(alarm) for alarm in alarms],
+        "estimate": (estimate.corrected_sentence or estimate.sentence) if estimate else "",
+        "page": page,
+        "checks": [(check, describe_check(check)) for check in page.rows],
+    }
+    return render(request, "classifier/drift.html", context, status=status)
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_alarm", raise_exception=True)
+def alarm_acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
+    """Acknowledge an alarm, and answer with the way to the page; one that cannot be is a message there."""
+    try:
+        acknowledge_alarm(get_object_or_404(Alarm, pk=pk).pk, user=get_member(request))
+    except AlarmStateError as error:
+        messages.info(request, str(error))
+    return redirect("drift")
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_alarm", raise_exception=True)
+def alarm_close(request: HttpRequest, pk: int) -> HttpResponse:
+    """Close an alarm, and answer with the way to the page."""
+    close_alarm(get_object_or_404(Alarm, pk=pk).pk, user=get_member(request))
+    return redirect("drift")
+
+
+def describe_check(check: DriftCheck) -> str:
+    """Return what a check says, of how many pictures, and how often such a check is wrong."""
+    return f"{describe_difference(check)} {describe_doubt(check)}"
+
+
+def describe_difference(check: DriftCheck) -> str:
+    """Return whether the pictures of a check differ, in what, and which part of them makes it so."""
+    compared = f"{check.window_pictures:,} pictures beside {check.reference_pictures:,} of the reference"
+    if not check.is_different:
+        return f"No difference: {compared}."
+    what = "another mix of the same things" if check.findings["another_mix"] else "other pictures"
+    words = f"Different, which is not worse: {what}, {compared}."
+    if driver := check.findings["driver"]:
+        pictures, difference = (percent(driver[f"share_of_{of}"], digits=0) for of in ("pictures", "difference"))
+        name = driver["name"][0].upper() + driver["name"][1:]
+        words += f" {name} has {pictures} of the pictures and makes {difference} of the difference."
+    return words
+
+
+def describe_doubt(check: DriftCheck) -> str:
+    """Return how often the tests of a check say *different* of what does not differ, as it was measured on them."""
+    shuffled = "" if check.permuted == PICTURES else f"whole {check.permuted} of "
+    rate = percent(check.false_alarm_rate)
+    return f"Of windows mixed at random from {shuffled}both sides these tests take {rate} for different."
+
+
+def list_tests(check: DriftCheck) -> list[TestRow]:
+    """Return the tests of a check in words, those of the whole window first."""
+    labels = dict(Alarm.Signal.choices)
+    return [
+        TestRow(
+            words=f"{labels[test['name']]}{': ' + test['segment'] if test['segment'] else ''}",
+            sentence="Different" if test["is_different"] else "No difference",
+            chance=f"{test['adjusted']:.3f}",
+            effect=_write_effect(test),
+        )
+        for test in check.tests
+    ]
+
+
+def list_mix(check: DriftCheck) -> list[tuple[str, str, str]]:
+    """Return for each group its share of the reference and of the window, as far as the version can tell."""
+    reference, window = (_sum_groups(check.findings[f"{side}_mix"]) for side in ("reference", "window"))
+    return [(group, percent(reference[group]), percent(window[group])) for group in GROUPS]
+
+
+def _sum_groups(mix: dict[str, float]) -> dict[str, float]:
+    return {group: sum(share for name, share in mix.items() if GROUP_OF_GARMENT[name] == group) for group in GROUPS}
+
+
+def _build_row(alarm: Alarm) -> AlarmRow:
+    where = f", in {alarm.segment}" if alarm.segment else ""
+    since = {
+        Alarm.State.SUSPECTED: "Suspected: one check says so",
+        Alarm.State.ALARM: "Two checks in a row say so",
+        Alarm.State.ACKNOWLEDGED: "Acknowledged",
+    }[Alarm.State(alarm.state)]
+    return AlarmRow(
+        alarm=alarm,
+        sentence=f"{since}{where}.",
+        difference=describe_difference(alarm.last_check),
+        doubt=describe_doubt(alarm.last_check),
+        pictures=list_pictures(alarm.last_check.findings["images"]),
+        may_acknowledge=alarm.state == Alarm.State.ALARM,
+    )
+
+
+def _write_effect(test: dict[str, Any]) -> str:
+    if test["name"] in (FEATURES, STATISTICS):
+        return f"{test['effect']:.2f} standard deviations"
+    return f"{100 * test['effect']:.1f} points"
