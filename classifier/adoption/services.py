@@ -34,6 +34,8 @@ Stage = ModelVersion.Stage
 Decision = StageChange.Decision
 Rule = StageChange.Rule
 Way = StageChange.Way
+#: What a decision writes.
+_DECIDED = ["decision", "rule", "decided_by", "decided_at", "decision_reason", "without_catalogue", "replaced"]
 
 
 class StageTransitionError(ValueError):
@@ -434,7 +436,8 @@ def _approve(
 def _decide(change: StageChange, decision: str, *, user: User | None, reason: str = "") -> None:
     change.decision, change.decided_by, change.decision_reason = decision, user, reason.strip()
     change.decided_at = get_database_time()
-    change.save()
+    # What was asked is not written again, which the database would refuse.
+    change.save(update_fields=_DECIDED if change.pk else None)
 
 
 def _bring_into_production(
