@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from numpy.typing import NDArray
 
-from catalog.models import ProductLabel, StoredPicture
+from catalog.models import ProductLabel
 from classifier.features.matrix import normalise
+from classifier.labels.facts import find_held_hashes
 from classifier.ml.labels import GROUPS, group_probabilities
 from classifier.ml.types import FEATURE_TYPE
 from classifier.models import Classification, PictureFeatures, Review, Verdict
@@ -49,7 +50,7 @@ def probe_labels(labels: QuerySet[ProductLabel], *, count: int) -> list[tuple[in
     """Return about so many labels at random: product, image, garment probabilities, and SHA-256 of the picture.
 
     Of labels of one status an index gives them; a classification and a picture that is held are asked for. A query for
-    each place that it begins at, and five more.
+    each place that it begins at, and six more.
     """
     # Not by aggregates: beside the condition that nobody has a product open PostgreSQL makes them from every row.
     first, last = (
@@ -67,8 +68,7 @@ def probe_labels(labels: QuerySet[ProductLabel], *, count: int) -> list[tuple[in
         found |= {row[0]: row for row in rows.filter(product_id__gte=start)[:each]}
     # What chance left behind the last place is taken from the beginning, so that of few none is missed.
     found |= {row[0]: row for row in rows[: count - len(found)]}
-    pictures = StoredPicture.objects.filter(AnyOf("image", {row[1] for row in found.values()}), url=F("image__url"))
-    held = dict(pictures.values_list("image_id", "sha256"))
+    held = find_held_hashes({row[1] for row in found.values()})
     classifications = Classification.objects.filter(AnyOf("pk", {row[2] for row in found.values()}))
     said = dict(classifications.values_list("pk", "garment_probabilities"))
     return [

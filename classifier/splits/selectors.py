@@ -8,7 +8,8 @@ import numpy as np
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
-from catalog.models import ProductImages, StoredPicture
+from catalog.models import ProductImages
+from classifier.labels.facts import find_held_hashes
 from classifier.labels.placeholders import MINIMUM_PRODUCTS
 from classifier.ml.data.fingerprints import (
     MAXIMUM_DIFFERENCE,
@@ -49,7 +50,7 @@ class NearPicture:
 def find_parts(image_ids: Collection[int]) -> dict[int, Place]:
     """Return where the pictures of these images are, by the image's id: of those that fell into a part.
 
-    Pictures that are left out are not among them; see `services.assign_parts`, which assigns those that wait. Two
+    Pictures that are left out are not among them; see `services.assign_parts`, which assigns those that wait. Four
     queries.
     """
     pictures = find_held_pictures(image_ids)
@@ -62,7 +63,7 @@ def find_parts(image_ids: Collection[int]) -> dict[int, Place]:
 def list_waiting() -> list[int]:
     """Return the images of the newest `RECENT` reviews whose picture we hold and is in no family, the oldest first.
 
-    Three queries.
+    Five queries.
     """
     newest = Review.objects.standing().filter(image__isnull=False).order_by("-pk")
     image_ids = list(dict.fromkeys(newest.values_list("image_id", flat=True)[:RECENT]))
@@ -81,10 +82,10 @@ def find_tested(sha256s: Collection[str]) -> set[str]:
 
 def find_held_pictures(image_ids: Collection[int]) -> dict[int, str]:
     """Return the SHA-256 of the picture that we hold of each image, but for suspected placeholders."""
+    held = find_held_hashes(image_ids)
     suspected = SuspectedPicture.objects.exclude(answer=SuspectedPicture.Answer.PICTURE)
-    held = StoredPicture.objects.filter(AnyOf("image", image_ids), url=F("image__url"))
-    held = held.exclude(sha256__in=suspected.values("sha256"))
-    return dict(held.order_by().values_list("image_id", "sha256"))
+    left_out = set(suspected.filter(sha256__in=set(held.values())).values_list("sha256", flat=True))
+    return {image_id: sha256 for image_id, sha256 in held.items() if sha256 not in left_out}
 
 
 def find_products(sha256s: Collection[str]) -> dict[str, list[int]]:

@@ -22,7 +22,7 @@ from PIL import Image
 SIZE: Final = 32
 FINGERPRINT_BYTES: Final = SIZE * SIZE * 3
 #: Two fingerprints that differ by no more are of one photograph.
-MAXIMUM_DIFFERENCE: Final = 0.2
+MAXIMUM_DIFFERENCE: Final = 0.225
 #: More than this, as the sum of the variances of red, green and blue, no picture counts as varying.
 _ORDINARY_VARIANCE: Final = 2000.0
 #: A picture that varies less, as the sum of the variances of red, green and blue, says too little.
