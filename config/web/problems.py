@@ -17,6 +17,8 @@ from config.db.troubles import TOO_LARGE, find_trouble
 from config.web.permissions import ReaderThrottle
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+#: Where programs call, beside which there are pages for people.
+PROGRAMS = ("/api/", "/metrics")
 
 
 class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
@@ -113,7 +115,7 @@ def answer_problem(request: HttpRequest, status: int, detail: str, *, retry_afte
     """Return a problem document for a call of the API, an error page for everybody else; `retry_after` in seconds."""
     problem = build_problem(status, detail=detail)
     headers = {"Retry-After": str(retry_after)} if retry_after else {}
-    if request.path.startswith("/api/"):
+    if request.path.startswith(PROGRAMS):
         return JsonResponse(problem, status=status, content_type=PROBLEM_MEDIA_TYPE, headers=headers)
     # Who is signed in is shown where that is known; nobody asks for it here, for the database may be what failed.
     reader = request if status < 500 and hasattr(request, "_cached_user") else None
