@@ -45,7 +45,8 @@ def describe_promise(run: AdoptionRun) -> str:
     share = run.promised["changed"]
     promised = write_share(share) if run.promised["sample"] is not None else percent(share["value"])
     came = percent(run.moved / run.done) if run.done else NONE
-    rest = " The others follow with what it had not seen." if run.missing else ""
+    is_labelling = run.labelling_run is not None and run.labelling_run.is_open
+    rest = " The others follow with what it had not seen." if is_labelling else ""
     return f"Promised was another group or status for {promised} of the products; {came} have another by now.{rest}"
 
 
