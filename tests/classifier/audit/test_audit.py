@@ -140,6 +140,23 @@ def test_the_estimate_weighs_strata_and_says_what_was_wrong() -> None:
     assert list_unanswered(audit).count() == len(bags) - 20
 
 
+def test_the_models_confidence_is_told_as_it_is_and_as_answers_correct_it() -> None:
+    version, reviewer = create_model_version(), create_member()
+    create_labels(60, group="Bags", confidence=0.95)
+    create_labels(30, group="Footwear", confidence=0.65)
+    audit = draw_round(version_id=version.pk, size=90, seed=1)
+    estimate = estimate_accuracy()
+    assert (estimate.corrected.value, estimate.corrected_sentence) == (None, "")
+    for place, sample in enumerate(audit.samples.order_by("group", "pk")[:40]):
+        answer(sample, "Upper part" if place % 5 == 0 else sample.group, reviewer=reviewer)
+    estimate = estimate_accuracy()
+    # Two thirds are 95 % sure, one third 65 %; of each ten answers eight are right.
+    assert estimate.confidence == pytest.approx((60 * 0.95 + 30 * 0.65) / 90)
+    assert estimate.corrected.value == pytest.approx(0.8, abs=0.06)
+    assert estimate.corrected.low < estimate.corrected.value < estimate.corrected.high
+    assert "by 40 answers and the model's confidence" in estimate.corrected_sentence
+
+
 def test_labels_that_were_seen_and_answers_of_other_queues_measure_nothing() -> None:
     version, reviewer = create_model_version(), create_member()
     create_labels(3)

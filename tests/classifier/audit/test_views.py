@@ -39,6 +39,9 @@ def test_the_page_tells_the_audit_the_confusion_and_its_pictures(client: Client)
     response = client.get("/accuracy/", {"true": "Bags", "said": "Bottom part"})
     assert response.context["estimate"].accuracy.value == pytest.approx(29 / 31)
     assert response.context["answers"].startswith("Of 31 products drawn at random")
+    ways = dict(response.context["ways"])
+    assert ways["Answers alone"].startswith("93.5 %")
+    assert ways["The model's confidence alone, which nobody checked"] == "90.0 %"
     rows = {name: ([cell.number for cell in cells], right) for name, cells, right in response.context["confusion"]}
     assert rows["Bottom part"] == ([0, 29, 0, 0, 0], "\N{EN DASH}")  # 29 are too few for a share
     assert rows["Bags"][0] == rows["None of these"][0] == [0, 1, 0, 0, 0]

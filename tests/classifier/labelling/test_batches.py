@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from io import BytesIO
 
+import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
 from catalog.models import Image, StoredPicture
+from catalog.pictures.statistics import STATISTICS
 from classifier.labelling.batches import label_batch
 from classifier.labelling.starting import start_labelling_run
-from classifier.models import Classification, LabelTask
+from classifier.models import Classification, LabelTask, PictureFeatures
 from tests.support.fakes import FakeClassifier, create_model_version
 from tests.support.image_origin import ORIGIN_ADDRESS, ImageOrigin, response, running_origin
 
@@ -49,6 +51,9 @@ def test_a_picture_at_a_url_is_labelled_and_held(origin: ImageOrigin) -> None:
     stored = StoredPicture.objects.get(image=image)
     assert (stored.width, stored.height, stored.etag) == (40, 60, '"one"')
     assert stored.sha256 == Classification.objects.get(image=image).sha256
+    statistics = np.frombuffer(PictureFeatures.objects.get().statistics, "<f2")
+    assert len(statistics) == len(STATISTICS)
+    assert statistics[0] == pytest.approx(np.log2(40 * 60), abs=0.01)
 
 
 def test_a_held_picture_is_not_fetched_for_another_version(origin: ImageOrigin) -> None:
