@@ -32,6 +32,7 @@ app.steps["worker"] |= {
     "classifier.worker.timers:SweepStep",
     "classifier.worker.timers:CanaryStep",
     "classifier.worker.timers:PrecisionStep",
+    "classifier.monitoring.timers:DriftStep",
     "classifier.worker.stopping:StopStep",
 }
 

@@ -16,14 +16,15 @@ from classifier.ml.judging.drift import (
     MIX,
     STATISTICS,
     Comparison,
+    DriftInputError,
     Driver,
     Test,
     compare,
 )
 from classifier.ml.labels import GARMENTS, GROUPS, group_probabilities
-from classifier.models import Alarm, DriftCheck, ModelVersion
-from classifier.monitoring.windows import Pictures, Stretch, find_reference, find_window, read_sides
-from classifier.registry.selectors import get_active_model_version
+from classifier.models import Alarm, Classification, DriftCheck, ModelVersion
+from classifier.monitoring.windows import WINDOW_PICTURES, Pictures, Stretch, find_reference, find_window, read_sides
+from classifier.registry.selectors import find_active_model_version, get_active_model_version
 
 Signal, State = Alarm.Signal, Alarm.State
 
@@ -44,6 +45,24 @@ def check_drift(*, pictures: int | None = None, since: datetime | None = None, u
     before, now = read_sides(version, reference=reference, window=window)
     comparison = compare(before.side, now.side, seed=window.last)
     return record_check(version, reference, window, comparison, pictures=now, user=user)
+
+
+def check_drift_when_due() -> DriftCheck | None:
+    """Check once the version in production has labelled a window more of pictures since it was checked last.
+
+    Return the check; None where it is not time yet, or there is nothing to compare.
+    """
+    version = find_active_model_version()
+    if version is None:
+        return None
+    last = DriftCheck.objects.filter(model_version=version).first()
+    later = Classification.objects.filter(model_version=version, pk__gt=last.window_until if last else 0).order_by("pk")
+    if not later.values_list("pk", flat=True)[WINDOW_PICTURES - 1 : WINDOW_PICTURES]:
+        return None
+    try:
+        return check_drift()
+    except DriftInputError:
+        return None
 
 
 @transaction.atomic

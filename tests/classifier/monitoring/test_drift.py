@@ -8,7 +8,13 @@ from django.utils import timezone
 
 from classifier.ml.judging.drift import DriftInputError
 from classifier.models import Alarm, Classification, DriftCheck, LabelTask, ModelVersion, Review
-from classifier.monitoring.services import AlarmStateError, acknowledge_alarm, check_drift, close_alarm
+from classifier.monitoring.services import (
+    AlarmStateError,
+    acknowledge_alarm,
+    check_drift,
+    check_drift_when_due,
+    close_alarm,
+)
 from classifier.registry.selectors import NoActiveModelVersionError
 from tests.support.drifting import create_alarm, create_classified, create_drift_check
 from tests.support.fakes import create_model_version
@@ -39,6 +45,19 @@ def test_pictures_like_those_before_are_no_drift(version: ModelVersion) -> None:
     assert check.permuted == "pictures"
     assert 0 < check.false_alarm_rate <= 0.06
     assert list_states() == []
+
+
+def test_a_worker_checks_once_a_window_of_new_pictures_is_there(version: ModelVersion) -> None:
+    assert check_drift_when_due() is None  # only the reference is there
+    create_classified(version, number=520, seed=3)
+    check = check_drift_when_due()
+    assert check is not None
+    assert (check.window_pictures, check.requested_by) == (500, None)
+    create_classified(version, number=499, seed=4)
+    assert check_drift_when_due() is None
+    create_classified(version, number=1, seed=5)
+    assert check_drift_when_due() is not None
+    assert DriftCheck.objects.count() == 2
 
 
 def test_other_pictures_are_suspected_then_an_alarm_by_pictures_that_came_later(version: ModelVersion) -> None:
