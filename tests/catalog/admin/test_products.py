@@ -297,9 +297,7 @@ def test_marking_more_than_a_person_looks_at_is_done_by_a_run(client: Client, mo
     assert not ReviewRun.objects.exists()
     (message,) = act(client, "mark_as_bags", *products)
     run = ReviewRun.objects.get()
-    assert message == (
-        f'<a href="/admin/classifier/reviewrun/{run.pk}/change/">Review run {run.pk}</a> marks 2 images as Bags.'
-    )
+    assert message == (f'<a href="/review-runs/{run.pk}/">Review run {run.pk}</a> marks 2 images as Bags.')
     assert (run.group, run.total, run.requested_by) == ("Bags", 2, user)
     assert run.note == "Marked in the list of products."
     assert not Review.objects.exists()

@@ -479,5 +479,5 @@ def test_the_menu_has_two_halves(client: Client) -> None:
     names = [re.findall(r">(\w+)<", half) for half in halves.findall(client.get("/products/").text)]
     assert names == [
         ["Work", "Review", "Products", "Errors", "Import"],
-        ["Model", "Versions", "Trainings", "Runs", "Figures", "Data", "Experiments"],
+        ["Model", "Versions", "Trainings", "Runs", "Figures", "Drift", "Data", "Experiments"],
     ]
