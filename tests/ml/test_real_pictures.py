@@ -65,7 +65,7 @@ def test_what_is_answered_is_right_and_most_of_other_things_are_not_answered() -
     of_five = groups != ""
     assert answered[of_five].mean() > 0.7
     assert right[of_five & answered].mean() > 0.95
-    assert answered[~of_five].mean() < 0.5
+    assert answered[~of_five].mean() < 0.6
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

@@ -63,4 +63,4 @@ def test_pages_in_a_frame_are_answered_alike(thickness: int, colour: tuple[int, 
     said = load_classifier().classify(list(framed))
     pairs = list(zip(said, classify_pages(), strict=True))
     assert sum(one.group == other.group for one, other in pairs) > 0.98 * SHOWN
-    assert sum(one.abstained == other.abstained for one, other in pairs) > 0.93 * SHOWN
+    assert sum(one.abstained == other.abstained for one, other in pairs) >= 0.93 * SHOWN
