@@ -1,12 +1,16 @@
 """The start page: how much of the catalogue is labelled, and how."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.views.decorators.http import require_safe
 
 from catalog.browse.filters import ProductCriteria
@@ -16,9 +20,18 @@ from catalog.labels import get_label_summary
 from catalog.models import ProductLabel
 from classifier.audit.selectors import estimate_accuracy
 from classifier.labels.decision import PLACEHOLDER
-from classifier.models import Alarm, LabellingRun, ModelVersion, QueueName, SuspectedPicture
+from classifier.models import (
+    AdoptionRun,
+    Alarm,
+    LabellingRun,
+    ModelVersion,
+    QueueName,
+    StageChange,
+    SuspectedPicture,
+)
 from classifier.registry.selectors import find_active_model_version
 from classifier.runs.workers import find_queue_health
+from config.db.clock import get_database_time
 
 # The newest products whose pictures the start page shows, and among how many it looks for some that have a picture.
 NEWEST_SHOWN, NEWEST_LOOKED_AT = 8, 48
@@ -59,13 +72,17 @@ def start(request: HttpRequest) -> HttpResponse:
     may_see_drift = request.user.has_perm("classifier.view_driftcheck")
     alarms = Alarm.objects.filter(state=Alarm.State.ALARM).count() if may_see_drift else 0
     version = find_active_model_version()
+    may_see_versions = request.user.has_perm("classifier.view_modelversion")
+    requests = StageChange.objects.filter(decision=StageChange.Decision.OPEN).count() if may_see_versions else 0
     may_see_runs = request.user.has_perm("classifier.view_labellingrun")
+    waiting = {"suspects": suspects, "alarms": alarms, "requests": requests}
     context = {
         "newest": [(product, get_label_summary(product)) for product in newest[:NEWEST_SHOWN]],
         "summary": summary,
         "size": describe_size(summary) if summary else "Products",
         "figures": list_figures(summary) if summary else [],
-        "duties": list_duties(summary, suspects=suspects, alarms=alarms, user=request.user) if summary else [],
+        "duties": list_duties(summary, **waiting, user=request.user) if summary else [],
+        "doubts": list_doubts(version) if version and may_see_versions else [],
         "groups": list_groups(summary) if summary else [],
         "worker": find_queue_health(LabellingRun.queue) if may_see_runs else None,
         "version": version,
@@ -82,12 +99,17 @@ def describe_size(summary: CatalogueSummary) -> str:
 
 
 def list_duties(
-    summary: CatalogueSummary, *, suspects: int = 0, alarms: int = 0, user: User | AnonymousUser
+    summary: CatalogueSummary,
+    *,
+    suspects: int = 0,
+    alarms: int = 0,
+    requests: int = 0,
+    user: User | AnonymousUser,
 ) -> list[Duty]:
     """Return what waits for a person, each with the page that this user may open, or else a command.
 
     `suspects` is how many suspected pictures this user may answer for, or look at, `alarms` how many alarms nobody
-    acknowledged.
+    acknowledged, `requests` how many requests for a stage nobody decided.
     """
     status, products = ProductLabel.Status, reverse("product-list")
     may_see_errors = user.has_perm("classifier.view_labeltask")
@@ -117,6 +139,12 @@ def list_duties(
             address=reverse("drift"),
         ),
         Duty(
+            requests,
+            f"request{'' if requests == 1 else 's'} for the stage of a model version to be decided.",
+            button="Versions",
+            address=reverse("model-version-list"),
+        ),
+        Duty(
             failed,
             f"{_products(failed)} whose picture could not be read.",
             button="Error queue" if may_see_errors else "Failed products",
@@ -131,6 +159,18 @@ def list_duties(
         ),
     ]
     return [duty for duty in duties if duty.number]
+
+
+def list_doubts(version: ModelVersion) -> list[str]:
+    """Return in sentences what speaks for looking at the version in production again."""
+    doubts = []
+    if AdoptionRun.objects.filter(model_version=version, watch=AdoptionRun.Watch.DEPARTED).exists():
+        doubts.append("Its labels are not as they were promised: its page says what departs, and offers the way back.")
+    if version.activated_at is not None:
+        review_by = version.activated_at + timedelta(days=settings.VERSION_REVIEW_DAYS)
+        if get_database_time() > review_by:
+            doubts.append(f"It was to be looked at again by {date_format(localtime(review_by), 'j M Y')}.")
+    return doubts
 
 
 def list_version_figures(version: ModelVersion) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
@@ -14,7 +15,7 @@ from django.utils import timezone
 from catalog.browse import summary as catalogue_summary
 from catalog.browse.summary import CatalogueSummary, build_periods, count_catalogue, get_catalogue_summary
 from catalog.models import Product, ProductLabel
-from classifier.models import ModelVersion
+from classifier.models import AdoptionRun, ModelVersion, StageChange
 from classifier.monitoring.start_page import Duty, describe_size, list_duties, list_version_figures
 from config import cached_counts
 from tests.support.factories import create_image, create_product, create_product_image
@@ -297,3 +298,33 @@ def test_only_the_figures_that_a_version_has_are_shown() -> None:
 def test_the_accuracy_of_nothing_is_a_dash() -> None:
     version = ModelVersion(metrics={"answered": 0.0, "accuracy_of_answered": 0.0})
     assert list_version_figures(version) == [("Kept", "0.0 %"), ("Accuracy of what is kept", "\N{EN DASH}")]
+
+
+def test_what_speaks_against_the_version_in_production_is_said_to_those_who_see_versions(
+    client: Client, settings: Any
+) -> None:
+    version = create_model_version()
+    create_labelled_product(model_version=version)
+    page = "/"
+    assert "looked at again by" not in client.get(page).text
+    sign_in(client, "view_modelversion")
+    ModelVersion.objects.update(activated_at=timezone.now() - timedelta(days=settings.VERSION_REVIEW_DAYS - 1))
+    assert "looked at again by" not in client.get(page).text
+    ModelVersion.objects.update(activated_at=timezone.now() - timedelta(days=settings.VERSION_REVIEW_DAYS + 1))
+    assert "It was to be looked at again by" in client.get(page).text
+    assert "not as they were promised" not in client.get(page).text
+    AdoptionRun.objects.create(model_version=version, watch="departed")
+    assert "Its labels are not as they were promised" in client.get(page).text
+    client.logout()
+    assert "looked at again by" not in client.get(page).text
+
+
+def test_requests_for_a_stage_are_a_duty(client: Client) -> None:
+    create_labelled_product(model_version=create_model_version())
+    candidate = create_model_version(stage="candidate")
+    StageChange.objects.create(
+        model_version=candidate, from_stage="candidate", to_stage="production", way="api", evidence_sha256="0" * 64
+    )
+    assert "to be decided" not in client.get("/").text
+    sign_in(client, "view_modelversion")
+    assert "<b>1</b> request for the stage of a model version to be decided." in client.get("/").text
