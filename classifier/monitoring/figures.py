@@ -12,7 +12,7 @@ from classifier.audit.selectors import AccuracyOfDay, list_accuracies
 from classifier.labels.day_counts import Kind, list_day_counts
 from classifier.labels.history import find_version_names
 from classifier.ml.labels import GROUPS
-from classifier.models import AdoptionRun
+from classifier.models import AdoptionRun, Alarm
 
 Status = ProductLabel.Status
 
@@ -80,6 +80,15 @@ class Activation:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmedAlarm:
+    """An alarm of drift, from when a second check confirmed it; the signal in words."""
+
+    at: datetime
+    signal: str
+    segment: str
+
+
+@dataclass(frozen=True, slots=True)
 class FiguresOverTime:
     """The figures of the days from `first` to `last`, in UTC, and what happened meanwhile."""
 
@@ -88,6 +97,7 @@ class FiguresOverTime:
     rows: list[Figures]
     accuracies: list[AccuracyOfDay]
     activations: list[Activation]
+    alarms: list[ConfirmedAlarm]
 
 
 def get_default_days() -> tuple[date, date]:
@@ -99,7 +109,7 @@ def get_default_days() -> tuple[date, date]:
 def find_figures(first: date, last: date, *, by: Collection[str] = (BY_DAY,)) -> FiguresOverTime:
     """Return the figures of these days, told apart by day, by version, or by both; see `list_figures`.
 
-    Four queries, and two for each audit.
+    Five queries, and three for each audit.
     """
     return FiguresOverTime(
         first=first,
@@ -107,6 +117,7 @@ def find_figures(first: date, last: date, *, by: Collection[str] = (BY_DAY,)) ->
         rows=list_figures(first, last, by=by),
         accuracies=list_accuracies(first, last),
         activations=list_activations(first, last),
+        alarms=list_alarms(first, last),
     )
 
 
@@ -130,3 +141,10 @@ def list_activations(first: date, last: date) -> list[Activation]:
     """Return which versions came into production on these days, the first one first; each has begun an adoption."""
     runs = AdoptionRun.objects.filter(created_at__date__gte=first, created_at__date__lte=last).order_by("created_at")
     return [Activation(at, name) for at, name in runs.values_list("created_at", "model_version__name")]
+
+
+def list_alarms(first: date, last: date) -> list[ConfirmedAlarm]:
+    """Return the alarms that were confirmed on these days, the first one first."""
+    alarms = Alarm.objects.filter(confirmed_at__date__gte=first, confirmed_at__date__lte=last).order_by("confirmed_at")
+    rows = alarms.values_list("confirmed_at", "signal", "segment")
+    return [ConfirmedAlarm(at, Alarm.Signal(signal).label, segment) for at, signal, segment in rows if at is not None]

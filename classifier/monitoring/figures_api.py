@@ -85,6 +85,14 @@ class ActivationSerializer(serializers.Serializer[Any]):
     version = serializers.CharField()
 
 
+class ConfirmedAlarmSerializer(serializers.Serializer[Any]):
+    """An alarm of drift that a second check confirmed."""
+
+    at = serializers.DateTimeField()
+    signal = serializers.CharField(help_text="What differs, in words.")
+    segment = serializers.CharField(help_text="Which part drives it; empty where no single one does.")
+
+
 class FiguresSerializer(serializers.Serializer[Any]):
     """What the page of figures draws."""
 
@@ -92,6 +100,7 @@ class FiguresSerializer(serializers.Serializer[Any]):
     results = FiguresRowSerializer(many=True, source="rows")
     accuracy = AccuracyOfDaySerializer(many=True, source="accuracies")
     activations = ActivationSerializer(many=True)
+    alarms = ConfirmedAlarmSerializer(many=True)
 
     def get_fields(self) -> dict[str, Any]:
         """Return the fields, `from` among them."""

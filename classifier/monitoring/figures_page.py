@@ -28,10 +28,11 @@ class Bar(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Something that happened on a day: where it stands between the days, and what it was."""
+    """Something that happened on a day: where it stands between the days, what it was, and how it is drawn."""
 
     place: float
     words: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,12 @@ def figures(request: HttpRequest) -> HttpResponse:
 
 
 def list_marks(found: FiguresOverTime) -> list[Mark]:
-    """Return where versions came into production."""
+    """Return where versions came into production and alarms of drift were confirmed."""
+    events = [(event.at, f"{event.version} in production", "") for event in found.activations]
+    events += [(alarm.at, f"Alarm: {alarm.signal.lower()}", "alarm") for alarm in found.alarms]
     return [
-        Mark(
-            (event.at.date() - found.first).days + (event.at.hour * 60 + event.at.minute) / 1440,
-            f"{event.version} in production",
-        )
-        for event in found.activations
+        Mark((at.date() - found.first).days + (at.hour * 60 + at.minute) / 1440, words, kind)
+        for at, words, kind in events
     ]
 
 

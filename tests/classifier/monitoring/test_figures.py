@@ -12,6 +12,7 @@ from classifier.audit.selectors import list_accuracies
 from classifier.labels.day_counts import count_changes
 from classifier.models import AdoptionRun, AuditRound, AuditSample, LabelChange, ModelVersion, Review
 from classifier.monitoring.figures_page import draw_steps, stack
+from tests.support.drifting import create_alarm, create_drift_check
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version
 from tests.support.labels import create_labelled_product
@@ -85,6 +86,20 @@ def test_each_day_has_its_numbers(viewer: Client, versions: list[ModelVersion], 
     assert (second["day"], second["labels"], second["failures"]) == ("2026-05-02", 0, {})
     assert (third["labels"], third["reviewed"], third["groups"]["Bags"]) == (2, 1, 1)
     assert [event["version"] for event in body["activations"]] == [versions[1].name]
+
+
+def test_confirmed_alarms_stand_in_the_plots_and_suspicions_do_not(
+    viewer: Client, versions: list[ModelVersion]
+) -> None:
+    check = create_drift_check(versions[0])
+    create_alarm(check, confirmed_at=datetime(2026, 5, 2, 12, tzinfo=UTC), segment="host shop.example")
+    create_alarm(check, signal="mix", state="suspected")
+    assert get(viewer)["alarms"] == [
+        {"at": "2026-05-02T12:00:00Z", "signal": "What networks see in pictures", "segment": "host shop.example"}
+    ]
+    page = viewer.get("/figures/", MAY).text
+    assert "Alarm: what networks see in pictures" in page
+    assert "The mix of groups" not in page
 
 
 def test_versions_are_told_apart(viewer: Client, versions: list[ModelVersion]) -> None:
