@@ -15,6 +15,9 @@ from classifier.models import Base, ModelVersion
 
 logger = logging.getLogger(__name__)
 
+#: Versions of which this process has said that their heads are not here.
+_told: set[int] = set()
+
 
 def artefact_key() -> bytes | None:
     """Return the key that signs and checks manifests, or None when ARTEFACT_KEY is not set."""
@@ -137,7 +140,10 @@ def find_heads(version: ModelVersion) -> Heads | None:
     try:
         return _load_heads(folder, version.manifest_sha256)
     except artefacts.ArtefactError as error:
-        logger.warning("the heads of model version %s cannot be used: %s", version.pk, error)
+        # Once: whoever decides a million labels asks a thousand times.
+        if version.pk not in _told:
+            _told.add(version.pk)
+            logger.warning("the heads of model version %s cannot be used: %s", version.pk, error)
         return None
 
 
