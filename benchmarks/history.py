@@ -8,27 +8,19 @@ computed for it: where other work is beside it, only the latter says something.
 """
 
 import argparse
-import json
-import os
 import random
-import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import django
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.catalogue_requests import percentile
+from benchmarks.environment import run_on_database
 from benchmarks.heads import fill
-from benchmarks.machine import describe_machine, machine_lines
-from tests.support.servers import DURABLE_SETTINGS, start_postgresql
 
 #: Milliseconds at the 95th percentile: floor and goal.
 LIMITS: Final = {"products as of": (300, 80), "metrics": (500, 100)}
@@ -151,40 +143,16 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=1_000_000)
     parser.add_argument("--changes", type=int, default=5_000_000)
     parser.add_argument("--requests", type=int, default=100, help="of each kind (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
-    arguments = parser.parse_args()
-    machine = describe_machine(_LIBRARIES)
-    errors = Console(stderr=True)
-    server = start_postgresql(server_settings=DURABLE_SETTINGS)
-    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    os.environ.update(
-        DJANGO_SETTINGS_MODULE="config.settings.base",
-        DATABASE_URL=server.url,
-        VAR_DIR=str(folder),
+    run_on_database(
+        parser,
+        libraries=_LIBRARIES,
+        measure=lambda arguments, report: measure(
+            products=arguments.products, changes=arguments.changes, requests=arguments.requests, report=report
+        ),
+        print_result=print_result,
         LOG_LEVEL="ERROR",
         ALLOWED_HOSTS="testserver",
     )
-    try:
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        result = measure(
-            products=arguments.products,
-            changes=arguments.changes,
-            requests=arguments.requests,
-            report=lambda text: errors.print(f"{text} ..."),
-        )
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-    if arguments.json:
-        sys.stdout.write(json.dumps({"machine": machine, **result}) + "\n")
-        return
-    console = Console(highlight=False, width=100)
-    print_result(result, console=console)
-    for line in machine_lines(machine):
-        console.print(line)
 
 
 if __name__ == "__main__":

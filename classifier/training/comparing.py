@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from classifier.adoption.views import FIGURES
 from classifier.ml.reports.curves import build_history
 from classifier.ml.words import UNKNOWN
 from classifier.models import ModelVersion, TrainingRun
@@ -19,14 +20,6 @@ from config.web.texts import format_duration
 
 #: More do not fit beside each other.
 MAXIMUM_RUNS: Final = 4
-FIGURES: Final = {
-    "accuracy": "Accuracy over groups",
-    "garment_accuracy": "Accuracy over garments",
-    "macro_f1": "Macro F1",
-    "expected_calibration_error": "Calibration error",
-    "answered": "Answered",
-    "accuracy_of_answered": "Accuracy of answered",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +85,5 @@ def list_figures(runs: Sequence[TrainingRun], production: ModelVersion | None) -
     versions = [*(run.model_version for run in runs), *([production] if production else [])]
     return [
         Row(title, [of.write_figure(name) if of is not None and of.has_figure(name) else UNKNOWN for of in versions])
-        for name, title in FIGURES.items()
+        for name, title in FIGURES
     ]

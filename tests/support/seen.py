@@ -1,4 +1,4 @@
-"""Pictures in which a base looked, in a part of the catalogue's split."""
+"""Products with pictures in which a base looked."""
 
 import hashlib
 
@@ -9,8 +9,8 @@ from catalog.models import Image, Product, ProductImages, StoredPicture
 from classifier.models import Base, PictureFeatures, SplitAssignment, SplitPicture
 
 
-def create_seen(base: Base, number: int, *, shows: int, part: str, title: str = "Shirt") -> Image:
-    """Create a product with a picture in which the base saw something of this class, in a part of the split."""
+def create_seen(base: Base, number: int, *, shows: int, part: str = "", title: str = "Shirt") -> Image:
+    """Create a product with a picture in which the base saw something of this class, in a part of the split if any."""
     digest = hashlib.sha256(str(number).encode()).digest()
     image = Image.objects.create(url=f"https://shop.example/{number}.jpg")
     product = Product.objects.create(title=title)
@@ -28,6 +28,7 @@ def create_seen(base: Base, number: int, *, shows: int, part: str, title: str = 
         canonical=False,
         views=1,
     )
-    family = SplitAssignment.objects.create(part=part)
-    SplitPicture.objects.create(sha256=digest, assignment=family, fingerprint=bytes(24 * 24 * 3))
+    if part:
+        family = SplitAssignment.objects.create(part=part)
+        SplitPicture.objects.create(sha256=digest, assignment=family, fingerprint=bytes(24 * 24 * 3))
     return image

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from django.test import Client
-from django.utils import timezone
 
-from catalog.models import Image, Product, ProductImages, StoredPicture
+from catalog.models import Image
 from classifier.ml.data.fingerprints import FINGERPRINT_BYTES
 from classifier.ml.labels import GROUPS
-from classifier.models import Base, ModelVersion, PictureFeatures, SplitAssignment, SplitPicture, TrainingRun
+from classifier.models import ModelVersion, PictureFeatures, SplitAssignment, SplitPicture, TrainingRun
 from classifier.registry.services import find_heads, find_manifest
 from classifier.reviews.services import record_review
 from classifier.training import titles
@@ -21,6 +20,7 @@ from classifier.training.starting import start_training_run
 from classifier.training.titles import TooFewTitlesError, has_enough_titles, list_titled_pictures
 from tests.support.artefacts import register_active_version
 from tests.support.members import create_member, sign_in
+from tests.support.seen import create_seen
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -33,35 +33,14 @@ def version(settings: Any, tmp_path: Path) -> ModelVersion:
     return register_active_version()
 
 
-def create_titled(base: Base, number: int, *, title: str, group: int) -> None:
-    """Create a product with a picture in which the base saw something of this group."""
-    digest = hashlib.sha256(str(number).encode()).digest()
-    image = Image.objects.create(url=f"https://shop.example/{number}.jpg")
-    product = Product.objects.create(title=title)
-    ProductImages.objects.create(product=product, image=image, image_index=0)
-    StoredPicture.objects.create(
-        image=image, url=image.url, sha256=digest.hex(), width=60, height=80, fetched_at=timezone.now()
-    )
-    vector = np.eye(64)[group] + 0.1 * np.random.default_rng(number).normal(size=64)
-    PictureFeatures.objects.create(
-        base=base,
-        sha256=digest,
-        features=(vector / np.linalg.norm(vector)).astype("<f2").tobytes(),
-        logits=bytes(20),
-        blank=False,
-        canonical=False,
-        views=1,
-    )
-
-
 @pytest.fixture
 def shop(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> ModelVersion:
     """Sixty products whose titles name a group, one that names none, and one of another picture's bytes."""
     monkeypatch.setattr(titles, "MINIMUM_TITLES", 60)
     monkeypatch.setattr(titles, "MINIMUM_OF_GROUP", 12)
     for number in range(60):
-        create_titled(version.base, number, title=TITLES[number % 5], group=number % 5)
-    create_titled(version.base, 60, title="Nice thing", group=0)
+        create_seen(version.base, number, title=TITLES[number % 5], shows=number % 5)
+    create_seen(version.base, 60, title="Nice thing", shows=0)
     return version
 
 
