@@ -1,8 +1,13 @@
-"""A PostgreSQL server that a test may stop and start while Django and the workers use it."""
+"""A database of a test's or program's own: a server that it may stop and start while Django and workers use it."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import django
 from django.core.management import call_command
 from django.db import connection
 
@@ -14,6 +19,33 @@ def start_migrated_server() -> Server:
     server = start_postgresql(server_settings={**POSTGRESQL_SETTINGS, "synchronous_commit": "on", "autovacuum": "on"})
     migrate(server.url)
     return server
+
+
+@contextmanager
+def running_alone(name: str, *, embedded: bool) -> Iterator[Path]:
+    """Set Django up for a program on a database of its own, SQLite if `embedded`; give its folder, which goes after."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "config.settings.test",
+        "VAR_DIR": str(folder / "var"),
+        "SECRET_KEY": "only-for-tests-" + "x" * 50,
+        "LOG_LEVEL": "WARNING",
+    }
+    os.environ.pop("REDIS_URL", None)
+    server = None
+    try:
+        if embedded:
+            os.environ["DATABASE_URL"] = f"sqlite:///{folder / 'database.sqlite3'}"
+            migrate(os.environ["DATABASE_URL"])
+        else:
+            server = start_migrated_server()
+            os.environ["DATABASE_URL"] = server.url
+        django.setup()
+        yield folder
+    finally:
+        if server is not None:
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -7,19 +7,15 @@ or stale; some of them write by SQL over what is decided. On PostgreSQL, or with
 
 import argparse
 import json
-import os
 import random
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-import django
+from tests.faults.own_database import running_alone
 
 VERSIONS, PEOPLE = 12, 4
 FORGERIES = (
@@ -239,26 +235,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of every choice (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON document")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="registry-"))
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "config.settings.test",
-        "VAR_DIR": str(folder / "var"),
-        "SECRET_KEY": "only-for-tests-" + "x" * 50,
-        "LOG_LEVEL": "WARNING",
-    }
-    os.environ.pop("REDIS_URL", None)
-    from tests.faults.own_database import start_migrated_server
-    from tests.support.servers import migrate
-
-    database = None
-    try:
-        if arguments.embedded:
-            os.environ["DATABASE_URL"] = f"sqlite:///{folder / 'registry.sqlite3'}"
-            migrate(os.environ["DATABASE_URL"])
-        else:
-            database = start_migrated_server()
-            os.environ["DATABASE_URL"] = database.url
-        django.setup()
+    with running_alone("registry", embedded=arguments.embedded):
         from django.conf import settings
         from django.db import connection
 
@@ -266,10 +243,6 @@ def main() -> int:
         report = Report(arguments.operations, arguments.threads, arguments.seed, connection.vendor)
         run_operations(report)
         connection.close()
-    finally:
-        if database is not None:
-            database.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     lines = "\n".join(f"{name.replace('_', ' '):22} {value}" for name, value in asdict(report).items())
     sys.stdout.write(f"{json.dumps(asdict(report)) if arguments.json else lines}\n")
     return 0 if report.is_clean() else 1

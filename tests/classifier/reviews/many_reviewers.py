@@ -9,18 +9,16 @@ import http.client
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import django
+from tests.faults.own_database import running_alone
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 GROUPS = ("Upper part", "Bottom part", "One piece", "Footwear", "Bags")
@@ -351,35 +349,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of every choice (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON document")
     arguments = parser.parse_args()
-
-    folder = Path(tempfile.mkdtemp(prefix="reviewers-"))
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "config.settings.test",
-        "VAR_DIR": str(folder / "var"),
-        "SECRET_KEY": "only-for-tests-" + "x" * 50,
-        "LOG_LEVEL": "WARNING",
-    }
-    os.environ.pop("REDIS_URL", None)
-    from tests.faults.own_database import start_migrated_server
-    from tests.support.servers import migrate
-
-    database = None
-    try:
-        if arguments.embedded:
-            os.environ["DATABASE_URL"] = f"sqlite:///{folder / 'reviews.sqlite3'}"
-            migrate(os.environ["DATABASE_URL"])
-        else:
-            database = start_migrated_server()
-            os.environ["DATABASE_URL"] = database.url
-        django.setup()
+    with running_alone("reviewers", embedded=arguments.embedded) as folder:
         report = Report(
             arguments.reviews, arguments.reviewers, arguments.seed, "SQLite" if arguments.embedded else "PostgreSQL"
         )
         run_trial(report, kills=arguments.kills, folder=folder)
-    finally:
-        if database is not None:
-            database.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     lines = "\n".join(f"{name.replace('_', ' '):18} {value}" for name, value in asdict(report).items())
     sys.stdout.write(f"{json.dumps(asdict(report)) if arguments.json else lines}\n")
     return 0 if report.is_clean() else 1
