@@ -7,6 +7,7 @@ same. Nothing here knows the database.
 import re
 import unicodedata
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from iso3166 import countries
 
@@ -133,6 +134,14 @@ def clean_image_url(value: Any) -> str:
     elif "\\" in url or any(part in {"", ".", ".."} for part in url.split("/")):
         raise RecordError(f"expected a relative name inside the media storage, received {shorten(url)}")
     return url
+
+
+def find_host(url: str) -> str:
+    """Return the host of an address; empty of a name in the storage, and of what no address can be."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def shorten(value: Any) -> str:

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
-from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -12,6 +11,7 @@ from catalog.fetching.addresses import build_networks, find_literal_address, is_
 from catalog.interchange.cells import is_picture_name
 from catalog.interchange.records import ProductRecord, RowError
 from catalog.pictures.storage import StorageError, is_media_name, is_stored
+from catalog.values import find_host
 
 #: Different addresses, and names in the storage, that are looked at; more are not counted.
 _MAX_ADDRESSES: Final = 100_000
@@ -62,10 +62,7 @@ class Observations:
     def _judge(self, url: str) -> str:
         """Count the address's host and return what is wrong with the address, or nothing."""
         if not is_media_name(url):
-            try:
-                host = urlsplit(url).hostname or ""
-            except ValueError:
-                host = ""
+            host = find_host(url)
             if host in self.hosts or len(self.hosts) < _MAX_ADDRESSES:
                 self.hosts[host] += 1
             address = find_literal_address(host)

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from catalog.models import Image, Product, ProductDescription, ProductLabel
+from catalog.values import find_host
 from classifier.labels.decision import Decision
 from classifier.labels.services import preview_product_labels
 from classifier.ml.judging.shares import Share, measure_share
@@ -119,7 +119,7 @@ def _add(run: ImpactRun, labels: Mapping[int, tuple[Decision, Decision]]) -> Non
     _count(run.by_country, countries.values_list("country_code", "product_id").distinct(), changed)
     shown = {pk: was.image_id for pk, (was, _) in labels.items() if was.image_id is not None}
     urls = dict(Image.objects.filter(AnyOf("pk", shown.values())).values_list("pk", "url"))
-    hosts = [(urlsplit(urls.get(image_id) or "").hostname, pk) for pk, image_id in shown.items()]
+    hosts = [(find_host(urls.get(image_id, "")), pk) for pk, image_id in shown.items()]
     _count(run.by_host, [(host, pk) for host, pk in hosts if host], changed, maximum=MAXIMUM_HOSTS)
 
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import numpy as np
 from django.db.models import Count, F, Max, QuerySet
 from numpy.typing import NDArray
 
 from catalog.pictures.statistics import STATISTICS
+from catalog.values import find_host
 from classifier.ml.judging.drift import DriftInputError, Flags, Side
 from classifier.ml.labels import GARMENTS
 from classifier.ml.types import FEATURE_TYPE
@@ -127,7 +127,7 @@ def find_window(
 def read_sides(version: ModelVersion, *, reference: Stretch, window: Stretch) -> tuple[Pictures, Pictures]:
     """Return what is compared of both. The reads are as many for a million pictures as for a thousand."""
     rows = [_list_rows(version, stretch) for stretch in (reference, window)]
-    names = sorted({_find_host(row[-1]) for side in rows for row in side})
+    names = sorted({find_host(row[-1]) or NO_HOST for side in rows for row in side})
     numbers = {name: number for number, name in enumerate(names)}
     sides = [_build_side(version, side, numbers=numbers, names=names) for side in rows]
     sizes = {pictures.side.features.shape[1] for pictures in sides if len(pictures.side)}
@@ -150,10 +150,6 @@ def _list_rows(version: ModelVersion, stretch: Stretch) -> list[tuple[Any, ...]]
     )
 
 
-def _find_host(address: str) -> str:
-    return urlsplit(address).hostname or NO_HOST
-
-
 def _build_side(
     version: ModelVersion, rows: Sequence[tuple[Any, ...]], *, numbers: dict[str, int], names: list[str]
 ) -> Pictures:
@@ -165,7 +161,7 @@ def _build_side(
             features=np.array([features[row[2]][0] for row in seen], dtype=np.float32).reshape(len(seen), -1),
             probabilities=np.array([row[3] for row in seen], dtype=np.float32).reshape(-1, len(GARMENTS)),
             batches=np.array([row[1] for row in seen], dtype=np.int64),
-            hosts=np.array([numbers[_find_host(row[-1])] for row in seen], dtype=np.int64),
+            hosts=np.array([numbers[find_host(row[-1]) or NO_HOST] for row in seen], dtype=np.int64),
             failures=_count_failures(version, {row[1] for row in rows}),
             disagreement=_find_disagreement(seen),
             statistics=np.array([features[row[2]][1] for row in seen]).reshape(len(seen), -1),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from catalog.values import RecordError, clean_country, clean_image_url, clean_text, clean_title, find_country
+from catalog.values import RecordError, clean_country, clean_image_url, clean_text, clean_title, find_country, find_host
 
 UNSEEN = ["\u200b", "\ufeff", "\u200b \u2060", "\u00ad", "\u3164", "\u2800", "\ufe0f", "\u202e\u202c", "\u0000\u200b"]
 
@@ -71,3 +71,11 @@ def test_text_of_which_nothing_can_be_seen_is_none(text):
 @pytest.mark.parametrize("title", ["👟", "€", "۳", "-", "\u200bShirt\ufeff", "é", "漢", "क"])
 def test_title_of_which_something_can_be_seen_is_kept(title):
     assert clean_title(f" {title}\n") == title
+
+
+@pytest.mark.parametrize(
+    "url, host",
+    [("https://Shop.example:8443/1.jpg", "shop.example"), ("demo/1.png", ""), ("http://[bad/1.jpg", ""), ("", "")],
+)
+def test_host_of_an_address_is_found_and_what_is_none_has_none(url: str, host: str) -> None:
+    assert find_host(url) == host

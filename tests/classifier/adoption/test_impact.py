@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from django.test import Client
 
-from catalog.models import Product, ProductLabel
+from catalog.models import Image, Product, ProductLabel
 from classifier.adoption import impact as impacts
 from classifier.adoption.impact import OUTCOMES, find_impact, preview_next_step, start_due_impact_runs
 from classifier.adoption.services import activate_model_version
@@ -90,6 +90,18 @@ def test_the_preview_is_what_adoption_does_to_the_product(monkeypatch: pytest.Mo
     assert changed == promised
     assert {row[2] for row in get_labels() if row[0] == products[4].pk} == {"Bags"}
     assert refresh_all_labels(dry_run=True)[1] == 0
+
+
+def test_hosts_are_counted_and_what_is_no_address_stops_nothing() -> None:
+    first, second = create_model_version(), create_model_version(stage="candidate")
+    products = create_products(3)
+    label_with(first, dict.fromkeys(products, "Bag"))
+    run_shadow(second, dict.fromkeys(products, "Dress"))
+    # As other programs may write them.
+    for product, url in zip(products, ("https://shop.example/1.jpg", "http://[bad/2.jpg", "demo/3.png"), strict=True):
+        image = product.product_images.get().image
+        Image.objects.filter(pk=image.pk).update(url=url)
+    assert find_run().by_host == {"shop.example": [1, 1]}
 
 
 def test_a_shadow_that_fails_fails_no_product() -> None:
