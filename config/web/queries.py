@@ -1,5 +1,7 @@
 """Parameters of addresses: those of every list, and the refusal of what no view knows."""
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from django.http import QueryDict
@@ -53,14 +55,20 @@ def pick_parameters(
     A page is reached by links that others made; what they added to the address is no reason to refuse it. What a form
     leaves empty is not asked for. The value of a filter is a text, of an `AnyOfField` a list of them.
     """
-    known = query_class().fields
+    known = _get_fields(query_class)
     picked = QueryDict(mutable=True)
     for name, values in parameters.lists():
         if name in known and any(values):
             picked.setlist(name, [value for value in values if value])
-    pages = PageQuery().fields
+    pages = _get_fields(PageQuery)
     filters = {name: values if isinstance(known[name], AnyOfField) else values[-1] for name, values in picked.lists()}
     return picked, {name: value for name, value in filters.items() if name not in pages}
+
+
+@cache
+def _get_fields(query_class: type[serializers.Serializer[dict[str, Any]]]) -> Mapping[str, serializers.Field]:
+    """Return the query's fields, to look at: a query copies its own, for a page of links half of what it takes."""
+    return dict(query_class().fields)
 
 
 Query = TypeVar("Query", bound=serializers.Serializer[dict[str, Any]])
@@ -72,7 +80,7 @@ def check_parameters(query_class: type[Query], parameters: QueryDict) -> Query:
     Raises `ValidationError` for a parameter that is unknown, or there more often than it may be, or whose value is not
     accepted.
     """
-    known = query_class().fields
+    known = _get_fields(query_class)
     unknown = f"Unknown parameter; expected one of {', '.join(known)}." if known else "Expected no parameters."
     refused = {}
     for name, values in parameters.lists():
