@@ -85,7 +85,7 @@ def _read_by_orm() -> int:
 def measure_load(address: str, *, products: int, requests: int, per_second: float) -> Load:
     """Ask for pages of 50 products all over the catalogue at a steady rate."""
     starts = [number * 7919 * PAGE_SIZE % products for number in range(requests)]
-    paths = [_page_after(start) for start in starts]
+    paths = [page_after(start) for start in starts]
     # Both processes have met their first requests then.
     send_at_rate(address, paths[:40], per_second=20)
     return send_at_rate(address, paths, per_second=per_second)
@@ -94,7 +94,7 @@ def measure_load(address: str, *, products: int, requests: int, per_second: floa
 def measure_far_page(address: str, *, products: int, rounds: int) -> tuple[int, float, float]:
     """Return the far page's number, and the median seconds of the first page and of that one, asked for in turn."""
     number = max(2, min(FAR_PAGE, products // PAGE_SIZE))
-    far = _page_after((number - 1) * PAGE_SIZE)
+    far = page_after((number - 1) * PAGE_SIZE)
     seconds: dict[str, list[float]] = {LIST: [], far: []}
     with Visitor(address) as visitor:
         for path in [LIST, far] * 10:
@@ -104,7 +104,7 @@ def measure_far_page(address: str, *, products: int, rounds: int) -> tuple[int, 
     return number, statistics.median(seconds[LIST]), statistics.median(seconds[far])
 
 
-def _page_after(product_id: int, *, ordering: str = "id") -> str:
+def page_after(product_id: int, *, ordering: str = "id") -> str:
     """Return the path of the API's page after this product, the first one for 0; products are numbered from 1."""
     from catalog.browse.filters import PRODUCT_ORDERINGS
     from catalog.models import Product
@@ -156,7 +156,7 @@ def list_group_filters() -> list[str]:
     """Return lists filtered by group and confidence: common and rare groups, all and almost no confidences."""
     confidences = (None, 0.5, 0.9, HIGHEST_CONFIDENCE + 0.01, 0.99999)
     return [
-        _list_path(group=group, min_confidence=confidence, ordering=ordering)
+        list_path(group=group, min_confidence=confidence, ordering=ordering)
         for group in GROUP_SHARES
         for confidence in confidences
         for ordering in ORDERINGS
@@ -175,7 +175,7 @@ def list_other_filters() -> list[str]:
         {"status": "needs_review", "min_confidence": 0.59},
         {"min_confidence": 0.999999},
     ]
-    return [_list_path(ordering=ordering, **chosen) for chosen in filters for ordering in ORDERINGS]
+    return [list_path(ordering=ordering, **chosen) for chosen in filters for ordering in ORDERINGS]
 
 
 def list_searches(*, products: int) -> list[str]:
@@ -199,7 +199,7 @@ def list_searches(*, products: int) -> list[str]:
         {"status": "no_image"},
     )
     return [
-        _list_path(search=search, ordering=ordering, **chosen)
+        list_path(search=search, ordering=ordering, **chosen)
         for search in searches
         for chosen in filters
         for ordering in ("id", "-id", "-confidence")
@@ -226,7 +226,7 @@ def _list_grid_pages(*, products: int, count: int) -> Iterator[str]:
     groups = list(GROUP_SHARES)
     for number in range(count):
         start = max(1, number * 7919 * PAGE_SIZE % products)
-        yield _page_after(start, ordering="-id").replace(LIST, "/products/")
+        yield page_after(start, ordering="-id").replace(LIST, "/products/")
         yield f"/products/?{urlencode({'group': groups[number % 5], 'ordering': ORDERINGS[number % 4]})}"
 
 
@@ -247,6 +247,6 @@ def count_queries(paths: Sequence[str]) -> dict[str, int]:
     return counts
 
 
-def _list_path(**parameters: Any) -> str:
+def list_path(**parameters: Any) -> str:
     given = {name: value for name, value in parameters.items() if value is not None}
     return f"{LIST}?{urlencode(given)}"

@@ -21,11 +21,11 @@ PENDING_SHARE: Final = 0.05
 #: No label of this group is surer than this, which the frequencies of single columns do not tell.
 CAPPED_GROUP, HIGHEST_CONFIDENCE = "Bottom part", 0.97
 
-_HOUSES: Final = ("Fjordblick", "Maison Sable", "Kestrel Row", "Altamar", "Grey Heron", "Vela Nera", "Ostwind")
-_FABRICS: Final = ("cotton", COMMON_WORD, "wool", "denim", "suede", "canvas", "jersey", "velvet", "tweed", "leather")
-_PIECES: Final = ("shirt", "pullover", "coat", "trousers", "dress", "sandals", "sneakers", "boots", "bag", "T-shirt")
-_COLOURS: Final = ("sand", "ink", "moss", "rust", "chalk", "plum", "slate", "coral", "olive", "navy", "black")
-_SENTENCES: Final = {
+HOUSES: Final = ("Fjordblick", "Maison Sable", "Kestrel Row", "Altamar", "Grey Heron", "Vela Nera", "Ostwind")
+FABRICS: Final = ("cotton", COMMON_WORD, "wool", "denim", "suede", "canvas", "jersey", "velvet", "tweed", "leather")
+PIECES: Final = ("shirt", "pullover", "coat", "trousers", "dress", "sandals", "sneakers", "boots", "bag", "T-shirt")
+COLOURS: Final = ("sand", "ink", "moss", "rust", "chalk", "plum", "slate", "coral", "olive", "navy", "black")
+SENTENCES: Final = {
     "us": (
         "Cut wide at the shoulder and gathered at the waist.",
         "Washed before it is sewn, so that it keeps its size.",
@@ -48,7 +48,7 @@ _SENTENCES: Final = {
         "Se fait en quelques semaines et dure des années.",
     ),
 }
-_COUNTRIES: Final = tuple(_SENTENCES)
+_COUNTRIES: Final = tuple(SENTENCES)
 
 _FEATURES_AT_ONCE: Final = 20_000
 #: Group, garment, confidence, whether it abstained, and probabilities of a classification.
@@ -108,8 +108,8 @@ def write_catalogue(path: Path, *, products: int) -> None:
 
 def _write_line(number: int) -> str:
     title = (
-        f"{_pick(_HOUSES, number, 1)} {_pick(_FABRICS, number, 2)} {_pick(_PIECES, number, 3)},"
-        f" {_pick(_COLOURS, number, 4)}{f' {RARE_WORD}' if number % 1_000 == 7 else ''} {number:07d}"
+        f"{_pick(HOUSES, number, 1)} {_pick(FABRICS, number, 2)} {_pick(PIECES, number, 3)},"
+        f" {_pick(COLOURS, number, 4)}{f' {RARE_WORD}' if number % 1_000 == 7 else ''} {number:07d}"
     )
     retailer = _pick(_COUNTRIES, number, 5)
     descriptions = [
@@ -128,7 +128,7 @@ def _write_line(number: int) -> str:
 
 
 def _write_text(country: str, number: int) -> str:
-    sentences = _SENTENCES[country]
+    sentences = SENTENCES[country]
     return f"{_pick(sentences, number, 6)} {_pick(sentences, number, 7)} Nr. {number}."
 
 

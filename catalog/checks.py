@@ -7,13 +7,19 @@ from django.core.checks import Error, Tags, Warning, register
 
 from catalog.fetching.addresses import build_networks
 from catalog.fetching.host_headers import parse_host_headers
+from catalog.fetching.host_rates import parse_host_rates
 
 
 @register()
 def check_fetch_settings(**_kwargs: Any) -> list[Error]:
     """Check that what is written as text can be read; no message holds a header's value."""
     errors = []
-    for name, read in (("FETCH_ALLOWED_NETWORKS", build_networks), ("FETCH_HOST_HEADERS", parse_host_headers)):
+    settings_read = {
+        "FETCH_ALLOWED_NETWORKS": build_networks,
+        "FETCH_HOST_HEADERS": parse_host_headers,
+        "FETCH_HOST_RATES": parse_host_rates,
+    }
+    for name, read in settings_read.items():
         try:
             read(getattr(settings, name))
         except ValueError as error:

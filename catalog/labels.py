@@ -5,17 +5,37 @@ starts, as a project registers an admin of its own. Every write of the catalogue
 transaction. What other programs wrote past it is found later; until then a missing row reads as *pending*.
 """
 
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import UTC, date, datetime
+from typing import Any, Final, Protocol
 
-from django.db.models import F, FilteredRelation, Q, QuerySet
+from django.db import connection, transaction
+from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
 
-from catalog.models import Product, ProductLabel
+from catalog.models import LabelTally, Product, ProductLabel
 from config.db.bulk import insert_or_update_rows
 
 Status = ProductLabel.Status
+
+#: Rows of one kind from which on they become one: a few more cost a reader nothing.
+_FOLDED_FROM: Final = 16
+_FOLD: Final = """
+    WITH many AS (SELECT status, "group", day FROM catalog_labeltally GROUP BY 1, 2, 3 HAVING count(*) >= %s),
+         gone AS (DELETE FROM catalog_labeltally AS tally USING many
+                  WHERE (tally.status, tally."group") = (many.status, many."group")
+                  AND tally.day IS NOT DISTINCT FROM many.day
+                  RETURNING tally.status, tally."group", tally.day, number)
+    INSERT INTO catalog_labeltally (status, "group", day, number)
+    SELECT status, "group", day, sum(number) FROM gone GROUP BY 1, 2, 3 HAVING sum(number) <> 0"""
+_RECOUNT: Final = """
+    INSERT INTO catalog_labeltally (status, "group", day, number)
+    SELECT status, "group", day, sum(number) FROM (
+        SELECT status, "group", (labelled_at AT TIME ZONE 'UTC')::date AS day, count(*) AS number
+        FROM classifier_productlabel GROUP BY 1, 2, 3
+        UNION ALL SELECT status, "group", day, -number FROM catalog_labeltally
+    ) AS both_ways GROUP BY 1, 2, 3 HAVING sum(number) <> 0"""
 
 
 def describe_garment(garment: str | None, *, unsure: bool) -> str:
@@ -131,6 +151,50 @@ def remove_labels(product_ids: Collection[int]) -> None:
     """Remove the labels of products that are about to be deleted; call it inside that transaction, before."""
     if product_ids:
         _remove(product_ids)
+
+
+class Day(TruncDate):
+    """The day of a time in UTC, computed by SQLite itself: Django's own function costs it a call of Python per row."""
+
+    def as_sqlite(self, compiler, connection, **context):  # type: ignore[no-untyped-def]  # as Django's own
+        """Return the SQL and its parameters."""
+        sql, parameters = compiler.compile(self.lhs)
+        return f"date({sql})", parameters
+
+
+def count_labels() -> Iterator[tuple[str, str, date | None, int]]:
+    """Yield (status, group, day in UTC, number of products) of all labels; one query.
+
+    PostgreSQL adds up tallies, however many labels there are. Others read every label. Products that other programs
+    added a moment ago have no label yet, and are not counted.
+    """
+    if connection.vendor == "postgresql":
+        yield from LabelTally.objects.order_by().values_list("status", "group", "day").annotate(of=Sum("number"))
+        return
+    labels = ProductLabel.objects.order_by().values_list("status", "group", Day("labelled_at", tzinfo=UTC))
+    yield from labels.annotate(number=Count("pk"))
+
+
+def fold_tallies() -> None:
+    """Let the tallies of a kind become one where there are many; harmless at any time, and from several at once."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(_FOLD, [_FOLDED_FROM])
+
+
+def recount_tallies() -> int:
+    """Count all labels, and correct the tallies; return how many kinds were wrong.
+
+    One statement sees labels and tallies of one moment, whatever is written meanwhile. Wrong are tallies after rows
+    were written without triggers.
+    """
+    if connection.vendor != "postgresql":
+        return 0
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Of two recounts the second one sees what the first one corrected; nobody else waits.
+        cursor.execute("LOCK TABLE catalog_labeltally IN SHARE UPDATE EXCLUSIVE MODE")
+        cursor.execute(_RECOUNT)
+        return int(cursor.rowcount)
 
 
 class History(Protocol):

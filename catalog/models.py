@@ -305,3 +305,22 @@ class ProductLabel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group or self.get_status_display()} for {name_related(self, 'product')}"
+
+
+class LabelTally(models.Model):
+    """By how many products of a status, group and day a statement made the labels more, or fewer; PostgreSQL only.
+
+    The sum of a kind's rows is how many products have it. Triggers of the labels' table write them, in the transaction
+    that writes the labels: nobody waits for anybody's row. `catalog.labels` reads them, and makes one of many.
+    """
+
+    status = models.CharField(max_length=16)
+    group = models.CharField(max_length=32, blank=True)
+    day = models.DateField(null=True, help_text="Of the label, in UTC; empty where there is none.")
+    number = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.number:+,} {self.status} {self.group} of {self.day}"

@@ -3,14 +3,13 @@
 import logging
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db import OperationalError, connection
-from django.db.models import Count
-from django.db.models.functions import TruncDate
+from django.db import OperationalError
 from django.utils import timezone
 
+from catalog.labels import count_labels
 from catalog.models import Product, ProductLabel
 from classifier.ml.labels import GROUPS
 from config.cached_counts import get_cached_count
@@ -20,24 +19,15 @@ logger = logging.getLogger(__name__)
 
 Status = ProductLabel.Status
 
-CACHE_KEY = "catalogue-by-status-and-group"
-#: The counts of one moment are shown this long at least, and 50 times as long as the counting took: a catalogue of a
-#: million products, which takes about half a second, spends at most a fiftieth of one process on it.
+CACHE_KEY = "catalogue-tallies"
+#: The counts of one moment are shown this long at least, and 50 times as long as the counting took, so that it takes at
+#: most a fiftieth of one process.
 FRESH_SECONDS = 5.0
 FRESH_TIMES = 50.0
 CACHED_SECONDS = 3600.0
-#: The table is counted up to here; beyond, the database's own estimate is near enough.
+#: Products are counted up to here; beyond, there are as many as labels.
 COUNTED_EXACTLY = 100_000
 DAYS, WEEKS = 14, 12
-
-
-class Day(TruncDate):
-    """The day of a time in UTC, computed by SQLite itself: Django's own function costs it a call of Python per row."""
-
-    def as_sqlite(self, compiler, connection, **context):  # type: ignore[no-untyped-def]  # as Django's own
-        """Return the SQL and its parameters."""
-        sql, parameters = compiler.compile(self.lhs)
-        return f"date({sql})", parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +51,12 @@ class Period:
 class CatalogueSummary:
     """The catalogue at one moment.
 
-    `products` is the database's estimate where `is_estimate` says so. `cells` are the numbers of products by status and
-    group, which is empty where they have none. `periods` are the last days or weeks by when the current labels were
-    given, the newest last; `period_name` says which.
+    `cells` are the numbers of products by status and group, which is empty where they have none. `periods` are the last
+    days or weeks by when the current labels were given, the newest last; `period_name` says which.
     """
 
     counted_at: datetime
     products: int
-    is_estimate: bool
     cells: list[tuple[str, str, int]]
     period_name: str
     periods: list[Period]
@@ -118,52 +106,36 @@ def _count_or_keep(known: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def count_catalogue() -> CatalogueSummary:
-    """Count the catalogue in two queries, one more for a large one; one of them reads every label."""
-    rows = list(
-        ProductLabel.objects.values_list("status", "group", Day("labelled_at", tzinfo=UTC))
-        .annotate(number=Count("pk"))
-        .order_by()
-    )
-    labels = sum(number for _, _, _, number in rows)
-    products, is_estimate = count_products()
+    """Count the catalogue in two queries."""
     cells: Counter[tuple[str, str]] = Counter()
     days: Counter[tuple[date, str]] = Counter()
-    for status, group, day, number in rows:
+    for status, group, day, number in count_labels():
         cells[status, group] += number
         if group and day is not None:
             days[day, group] += number
-    # What other programs added a moment ago has no row yet.
-    cells[Status.PENDING, ""] += 0 if is_estimate else max(0, products - labels)
+    # What other programs added a moment ago has no row yet: seen where all products are counted.
+    counted = Product.objects.order_by()[: COUNTED_EXACTLY + 1].count()
+    if counted <= COUNTED_EXACTLY:
+        cells[Status.PENDING, ""] += max(0, counted - cells.total())
     period_name, periods = build_periods(days, today=timezone.now().date())
     return CatalogueSummary(
         counted_at=timezone.now(),
-        products=products,
-        is_estimate=is_estimate,
-        cells=[(status, group, number) for (status, group), number in cells.items()],
+        products=cells.total(),
+        cells=[(status, group, number) for (status, group), number in cells.items() if number],
         period_name=period_name,
         periods=periods,
     )
 
 
 def count_by_status_and_group() -> list[tuple[str, str, int]]:
-    """Return (status, group, number) of all labels, in one query that reads no more than an index.
+    """Return (status, group, number) of all labels, in one query.
 
     Products that other programs added a moment ago have no label yet, and are not counted.
     """
-    rows = ProductLabel.objects.order_by().values_list("status", "group")
-    return [(status, group, number) for status, group, number in rows.annotate(number=Count("pk"))]
-
-
-def count_products() -> tuple[int, bool]:
-    """Return how many products there are, and whether that is the database's estimate."""
-    counted = Product.objects.order_by()[: COUNTED_EXACTLY + 1].count()
-    if counted <= COUNTED_EXACTLY or connection.vendor != "postgresql":
-        return (counted, False) if counted <= COUNTED_EXACTLY else (Product.objects.count(), False)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [Product._meta.db_table])
-        estimate = int(cursor.fetchone()[0])
-    # Never analysed: the table is new.
-    return (estimate, True) if estimate > COUNTED_EXACTLY else (Product.objects.count(), False)
+    cells: Counter[tuple[str, str]] = Counter()
+    for status, group, _, number in count_labels():
+        cells[status, group] += number
+    return [(status, group, number) for (status, group), number in cells.items() if number]
 
 
 def build_periods(days: Counter[tuple[date, str]], *, today: date) -> tuple[str, list[Period]]:

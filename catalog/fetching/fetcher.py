@@ -85,7 +85,7 @@ class Fetcher:
     def __init__(self, policy: FetchPolicy) -> None:
         self.policy = policy
         own_limits = HostLimits(
-            requests_per_second=policy.requests_per_second_per_host,
+            get_rate=policy.get_rate,
             failures_before_rest=policy.failures_before_rest,
             rest_seconds=policy.rest_seconds,
             probe_seconds=policy.total_seconds,

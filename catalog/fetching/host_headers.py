@@ -5,6 +5,7 @@ The values may be secrets: no error names one, and they are sent to the hosts na
 
 import json
 import re
+from typing import Any
 
 from django.utils.http import is_same_domain
 
@@ -23,22 +24,32 @@ _NEVER = re.compile(
 )
 
 
-def parse_host_headers(text: str) -> HostHeaders:
-    """Return what a JSON object says, `{"cdn.shop.example": {"Referer": "https://shop.example/"}}`; "" is nothing.
+def read_hosts(text: str) -> dict[str, Any]:
+    """Return a JSON object whose members are hosts; "" is none.
 
     Raises ValueError, which says what was expected and names no value.
     """
     if not text:
-        return ()
+        return {}
     try:
         hosts = json.loads(text)
     except ValueError as error:
         raise ValueError(f"expected JSON, got {error}") from None
     if not isinstance(hosts, dict):
         raise ValueError("expected an object with a member for each host")
-    for number, (host, headers) in enumerate(hosts.items(), 1):
+    for number, host in enumerate(hosts, 1):
         if find_literal_address(host) is None and not _HOST.fullmatch(host):
             raise ValueError(f"member {number}: expected a host as cdn.shop.example, or .shop.example for all below it")
+    return hosts
+
+
+def parse_host_headers(text: str) -> HostHeaders:
+    """Return what a JSON object says, `{"cdn.shop.example": {"Referer": "https://shop.example/"}}`; "" is nothing.
+
+    Raises ValueError, which says what was expected and names no value.
+    """
+    hosts = read_hosts(text)
+    for host, headers in hosts.items():
         if not isinstance(headers, dict):
             raise ValueError(f"{host}: expected an object of header names and values")
         for name, value in headers.items():

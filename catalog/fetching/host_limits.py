@@ -64,20 +64,30 @@ def normalise_host(host: str) -> str:
     return str(literal) if literal is not None else host.lower().rstrip(".")[:_MOST_HOST_LENGTH]
 
 
+def get_burst(rate: float) -> float:
+    """Return how many requests may come at once: a second of them."""
+    return max(1.0, rate)
+
+
+def get_refill_seconds(rate: float) -> float:
+    """Return after how many seconds a host is owed nothing more by this rate."""
+    return get_burst(rate) / rate if rate > 0 else 0.0
+
+
 class HostLimits:
     """The requests of one process, counted by host; all methods return at once and nothing here waits."""
 
     def __init__(
         self,
         *,
-        requests_per_second: float,
+        get_rate: Callable[[str], float],
         failures_before_rest: int = 5,
         rest_seconds: float = 60.0,
         probe_seconds: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.rate = requests_per_second
-        self.burst = max(1.0, requests_per_second)
+        """`get_rate` says how many requests a second a host of this name may get; 0 is no limit."""
+        self.get_rate = get_rate
         self.failures_before_rest = failures_before_rest
         self.rest_seconds = rest_seconds
         self.probe_seconds = probe_seconds
@@ -104,13 +114,14 @@ class HostLimits:
 
     def reserve(self, host: str, *, most_seconds: float) -> float:
         """Return the seconds until a request may be sent, and count it unless that is more than `most_seconds`."""
-        if self.rate <= 0:
+        rate = self.get_rate(host)
+        if rate <= 0:
             return 0.0
         state = self._get_state(host)
         now = self._clock()
-        state.tokens = min(self.burst, state.tokens + (now - state.refilled_at) * self.rate)
+        state.tokens = min(get_burst(rate), state.tokens + (now - state.refilled_at) * rate)
         state.refilled_at = now
-        wait_seconds = max(0.0, (1.0 - state.tokens) / self.rate)
+        wait_seconds = max(0.0, (1.0 - state.tokens) / rate)
         if wait_seconds <= most_seconds:
             state.tokens -= 1.0
         return wait_seconds
@@ -170,14 +181,15 @@ class HostLimits:
         if state is None:
             if len(self._hosts) >= _MOST_HOSTS:
                 self._drop_idle_hosts()
-            state = self._hosts[host] = _HostState(tokens=self.burst, refilled_at=self._clock())
+            burst = get_burst(self.get_rate(host))
+            state = self._hosts[host] = _HostState(tokens=burst, refilled_at=self._clock())
         return state
 
     def _drop_idle_hosts(self) -> None:
         now = self._clock()
-        refill_seconds = self.burst / self.rate if self.rate > 0 else 0.0
         self._hosts = {
             host: state
             for host, state in self._hosts.items()
-            if max(state.rests_until, state.probed_until) > now or now - state.refilled_at < refill_seconds
+            if max(state.rests_until, state.probed_until) > now
+            or now - state.refilled_at < get_refill_seconds(self.get_rate(host))
         }

@@ -13,6 +13,7 @@ from yarl import URL
 from catalog.fetching.addresses import Network, build_networks, find_literal_address, is_address_allowed
 from catalog.fetching.host_headers import HostHeaders, parse_host_headers
 from catalog.fetching.host_limits import Blame
+from catalog.fetching.host_rates import HostRates, find_host_rate, parse_host_rates
 from catalog.pictures.formats import MAX_FILE_BYTES
 
 # Of what is sent. An image's address has 2,048 at most; a redirect to a signed one is often longer.
@@ -62,6 +63,8 @@ class FetchPolicy:
     allowed_ports: frozenset[int] = frozenset({80, 443})
     # Of all processes together, by the Redis at `redis_url`; of each process without one. 0 is no limit.
     requests_per_second_per_host: float = 10.0
+    # Of these hosts instead.
+    host_rates: HostRates = ()
     # For one picture with its redirects, name lookup included; not counted is the wait for the host's turn.
     total_seconds: float = 10.0
     connect_seconds: float = 3.0
@@ -88,9 +91,14 @@ class FetchPolicy:
             allowed_networks=build_networks(settings.FETCH_ALLOWED_NETWORKS),
             allowed_ports=frozenset(settings.FETCH_ALLOWED_PORTS),
             requests_per_second_per_host=settings.FETCH_REQUESTS_PER_SECOND_PER_HOST,
+            host_rates=parse_host_rates(settings.FETCH_HOST_RATES),
             host_headers=parse_host_headers(settings.FETCH_HOST_HEADERS),
             redis_url=settings.REDIS_URL,
         )
+
+    def get_rate(self, host: str) -> float:
+        """Return the requests a second of a host, by its normalised name; 0 is no limit."""
+        return find_host_rate(self.host_rates, host, usual=self.requests_per_second_per_host)
 
 
 def validate_url(url: str, *, policy: FetchPolicy | None = None) -> URL:

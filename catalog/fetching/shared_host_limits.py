@@ -15,7 +15,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import RedisError
 
-from catalog.fetching.host_limits import HostLimits, Rest
+from catalog.fetching.host_limits import HostLimits, Rest, get_burst, get_refill_seconds
 from config.caches import IMPATIENT, PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -93,12 +93,10 @@ class SharedHostLimits:
         self._own = own
         self._clock = clock
         self._redis: Redis | None = None
-        if redis_url and own.rate > 0:
+        if redis_url:
             self._redis = Redis.from_url(redis_url, decode_responses=True, **IMPATIENT)
         self._is_away = False
         self._asks_again_at = 0.0
-        # Failures outlive the rest that they led to, so that a probe follows it; and no bucket is forgotten half empty.
-        self._remembered_seconds = 10 * own.rest_seconds + (own.burst / own.rate if own.rate > 0 else 0.0)
 
     def take_turn(self, host: str, *, most_seconds: float) -> float | Rest:
         """Return the host's pause, or the seconds until a request may be sent; more than `most_seconds` do not count.
@@ -109,15 +107,16 @@ class SharedHostLimits:
         own = self._own
         if (known := own.find_rest(host)) is not None:
             return known
+        rate = own.get_rate(host)
         reply = self._ask(
             _TAKE_TURN,
             host,
-            own.rate,
-            own.burst,
+            rate,
+            get_burst(rate),
             most_seconds,
             own.failures_before_rest,
             own.probe_seconds,
-            self._remembered_seconds,
+            self._get_remembered_seconds(host),
         )
         if reply is None:
             return own.take_turn(host, most_seconds=most_seconds)
@@ -150,7 +149,7 @@ class SharedHostLimits:
             retry_after_seconds or 0.0,
             own.failures_before_rest,
             own.rest_seconds,
-            self._remembered_seconds,
+            self._get_remembered_seconds(host),
         )
         if reply is None:
             own.record_failure(host, code=code, silent_url=silent_url, retry_after_seconds=retry_after_seconds)
@@ -159,6 +158,10 @@ class SharedHostLimits:
         rest = Rest(code=code, seconds=float(seconds)) if float(seconds) > 0 else None
         own.adopt(host, failures=failures, rest=rest)
 
+    def _get_remembered_seconds(self, host: str) -> float:
+        """Failures outlive the rest that they led to, so that a probe follows it; no bucket is forgotten half empty."""
+        return 10 * self._own.rest_seconds + get_refill_seconds(self._own.get_rate(host))
+
     def close(self) -> None:
         """Close the connection; the next question opens a new one."""
         if self._redis is not None:
@@ -166,7 +169,7 @@ class SharedHostLimits:
 
     def _ask(self, script: str, host: str, *arguments: str | float) -> Any:
         """Return what the script answers for the host, or None where Redis is not to be asked or does not answer."""
-        if self._redis is None or self._clock() < self._asks_again_at:
+        if self._redis is None or self._own.get_rate(host) <= 0 or self._clock() < self._asks_again_at:
             return None
         try:
             reply: Any = self._redis.register_script(script)(keys=[KEY_PREFIX + host], args=arguments)

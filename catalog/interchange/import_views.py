@@ -58,6 +58,7 @@ OUTDATED: Final = (
     "The catalogue changed since this was shown, so nothing was imported. This is what the file would do now."
 )
 NO_STORAGE: Final = "The storage of pictures does not answer at the moment, so nothing was imported. Please try again."
+NOT_SHOWN: Final = "The storage of files does not answer at the moment. Please try again."
 NAMES_OF_FORMATS: Final = {"jsonl": "JSON", "csv": "CSV", "shopify": "Shopify's products (CSV)"}
 
 PERMISSIONS: Final = ("catalog.add_product", "catalog.change_product")
@@ -94,7 +95,10 @@ def product_import(request: HttpRequest) -> HttpResponse:
         return _render(request, "import", status=400, refusal=ONE_OF_EACH)
     if (catalogues[0].size or 0) > MAX_UPLOAD_BYTES:
         return _render(request, "import", status=400, refusal=TOO_LARGE)
-    ticket = keep_upload(catalogues[0], archive=archives[0] if archives else None, user_id=user_id)
+    try:
+        ticket = keep_upload(catalogues[0], archive=archives[0] if archives else None, user_id=user_id)
+    except StorageError:
+        return _render(request, "import", status=503, refusal=NO_STORAGE)
     return _redirect("product-import", ticket)
 
 
@@ -136,6 +140,8 @@ def product_import_done(request: HttpRequest) -> HttpResponse:
         done = find_done(ticket, user_id=get_member(request).pk)
     except TicketError:
         return _answer_gone(request, "")
+    except StorageError:
+        return _render(request, "import", status=503, refusal=NOT_SHOWN)
     return _render(
         request,
         "import_done",
@@ -157,6 +163,8 @@ def product_import_refused(request: HttpRequest) -> HttpResponse:
         name, content = find_refused_rows(request.GET.get("ticket", ""), user_id=get_member(request).pk)
     except TicketError:
         return _answer_gone(request, "")
+    except StorageError:
+        return _render(request, "import", status=503, refusal=NOT_SHOWN)
     headers = {
         "Content-Disposition": f'attachment; filename="refused-{get_valid_filename(name)}"',
         "Content-Security-Policy": FILE_POLICY,
@@ -238,6 +246,8 @@ def _answer_gone(request: HttpRequest, ticket: str) -> HttpResponse:
     except TicketError:
         messages.error(request, GONE)
         return redirect("product-import")
+    except StorageError:
+        return _render(request, "import", status=503, refusal=NOT_SHOWN)
     return _redirect("product-import-done", ticket)
 
 

@@ -25,7 +25,7 @@ from catalog.interchange.picture_files import (
 )
 from catalog.interchange.writing import ExportedPicture, ExportReport
 from catalog.pictures.formats import EXTENSIONS, find_format
-from catalog.pictures.storage import StorageError, find_picture_bytes, reaching_storage
+from catalog.pictures.storage import StorageError, find_picture_bytes, reaching_storage, save_object
 from classifier.ml.labels import GROUPS
 from config.files import new_file, write_file
 
@@ -131,8 +131,7 @@ def _write(target: Storage, path: str, content: bytes) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             write_file(place, content)
             return
-        # An object store: a file appears whole there.
-        _save(target, path, ContentFile(content))
+        save_object(target, path, ContentFile(content))
 
 
 def _replace(target: Storage, name: str, content: IO[bytes]) -> None:
@@ -144,14 +143,4 @@ def _replace(target: Storage, name: str, content: IO[bytes]) -> None:
                 while chunk := content.read(CHUNK_BYTES):
                     file.write(chunk)
             return
-        _save(target, name, File(content, name=name))
-
-
-def _save(target: Storage, name: str, content: "File[bytes]") -> None:
-    """Put a file under exactly this name; a storage that writes over none has none for a moment."""
-    saved = target.save(name, content)
-    if saved != name:
-        target.delete(saved)
-        target.delete(name)
-        content.seek(0)
-        target.save(name, content)
+        save_object(target, name, File(content, name=name))

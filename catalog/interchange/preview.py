@@ -1,24 +1,26 @@
 """An import that a person sees before it happens: the file is kept, what it would change is shown, then exactly that
 is done.
 
-Uploaded files wait in a private folder of this machine under a name that nobody can guess. The ticket that names them
-is signed, belongs to one person and expires; it carries a digest of the files, how they are read, and a digest of what
-they would change.
+Uploaded files wait where every machine of the site finds them (`uploads`). The ticket that names them is signed,
+belongs to one person and expires; it carries a digest of the files, how they are read, and a digest of what they would
+change.
 """
 
 import hashlib
 import io
 import json
+import logging
 import secrets
-import time
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from datetime import timedelta
 from typing import Any, Final, cast
 
-from django.conf import settings
 from django.core import signing
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
@@ -27,9 +29,18 @@ from catalog.interchange.importing import ImportReport, import_catalog
 from catalog.interchange.observing import Observations
 from catalog.interchange.picture_archive import PictureArchive
 from catalog.interchange.reading import CatalogueFile, RefusedRows, read_records
-from catalog.pictures.storage import is_stored
+from catalog.interchange.uploads import (
+    claim_upload,
+    open_upload,
+    read_upload,
+    remove_old_uploads,
+    remove_upload,
+    write_upload,
+)
+from catalog.pictures.storage import StorageError, is_stored, reaching_storage
 from config.db.statements import allow_long_statements
-from config.files import new_file, write_file
+
+logger = logging.getLogger(__name__)
 
 #: A file of this size takes some 5 s to import; a longer one is for the command.
 MAX_UPLOAD_BYTES: Final = 5 * 1024 * 1024
@@ -101,11 +112,11 @@ class DoneImport:
 
 
 def keep_upload(file: UploadedFile, *, archive: UploadedFile | None, user_id: int) -> str:
-    """Keep the catalogue file, and the archive of its pictures, and return their ticket; old files are removed."""
-    folder = _make_folder()
-    for path in folder.iterdir():
-        if time.time() - path.stat().st_mtime > TICKET_SECONDS:
-            path.unlink(missing_ok=True)
+    """Keep the catalogue file, and the archive of its pictures, and return their ticket; old files are removed.
+
+    Raises `StorageError`.
+    """
+    remove_old_uploads(timedelta(seconds=TICKET_SECONDS))
     facts: dict[str, Any] = {
         "name": secrets.token_hex(16),
         "file": file.name,
@@ -114,7 +125,7 @@ def keep_upload(file: UploadedFile, *, archive: UploadedFile | None, user_id: in
         "choice": {},
     }
     for suffix, content in (("", file), (".zip", archive)):
-        facts[f"sha256{suffix}"] = _copy(content, _find_path(facts, suffix)) if content else ""
+        facts[f"sha256{suffix}"] = _keep(content, _build_name(facts, suffix)) if content else ""
     return _sign(facts)
 
 
@@ -131,13 +142,13 @@ def find_reading(ticket: str, *, user_id: int) -> ReadingChoice:
 def preview_upload(ticket: str, *, user_id: int) -> tuple[ImportPreview, str]:
     """Return what the file would do, and the ticket for exactly that; nothing is written to the catalogue.
 
-    Raises `TicketError`, `SourceError` for a file that cannot be read as a whole, and `ArchiveError`.
+    Raises `TicketError`, `SourceError` for a file that cannot be read as a whole, `ArchiveError` and `StorageError`.
     """
     facts = _read_ticket(ticket, user_id=user_id)
-    content = _read_upload(_find_path(facts), facts=facts)
+    content = _read_catalogue(facts)
     with _open_archive(facts) as archive:
         preview = _run(content, facts=facts, archive=archive, dry_run=True)
-    write_file(_find_path(facts, ".refused"), preview.refused_rows, mode=0o600)
+    write_upload(_build_name(facts, ".refused"), ContentFile(preview.refused_rows))
     return preview, _sign(facts | {"digest": preview.digest})
 
 
@@ -149,13 +160,11 @@ def import_upload(ticket: str, *, user_id: int) -> DoneImport:
     `TicketError`; of several calls with one ticket one gets through.
     """
     facts = _read_ticket(ticket, user_id=user_id)
-    path, claimed = _find_path(facts), _find_path(facts, ".claimed")
+    claim = _build_name(facts, ".claimed")
+    if not claim_upload(claim):
+        raise TicketError
     try:
-        path.rename(claimed)
-    except FileNotFoundError as error:
-        raise TicketError from error
-    try:
-        content = _read_upload(claimed, facts=facts)
+        content = _read_catalogue(facts)
         with _open_archive(facts) as archive:
             if archive:
                 for _ in archive.rename(_read(content, facts=facts)):
@@ -166,7 +175,7 @@ def import_upload(ticket: str, *, user_id: int) -> DoneImport:
                 if done.digest != facts["digest"]:
                     raise OutdatedPreviewError
     except BaseException:
-        claimed.rename(path)
+        remove_upload(claim)
         raise
     report = done.report
     result = DoneImport(
@@ -178,26 +187,30 @@ def import_upload(ticket: str, *, user_id: int) -> DoneImport:
         [(error.line, error.message) for error in report.errors[:SHOWN_ERRORS]],
         facts["name"],
     )
-    write_file(_find_path(facts, ".refused"), done.refused_rows, mode=0o600)
-    write_file(_find_path(facts, ".done"), json.dumps(asdict(result)).encode(), mode=0o600)
-    claimed.unlink()
-    _find_path(facts, ".zip").unlink(missing_ok=True)
+    try:
+        write_upload(_build_name(facts, ".refused"), ContentFile(done.refused_rows))
+        write_upload(_build_name(facts, ".done"), ContentFile(json.dumps(asdict(result)).encode()))
+        for suffix in ("", ".zip", ".claimed"):
+            remove_upload(_build_name(facts, suffix))
+    except StorageError as error:
+        # What is imported is imported; the files go when they are old.
+        logger.warning("what an import did cannot be shown: %s", error)
     return result
 
 
 def find_done(ticket: str, *, user_id: int) -> DoneImport:
-    """Return what the import of this ticket did. Raises `TicketError`."""
+    """Return what the import of this ticket did. Raises `TicketError` and `StorageError`."""
     facts = _read_ticket(ticket, user_id=user_id)
-    return DoneImport(**json.loads(_read_kept(_find_path(facts, ".done"))))
+    return DoneImport(**json.loads(_read_kept(_build_name(facts, ".done"))))
 
 
 def find_refused_rows(ticket: str, *, user_id: int) -> tuple[str, bytes]:
     """Return the name of the ticket's file, and the rows of it that are refused as a file of the same form.
 
-    Raises `TicketError`.
+    Raises `TicketError` and `StorageError`.
     """
     facts = _read_ticket(ticket, user_id=user_id)
-    return facts["file"], _read_kept(_find_path(facts, ".refused"))
+    return facts["file"], _read_kept(_build_name(facts, ".refused"))
 
 
 def _read(content: bytes, *, facts: dict[str, Any]) -> CatalogueFile:
@@ -270,35 +283,29 @@ def _build_previewed(change: ProductChange) -> PreviewedChange:
 # --- files and tickets ----------------------------------------------------------------------------------------------
 
 
-def _make_folder() -> Path:
-    folder = Path(settings.VAR_DIR) / "imports"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+def _build_name(facts: dict[str, Any], suffix: str = "") -> str:
+    return f"{facts['name']}{suffix}"
 
 
-def _find_path(facts: dict[str, Any], suffix: str = "") -> Path:
-    return _make_folder() / f"{facts['name']}{suffix}"
-
-
-def _copy(content: UploadedFile, path: Path) -> str:
-    """Write the content below the path and return its SHA-256 in hexadecimal digits."""
+def _keep(content: UploadedFile, name: str) -> str:
+    """Keep the content under the name and return its SHA-256 in hexadecimal digits."""
     digest = hashlib.sha256()
-    with new_file(path, mode=0o600) as file:
-        for chunk in content.chunks():
-            digest.update(chunk)
-            file.write(chunk)
+    for chunk in content.chunks():
+        digest.update(chunk)
+    content.seek(0)
+    write_upload(name, content)
     return digest.hexdigest()
 
 
-def _read_kept(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise TicketError from error
+def _read_kept(name: str) -> bytes:
+    content = read_upload(name)
+    if content is None:
+        raise TicketError
+    return content
 
 
-def _read_upload(path: Path, *, facts: dict[str, Any]) -> bytes:
-    content = _read_kept(path)
+def _read_catalogue(facts: dict[str, Any]) -> bytes:
+    content = _read_kept(_build_name(facts))
     if hashlib.sha256(content).hexdigest() != facts["sha256"]:
         raise TicketError
     return content
@@ -306,15 +313,21 @@ def _read_upload(path: Path, *, facts: dict[str, Any]) -> bytes:
 
 @contextmanager
 def _open_archive(facts: dict[str, Any]) -> Iterator[PictureArchive | None]:
-    """Give the ticket's archive of pictures, or None where there is none. Raises `TicketError` and `ArchiveError`."""
+    """Give the ticket's archive of pictures, or None where there is none.
+
+    Raises `TicketError`, `ArchiveError` and `StorageError`.
+    """
     if not facts["sha256.zip"]:
         yield None
         return
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(_find_path(facts, ".zip").open("rb"))
-        except FileNotFoundError as error:
-            raise TicketError from error
+    kept = open_upload(_build_name(facts, ".zip"))
+    if kept is None:
+        raise TicketError
+    # What a bucket sends comes once from beginning to end, and an archive is read from its end.
+    with tempfile.TemporaryFile() as file:
+        with reaching_storage(), kept:
+            shutil.copyfileobj(kept, file)
+        file.seek(0)
         if hashlib.file_digest(file, "sha256").hexdigest() != facts["sha256.zip"]:
             raise TicketError
         yield PictureArchive(file)

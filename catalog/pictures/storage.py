@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core.exceptions import SuspiciousOperation
-from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, default_storage
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import FileSystemStorage, Storage, default_storage
 from django.urls import reverse
 from django.utils import timezone
 from PIL import Image as PillowImage
@@ -234,9 +234,10 @@ def read_media_picture(name: str) -> bytes:
         raise PictureError("url_invalid", "expected a plain name in the media storage")
     with reaching_storage():
         try:
-            if default_storage.size(name) > MAX_FILE_BYTES:
-                raise PictureError("too_large", f"expected at most {MAX_FILE_BYTES:,} bytes")
+            # One request of an object store, whose answer says the size.
             with default_storage.open(name) as file:
+                if file.size > MAX_FILE_BYTES:
+                    raise PictureError("too_large", f"expected at most {MAX_FILE_BYTES:,} bytes")
                 data: bytes = file.read()
         except (PictureError, SoftTimeLimitExceeded):
             raise
@@ -293,14 +294,14 @@ def write_once(name: str, content: bytes, *, is_named: bool = False) -> None:
     """
     with reaching_storage():
         if not isinstance(default_storage, FileSystemStorage):
-            # An object store: a file appears whole there, and a second writer is given another name.
-            if default_storage.exists(name):
-                if is_named or _is_younger(name, timezone.now() - UNNAMED_AGE / 2):
-                    return
-                default_storage.delete(name)
-            saved_name = default_storage.save(name, ContentFile(content))
-            if saved_name != name:
-                default_storage.delete(saved_name)
+            # What writes over what is there makes it young in one request; what has a row is young enough.
+            if getattr(default_storage, "file_overwrite", False) and not is_named:
+                default_storage.save(name, ContentFile(content))
+                return
+            is_there = default_storage.exists(name)
+            if is_there and (is_named or _is_younger(name, timezone.now() - UNNAMED_AGE / 2)):
+                return
+            save_object(default_storage, name, ContentFile(content), replace=is_there)
             return
         path = Path(default_storage.path(name))
         with suppress(FileNotFoundError, PermissionError):
@@ -310,6 +311,22 @@ def write_once(name: str, content: bytes, *, is_named: bool = False) -> None:
                 return
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, content)
+
+
+def save_object(target: Storage, name: str, content: "File[bytes]", *, replace: bool = True) -> None:
+    """Put a file under exactly this name of an object store, where it appears whole.
+
+    In a store that writes over none, one that is there stays unless it is to be replaced: then there is none for a
+    moment.
+    """
+    saved = target.save(name, content)
+    if saved != name:
+        target.delete(saved)
+        if not replace:
+            return
+        target.delete(name)
+        content.seek(0)
+        target.save(name, content)
 
 
 def _is_younger(name: str, than: datetime) -> bool:

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from classifier.labelling.errors import get_error_words
+from classifier.labelling.pace import HostPace, estimate_hosts
 from classifier.labelling.selectors import (
     LATEST_FAILURE_FIRST,
     RunProgress,
@@ -45,6 +46,7 @@ class RunReport:
     that stand in the error queue, `failures` how many do and are not ignored, and `retried` how many pictures are tried
     again after the end of the run, whose own figures do not change any more. `ahead` is the run whose work comes first
     while this one waits. `waits` are (code, pictures, since when) of what keeps pictures waiting that are not to blame.
+    `hosts` hold the run up, whatever the workers could do.
     """
 
     progress: RunProgress
@@ -60,6 +62,7 @@ class RunReport:
     failures: int = 0
     retried: int = 0
     waits: Sequence[tuple[str, int, datetime]] = ()
+    hosts: Sequence[HostPace] = ()
 
     @property
     def reasons(self) -> list[tuple[str, str]]:
@@ -81,7 +84,7 @@ def get_run_report(run: LabellingRun) -> RunReport:
         count=lambda known: _count(run, samples=known["samples"] if known else []),
         # A count from before an update may lack what was added since.
         is_current=lambda known: (
-            (known["state"], known.get("taking"), "waits" in known) == (run.state, run.is_taking, True)
+            (known["state"], known.get("taking"), "hosts" in known) == (run.state, run.is_taking, True)
         ),
     )
     return _build_report(run, counted)
@@ -131,6 +134,7 @@ def _count(run: LabellingRun, *, samples: list[list[float]]) -> dict[str, Any]:
         "failures": tasks.filter(state__in=[State.RETRY, State.FAILED]).count() if has_failed else 0,
         "retried": tasks.filter(state__in=[State.RETRY, State.RUNNING]).count() if known and has_failed else 0,
         "waits": [(code, number, at.isoformat()) for code, number, at in list_waits(run)] if is_open else [],
+        "hosts": [asdict(pace) for pace in estimate_hosts(run)] if run.state == LabellingRun.State.RUNNING else [],
         "stalled": not moves,
         "ahead": None if moves else _find_run_ahead(run),
         "samples": [*recent, [now, progress.finished]],
@@ -155,6 +159,7 @@ def _build_report(run: LabellingRun, counted: dict[str, Any]) -> RunReport:
         stalled=counted["stalled"],
         ahead=counted["ahead"],
         waits=[(code, number, datetime.fromisoformat(at)) for code, number, at in counted["waits"]],
+        hosts=[HostPace(**pace) for pace in counted["hosts"]],
         codes=[(code, number) for code, number in counted["codes"]],
         errors=counted["errors"],
         failures=counted["failures"],

@@ -145,6 +145,15 @@ class RunWaitSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
 
 
+class RunHostSerializer(serializers.Serializer[Any]):
+    """A host that holds a run up: about how many of its pictures are to be fetched, and how long that takes."""
+
+    host = serializers.CharField()
+    pictures = serializers.IntegerField()
+    per_second = serializers.FloatField(help_text="FETCH_HOST_RATES of the host, or the usual rate.")
+    seconds = serializers.FloatField()
+
+
 class LabellingRunSerializer(RunSerializer):
     """A labelling run and how far it is, as its page says it."""
 
@@ -155,6 +164,7 @@ class LabellingRunSerializer(RunSerializer):
     progress = serializers.SerializerMethodField()
     purpose = serializers.SerializerMethodField()
     waits = serializers.SerializerMethodField(help_text="What keeps pictures waiting, though they are not to blame.")
+    hosts = serializers.SerializerMethodField(help_text="Hosts that make it take a minute or more, the longest first.")
     error_codes = serializers.SerializerMethodField(help_text="How many pictures are in the error queue, by code.")
 
     class Meta:
@@ -171,6 +181,7 @@ class LabellingRunSerializer(RunSerializer):
             "progress",
             "from_features",
             "waits",
+            "hosts",
             "error_codes",
         ]
 
@@ -189,6 +200,11 @@ class LabellingRunSerializer(RunSerializer):
         """Return what pictures wait for, the most frequent first."""
         waits = get_run_report(run).waits
         return [{"code": code, "pictures": number, "since": since} for code, number, since in waits]
+
+    @extend_schema_field(RunHostSerializer(many=True))
+    def get_hosts(self, run: LabellingRun) -> list[dict[str, Any]]:
+        """Return which hosts hold the run up, the longest first."""
+        return [asdict(pace) for pace in get_run_report(run).hosts]
 
     def get_error_codes(self, run: LabellingRun) -> dict[str, int]:
         """Return the number of failed tasks for each code, most frequent first; of an ended run those at its end."""

@@ -67,7 +67,7 @@ def take_pictures_task(run_id: int, **_later: object) -> None:
 
 def send_taking_runs() -> int:
     """Put the runs on the queue that take their pictures and whose message is lost, or was never sent."""
-    return send_runs(LabellingRun.objects.taking(), task=take_pictures_task, room=find_room())
+    return send_runs(LabellingRun.objects.taking(), task=take_pictures_task, room=find_room(LabellingRun.queue))
 
 
 def send_due_batches(*, maximum: int) -> int:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Count, IntegerField, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
-from catalog.browse.summary import Day
+from catalog.labels import Day
 from classifier.models import LabelChange, LabelCount, LabelCounting
 from config.db.bulk import insert_or_update_rows
 from config.db.commit_order import get_settled_id

@@ -65,6 +65,8 @@ class LabellingRun(Run):
     and stays so whatever becomes of its pictures in later runs.
     """
 
+    queue = "labelling"
+
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="labelling_runs")
     relabel = models.BooleanField(default=False)
     limit = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: every picture.")

@@ -38,7 +38,7 @@ class Run(models.Model):
 
     State = RunState
     # Whose workers do it.
-    queue = "labelling"
+    queue: str = settings.STEPS_QUEUE
 
     state = models.CharField(max_length=16, choices=RunState, default=RunState.RUNNING)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)

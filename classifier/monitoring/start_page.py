@@ -94,8 +94,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 def describe_size(summary: CatalogueSummary) -> str:
     """Return how many products there are, in words."""
-    size = f"{summary.products:,} {_products(summary.products)}"
-    return f"About {size}" if summary.is_estimate else size
+    return f"{summary.products:,} {_products(summary.products)}"
 
 
 def list_duties(
@@ -184,12 +183,7 @@ def list_version_figures(version: ModelVersion) -> list[tuple[str, str]]:
 
 def list_figures(summary: CatalogueSummary) -> list[tuple[str, int, str]]:
     """Return (words, number, filters of the list behind it), for the start page."""
-    # Those without an image are told from the others only where every product is counted.
-    return [
-        (words, summary.statuses[status], f"status={status}")
-        for status, words in ProductLabel.Status.choices
-        if status != ProductLabel.Status.NO_IMAGE or not summary.is_estimate
-    ]
+    return [(words, summary.statuses[status], f"status={status}") for status, words in ProductLabel.Status.choices]
 
 
 def list_groups(summary: CatalogueSummary) -> list[dict[str, Any]]:

@@ -1,17 +1,20 @@
-"""What lies in ARTEFACTS_DIR and belongs to no model version, and versions whose artefact is missing or damaged."""
+"""What lies in ARTEFACTS_DIR or the bucket and belongs to no version, and artefacts that are missing or damaged."""
 
 import logging
 import re
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.utils import timezone
 
 from classifier.ml.artefacts import ArtefactError
 from classifier.models import Base, ModelVersion
 from classifier.registry.services import verify_registered_artefact
+from classifier.registry.sharing import list_shared, list_unshared, remove_shared, share_artefact
 
 logger = logging.getLogger(__name__)
 
@@ -24,24 +27,42 @@ _OWN_NAME = re.compile(r"\.training-.+|\..+\.part|[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class CleaningReport:
-    """The folders that were removed, by name, and what is wrong with the artefacts of versions, by version id."""
+    """The folders that were removed, by name, and what is wrong with the artefacts of versions, by version id.
+
+    `shared` are the artefacts that this machine has and the bucket had not.
+    """
 
     removed: list[str]
     damaged: dict[int, str]
+    shared: list[str] = field(default_factory=list)
 
 
 def clean_artefacts(*, older_than_seconds: float = SAFE_AGE_SECONDS, dry_run: bool = False) -> CleaningReport:
     """Remove what trainings and registrations that were killed left behind; check every version's artefact.
 
     A folder goes when no version names it and nothing in it changed for `older_than_seconds`. With `dry_run` nothing is
-    removed, and the report says what would be. A damaged artefact is reported and left as it is.
+    removed, and the report says what would be. A damaged artefact is reported and left as it is. One that the bucket
+    has not, since it is from before there was one, is put there. Raises `StorageError`.
     """
     left_behind = _list_left_behind(older_than_seconds)
     for folder in left_behind:
         if not dry_run:
             shutil.rmtree(folder)
             logger.info("removed %s, which belongs to no model version", folder)
-    return CleaningReport(removed=[folder.name for folder in left_behind], damaged=_find_damaged())
+    removed = [folder.name for folder in left_behind]
+    newest = timezone.now() - timedelta(seconds=older_than_seconds)
+    for name in sorted(set(list_shared()) - _list_named()):
+        if _OWN_NAME.fullmatch(name) and remove_shared(name, newest=newest, dry_run=dry_run):
+            removed.append(f"{name} (bucket)")
+    damaged = _find_damaged()
+    return CleaningReport(removed, damaged, shared=[] if damaged else _share_missing(dry_run=dry_run))
+
+
+def _share_missing(*, dry_run: bool) -> list[str]:
+    missing = sorted(list_unshared(_list_named()))
+    for name in () if dry_run else missing:
+        share_artefact(Path(settings.ARTEFACTS_DIR) / name)
+    return missing
 
 
 def _list_left_behind(older_than_seconds: float) -> list[Path]:
@@ -52,11 +73,14 @@ def _list_left_behind(older_than_seconds: float) -> list[Path]:
     newest = time.time() - older_than_seconds
     old = [folder for folder in folders if _get_last_change(folder) <= newest]
     # Asked for after the folders were listed: a version that is registered meanwhile is among the rows.
-    named = {
-        *ModelVersion.objects.values_list("folder", flat=True),
-        *Base.objects.filter(versions__isnull=False).values_list("folder", flat=True),
-    }
+    named = _list_named()
     return [folder for folder in old if folder.name not in named]
+
+
+def _list_named() -> set[str]:
+    """Return the folders of all versions and of their bases."""
+    bases = Base.objects.filter(versions__isnull=False)
+    return {*ModelVersion.objects.values_list("folder", flat=True), *bases.values_list("folder", flat=True)} - {""}
 
 
 def _get_last_change(folder: Path) -> float:

@@ -12,6 +12,7 @@ from django.db import transaction
 from classifier.ml import artefacts
 from classifier.ml.heads import Heads, read_heads
 from classifier.models import Base, ModelVersion
+from classifier.registry.sharing import fetch_artefact, share_artefact
 
 logger = logging.getLogger(__name__)
 
@@ -25,24 +26,42 @@ def artefact_key() -> bytes | None:
 
 
 def get_artefact_folder(version: ModelVersion) -> Path:
-    """Return the folder of the version's artefact; it exists on every machine that shares ARTEFACTS_DIR."""
-    return Path(settings.ARTEFACTS_DIR) / version.folder
+    """Return the folder of the version's artefact, fetched from the bucket if there is one and this machine has it not.
+
+    It is there on every machine that shares ARTEFACTS_DIR or reaches the bucket.
+    """
+    folder = Path(settings.ARTEFACTS_DIR) / version.folder
+    fetch_artefact(folder, key=artefact_key())
+    return folder
 
 
 def register_model_version(folder: Path) -> ModelVersion:
     """Make a model version of an artefact folder, whose verified files are copied below ARTEFACTS_DIR; saved.
 
-    The base of a head is copied beside it, once for all heads that name it.
+    The same artefact registered twice is one version. Raises what `copy_artefact` raises; there is no version then.
+    """
+    return record_model_version(copy_artefact(folder))
 
-    The same artefact registered twice is one version. Whoever registers a folder vouches for it: the copy is signed
-    with ARTEFACT_KEY when that is set, and only signed copies are loaded then. Raises `ArtefactError` when a file is
-    missing or is not what the manifest says; nothing is written then.
+
+def copy_artefact(folder: Path) -> artefacts.VerifiedArtefact:
+    """Copy an artefact's verified files below ARTEFACTS_DIR, and into the bucket if there is one.
+
+    The base of a head is copied beside it, once for all heads that name it. Whoever registers a folder vouches for it:
+    the copy is signed with ARTEFACT_KEY when that is set, and only signed copies are loaded then. Raises
+    `ArtefactError` when a file is missing or is not what the manifest says; nothing is written then. Raises
+    `StorageError` when the bucket takes no file, after some tries: call it outside a transaction.
     """
     artefact = artefacts.verify_artefact(folder)
+    for copied in (artefact.base, artefact):
+        if copied is not None:
+            _copy_artefact(copied)
+            share_artefact(Path(settings.ARTEFACTS_DIR) / copied.sha256)
+    return artefact
+
+
+def record_model_version(artefact: artefacts.VerifiedArtefact) -> ModelVersion:
+    """Make a model version of an artefact that was copied; saved. The same artefact is one version."""
     manifest, digest = artefact.manifest, artefact.sha256
-    if artefact.base is not None:
-        _copy_artefact(artefact.base)
-    _copy_artefact(artefact)
     with transaction.atomic():
         base = _find_or_create_base(artefact)
         version, created = ModelVersion.objects.get_or_create(

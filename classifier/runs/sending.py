@@ -15,14 +15,14 @@ from config.queues import broker_errors, count_messages
 logger = logging.getLogger(__name__)
 
 
-def find_room() -> int:
-    """Return how many messages of runs the labelling queue has room for; none where the broker cannot be asked.
+def find_room(queue: str = settings.STEPS_QUEUE) -> int:
+    """Return how many messages of runs the queue has room for; none where the broker cannot be asked.
 
     Up to twice as many messages as labelling keeps there: so it never keeps these out, and what waits for a worker for
     days is not sent without end.
     """
     try:
-        return 2 * settings.LABELLING_QUEUE_BATCHES - count_messages("labelling")
+        return 2 * settings.LABELLING_QUEUE_BATCHES - count_messages(queue)
     except broker_errors() as error:
         logger.warning("broker not reachable (%s); runs wait for the sweep", error)
         return 0

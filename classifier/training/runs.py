@@ -26,7 +26,7 @@ from classifier.ml import pipeline
 from classifier.ml.config import IMAGENET, NO_WEIGHTS, get_recipe
 from classifier.ml.types import ProgressCallback, TrainingProgress
 from classifier.models import OutOfFoldAnswer, TrainingRun
-from classifier.registry.services import register_model_version
+from classifier.registry.services import copy_artefact, record_model_version
 from classifier.training.heartbeat import TrainingHeartbeat
 from classifier.training.origin import describe_origin
 from classifier.training.reviewed import record_answers, train_by_reviews
@@ -140,12 +140,13 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
         reporter.check()
         data_dir = Path(run.data_dir) if run.data_dir else None
         examination = examine_artefact(trained.folder, data_dir=data_dir) if run.activate else None
+        copied = None if run.output else copy_artefact(trained.folder)
 
         # One transaction: a run that is cancelled or given up meanwhile leaves no version. If only the answer to the
         # commit was lost, the second try finds a run that has ended.
         @transaction.atomic
         def register() -> None:
-            version, problem = None if run.output else register_model_version(trained.folder), ""
+            version, problem = record_model_version(copied) if copied else None, ""
             if version is not None:
                 record_answers(answers, version=version)
             if version is not None and examination is not None:

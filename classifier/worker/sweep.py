@@ -2,6 +2,7 @@
 
 import logging
 
+from catalog.labels import fold_tallies
 from classifier.adoption.tasks import send_adoption_runs, send_impact_runs
 from classifier.adoption.watch import watch_adoptions
 from classifier.audit.drawing import refresh_audit
@@ -55,6 +56,7 @@ def sweep() -> None:
     settle_texts(seconds=TEXTS_SECONDS)
     assign_waiting_parts(seconds=PARTS_SECONDS)
     count_changes(seconds=COUNTING_SECONDS)
+    fold_tallies()
     forget_old_answers()
     refresh_audit()
     if expired or abandoned:

@@ -11,6 +11,7 @@ from typing import Any
 
 import environ
 from django.conf import global_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from config.embedded import file_broker_options, read_or_create_secret_key
@@ -161,9 +162,27 @@ STORAGES: dict[str, dict[str, Any]] = {
         "BACKEND": env.str("OUTPUT_FILE_STORAGE", default="django.core.files.storage.FileSystemStorage"),
         "OPTIONS": env.json("OUTPUT_STORAGE_OPTIONS", default={"location": str(VAR_DIR / "outputs")}),
     },
+    # Files of the page Import, until they are imported.
+    "imports": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": str(VAR_DIR / "imports"),
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-# Trained and registered artefacts; each version is a folder of its own that never changes.
+# A bucket in place of these folders, for machines that share no disk.
+STORAGE_URL = env.str("STORAGE_URL", default="")
+if STORAGE_URL:
+    from config.bucket import build_bucket_storages
+
+    STORAGES |= build_bucket_storages(
+        STORAGE_URL, also_set=[name for name in ("DEFAULT_FILE_STORAGE", "OUTPUT_FILE_STORAGE") if env.str(name, "")]
+    )
+# Trained and registered artefacts; each version is a folder of its own that never changes. With a bucket, copies of
+# those that this machine needed.
 ARTEFACTS_DIR = Path(env.str("ARTEFACTS_DIR", default=str(VAR_DIR / "artefacts")))
 # `explore_dataset` writes into the first folder. The page Data shows the first exploration that is there, and the last
 # comes with the product.
@@ -189,6 +208,8 @@ FETCH_ALLOWED_NETWORKS = env.list("FETCH_ALLOWED_NETWORKS", default=[])
 FETCH_ALLOWED_PORTS = [int(port) for port in env.list("FETCH_ALLOWED_PORTS", default=["80", "443"])]
 # JSON, as `catalog.fetching.host_headers` reads it.
 FETCH_HOST_HEADERS = env.str("FETCH_HOST_HEADERS", default="")
+# JSON, as `catalog.fetching.host_rates` reads it.
+FETCH_HOST_RATES = env.str("FETCH_HOST_RATES", default="")
 FETCH_REQUESTS_PER_SECOND_PER_HOST = env.float("FETCH_REQUESTS_PER_SECOND_PER_HOST", default=10.0)
 
 # --- labelling ledger -----------------------------------------------------------------------------------------------
@@ -249,13 +270,19 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_WORKER_CONSUMER = "config.consumer:SteadyConsumer"
 CELERY_TASK_DEFAULT_QUEUE = "labelling"
-CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {"labelling": {}, "training": {}}
+# Whose workers do what is no picture: runs of reviews, adoptions, impacts, rounds of cleaning.
+STEPS_QUEUE = env.str("STEPS_QUEUE", default="labelling")
+if STEPS_QUEUE == "training":
+    raise ImproperlyConfigured("STEPS_QUEUE: expected labelling or a queue of its own, received that of trainings")
+CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {"labelling": {}, STEPS_QUEUE: {}, "training": {}}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {
     "classifier.tasks.label_batch_task": {"queue": "labelling"},
-    "classifier.tasks.record_reviews_task": {"queue": "labelling"},
-    "classifier.tasks.adopt_task": {"queue": "labelling"},
-    "classifier.tasks.clean_task": {"queue": "labelling"},
+    "classifier.tasks.take_pictures_task": {"queue": "labelling"},
+    "classifier.tasks.record_reviews_task": {"queue": STEPS_QUEUE},
+    "classifier.tasks.adopt_task": {"queue": STEPS_QUEUE},
+    "classifier.tasks.impact_task": {"queue": STEPS_QUEUE},
+    "classifier.tasks.clean_task": {"queue": STEPS_QUEUE},
     "classifier.tasks.train_task": {"queue": "training"},
 }
 CELERY_ACCEPT_CONTENT = ["json"]

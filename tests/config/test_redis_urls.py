@@ -111,7 +111,7 @@ def who_works(url: str, settings: Any, caplog: pytest.LogCaptureFixture) -> dict
     settings.CACHES = {"default": {"BACKEND": "config.caches.SharedCache", "LOCATION": urls.client}}
     ForgivingRedis.away_until = 0.0
     caches["default"].set("name", "value", 60)
-    limits = SharedHostLimits(HostLimits(requests_per_second=10), redis_url=urls.client)
+    limits = SharedHostLimits(HostLimits(get_rate=lambda host: 10), redis_url=urls.client)
     with caplog.at_level(logging.WARNING):
         limits.take_turn("shop.example", most_seconds=1)
         limits.close()

@@ -67,6 +67,8 @@ class FaultyStore(Storage):
 
     def _open(self, name: str, mode: str = "rb") -> File:
         self._fail(name)
+        if not self._files.exists(name):
+            raise NoSuchKeyError("404 Not Found")
         return self._files.open(name, mode)
 
     def _save(self, name: str, content: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from catalog.pictures.storage import StorageError
 from classifier.registry.cleaning import SAFE_AGE_SECONDS, clean_artefacts
 from config.console import ReportingCommand
 
@@ -15,7 +16,7 @@ class Command(ReportingCommand):
 
     help = (
         "Remove what trainings and registrations that were killed left behind, and check that every model version's\n"
-        "artefact is there and unchanged. Exits with 1 if one is not.\n\n"
+        "artefact is there and unchanged; with STORAGE_URL in the bucket as well. Exits with 1 if one is not.\n\n"
         "Example:\n  manage.py clean_artefacts --dry-run"
     )
 
@@ -32,9 +33,14 @@ class Command(ReportingCommand):
 
     def handle(self, *args: Any, older_than: float, dry_run: bool, **options: Any) -> None:
         """Clean, and report."""
-        report = clean_artefacts(older_than_seconds=older_than * 3600, dry_run=dry_run)
+        try:
+            report = clean_artefacts(older_than_seconds=older_than * 3600, dry_run=dry_run)
+        except StorageError as error:
+            raise CommandError(f"{error}. What was removed until now is gone; try again later.") from error
         verb = "would be removed" if dry_run else "removed"
         head = f"{len(report.removed)} folders {verb}, {len(report.damaged)} artefacts damaged."
+        if report.shared:
+            head += f" Not in the bucket {'yet' if dry_run else 'until now'}: {', '.join(report.shared)}."
         self.answer(asdict(report), "\n  ".join([head, *report.removed]), options)
         if report.damaged:
             lines = [f"model version {pk}: {message}" for pk, message in report.damaged.items()]

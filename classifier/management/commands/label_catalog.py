@@ -6,16 +6,18 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from classifier.labelling.pace import estimate_hosts
 from classifier.labelling.reports import get_run_report
+from classifier.labelling.runs import find_last_image_id
 from classifier.labelling.starting import ShadowError, start_labelling_run
 from classifier.management.progress import wait_for_run
-from classifier.models import ModelVersion
-from classifier.registry.selectors import NoActiveModelVersionError
+from classifier.models import LabellingRun, ModelVersion
+from classifier.registry.selectors import NoActiveModelVersionError, get_active_model_version
 from config.console import ReportingCommand
 
 
 class Command(ReportingCommand):
-    """`label_catalog [--wait] [--relabel | --features-only | --shadow VERSION [--sample N]] [--limit N] [--json]`."""
+    """`label_catalog [--wait | --dry-run] [--relabel | --features-only | --shadow VERSION [--sample N]] [--limit N]`"""
 
     help = (
         "Start a labelling run over the pictures that the model version in production has not labelled yet.\n"
@@ -27,6 +29,9 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
         parser.add_argument("--wait", action="store_true", help="show the progress and return when the run has ended")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say which hosts would hold the run up, and start none"
+        )
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--relabel", action="store_true", help="label again what this version has labelled")
         which.add_argument(
@@ -47,6 +52,7 @@ class Command(ReportingCommand):
         self,
         *args: Any,
         wait: bool,
+        dry_run: bool,
         relabel: bool,
         features_only: bool,
         shadow: int | None,
@@ -61,6 +67,9 @@ class Command(ReportingCommand):
             raise CommandError("Expected --sample in the place of --limit beside --shadow.", returncode=2)
         try:
             version = ModelVersion.objects.get(pk=shadow) if shadow is not None else None
+            if dry_run:
+                self.estimate(version or get_active_model_version(), relabel=relabel, options=options)
+                return
             run = start_labelling_run(
                 relabel=relabel, features_only=features_only, shadow=version, sample=sample, limit=limit
             )
@@ -68,6 +77,8 @@ class Command(ReportingCommand):
             raise CommandError(f"Expected the id of a model version; there is none with the id {shadow}.") from error
         except (NoActiveModelVersionError, ShadowError) as error:
             raise CommandError(str(error)) from error
+        for pace in get_run_report(run).hosts if wait else ():
+            self.stderr.write(pace.words)
         if wait:
             try:
                 with self.show_progress(options, title="Labelling", unit="pictures") as shown:
@@ -86,6 +97,13 @@ class Command(ReportingCommand):
             "\n".join([text, *(f"  {number:>8}  {code}" for code, number in errors.items())]),
             options,
         )
+
+    def estimate(self, version: ModelVersion, *, relabel: bool, options: dict[str, Any]) -> None:
+        """Say which hosts would hold a run over all pictures up."""
+        run = LabellingRun(model_version=version, relabel=relabel, takes_until=find_last_image_id())
+        hosts = estimate_hosts(run)
+        text = "\n".join(pace.words for pace in hosts) or "No host would hold the run up for a minute."
+        self.answer({"hosts": [asdict(pace) for pace in hosts]}, text, options)
 
 
 def positive_integer(text: str) -> int:

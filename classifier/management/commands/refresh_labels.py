@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
+from catalog.labels import recount_tallies
 from catalog.models import Product
 from classifier.labels.walk import refresh_all_labels
 from config.console import ReportingCommand
@@ -18,8 +19,8 @@ class Command(ReportingCommand):
     help = (
         "Look at every product and write the label that follows from its first picture, where the present one is\n"
         "another. Needed after another program has written into the catalogue: the workers find that by themselves,\n"
-        "new products within a minute and everything else within an hour; this does it at once. Nothing is fetched\n"
-        "and no picture is classified.\n\n"
+        "new products within a minute and everything else within an hour; this does it at once, and counts all labels\n"
+        "anew. Nothing is fetched and no picture is classified.\n\n"
         "Examples:\n"
         "  manage.py refresh_labels\n"
         "  manage.py refresh_labels --dry-run --json\n\n"
@@ -40,6 +41,8 @@ class Command(ReportingCommand):
                     dry_run=dry_run,
                     progress=lambda done, found: report.update(done, total, note=f"{found:,} changed"),
                 )
+            if not dry_run:
+                recount_tallies()
         except DatabaseError as error:
             raise CommandError(f"{explain(error)} Labels up to there are written") from error
         except KeyboardInterrupt:

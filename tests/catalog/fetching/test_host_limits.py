@@ -37,7 +37,7 @@ def clock() -> Clock:
 
 
 def test_bucket_gives_a_second_of_requests_at_once_and_then_the_rate(clock):
-    limits = HostLimits(requests_per_second=2.0, clock=clock)
+    limits = HostLimits(get_rate=lambda host: 2.0, clock=clock)
 
     waits = [limits.reserve("shop.example", most_seconds=60) for _ in range(6)]
 
@@ -48,7 +48,7 @@ def test_bucket_gives_a_second_of_requests_at_once_and_then_the_rate(clock):
 
 
 def test_wait_that_is_too_long_is_not_counted(clock):
-    limits = HostLimits(requests_per_second=1.0, clock=clock)
+    limits = HostLimits(get_rate=lambda host: 1.0, clock=clock)
     for _ in range(3):
         limits.reserve("shop.example", most_seconds=2)
 
@@ -56,13 +56,13 @@ def test_wait_that_is_too_long_is_not_counted(clock):
 
 
 def test_rate_of_zero_is_no_limit(clock):
-    limits = HostLimits(requests_per_second=0.0, clock=clock)
+    limits = HostLimits(get_rate=lambda host: 0.0, clock=clock)
 
     assert {limits.reserve("shop.example", most_seconds=0) for _ in range(1_000)} == {0.0}
 
 
 def test_host_rests_after_failures_in_a_row_and_is_tried_again(clock):
-    limits = HostLimits(requests_per_second=0.0, failures_before_rest=3, rest_seconds=60, clock=clock)
+    limits = HostLimits(get_rate=lambda host: 0.0, failures_before_rest=3, rest_seconds=60, clock=clock)
     for _ in range(2):
         limits.record_failure("shop.example", code="timeout")
     limits.record_success("shop.example")
@@ -82,7 +82,7 @@ def test_host_rests_after_failures_in_a_row_and_is_tried_again(clock):
 
 def test_one_request_tries_a_host_that_rested(clock):
     limits = HostLimits(
-        requests_per_second=10.0, failures_before_rest=1, rest_seconds=60, probe_seconds=10, clock=clock
+        get_rate=lambda host: 10.0, failures_before_rest=1, rest_seconds=60, probe_seconds=10, clock=clock
     )
     limits.record_failure("shop.example", code="timeout")
     assert limits.take_turn("shop.example", most_seconds=0) == Rest(code="timeout", seconds=60.0)
@@ -117,7 +117,7 @@ def test_host_is_counted_under_one_name(spelling, name):
 
 @pytest.mark.parametrize("asked_for,seconds", [(7, 60), (700, 700)])
 def test_host_rests_for_as_long_as_it_asks_at_least(clock, asked_for, seconds):
-    limits = HostLimits(requests_per_second=0.0, failures_before_rest=2, rest_seconds=60, clock=clock)
+    limits = HostLimits(get_rate=lambda host: 0.0, failures_before_rest=2, rest_seconds=60, clock=clock)
 
     limits.record_failure("shop.example", code="rate_limited", silent_url="/1", retry_after_seconds=asked_for)
     assert limits.find_rest("shop.example") is None
@@ -127,7 +127,7 @@ def test_host_rests_for_as_long_as_it_asks_at_least(clock, asked_for, seconds):
 
 
 def test_silent_url_counts_once_in_a_row(clock):
-    limits = HostLimits(requests_per_second=0.0, failures_before_rest=2, rest_seconds=60, clock=clock)
+    limits = HostLimits(get_rate=lambda host: 0.0, failures_before_rest=2, rest_seconds=60, clock=clock)
     for _ in range(10):
         limits.record_failure("shop.example", code="timeout", silent_url="/1")
     assert limits.find_rest("shop.example") is None
@@ -144,7 +144,7 @@ def test_silent_url_counts_once_in_a_row(clock):
 
 
 def test_hosts_with_nothing_to_remember_are_forgotten(clock):
-    limits = HostLimits(requests_per_second=10.0, clock=clock)
+    limits = HostLimits(get_rate=lambda host: 10.0, clock=clock)
     for _ in range(5):
         limits.record_failure("resting.example", code="timeout", retry_after_seconds=1_000)
     for number in range(5_000):

@@ -22,7 +22,7 @@ import sys
 from catalog.fetching.host_limits import HostLimits
 from catalog.fetching.shared_host_limits import SharedHostLimits
 
-limits = SharedHostLimits(HostLimits(requests_per_second=1 / 3600), redis_url=sys.argv[1])
+limits = SharedHostLimits(HostLimits(get_rate=lambda host: 1 / 3600), redis_url=sys.argv[1])
 most = float(sys.argv[2])
 print(sum(limits.take_turn("shop.example", most_seconds=most) <= most for _ in range(50)))
 """
@@ -44,7 +44,7 @@ def clock() -> Clock:
 
 def build(clock: Clock, *, url: str | None = None, rate: float = 10.0, **options: Any) -> SharedHostLimits:
     """Return the limits of one process, with connections of their own."""
-    own = HostLimits(requests_per_second=rate, clock=clock, **options)
+    own = HostLimits(get_rate=lambda host: rate, clock=clock, **options)
     return SharedHostLimits(own, redis_url=django_settings.REDIS_URL if url is None else url, clock=clock)
 
 
@@ -65,9 +65,9 @@ def test_two_processes_together_get_what_one_would():
 
 @pytest.mark.redis
 @pytest.mark.usefixtures("server")
-def test_bucket_gives_its_burst_at_once_and_then_the_rate(clock):
+def test_bucket_gives_its_burst_at_once_and_then_the_rate(clock, monkeypatch):
+    monkeypatch.setattr("catalog.fetching.shared_host_limits.get_burst", lambda rate: 3.0)
     one, other = build(clock, rate=ONE_AN_HOUR), build(clock, rate=ONE_AN_HOUR)
-    one._own.burst = other._own.burst = 3.0
     waits = [limits.take_turn(HOST, most_seconds=100_000) for _ in range(3) for limits in (one, other)]
     assert waits == pytest.approx([0, 0, 0, 3_600, 7_200, 10_800], abs=60)
     assert other.take_turn("other.example", most_seconds=0) == 0.0

@@ -43,8 +43,11 @@ LINES = (
 
 @pytest.fixture(autouse=True)
 def var_folder(settings: Any, tmp_path: Path) -> Path:
-    settings.VAR_DIR = tmp_path / "var"
-    return settings.VAR_DIR
+    folder = tmp_path / "var"
+    imports = settings.STORAGES["imports"]
+    options = imports["OPTIONS"] | {"location": str(folder / "imports")}
+    settings.STORAGES = settings.STORAGES | {"imports": imports | {"OPTIONS": options}}
+    return folder
 
 
 def sign_in(client: Client, *codenames: str) -> User:

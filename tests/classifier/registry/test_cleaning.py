@@ -94,7 +94,7 @@ def test_the_command_says_what_it_removed(artefacts_folder: Path) -> None:
     assert folder.is_dir()
     output = StringIO()
     call_command("clean_artefacts", older_than=0, json=True, stdout=output)
-    assert json.loads(output.getvalue()) == {"removed": [".training-x"], "damaged": {}}
+    assert json.loads(output.getvalue()) == {"removed": [".training-x"], "damaged": {}, "shared": []}
     assert not folder.exists()
 
 

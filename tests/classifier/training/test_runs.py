@@ -13,7 +13,7 @@ from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
 from classifier.ml.types import TrainingProgress
 from classifier.models import ModelVersion, TrainingRun
-from classifier.registry.services import register_model_version
+from classifier.registry.services import record_model_version
 from classifier.training import runs as training_runs
 from classifier.training.runs import cancel_training_run, claim_training_run, run_training
 from classifier.training.starting import start_training_run
@@ -210,14 +210,14 @@ def test_a_run_given_up_as_dead_registers_nothing_when_it_comes_back(
 def test_a_run_that_is_cancelled_while_it_registers_leaves_no_version(
     monkeypatch: pytest.MonkeyPatch, fake_training: list
 ) -> None:
-    register = register_model_version
+    register = record_model_version
 
     def register_and_cancel(*arguments: object, **options: object) -> ModelVersion:
         version = register(*arguments, **options)
         cancel_training_run(TrainingRun.objects.get())
         return version
 
-    monkeypatch.setattr(training_runs, "register_model_version", register_and_cancel)
+    monkeypatch.setattr(training_runs, "record_model_version", register_and_cancel)
     run = run_training(start().pk)
     assert (run.state, run.model_version) == (State.CANCELLED, None)
     assert not ModelVersion.objects.exists()
@@ -227,7 +227,7 @@ def test_a_run_that_is_cancelled_while_it_registers_leaves_no_version(
 def test_a_database_that_is_away_while_it_registers_does_not_cost_the_training(
     monkeypatch: pytest.MonkeyPatch, fake_training: list
 ) -> None:
-    register, tries = register_model_version, []
+    register, tries = record_model_version, []
 
     def lose_the_first(*arguments: object, **options: object) -> ModelVersion:
         tries.append(register(*arguments, **options))
@@ -235,6 +235,6 @@ def test_a_database_that_is_away_while_it_registers_does_not_cost_the_training(
             raise OperationalError("server closed the connection")
         return tries[-1]
 
-    monkeypatch.setattr(training_runs, "register_model_version", lose_the_first)
+    monkeypatch.setattr(training_runs, "record_model_version", lose_the_first)
     run = run_training(start().pk)
     assert (run.state, run.model_version, len(tries)) == (State.DONE, ModelVersion.objects.get(), 2)

@@ -1,0 +1,58 @@
+"""Which queue does what, with and without a queue of steps of its own."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings as django_settings
+
+SHOW = """
+import json, django
+django.setup()
+from django.conf import settings
+from classifier.models import AdoptionRun, CleaningRun, ImpactRun, LabellingRun, ReviewRun, TrainingRun
+from config.celery import app
+runs = {run.__name__: run.queue for run in (AdoptionRun, CleaningRun, ImpactRun, LabellingRun, ReviewRun, TrainingRun)}
+import classifier.worker.tasks
+app.loader.import_default_modules()
+tasks = {name: app.amqp.router.route({}, name)["queue"].name for name in app.tasks if name.startswith("classifier.")}
+print(json.dumps([runs, tasks, sorted(settings.CELERY_TASK_QUEUES)]))
+"""
+
+
+def show(tmp_path: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "config.settings.base",
+        "VAR_DIR": str(tmp_path),
+        **variables,
+    }
+    return subprocess.run(
+        [sys.executable, "-c", SHOW],
+        cwd=django_settings.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["labelling", "steps"])
+def test_what_is_no_picture_has_the_queue_of_the_setting(name: str, tmp_path: object) -> None:
+    runs, tasks, queues = json.loads(show(tmp_path, STEPS_QUEUE=name).stdout)
+    pictures = {"label_batch_task", "take_pictures_task", "canary_task"}
+    assert runs.pop("TrainingRun") == tasks.pop("classifier.tasks.train_task") == "training"
+    assert runs.pop("LabellingRun") == "labelling"
+    assert set(runs.values()) == {name}
+    assert {task.rpartition(".")[2]: queue for task, queue in tasks.items()} == {
+        task.rpartition(".")[2]: "labelling" if task.rpartition(".")[2] in pictures else name for task in tasks
+    }
+    assert len(tasks) == 7
+    assert set(queues) == {"labelling", "training", name}
+
+
+def test_the_queue_of_trainings_is_refused(tmp_path: object) -> None:
+    assert "expected labelling or a queue of its own" in show(tmp_path, STEPS_QUEUE="training").stderr
