@@ -23,10 +23,12 @@ TRUE_GARMENTS_FILE: Final = "true_garments.json"
 PICTURE_SIDE: Final = 28
 PICTURES_PER_ROW: Final = 32
 
-_PRODUCTS: Final = 360
+_PRODUCTS: Final = 540
 _PRODUCTS_WITHOUT_IMAGE: Final = 12
 #: Beside those.
 _PRODUCTS_OF_NO_GROUP: Final = 12
+#: How often a product has one picture, two or three: all together fewer than the reserved part of the data set holds.
+_PICTURES: Final = (60, 30, 10)
 _SUFFIXES: Final = ("jpg", "jpg", "jpg", "jpg", "jpg", "jpg", "png", "webp")
 
 
@@ -45,7 +47,8 @@ def build_sample(pictures: NDArray[np.uint8], *, garments: Sequence[str], seed: 
 
     Every garment has the same number of products, in a random order. The pictures of a product show one garment: a
     random one, and those most like it. Names and kinds of files and most texts are drawn without looking at a garment;
-    some titles name it. A few products among them show things that are none of the groups.
+    some titles name it. A few products among them show things that are none of the groups. Raises `ValueError` for
+    too few pictures of a garment: none is shown twice.
     """
     stream = random.Random(f"demo pictures {seed}")  # noqa: S311 - nothing secret
     kinds = sorted(set(garments))
@@ -60,7 +63,7 @@ def build_sample(pictures: NDArray[np.uint8], *, garments: Sequence[str], seed: 
     true_garments: dict[str, str] = {}
     texts_of = write_texts(shown, seed=seed)
     for number, (garment, texts) in enumerate(zip(shown, texts_of, strict=True), start=1):
-        count = 1 if garment in THINGS else stream.choices([1, 2, 3], weights=[50, 33, 17])[0]
+        count = 1 if garment in THINGS else stream.choices([1, 2, 3], weights=_PICTURES)[0]
         suffixes = stream.choices(_SUFFIXES, k=count)
         names = []
         if garment is not None:
@@ -115,6 +118,8 @@ def read_true_garments(folder: Path = SAMPLE_FOLDER) -> dict[str, str]:
 
 def _take_alike(unused: list[int], *, pictures: NDArray[np.uint8], count: int, stream: random.Random) -> list[int]:
     """Take a random index out of `unused`, and those of the `count` - 1 pictures most like it, and return them."""
+    if len(unused) < count:
+        raise ValueError(f"expected {count} unused pictures of a garment, received {len(unused)}")
     first = unused.pop(stream.randrange(len(unused)))
     # Other by at least a little: the data set holds some pictures twice.
     distances = np.abs(pictures[unused].astype(np.int16) - pictures[first]).mean(axis=(1, 2))

@@ -1,4 +1,4 @@
-"""Titles and descriptions of the demo's products. Half of the titles name what is shown, some wrongly."""
+"""Titles and descriptions of the demo's products. A third of the titles name what is shown, some wrongly."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -125,7 +125,7 @@ _NAMES: Final[Mapping[str, Mapping[str, str]]] = {
         "glasses": "Occhiali da sole", "tie": "Cravatta", "ring": "Anello",
     },
 }  # fmt: skip
-_NAMED_SHARE: Final = 0.5
+_NAMED_SHARE: Final = 1 / 3
 #: Of so many titles that name a garment one names one of another group.
 _WRONG_ONE_OF: Final = 50
 _US_SHARE: Final = 0.85

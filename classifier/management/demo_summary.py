@@ -8,8 +8,10 @@ from rich.table import Table
 from catalog.demo.sample import read_true_garments
 from catalog.models import ProductLabel
 from classifier.labels.decision import DISAGREEMENT
+from classifier.ml.artefacts import load_manifest
 from classifier.ml.labels import GROUP_OF_GARMENT, GROUPS
 from classifier.models import Classification, LabellingRun, LabelTask
+from classifier.registry.services import get_artefact_folder
 
 Status = ProductLabel.Status
 
@@ -19,8 +21,9 @@ class DemoSummary:
     """Counts over every picture the model version has labelled, and the rate of one run.
 
     `sure` are pictures of the demo catalogue that were not abstained, `right` those of them whose group is the data
-    set's own. `groups` maps each group to (pictures, abstained). Labels are counted by what they stand on: those that
-    were kept and have a group, those that say none of the groups, and those about which title and picture disagree.
+    set's own; `learnt` says that the version's networks were trained on them. `groups` maps each group to (pictures,
+    abstained). Labels are counted by what they stand on: those that were kept and have a group, those that say none of
+    the groups, and those about which title and picture disagree.
     """
 
     groups: dict[str, tuple[int, int]]
@@ -34,6 +37,7 @@ class DemoSummary:
     seconds: float
     sure: int
     right: int
+    learnt: bool
 
 
 def build_demo_summary(run: LabellingRun, *, seconds: float) -> DemoSummary:
@@ -62,6 +66,7 @@ def build_demo_summary(run: LabellingRun, *, seconds: float) -> DemoSummary:
         seconds=seconds,
         sure=len(right),
         right=sum(right),
+        learnt="reserved" not in load_manifest(get_artefact_folder(run.model_version)).dataset.get("pictures", ()),
     )
 
 
@@ -94,6 +99,6 @@ def list_summary_lines(summary: DemoSummary) -> list[str]:
     if summary.sure:
         lines.append(
             f"Right group, of {summary.sure:,} pictures it was sure of: {summary.right:,} "
-            f"({summary.right / summary.sure:.1%})"
+            f"({summary.right / summary.sure:.1%}){', which its networks learnt from' if summary.learnt else ''}"
         )
     return lines

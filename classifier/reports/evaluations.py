@@ -1,6 +1,7 @@
 """Evaluations of labelled catalogues: each product is decided as the catalogue's own are, and its label is judged."""
 
 import hashlib
+import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from catalog.models import ProductLabel
 from classifier.labels.decision import Classified, PictureFacts, decide
 from classifier.labels.texts import read_product_texts
 from classifier.ml.heads import Heads
-from classifier.ml.judging.catalogues import Answer
+from classifier.ml.judging.catalogues import NONE, Answer
 from classifier.ml.judging.fusion import Evidence, TextSaid
 from classifier.ml.labels import GARMENTS
 from classifier.ml.reports.documents import save_document
@@ -53,6 +54,36 @@ def answer_product(said: Prediction, *, title: str = "", country: str = "", lear
 def learn_titles(titles: Sequence[str], *, heads: Heads) -> list[Sequence[float]]:
     """What reviews taught about each title, as `TextSaid` has it; nothing where they taught nothing of titles."""
     return heads.titles.odds(titles).tolist() if heads.titles is not None else [()] * len(titles)
+
+
+def judge_wrong_titles(
+    said: Sequence[Prediction],
+    *,
+    titles: Sequence[str],
+    countries: Sequence[str],
+    truth: Sequence[str],
+    heads: Heads,
+    turns: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return what becomes of garments that have the title of a product of another group, each once in every turn.
+
+    Titles have a vote, as if they were right elsewhere. `wrong` is the share that surely gets the label of another
+    group, `none` the share that is surely said to be none of these, which is wrong as well.
+    """
+    stream = random.Random(f"wrong titles {seed}")  # noqa: S311 - nothing secret
+    of_others = {group: [place for place, true in enumerate(truth) if true != group] for group in set(truth)}
+    garments = [place for place, true in enumerate(truth) if true != NONE and of_others[true]]
+    learned = learn_titles(titles, heads=heads)
+    wrong = none = 0
+    for _ in range(turns):
+        for place in garments:
+            other = stream.choice(of_others[truth[place]])
+            answer = answer_product(said[place], title=titles[other], country=countries[place], learned=learned[other])
+            wrong += answer.is_sure and answer.group not in (None, truth[place])
+            none += answer.is_sure and answer.group is None
+    count = max(turns * len(garments), 1)
+    return {"turns": turns, "garments": len(garments), "seed": seed, "wrong": wrong / count, "none": none / count}
 
 
 def _score_none(said: Prediction, *, group: str, evidence: str) -> float:

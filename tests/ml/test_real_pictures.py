@@ -77,4 +77,4 @@ def test_turned_pictures_are_seldom_answered_wrongly(turns: int) -> None:
     turned = [np.ascontiguousarray(np.rot90(shop.pictures[index], turns)) for index in chosen]
     said = load_classifier().classify(turned)
     wrong = [one.group != shop.groups[index] for one, index in zip(said, chosen, strict=True) if not one.abstained]
-    assert sum(wrong) / len(chosen) < 0.16
+    assert sum(wrong) / len(chosen) <= 0.1

@@ -40,7 +40,7 @@ def classify_pages() -> list[Prediction]:
 def test_pages_are_answered_and_right() -> None:
     groups = render_pages()[1]
     answered = [said.group == group for said, group in zip(classify_pages(), groups, strict=True) if not said.abstained]
-    assert len(answered) > 0.9 * SHOWN
+    assert len(answered) > 0.85 * SHOWN
     assert sum(answered) > 0.98 * len(answered)
 
 
@@ -50,17 +50,22 @@ def test_turned_pages_are_mostly_not_answered(turns: int) -> None:
     said = load_classifier().classify([np.ascontiguousarray(np.rot90(page, turns)) for page in pages])
     wrong = sum(not one.abstained and one.group != group for one, group in zip(said, groups, strict=True))
     # Without doubt about their standing half of them would be answered, and wrongly.
-    assert wrong < 0.22 * SHOWN
+    assert wrong <= 0.1 * SHOWN
 
 
-@pytest.mark.parametrize("thickness, colour", [(1, (128, 128, 128)), (10, (0, 0, 0))])
-def test_pages_in_a_frame_are_answered_alike(thickness: int, colour: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(
+    "rows, columns, colour",
+    [(1, 1, (128, 128, 128)), (8, 8, (0, 0, 0)), (0, 65, (0, 0, 0))],
+    ids=["a line", "a frame of 5 %", "bars beside it"],
+)
+def test_pages_in_a_frame_are_answered_alike(rows: int, columns: int, colour: tuple[int, int, int]) -> None:
     pages, _ = render_pages()
-    side = len(pages[0]) + 2 * thickness
-    framed = np.empty((SHOWN, side, side, 3), dtype=np.uint8)
+    framed = np.empty((SHOWN, len(pages[0]) + 2 * rows, len(pages[0]) + 2 * columns, 3), dtype=np.uint8)
     framed[:] = colour
-    framed[:, thickness:-thickness, thickness:-thickness] = pages
+    framed[:, rows : rows + len(pages[0]), columns : columns + len(pages[0])] = pages
     said = load_classifier().classify(list(framed))
     pairs = list(zip(said, classify_pages(), strict=True))
     assert sum(one.group == other.group for one, other in pairs) > 0.98 * SHOWN
-    assert sum(one.abstained == other.abstained for one, other in pairs) >= 0.93 * SHOWN
+    answered = [one for one, other in pairs if not other.abstained]
+    # Of those answered without it, nine of ten are with it.
+    assert sum(not one.abstained for one in answered) > 0.9 * len(answered)

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from catalog.demo.sample import SAMPLE_FOLDER, build_sample, write_sample
-from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
+from classifier.ml.data.dataset import DatasetError, load_fashion_mnist, split_training_pictures
 from classifier.ml.labels import GARMENTS
 from config.console import ReportingCommand
 
@@ -16,8 +16,9 @@ class Command(ReportingCommand):
     """Makes the sample that the demo catalogue is shipped with."""
 
     help = """\
-Choose test images of Fashion-MNIST and make the demo catalogue of them: pictures, products, true labels.
+Choose images of Fashion-MNIST and make the demo catalogue of them: pictures, products, true labels.
 
+They are of the reserved part of the training images, which no recipe looks at, so that reviews of the demo may train.
 The product is shipped with the result, so nobody needs this command to run the demo. The same seed gives the same
 sample.
 
@@ -37,8 +38,11 @@ sample.
             dataset = load_fashion_mnist(options["data_dir"])
         except DatasetError as error:
             raise CommandError(str(error)) from error
+        reserved = split_training_pictures(dataset.train_labels).reserved
         sample = build_sample(
-            dataset.test_images, garments=[GARMENTS[label] for label in dataset.test_labels], seed=options["seed"]
+            dataset.train_images[reserved],
+            garments=[GARMENTS[label] for label in dataset.train_labels[reserved]],
+            seed=options["seed"],
         )
         write_sample(sample, folder=options["output"])
         size = sum(path.stat().st_size for path in options["output"].iterdir())

@@ -21,10 +21,10 @@ from classifier.ml.judging.catalogues import TRUE, Answer, judge_answers
 from classifier.ml.judging.evaluation import EvaluationReport, measure_accuracy
 from classifier.ml.judging.published import MEASURES
 from classifier.ml.labels import GROUPS
-from classifier.ml.reports.evaluation_report import WAYS, list_figures
-from classifier.ml.types import Picture
+from classifier.ml.reports.evaluation_report import WAYS, list_figures, write_wrong_titles
+from classifier.ml.types import Picture, Prediction
 from classifier.ml.words import write_fraction, write_known, write_share
-from classifier.reports.evaluations import answer_product, learn_titles, save_evaluation
+from classifier.reports.evaluations import answer_product, judge_wrong_titles, learn_titles, save_evaluation
 from config.console import ProgressReport, ReportingCommand, build_table
 
 
@@ -37,9 +37,10 @@ class Command(ReportingCommand):
         "  manage.py evaluate_classifier\n"
         "  manage.py evaluate_classifier --model-version 3 --json\n"
         "  manage.py evaluate_classifier --pictures photos --split validation\n"
-        "  manage.py evaluate_classifier --catalogue shop --split validation\n\n"
+        "  manage.py evaluate_classifier --catalogue shop --split validation --wrong-titles 20\n\n"
         "With --catalogue the whole decision is measured, as it labels products, and things that are none of the five\n"
         "groups may be among them. Where there are titles, twice: by pictures alone, and as where titles have a vote.\n"
+        "With --wrong-titles each garment also gets the title of a product of another group, once in each turn.\n"
         "The page Evaluations shows the result.\n"
         "Without --model-version the one in production is measured; without one, or without a database, the one that\n"
         "comes with the product."
@@ -63,6 +64,8 @@ class Command(ReportingCommand):
             help=f"measure labels of these products; {LABELS_FILE} has path,group and may have title,country; the "
             "group none is none of the five",
         )
+        parser.add_argument("--wrong-titles", type=int, metavar="TURNS", help="with --catalogue: so many turns")
+        parser.add_argument("--seed", type=int, default=1, help="which wrong titles (default 1)")
         parser.add_argument("--split", help=f"only the rows of {LABELS_FILE} with this value in the column split")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -70,6 +73,8 @@ class Command(ReportingCommand):
         chosen = choose_artefact(options["model_version"])
         if options["split"] and not (options["pictures"] or options["catalogue"]):
             raise CommandError("--split needs --pictures or --catalogue", returncode=2)
+        if options["wrong_titles"] is not None and (options["wrong_titles"] < 1 or not options["catalogue"]):
+            raise CommandError("--wrong-titles needs --catalogue and at least one turn", returncode=2)
         try:
             if options["catalogue"]:
                 self._evaluate_catalogue(chosen, options)
@@ -115,6 +120,8 @@ class Command(ReportingCommand):
         if any(product.title for product in products):
             ways["titles"] = []
         truth: list[str] = []
+        read: list[LabelledProduct] = []
+        looks: list[Prediction] = []
         with self.show_progress(options, title="Labelling", unit="products") as shown:
             # A batch at a time: a catalogue's pictures need not fit into memory.
             for start in range(0, len(products), BATCH_SIZE):
@@ -130,6 +137,9 @@ class Command(ReportingCommand):
                             answer_product(said, title=product.title, country=product.country, learned=odds)
                         )
                 truth += [product.group for product, _ in batch]
+                if options["wrong_titles"]:
+                    read += [product for product, _ in batch]
+                    looks += classified
         if not truth:
             raise CommandError(f"none of the {len(products)} pictures in {folder} could be read")
         document = {
@@ -141,6 +151,16 @@ class Command(ReportingCommand):
             "seconds": time.monotonic() - started,
             "ways": {way: judge_answers(answers, truth=truth) for way, answers in ways.items()},
         }
+        if options["wrong_titles"]:
+            document["wrong_titles"] = judge_wrong_titles(
+                looks,
+                titles=[product.title for product in read],
+                countries=[product.country for product in read],
+                truth=truth,
+                heads=classifier.heads,
+                turns=options["wrong_titles"],
+                seed=options["seed"],
+            )
         self.answer(document, build_catalogue_table(document), options)
         try:
             save_evaluation(document, folder=folder)
@@ -170,7 +190,8 @@ def build_catalogue_table(document: Mapping[str, Any]) -> RenderableType:
         f"{document['model_version']} on {document['catalogue']}\nin brackets 95 % intervals; a dash for under 30",
         ("Figure", *(WAYS[way] for way in ways)),
         list_figures(ways),
-        below=f"{figures['garments']:,} garments and {figures['none']:,} things that are none of the five groups; "
+        below=f"{write_wrong_titles(document)}"
+        f"{figures['garments']:,} garments and {figures['none']:,} things that are none of the five groups; "
         f"{document['unreadable']:,} could not be read\n{document['seconds']:.1f} s; see the page Evaluations",
     )
 

@@ -42,6 +42,17 @@ def list_figures(ways: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [(title, *(write_share(_find(figures, keys)) for figures in ways.values())) for title, keys in named]
 
 
+def write_wrong_titles(document: Document) -> str:
+    """What wrong titles do, as a sentence with a space behind it; empty where it was not measured."""
+    found = document.get("wrong_titles")
+    if not found:
+        return ""
+    return (
+        f"Of garments with the title of another group ({found['turns']:,} turns) {percent(found['wrong'])} surely get "
+        f"the label of another group and {percent(found['none'])} are said to be none of these. "
+    )
+
+
 def _find(figures: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, Any] | None:
     """The share of that name; None in a document from before it was measured."""
     found: Any = figures
@@ -64,7 +75,7 @@ def _describe(document: Document, *, number: int) -> Section:
             f"Version {document['model_version']} on {figures['garments']:,} garments and {figures['none']:,} things "
             f"that are none of the five groups, measured {document['created_at'][:10]}.{left_out}",
             "Accuracy and recall count the group that was said, surely or not; balanced is the mean of the groups' "
-            "recalls. A dash stands where there were fewer than 30.",
+            f"recalls. {write_wrong_titles(document)}A dash stands where there were fewer than 30.",
         ],
         "blocks": [
             {

@@ -45,7 +45,7 @@ def test_shipped_sample_is_small_and_carries_the_licence_of_its_pictures():
     sizes = {path.name: path.stat().st_size for path in SAMPLE_FOLDER.iterdir()}
 
     assert set(sizes) == {"LICENSE", "catalogue.jsonl", "pictures.png", "true_garments.json"}
-    assert sum(sizes.values()) < 500_000
+    assert sum(sizes.values()) < 600_000
     notice = (SAMPLE_FOLDER / "LICENSE").read_text()
     assert "Copyright (c) 2017 Zalando SE" in notice
     assert "Permission is hereby granted, free of charge" in notice
@@ -54,9 +54,9 @@ def test_shipped_sample_is_small_and_carries_the_licence_of_its_pictures():
 def test_shipped_products_have_up_to_three_images_and_every_gap_a_catalogue_has(products):
     countries = [{text["country_code"]: text for text in product["descriptions"]} for product in products]
 
-    assert len(products) == 372
+    assert len(products) == 552
     assert {len(product["images"]) for product in products} == {0, 1, 2, 3}
-    assert len({product["title"] for product in products}) == 372
+    assert len({product["title"] for product in products}) == 552
     assert {country for texts in countries for country in texts} == {"us", "gb", "de", "es", "fr", "it"}
     assert sum(len(product["images"]) == 0 for product in products) == 12
     assert sum("us" not in texts for texts in countries) > 20
@@ -77,7 +77,7 @@ def test_every_shipped_picture_of_a_garment_names_it_truly_and_one_product_shows
         assert len({true_garments.get(name) for name in product["images"]}) <= 1
 
 
-def test_half_of_the_titles_name_what_is_shown_some_of_them_wrongly(products):
+def test_a_third_of_the_titles_name_what_is_shown_some_of_them_wrongly(products):
     true_garments = read_true_garments()
     said = Counter()
     for product in products:
@@ -125,6 +125,13 @@ def test_sample_takes_every_picture_once_and_names_it_truly():
     places = [int(np.flatnonzero((pictures == picture).all(axis=(1, 2)))[0]) for picture in shown]
     assert len(set(places)) == len(places)
     assert [sample.true_garments[name] for name in names] == [labels[place] for place in places]
+
+
+def test_too_few_pictures_of_a_garment_are_refused():
+    pictures = np.random.default_rng(0).integers(0, 256, (200, 28, 28), dtype=np.uint8)
+
+    with pytest.raises(ValueError, match=r"expected \d unused pictures of a garment, received \d"):
+        build_sample(pictures, garments=["Bag", "Shirt"] * 100, seed=1)
 
 
 def test_sample_of_one_seed_is_always_the_same_and_reads_back(tmp_path):
@@ -200,7 +207,7 @@ def test_demo_catalogue_is_loaded_once(monkeypatch):
     first = load_demo_catalogue()
     second = load_demo_catalogue()
 
-    assert (first.created, first.changed, first.refused) == (372, 0, 0)
-    assert (second.created, second.changed, second.unchanged, second.refused) == (0, 0, 372, 0)
-    assert Product.objects.count() == 372
+    assert (first.created, first.changed, first.refused) == (552, 0, 0)
+    assert (second.created, second.changed, second.unchanged, second.refused) == (0, 0, 552, 0)
+    assert Product.objects.count() == 552
     assert set(Image.objects.values_list("url", flat=True)) == set(read_pictures())

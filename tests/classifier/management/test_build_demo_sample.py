@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from catalog.demo.sample import CATALOGUE_FILE, SAMPLE_FOLDER, TRUE_GARMENTS_FILE, read_pictures
-from classifier.ml.data.dataset import DEBIAN_FOLDER, FILE_SHA256
+from catalog.demo.sample import CATALOGUE_FILE, SAMPLE_FOLDER, TRUE_GARMENTS_FILE, read_pictures, read_true_garments
+from classifier.ml.data.dataset import DEBIAN_FOLDER, FILE_SHA256, load_fashion_mnist, split_training_pictures
+
+needs_data_set = pytest.mark.skipif(
+    not all((DEBIAN_FOLDER / f"{name}.gz").exists() for name in FILE_SHA256),
+    reason=f"Fashion-MNIST is not in {DEBIAN_FOLDER}",
+)
 
 
 def test_missing_data_set_fails_and_writes_nothing(tmp_path):
@@ -20,10 +25,7 @@ def test_missing_data_set_fails_and_writes_nothing(tmp_path):
     assert not output.exists()
 
 
-@pytest.mark.skipif(
-    not all((DEBIAN_FOLDER / f"{name}.gz").exists() for name in FILE_SHA256),
-    reason=f"Fashion-MNIST is not in {DEBIAN_FOLDER}",
-)
+@needs_data_set
 def test_command_makes_the_shipped_sample_again(tmp_path):
     output = io.StringIO()
 
@@ -35,3 +37,16 @@ def test_command_makes_the_shipped_sample_again(tmp_path):
     assert list(made) == list(shipped)
     assert all((made[name] == shipped[name]).all() for name in shipped)
     assert json.loads(output.getvalue())["pictures"] == len(shipped)
+
+
+@needs_data_set
+def test_shipped_garments_are_reserved_ones_each_shown_once():
+    data = load_fashion_mnist(Path(DEBIAN_FOLDER))
+    reserved = split_training_pictures(data.train_labels).reserved
+    garments = read_true_garments()
+
+    shown = [picture.tobytes() for name, picture in read_pictures().items() if name in garments]
+
+    assert len(set(shown)) == len(shown)
+    assert set(shown) <= {picture.tobytes() for picture in data.train_images[reserved]}
+    assert not set(shown) & {picture.tobytes() for picture in data.test_images}

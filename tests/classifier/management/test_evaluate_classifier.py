@@ -189,6 +189,23 @@ def test_titles_are_judged_beside_the_pictures_alone(demo: Path) -> None:
     assert set(ways["titles"]["evidence"]) <= {"picture", "text", "both"}
 
 
+def test_wrong_titles_are_of_other_groups_and_end_wrong_or_as_none_or_unsure(demo: Path) -> None:
+    with (demo / "labels.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "b"]
+    write_labels(demo, [[row["path"], row["group"], "Umbrella" * (row["group"] == "none"), "", "b"] for row in rows])
+
+    # Of other groups only things of none have words: garments keep their labels, or are said to be none.
+    found = json.loads(run("--catalogue", demo, "--wrong-titles", "3", "--json"))["wrong_titles"]
+    assert (found["turns"], found["garments"]) == (3, 40)
+    assert 0 < found["none"] < 0.8
+    assert found["wrong"] < 0.05
+    assert "of another group (3 turns)" in run("--catalogue", demo, "--wrong-titles", "3")
+    with pytest.raises(CommandError, match="at least one turn"):
+        run("--catalogue", demo, "--wrong-titles", "0")
+    with pytest.raises(CommandError, match="needs --catalogue"):
+        run("--wrong-titles", "3")
+
+
 def test_a_picture_that_cannot_be_read_is_left_out_and_counted(shop: Path) -> None:
     write_labels(shop, [["good.png", "Bottom part", "", "", ""], ["note.txt", "Bags", "", "", ""]])
     printed = json.loads(run("--catalogue", shop, "--json"))
