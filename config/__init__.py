@@ -1,1 +1,4 @@
 """The project's ground: settings, URLs, the Celery application, and what every feature needs."""
+
+#: The one place where it is written; `make release` asks for a heading of this name in CHANGELOG.md.
+VERSION = "1.0.0-dev"
