@@ -13,6 +13,7 @@ from catalog.browse.serializers import ProductSerializer
 from catalog.labels import find_labels_as_of
 from catalog.models import Product
 from catalog.search.query import TextSearch
+from config.db.replica import find_reading_database
 from config.web.model_views import PagedListView
 from config.web.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer
 
@@ -42,7 +43,8 @@ class ProductListView(PagedListView):
         criteria = self.query.get_criteria()
         self.ordering = get_product_ordering(criteria)
         self.search = TextSearch(criteria.search)
-        return list_labelled_products(replace(criteria, search=""))
+        products = list_labelled_products(replace(criteria, search=""))
+        return products.using(find_reading_database(self.request))
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         """Return the JSON of a page's products, with the labels of the time that the query names."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 
 from catalog.browse.filters import PRODUCT_ORDERINGS, ProductCriteria, list_model_versions
@@ -36,13 +37,15 @@ def list_labelled_products(criteria: ProductCriteria) -> QuerySet[Product]:
     return TextSearch(criteria.search).find(products).select_related("label__model_version")
 
 
-def find_product_page(criteria: ProductCriteria, *, page_size: int, cursor: str = "") -> Page:
+def find_product_page(
+    criteria: ProductCriteria, *, page_size: int, cursor: str = "", database: str = DEFAULT_DB_ALIAS
+) -> Page:
     """Return the page of `list_labelled_products` that the cursor points at; raises `InvalidCursorError`.
 
-    One query; with a search on PostgreSQL up to four.
+    One query; with a search on PostgreSQL up to four. `database` is the one that it is read from.
     """
     return get_page(
-        list_labelled_products(replace(criteria, search="")),
+        list_labelled_products(replace(criteria, search="")).using(database),
         ordering=get_product_ordering(criteria),
         page_size=page_size,
         cursor=cursor,

@@ -29,6 +29,7 @@ from catalog.pictures.decoding import PictureError
 from catalog.pictures.storage import StorageError, build_full_size, read_thumbnail, thumbnail_name
 from config.cached_counts import forget_cached_count
 from config.db.paging import InvalidCursorError
+from config.db.replica import find_reading_database
 from config.web.problems import answer_problem, find_refusal
 from config.web.queries import check_parameters, pick_parameters
 from config.web.security import FILE_POLICY, PICTURE_POLICY
@@ -69,7 +70,9 @@ def product_list(request: HttpRequest) -> HttpResponse:
     criteria = query.get_criteria(ordering="-id")
     page_size = query.get_page_size(default=PAGE_SIZES[0])
     try:
-        page = find_product_page(criteria, page_size=page_size, cursor=query.get_cursor())
+        page = find_product_page(
+            criteria, page_size=page_size, cursor=query.get_cursor(), database=find_reading_database(request)
+        )
     except InvalidCursorError as error:
         raise Http404 from error
     # In an order of the reader's own the products beside are neither newer nor older.

@@ -16,13 +16,11 @@ def limit_web_statements() -> None:
     Called by `config.wsgi` alone: workers and commands may take their time. Does nothing on SQLite, when the setting is
     0, and behind a pooler, which says itself what a connection starts with.
     """
-    database = connections.settings["default"]
-    options = database["OPTIONS"].get("options", "")
-    if database["ENGINE"] != "django.db.backends.postgresql" or not settings.WEB_STATEMENT_SECONDS or not options:
-        return
-    if "statement_timeout" not in options:
-        milliseconds = round(settings.WEB_STATEMENT_SECONDS * 1000)
-        database["OPTIONS"]["options"] = f"{options} -c statement_timeout={milliseconds}"
+    milliseconds = round(settings.WEB_STATEMENT_SECONDS * 1000)
+    for database in connections.settings.values():
+        options = database["OPTIONS"].get("options", "")
+        if milliseconds and options and "statement_timeout" not in options:
+            database["OPTIONS"]["options"] = f"{options} -c statement_timeout={milliseconds}"
 
 
 @contextmanager

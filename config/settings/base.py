@@ -108,6 +108,14 @@ else:
     else:
         # Nobody waits for a lock for long, and a process that stops in the middle of a transaction loses its locks.
         options.setdefault("options", "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000")
+# A copy of it that answers lists of readers who are not signed in, while it is no further behind than this.
+REPLICA_LAG_SECONDS = env.float("REPLICA_LAG_SECONDS", default=5.0)
+if DATABASE_REPLICA_URL := env.str("DATABASE_REPLICA_URL", default=""):
+    DATABASES["replica"] = DATABASES["default"] | env.db_url_config(DATABASE_REPLICA_URL)
+    DATABASES["replica"]["TEST"] = {"MIRROR": "default"}
+    DATABASES["replica"]["OPTIONS"] = dict(DATABASES["default"]["OPTIONS"])
+    if "sqlite" in DATABASES["default"]["ENGINE"] + DATABASES["replica"]["ENGINE"]:
+        raise ImproperlyConfigured("DATABASE_REPLICA_URL: expected a copy of a PostgreSQL that DATABASE_URL names")
 # After which PostgreSQL ends a statement of the site (`config.db.statements`); workers and commands have no limit.
 WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=2.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -151,7 +151,10 @@ def start_postgresql(*, server_settings: Mapping[str, str] = POSTGRESQL_SETTINGS
         raise
     settings = [part for name, value in server_settings.items() for part in ("-c", f"{name}={value}")]
     command = [programs / "postgres", "-D", data, "-k", folder, *settings]
+    return _start_postgresql(command, folder=folder, user=user)
 
+
+def _start_postgresql(command: list[Path | str], *, folder: Path, user: pwd.struct_passwd | None) -> Server:
     def is_ready() -> bool:
         try:
             psycopg2.connect(host=str(folder), user="postgres", dbname="postgres").close()
@@ -161,6 +164,16 @@ def start_postgresql(*, server_settings: Mapping[str, str] = POSTGRESQL_SETTINGS
 
     url = f"postgres://postgres@/{folder}/postgres"
     return Server(url, folder, command, stop_signal="INT", is_ready=is_ready, user=user).start()
+
+
+def start_postgresql_copy(primary: Server) -> Server:
+    """Start a copy of a server of `start_postgresql` that follows it, where it writes a log for copies."""
+    folder, programs = _make_folder("postgresql", owner=primary.user), Path(primary.command[0]).parent
+    data = folder / "data"
+    copy: list[Path | str] = [programs / "pg_basebackup", "-h", primary.folder, "-U", "postgres", "-D", data, "-R"]
+    _run([*copy, "--checkpoint=fast"], cwd=folder, user=primary.user)
+    command: list[Path | str] = [programs / "postgres", "-D", data, "-k", folder, *primary.command[5:]]
+    return _start_postgresql(command, folder=folder, user=primary.user)
 
 
 def make_template() -> Server:
