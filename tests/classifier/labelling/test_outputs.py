@@ -33,9 +33,10 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 @pytest.fixture(autouse=True)
 def folder(settings: Any, tmp_path: Path) -> Path:
-    backend = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(tmp_path / "outputs")}}
+    location = tmp_path / "outputs"
+    backend = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(location)}}
     settings.STORAGES = {**settings.STORAGES, "outputs": backend}
-    return tmp_path / "outputs"
+    return location
 
 
 def create_labelled(group: str, garment: str = "Bag") -> ProductLabel:
