@@ -77,6 +77,7 @@ proof: $(VENV)/installed-dev
 	$(RUN) -m tests.classifier.adoption.registry_operations --json --seed $(SEED) --embedded
 	$(RUN) -m tests.classifier.registry.altered_artefacts --json --seed $(SEED)
 	$(RUN) -m tests.ml.judging.simulated_gates --json --seed $(SEED)
+	$(RUN) -m tests.ml.judging.simulated_previews --json --seed $(SEED)
 	$(RUN) -m benchmarks.doors --json
 	$(if $(SHOP),$(RUN) manage.py replay_reviews $(SHOP) --json)
 

@@ -3,22 +3,20 @@
     python -m benchmarks.drift [--pictures N] [--rounds N] [--json]
 
 Starts a PostgreSQL, writes classifications and features of drawn pictures, and compares the first half of them with the
-second, and with the newest, which were moved. Exits with 1 where those are not said to differ.
+second, and with the newest, which were moved.
 """
 
 import argparse
-import json
-import signal
-import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Final
 
 import numpy as np
+from rich.console import Console
 
-from benchmarks.catalogue_site import running_database
-from benchmarks.machine import describe_machine, machine_lines
+from benchmarks.environment import run_on_database
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT
 
 _ROWS_AT_ONCE: Final = 10_000
@@ -112,37 +110,34 @@ def measure_checks(*, rounds: int) -> dict[str, Any]:
     return {"found": found} | {f"{name}_seconds": round(median(values), 2) for name, values in seconds.items()}
 
 
-def main() -> int:
-    """Measure and print; return the exit status."""
+def measure(arguments: argparse.Namespace, report: Callable[[str], None]) -> dict[str, Any]:
+    """Write the pictures and return how long checks of them take."""
+    from django.db import connection
+
+    report(f"writing {arguments.pictures:,} classifications")
+    write_pictures(pictures=arguments.pictures)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+    report(f"{arguments.rounds} checks of each kind")
+    return {"pictures": arguments.pictures, "rounds": arguments.rounds, **measure_checks(rounds=arguments.rounds)}
+
+
+def print_result(result: dict[str, Any], *, console: Console) -> None:
+    """Print what was measured, and of how many checks the moved pictures were found to differ."""
+    console.print(
+        f"a drift check at {result['pictures']:,} classifications: {result['newest_seconds']} s for the newest "
+        f"{_MOVED}, {result['all_seconds']} s for all after the reference; {result['found']} of {result['rounds']} "
+        "differ"
+    )
+
+
+def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=1_000_000, metavar="N", help="classified (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="checks of each kind (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
-    arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    with running_database():
-        from django.db import connection
-
-        write_pictures(pictures=arguments.pictures)
-        with connection.cursor() as cursor:
-            cursor.execute("VACUUM ANALYZE")
-        measured = measure_checks(rounds=arguments.rounds)
-    result: dict[str, Any] = {
-        "machine": describe_machine(("numpy", "psycopg2-binary")),
-        "pictures": arguments.pictures,
-        "rounds": arguments.rounds,
-        **measured,
-    }
-    if arguments.json:
-        sys.stdout.write(json.dumps(result) + "\n")
-    else:
-        sys.stdout.write(
-            f"a drift check at {arguments.pictures:,} classifications: {result['newest_seconds']} s for the newest "
-            f"{_MOVED}, {result['all_seconds']} s for all after the reference\n"
-        )
-        sys.stdout.write("".join(f"{line}\n" for line in machine_lines(result["machine"])))
-    return 0 if result["found"] == arguments.rounds else 1
+    run_on_database(parser, libraries=("numpy", "psycopg2-binary"), measure=measure, print_result=print_result)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

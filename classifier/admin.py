@@ -24,6 +24,7 @@ from classifier.models import (
     LabellingRun,
     LabelTask,
     ModelVersion,
+    OutputRun,
     QueueCanary,
     Review,
     ReviewRun,
@@ -77,6 +78,24 @@ class CleaningRunAdmin(ReadOnlyAdmin):
         return Figures(**run.figures).words
 
 
+class OutputRunAdmin(ReadOnlyAdmin):
+    """Updates of the pictures by group."""
+
+    list_display = fields = (
+        "id",
+        "state",
+        "storage",
+        "filters",
+        "done",
+        "figures",
+        "started_at",
+        "finished_at",
+        "error",
+    )
+    ordering = ("-id",)
+    sortable_by = ()
+
+
 admin.site.unregister([Product, Image])
 for model, model_admin in (
     (Product, LabelledProductAdmin),
@@ -95,5 +114,6 @@ for model, model_admin in (
     (SplitAssignment, SplitAssignmentAdmin),
     (QueueCanary, QueueCanaryAdmin),
     (CleaningRun, CleaningRunAdmin),
+    (OutputRun, OutputRunAdmin),
 ):
     admin.site.register(model, model_admin)

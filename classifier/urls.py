@@ -13,6 +13,7 @@ from classifier.adoption.views import (
 )
 from classifier.audit.views import accuracy
 from classifier.evidence.views import image_explanation, product_detail
+from classifier.labelling.output_views import output_run_cancel, output_run_detail, output_run_list
 from classifier.labelling.views import (
     error_ignore,
     error_list,
@@ -24,7 +25,7 @@ from classifier.labelling.views import (
     labelling_run_list,
     labelling_run_retry,
 )
-from classifier.monitoring.drift_page import alarm_acknowledge, alarm_close, drift
+from classifier.monitoring.drift_page import alarm_acknowledge, alarm_close, alarm_follow_up, drift
 from classifier.monitoring.figures_page import figures
 from classifier.monitoring.health_views import live, ready, workers
 from classifier.monitoring.metrics import MetricsView
@@ -39,7 +40,12 @@ from classifier.reviews.views import (
 )
 from classifier.similar.views import similar_products
 from classifier.training.comparing import training_run_compare
-from classifier.training.views import training_run_cancel, training_run_detail, training_run_list
+from classifier.training.views import (
+    training_run_cancel,
+    training_run_detail,
+    training_run_list,
+    training_run_train,
+)
 
 PICTURE = r"(?P<version>[0-9a-f]{16})/(?P<name>[a-z0-9-]+\.(?:svg|png))$"
 
@@ -58,6 +64,7 @@ urlpatterns = [
     path("figures/", figures, name="figures"),
     path("drift/", drift, name="drift"),
     path("drift/alarms/<int:pk>/acknowledge/", alarm_acknowledge, name="alarm-acknowledge"),
+    path("drift/alarms/<int:pk>/follow-up/", alarm_follow_up, name="alarm-follow-up"),
     path("drift/alarms/<int:pk>/close/", alarm_close, name="alarm-close"),
     path("data/", data_understanding, name="data-understanding"),
     re_path(rf"^data/{PICTURE}", report_picture, name="data-file"),
@@ -68,6 +75,9 @@ urlpatterns = [
     path("labelling-runs/<int:pk>/", labelling_run_detail, name="labelling-run-detail"),
     path("labelling-runs/<int:pk>/cancel/", labelling_run_cancel, name="labelling-run-cancel"),
     path("labelling-runs/<int:pk>/retry/", labelling_run_retry, name="labelling-run-retry"),
+    path("output-runs/", output_run_list, name="output-run-list"),
+    path("output-runs/<int:pk>/", output_run_detail, name="output-run-detail"),
+    path("output-runs/<int:pk>/cancel/", output_run_cancel, name="output-run-cancel"),
     path("errors/", error_list, name="error-list"),
     path("errors/retry/", error_retry, name="error-retry"),
     path("errors/ignore/", error_ignore, name="error-ignore"),
@@ -76,6 +86,7 @@ urlpatterns = [
     path("training-runs/compare/", training_run_compare, name="training-comparison"),
     path("training-runs/<int:pk>/", training_run_detail, name="training-run-detail"),
     path("training-runs/<int:pk>/cancel/", training_run_cancel, name="training-run-cancel"),
+    path("training-runs/<int:pk>/train/", training_run_train, name="training-run-train"),
     path("model-versions/", model_version_list, name="model-version-list"),
     path("model-versions/<int:pk>/", model_version_detail, name="model-version-detail"),
     path("model-versions/<int:pk>/activate/", model_version_activate, name="model-version-activate"),

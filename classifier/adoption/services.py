@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from catalog.models import Product
-from classifier.adoption.gate import Examination, check_golden_answers, describe_version, examine_version
+from classifier.adoption.gate import Examination, describe_version, examine_version
 from classifier.adoption.impact import find_promise
 from classifier.adoption.tasks import send_adoption_runs
 from classifier.labelling.runs import request_cancel
@@ -131,15 +131,16 @@ def ask_for_stage(
     reason: str = "",
     force: bool = False,
     expected_tags: Collection[str] | None = None,
-    download: bool = False,
+    ask: bool = False,
 ) -> StageChange:
     """Do the same as `request_stage_change`, after the gate has looked at what shall come into production.
 
-    It takes seconds for a version that nobody asked the test pictures before, which are fetched only with `download`.
+    With `ask` a version is asked the test pictures if it never was, which takes seconds and may fetch them; without,
+    that it was not is a gate that is not met.
     """
     if to == Stage.PRODUCTION:
         _check_tag({row.pk: row for row in ModelVersion.objects.filter(stage=Stage.PRODUCTION)}, expected_tags)
-    examination = examine_version(version, download=download) if to == Stage.PRODUCTION else None
+    examination = examine_version(version, ask=ask) if to == Stage.PRODUCTION else None
     return request_stage_change(
         version,
         to=to,
@@ -381,7 +382,6 @@ def _get_open(change: StageChange, expected_tags: Collection[str] | None) -> Sta
 def _find_changed_files(change: StageChange) -> str:
     try:
         verify_version(change.model_version)
-        check_golden_answers(change.model_version)
     except ArtefactError as error:
         return f"The version's files are not what they were: {error.reason}."
     return ""

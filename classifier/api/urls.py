@@ -31,7 +31,14 @@ from classifier.labelling.api import (
     LabellingRunDetailView,
     LabellingRunListView,
 )
-from classifier.monitoring.api import AlarmAcknowledgeView, AlarmCloseView, AlarmListView, DriftCheckListView
+from classifier.labelling.output_api import OutputRunCancelView, OutputRunDetailView, OutputRunListView
+from classifier.monitoring.api import (
+    AlarmAcknowledgeView,
+    AlarmCloseView,
+    AlarmFollowUpView,
+    AlarmListView,
+    DriftCheckListView,
+)
 from classifier.monitoring.figures_api import FiguresView
 from classifier.reviews.api import (
     QueueListView,
@@ -44,7 +51,12 @@ from classifier.reviews.api import (
     ReviewWithdrawalView,
 )
 from classifier.similar.api import SimilarProductsView
-from classifier.training.api import TrainingRunCancelView, TrainingRunDetailView, TrainingRunListView
+from classifier.training.api import (
+    TrainingRunCancelView,
+    TrainingRunDetailView,
+    TrainingRunListView,
+    TrainingRunTrainView,
+)
 
 
 class SignedConverter(IntConverter):
@@ -76,9 +88,13 @@ urlpatterns = [
     path(RUN, LabellingRunListView.as_view(), name="api-labelling-run-list"),
     path(f"{RUN}<int:pk>/", LabellingRunDetailView.as_view(), name="api-labelling-run-detail"),
     path(f"{RUN}<int:pk>/cancel/", LabellingRunCancelView.as_view(), name="api-labelling-run-cancel"),
+    path("output-runs/", OutputRunListView.as_view(), name="api-output-run-list"),
+    path("output-runs/<int:pk>/", OutputRunDetailView.as_view(), name="api-output-run-detail"),
+    path("output-runs/<int:pk>/cancel/", OutputRunCancelView.as_view(), name="api-output-run-cancel"),
     path(TRAINING, TrainingRunListView.as_view(), name="api-training-run-list"),
     path(f"{TRAINING}<int:pk>/", TrainingRunDetailView.as_view(), name="api-training-run-detail"),
     path(f"{TRAINING}<int:pk>/cancel/", TrainingRunCancelView.as_view(), name="api-training-run-cancel"),
+    path(f"{TRAINING}<int:pk>/train/", TrainingRunTrainView.as_view(), name="api-training-run-train"),
     path(VERSION, ModelVersionListView.as_view(), name="api-model-version-list"),
     path(f"{VERSION}<int:pk>/", ModelVersionDetailView.as_view(), name="api-model-version-detail"),
     path(f"{VERSION}<int:pk>/impact/", ModelVersionImpactView.as_view(), name="api-model-version-impact"),
@@ -93,6 +109,7 @@ urlpatterns = [
     path("drift-checks/", DriftCheckListView.as_view(), name="api-drift-check-list"),
     path("alarms/", AlarmListView.as_view(), name="api-alarm-list"),
     path("alarms/<int:pk>/acknowledge/", AlarmAcknowledgeView.as_view(), name="api-alarm-acknowledge"),
+    path("alarms/<int:pk>/follow-up/", AlarmFollowUpView.as_view(), name="api-alarm-follow-up"),
     path("alarms/<int:pk>/close/", AlarmCloseView.as_view(), name="api-alarm-close"),
     path("errors/", ErrorListView.as_view(), name="api-error-list"),
     path("errors/<signed:pk>/retry/", ErrorRetryView.as_view(), name="api-error-retry"),

@@ -1,6 +1,7 @@
 """Drawing the audit's sample: of all that machines labelled, by a worker, before anybody asks for a page of it."""
 
 import random
+from collections.abc import Collection
 from typing import Any, Final
 
 from django.db import transaction
@@ -8,10 +9,12 @@ from django.db.models import Avg, Case, Count, F, IntegerField, Q, QuerySet, Val
 from django.db.models.functions import RowNumber
 
 from catalog.models import ProductLabel
+from classifier.audit.selectors import find_current_round
 from classifier.ml.judging.sampling import BAND_STARTS, allocate
 from classifier.models import OPEN_STATES, AuditRound, AuditSample, LabellingRun
 from classifier.registry.selectors import find_active_model_version
 from config.cached_counts import get_cached_count
+from config.db.arrays import AnyOf
 
 Status = ProductLabel.Status
 
@@ -32,7 +35,7 @@ def refresh_audit() -> AuditRound | None:
     version = find_active_model_version()
     if version is None:
         return None
-    last = AuditRound.objects.filter(model_version=version).first()
+    last = AuditRound.objects.filter(model_version=version, segment="").first()
     if LabellingRun.objects.filter(state__in=OPEN_STATES).exists():
         return None
     if last is not None and abs(_count_frame() - last.products) <= ANOTHER_SIZE * last.products:
@@ -40,13 +43,25 @@ def refresh_audit() -> AuditRound | None:
     return draw_round(version_id=version.pk)
 
 
-def draw_round(*, version_id: int, size: int = ROUND_SIZE, seed: int | None = None) -> AuditRound | None:
+def draw_round(
+    *,
+    version_id: int,
+    size: int = ROUND_SIZE,
+    seed: int | None = None,
+    image_ids: Collection[int] | None = None,
+    segment: str = "",
+) -> AuditRound | None:
     """Draw about so many products at random within strata of group and confidence, and store them as a round.
 
-    None where no machine has labelled anything. Reads every label once, and those of a stratum once more.
+    None where no machine has labelled anything. Reads every label once, and those of a stratum once more. With
+    `image_ids` only of products that show one of these first, which `segment` names. What people are asked for
+    anyway is left out of those: answered before its turn it would no more be a sample of everything.
     """
     chance = random.Random(seed)  # noqa: S311  # a sample, not a secret
     frame = _list_frame()
+    if image_ids is not None:
+        asked = AuditSample.objects.filter(AnyOf("image", image_ids), round=find_current_round())
+        frame = frame.filter(AnyOf("image", image_ids)).exclude(product__in=asked.values("product"))
     strata = list(
         frame.values("group", "band").annotate(number=Count("pk"), mean=Avg("confidence")).order_by("group", "band")
     )
@@ -59,7 +74,7 @@ def draw_round(*, version_id: int, size: int = ROUND_SIZE, seed: int | None = No
     )
     with transaction.atomic():
         sizes = [[stratum["group"], stratum["band"], stratum["number"]] for stratum in strata]
-        audit = AuditRound.objects.create(model_version_id=version_id, sizes=sizes)
+        audit = AuditRound.objects.create(model_version_id=version_id, sizes=sizes, segment=segment)
         samples = [
             sample
             for stratum, count in zip(strata, drawn.tolist(), strict=True)

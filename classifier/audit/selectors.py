@@ -72,8 +72,14 @@ class AuditEstimate:
 
 
 def find_current_round() -> AuditRound | None:
-    """Return the newest round of the version in production; None before one is drawn."""
-    return AuditRound.objects.filter(model_version__stage=ModelVersion.Stage.PRODUCTION).first()
+    """Return the newest round of all that the version in production labelled; None before one is drawn."""
+    return AuditRound.objects.filter(model_version__stage=ModelVersion.Stage.PRODUCTION, segment="").first()
+
+
+def list_open_segments() -> list[AuditRound]:
+    """Return the rounds of segments about which people are asked now, the oldest first."""
+    rounds = AuditRound.objects.filter(model_version__stage=ModelVersion.Stage.PRODUCTION, closed_at=None)
+    return list(rounds.exclude(segment="").order_by("pk"))
 
 
 def list_answers(audit: AuditRound) -> QuerySet[Review]:
@@ -113,7 +119,7 @@ def list_accuracies(first: date, last: date) -> list[AccuracyOfDay]:
     """
     found = []
     until = last
-    for audit in AuditRound.objects.filter(drawn_at__date__lte=last).select_related("model_version"):
+    for audit in AuditRound.objects.filter(drawn_at__date__lte=last, segment="").select_related("model_version"):
         begin = max(first, audit.drawn_at.astimezone(UTC).date())
         answers = _read_answers(audit) if begin <= until else []
         means = _read_means(audit) if answers else {}
@@ -149,7 +155,7 @@ def _read_answers(audit: AuditRound) -> list[_Answer]:
     }
     samples = AuditSample.objects.filter(round=audit, image__in=list(answers)).order_by("pk")
     judged = [
-        _Answer(answers[image_id][2], group, band, _judge(group, *answers[image_id][:2]), confidence)
+        _Answer(answers[image_id][2], group, band, judge_answer(group, *answers[image_id][:2]), confidence)
         for group, band, image_id, confidence in samples.values_list("group", "band", "image_id", "confidence")
     ]
     return sorted(judged, key=lambda answer: answer.at)
@@ -212,7 +218,7 @@ def _build_confident_stratum(
     )
 
 
-def _judge(said: str, verdict: str, group: str) -> str:
+def judge_answer(said: str, verdict: str, group: str) -> str:
     """Return what a person's answer makes of the group that was said; both name none where both say none of these."""
     if verdict == Verdict.UNUSABLE or (said != group and not group):
         return verdict

@@ -16,6 +16,7 @@ from classifier.models.labelling import (
     SelectedImage,
 )
 from classifier.models.labels import LabelChange, LabelCount, LabelCounting, LabelWalk
+from classifier.models.outputs import OutputRun
 from classifier.models.placeholders import SuspectedPicture
 from classifier.models.queues import QueueCanary, is_unsent
 from classifier.models.reviews import (
@@ -65,6 +66,7 @@ __all__ = [
     "LabellingRunQuerySet",
     "ModelVersion",
     "OutOfFoldAnswer",
+    "OutputRun",
     "PictureFeatures",
     "QueueCanary",
     "QueueName",

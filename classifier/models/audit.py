@@ -9,11 +9,18 @@ from classifier.models.versions import ModelVersion
 
 
 class AuditRound(models.Model):
-    """A sample that was drawn at one moment from what machines had labelled, for the version in production then."""
+    """A sample that was drawn at one moment from what machines had labelled, for the version in production then.
+
+    Of all of it, or of the `segment` that an alarm of drift was about; of that people are asked until it is closed.
+    """
 
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
     sizes = models.JSONField(help_text="The products of each stratum then: [group, band, number] of each.")
+    segment = models.CharField(
+        max_length=255, blank=True, default="", db_default="", help_text="What it was drawn from. Empty: everything."
+    )
     drawn_at = models.DateTimeField(db_default=Now())
+    closed_at = models.DateTimeField(null=True, blank=True, help_text="Since when nobody is asked any more.")
 
     class Meta:
         default_permissions = ()

@@ -5,7 +5,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from classifier.models.audit import AuditRound
 from classifier.models.reviews import PROBABILITY_VALIDATORS
+from classifier.models.trainings import TrainingRun
 from classifier.models.versions import ModelVersion
 
 
@@ -48,7 +50,8 @@ class Alarm(models.Model):
     """That pictures of late differ: suspected after one check, an alarm after a second with other pictures.
 
     It says *different*, never *worse*. At most one of a signal is open; a person acknowledges and closes it. What was
-    only suspected closes by itself when a check finds it no more.
+    only suspected closes by itself when a check finds it no more. `audit` is the sample that was drawn for it, and
+    `training_run` the training that waits for the answers.
     """
 
     class Signal(models.TextChoices):
@@ -72,6 +75,8 @@ class Alarm(models.Model):
     first_check = models.ForeignKey(DriftCheck, on_delete=models.PROTECT, related_name="+")
     last_check = models.ForeignKey(DriftCheck, on_delete=models.PROTECT, related_name="+")
     segment = models.CharField(max_length=255, blank=True, help_text="Which part drives it. Empty: no single one.")
+    audit = models.ForeignKey(AuditRound, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    training_run = models.ForeignKey(TrainingRun, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     confirmed_at = models.DateTimeField(null=True, blank=True)
     acknowledged_at = models.DateTimeField(null=True, blank=True)

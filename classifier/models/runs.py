@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 class RunState(models.TextChoices):
     """Where a run is in its life; a kind of run may skip some."""
 
+    WAITING = "waiting"
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
@@ -16,7 +17,7 @@ class RunState(models.TextChoices):
     ABANDONED = "abandoned"
 
 
-OPEN_STATES = (RunState.QUEUED, RunState.RUNNING)
+OPEN_STATES = (RunState.WAITING, RunState.QUEUED, RunState.RUNNING)
 
 
 class RunQuerySet(models.QuerySet):

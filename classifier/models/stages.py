@@ -123,16 +123,16 @@ def hash_evidence(evidence: Mapping[str, Any]) -> str:
 
 
 class ArtefactAnswers(models.Model):
-    """What an artefact said when it was first examined, by the hash of its manifest; it would say the same today.
+    """What an artefact said when it was registered, by the hash of its manifest; it would say the same today.
 
-    `said` and `truth` are the garments of Fashion-MNIST's test pictures, a byte each; `golden` the probabilities of a
-    batch that is always the same, half-precision numbers.
+    `golden` are the probabilities of a batch that is always the same, half-precision numbers; `said` and `truth` the
+    garments of Fashion-MNIST's test pictures, a byte each, empty while it was not asked them.
     """
 
     manifest_sha256 = models.CharField(max_length=64, primary_key=True)
-    pictures_sha256 = models.CharField(max_length=64)
-    said = models.BinaryField()
-    truth = models.BinaryField()
+    pictures_sha256 = models.CharField(max_length=64, blank=True, default="", help_text="Empty: it was not asked.")
+    said = models.BinaryField(default=b"")
+    truth = models.BinaryField(default=b"")
     golden = models.BinaryField()
     created_at = models.DateTimeField(db_default=Now())
 

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from catalog.models import CONFIDENCE_VALIDATORS, GROUP_CHOICES
+from classifier.models.audit import AuditRound
 from classifier.models.reviews import Review
 from classifier.models.runs import Run, RunState
 from classifier.models.versions import ModelVersion
@@ -33,6 +34,15 @@ class TrainingRun(Run):
         blank=True, default="", db_default="", help_text="Why to activate it even if it may be worse. Empty: it is not."
     )
     exclusive = models.BooleanField(default=False, help_text="Refused while another training is open.")
+    waits_for = models.ForeignKey(
+        AuditRound,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The sample by whose answers a waiting one is queued.",
+    )
+    waits_for_answers = models.PositiveIntegerField(default=0, db_default=0, help_text="How many of them.")
     state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
     progress = models.JSONField(default=dict, help_text="Phase, epoch, step and the metrics of each epoch so far.")
     origin = models.JSONField(

@@ -10,7 +10,8 @@ from rest_framework.response import Response
 
 from classifier.ml.judging.drift import LEAST_PICTURES, DriftInputError
 from classifier.models import Alarm, DriftCheck
-from classifier.monitoring.services import AlarmStateError, acknowledge_alarm, check_drift, close_alarm
+from classifier.monitoring.follow_up import AlarmStateError, follow_up_alarm
+from classifier.monitoring.services import acknowledge_alarm, check_drift, close_alarm
 from classifier.registry.selectors import NoActiveModelVersionError
 from config.web.model_views import ModelView, PagedListView
 from config.web.permissions import ChangePermissions, WriteThrottle, get_member
@@ -66,6 +67,8 @@ class AlarmSerializer(serializers.ModelSerializer[Alarm]):
             "signal",
             "state",
             "segment",
+            "audit",
+            "training_run",
             "model_version",
             "first_check",
             "last_check",
@@ -134,6 +137,22 @@ class AlarmAcknowledgeView(AlarmView):
         """Acknowledge the alarm. 409 for one that is only suspected, or closed; twice is no error."""
         try:
             alarm = acknowledge_alarm(self.find(pk).pk, user=get_member(request))
+        except AlarmStateError as error:
+            raise ConflictError(str(error)) from error
+        return Response(self.get_serializer(alarm).data)
+
+
+class AlarmFollowUpView(AlarmView):
+    """What an alarm leads to."""
+
+    @extend_schema(parameters=[ALARM_ID], request=None, responses={200: AlarmSerializer, **ALARM_PROBLEMS})
+    def post(self, request: Request, pk: int) -> Response:
+        """Open an audit of the segment and a training that waits for it, also where another alarm did of late.
+
+        409 for an alarm that is only suspected, or closed, and where there is nothing to ask about; twice is no error.
+        """
+        try:
+            alarm = follow_up_alarm(self.find(pk).pk)
         except AlarmStateError as error:
             raise ConflictError(str(error)) from error
         return Response(self.get_serializer(alarm).data)

@@ -7,15 +7,20 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.views.decorators.http import require_http_methods, require_POST
 
-from classifier.audit.selectors import estimate_accuracy
+from classifier.audit.selectors import list_answers
 from classifier.audit.views import list_pictures
 from classifier.ml.judging.drift import FEATURES, PICTURES, STATISTICS, DriftInputError
+from classifier.ml.judging.shares import LEAST_COUNT
 from classifier.ml.labels import GROUP_OF_GARMENT, GROUPS
-from classifier.ml.words import percent
+from classifier.ml.words import percent, write_share
 from classifier.models import Alarm, DriftCheck
-from classifier.monitoring.services import AlarmStateError, acknowledge_alarm, check_drift, close_alarm
+from classifier.monitoring.follow_up import AlarmStateError, find_cooling_end, follow_up_alarm
+from classifier.monitoring.segments import estimate_window
+from classifier.monitoring.services import acknowledge_alarm, check_drift, close_alarm
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
 from config.web.pages import find_page
 from config.web.permissions import get_member
@@ -39,8 +44,11 @@ class AlarmRow:
     sentence: str
     difference: str
     doubt: str
+    accuracy: str
+    led_to: str
     pictures: list[Any]
     may_acknowledge: bool
+    may_follow_up: bool
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -61,8 +69,9 @@ def drift(request: HttpRequest) -> HttpResponse:
             return redirect("drift")
     page = find_page(request, DriftCheck.objects.select_related("model_version"))
     latest = DriftCheck.objects.filter(model_version=find_active_model_version()).first()
-    estimate = estimate_accuracy()
-    alarms = Alarm.objects.exclude(state=Alarm.State.CLOSED).select_related("last_check", "model_version")
+    alarms = Alarm.objects.exclude(state=Alarm.State.CLOSED).select_related(
+        "last_check", "model_version", "audit", "training_run"
+    )
     context = {
         "problem": problem,
         "latest": latest,
@@ -70,7 +79,6 @@ def drift(request: HttpRequest) -> HttpResponse:
         "tests": list_tests(latest) if latest else [],
         "mix": list_mix(latest) if latest else [],
         "alarms": [_build_row(alarm) for alarm in alarms],
-        "estimate": (estimate.corrected_sentence or estimate.sentence) if estimate else "",
         "page": page,
         "checks": [(check, describe_check(check)) for check in page.rows],
     }
@@ -84,6 +92,18 @@ def alarm_acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
     """Acknowledge an alarm, and answer with the way to the page; one that cannot be is a message there."""
     try:
         acknowledge_alarm(get_object_or_404(Alarm, pk=pk).pk, user=get_member(request))
+    except AlarmStateError as error:
+        messages.info(request, str(error))
+    return redirect("drift")
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_alarm", raise_exception=True)
+def alarm_follow_up(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask people about what an alarm is about, and answer with the way to the page."""
+    try:
+        follow_up_alarm(get_object_or_404(Alarm, pk=pk).pk)
     except AlarmStateError as error:
         messages.info(request, str(error))
     return redirect("drift")
@@ -160,9 +180,54 @@ def _build_row(alarm: Alarm) -> AlarmRow:
         sentence=f"{since}{where}.",
         difference=describe_difference(alarm.last_check),
         doubt=describe_doubt(alarm.last_check),
+        accuracy=describe_accuracy(alarm),
+        led_to=describe_follow_up(alarm),
         pictures=list_pictures(alarm.last_check.findings["images"]),
         may_acknowledge=alarm.state == Alarm.State.ALARM,
+        may_follow_up=_may_follow_up(alarm),
     )
+
+
+def describe_accuracy(alarm: Alarm) -> str:
+    """Return how much of what the version says of an alarm's newest window is right, as far as people's answers tell.
+
+    Of its segment, once people are asked about that.
+    """
+    share = estimate_window(alarm.last_check, asked=alarm.audit)
+    where = "" if alarm.audit is None else f" of {alarm.audit.segment}"
+    if share.value is None:
+        return (
+            f"No evidence yet of how many are right: people answered for {share.count:,} of these pictures{where}, and "
+            f"it takes {LEAST_COUNT}."
+        )
+    right = write_share(share.to_json())
+    return (
+        f"{right} of these pictures{where} are labelled right, by {share.count:,} answers and the model's confidence."
+    )
+
+
+def describe_follow_up(alarm: Alarm) -> str:
+    """Return what an alarm has led to; empty while it is only suspected."""
+    if alarm.audit is not None:
+        drawn = alarm.audit.samples.count()
+        answered = list_answers(alarm.audit).values("image").distinct().count()
+        return f"People are asked about {drawn:,} products of {alarm.audit.segment}, and answered for {answered:,}."
+    if alarm.signal == Alarm.Signal.FAILURES and alarm.state != Alarm.State.SUSPECTED:
+        return "Nobody can say what failed pictures show: the error queue has them."
+    if not _may_follow_up(alarm):
+        return ""
+    end = find_cooling_end(alarm.model_version_id)
+    if end is None:
+        return "There was nothing to ask people about."
+    return (
+        f"Another alarm opened an audit and a training of late; this one opens its own with a check after "
+        f"{date_format(localtime(end), 'j M Y')}, or when somebody asks for it."
+    )
+
+
+def _may_follow_up(alarm: Alarm) -> bool:
+    is_confirmed = alarm.state in (Alarm.State.ALARM, Alarm.State.ACKNOWLEDGED)
+    return is_confirmed and alarm.audit is None and alarm.signal != Alarm.Signal.FAILURES
 
 
 def _write_effect(test: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from kombu import Connection
 
 from catalog.pictures import storage
 from classifier.ml.artefacts import ArtefactError
-from classifier.registry.runtime import get_classifier
+from classifier.registry.runtime import check_golden_answers, get_classifier
 from classifier.registry.selectors import NoActiveModelVersionError, get_active_model_version
 from classifier.registry.services import check_registered_manifest
 from classifier.runs.workers import list_queue_health
@@ -93,11 +93,12 @@ def _check_folder(folder: str) -> str:
 
 
 def check_model_version() -> str:
-    """Return `ok` when the active version's registered files lie here, and its network labels pictures here."""
+    """Return `ok` when the active version's registered files lie here, and its network labels pictures here as ever."""
     try:
         version = get_active_model_version()
         check_registered_manifest(version)
         get_classifier(version)
+        check_golden_answers(version)
     except NoActiveModelVersionError:
         return "none is in production"
     except ArtefactError as error:

@@ -23,14 +23,11 @@ from classifier.ml.judging.drift import (
 )
 from classifier.ml.labels import GARMENTS, GROUPS, group_probabilities
 from classifier.models import Alarm, Classification, DriftCheck, ModelVersion
+from classifier.monitoring.follow_up import AlarmStateError, end_follow_ups, follow_up_due_alarms
 from classifier.monitoring.windows import WINDOW_PICTURES, Pictures, Stretch, find_reference, find_window, read_sides
 from classifier.registry.selectors import find_active_model_version, get_active_model_version
 
 Signal, State = Alarm.Signal, Alarm.State
-
-
-class AlarmStateError(Exception):
-    """An alarm was to be acknowledged or closed that does not stand where it can be; the message says where it is."""
 
 
 def check_drift(*, pictures: int | None = None, since: datetime | None = None, user: User | None = None) -> DriftCheck:
@@ -110,10 +107,17 @@ def acknowledge_alarm(alarm_id: int, *, user: User) -> Alarm:
 
 
 def close_alarm(alarm_id: int, *, user: User) -> Alarm:
-    """Say that the alarm is settled, or was none; a later check may begin another one. Closing twice is no error."""
-    return _move_alarm(
-        alarm_id, {State.SUSPECTED, State.ALARM, State.ACKNOWLEDGED}, State.CLOSED, closed_at=Now(), closed_by=user
-    )
+    """Say that the alarm is settled, or was none; a later check may begin another one. Closing twice is no error.
+
+    Nobody is asked any more about what it was about, and a training that still waits for that is cancelled.
+    """
+    with transaction.atomic():
+        alarm = _move_alarm(
+            alarm_id, {State.SUSPECTED, State.ALARM, State.ACKNOWLEDGED}, State.CLOSED, closed_at=Now(), closed_by=user
+        )
+        end_follow_ups(Alarm.objects.filter(pk=alarm.pk))
+    alarm.refresh_from_db()
+    return alarm
 
 
 def _move_alarm(alarm_id: int, sources: set[Alarm.State], target: Alarm.State, **fields: Any) -> Alarm:
@@ -133,7 +137,9 @@ def _follow_alarms(check: DriftCheck, comparison: Comparison, *, pictures: Pictu
     # One check at a time: two that begin the same signal's alarm would be one too many.
     ModelVersion.objects.select_for_update(no_key=True).get(pk=check.model_version_id)
     is_open = Alarm.objects.exclude(state=State.CLOSED)
-    is_open.exclude(model_version=check.model_version_id).update(state=State.CLOSED, closed_at=Now())
+    of_others = is_open.exclude(model_version=check.model_version_id)
+    end_follow_ups(of_others)
+    of_others.update(state=State.CLOSED, closed_at=Now())
     standing = {alarm.signal: alarm for alarm in is_open.select_related("last_check")}
     found = {test.name for test in comparison.tests if test.is_different}
     for signal in Signal:
@@ -158,6 +164,7 @@ def _follow_alarms(check: DriftCheck, comparison: Comparison, *, pictures: Pictu
             alarm is not None and alarm.state == State.SUSPECTED and check.window_until > alarm.first_check.window_until
         ):
             Alarm.objects.filter(pk=alarm.pk).update(state=State.CLOSED, closed_at=Now())
+    follow_up_due_alarms(is_open.filter(last_check=check))
 
 
 def _name_segment(signal: str, comparison: Comparison, *, pictures: Pictures) -> str:

@@ -18,7 +18,7 @@ from catalog.browse.listing import list_labelled_products
 from catalog.browse.summary import CatalogueSummary, get_catalogue_summary
 from catalog.labels import get_label_summary
 from catalog.models import ProductLabel
-from classifier.audit.selectors import estimate_accuracy
+from classifier.audit.selectors import estimate_accuracy, list_open_segments, list_unanswered
 from classifier.labels.decision import PLACEHOLDER
 from classifier.models import (
     AdoptionRun,
@@ -71,11 +71,13 @@ def start(request: HttpRequest) -> HttpResponse:
     suspects = SuspectedPicture.objects.filter(answer="").count() if may_see_errors else 0
     may_see_drift = request.user.has_perm("classifier.view_driftcheck")
     alarms = Alarm.objects.filter(state=Alarm.State.ALARM).count() if may_see_drift else 0
+    may_review = request.user.has_perm("classifier.add_review")
+    drifted = sum(list_unanswered(audit).count() for audit in list_open_segments()) if may_review else 0
     version = find_active_model_version()
     may_see_versions = request.user.has_perm("classifier.view_modelversion")
     requests = StageChange.objects.filter(decision=StageChange.Decision.OPEN).count() if may_see_versions else 0
     may_see_runs = request.user.has_perm("classifier.view_labellingrun")
-    waiting = {"suspects": suspects, "alarms": alarms, "requests": requests}
+    waiting = {"suspects": suspects, "alarms": alarms, "drifted": drifted, "requests": requests}
     context = {
         "newest": [(product, get_label_summary(product)) for product in newest[:NEWEST_SHOWN]],
         "summary": summary,
@@ -102,13 +104,15 @@ def list_duties(
     *,
     suspects: int = 0,
     alarms: int = 0,
+    drifted: int = 0,
     requests: int = 0,
     user: User | AnonymousUser,
 ) -> list[Duty]:
     """Return what waits for a person, each with the page that this user may open, or else a command.
 
     `suspects` is how many suspected pictures this user may answer for, or look at, `alarms` how many alarms nobody
-    acknowledged, `requests` how many requests for a stage nobody decided.
+    acknowledged, `drifted` how many products wait for an answer because of one, `requests` how many requests for a
+    stage nobody decided.
     """
     status, products = ProductLabel.Status, reverse("product-list")
     may_see_errors = user.has_perm("classifier.view_labeltask")
@@ -136,6 +140,12 @@ def list_duties(
             f"alarm{'' if alarms == 1 else 's'} of drift: the pictures of late are different.",
             button="Drift",
             address=reverse("drift"),
+        ),
+        Duty(
+            drifted,
+            f"{_products(drifted)} that an alarm of drift is about, for whose labels a training waits.",
+            button="Review",
+            address=reverse("review-queue", args=[QueueName.AUDIT]),
         ),
         Duty(
             requests,

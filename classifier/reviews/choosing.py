@@ -8,11 +8,11 @@ from django.db.models import F
 from numpy.typing import NDArray
 
 from catalog.models import ProductImages, ProductLabel
-from classifier.audit.selectors import find_current_round, list_unanswered
+from classifier.audit.selectors import find_current_round, list_open_segments, list_unanswered
 from classifier.ml.labels import GROUPS
 from classifier.ml.teaching.choosing import CANDIDATES, choose_useful, find_contradicted
 from classifier.ml.text.reading import Verdict as TextVerdict
-from classifier.models import Classification, ModelVersion, TextEvidence
+from classifier.models import AuditRound, Classification, ModelVersion, TextEvidence
 from classifier.registry.selectors import find_active_model_version
 from classifier.reviews.candidates import Candidates, probe_labels, read_candidates, read_reviewed
 from classifier.reviews.choices import Choice, is_open
@@ -40,22 +40,29 @@ def choose_unsure(reviewer: User, size: int) -> list[Choice]:
 
 
 def choose_audit(reviewer: User, size: int) -> list[Choice]:
-    """Return the next of the audit's sample that nobody answered or has open, while their picture is shown first."""
-    audit = find_current_round()
-    if audit is None or not size:
-        return []
-    waiting = list_unanswered(audit).filter(~is_open("product_id"), product__label__image=F("image"))
-    rows = waiting.order_by("position").values_list("product_id", "image_id", "inclusion_probability")
-    return [
-        Choice(product_id, image_id, blind=True, inclusion_probability=probability)
-        for product_id, image_id, probability in rows[:size]
-    ]
+    """Return the next of the audit's samples that nobody answered or has open, while their picture is shown first.
+
+    Those of which an alarm of drift is about come first.
+    """
+    chosen: dict[int, Choice] = {}
+    for audit in _list_rounds():
+        waiting = list_unanswered(audit).filter(~is_open("product_id"), product__label__image=F("image"))
+        rows = waiting.order_by("position").values_list("product_id", "image_id", "inclusion_probability")
+        for product_id, image_id, probability in rows[: size - len(chosen)]:
+            choice = Choice(product_id, image_id, blind=True, inclusion_probability=probability)
+            chosen.setdefault(product_id, choice)
+    return list(chosen.values())
 
 
 def count_audit() -> int | None:
-    """Return how many of the audit's sample nobody answered; None before one is drawn."""
-    audit = find_current_round()
-    return list_unanswered(audit).count() if audit else None
+    """Return how many of the audit's samples nobody answered; None before one is drawn."""
+    rounds = _list_rounds()
+    return sum(list_unanswered(audit).count() for audit in rounds) if rounds else None
+
+
+def _list_rounds() -> list[AuditRound]:
+    current = find_current_round()
+    return list_open_segments() + ([current] if current else [])
 
 
 def choose_suspicious(reviewer: User, size: int) -> list[Choice]:

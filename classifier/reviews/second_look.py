@@ -15,8 +15,7 @@ from django.db.models import Count, F, QuerySet
 
 from catalog.models import ProductLabel
 from classifier.adoption.catalogue import CONTRADICTING_CONFIDENCE
-from classifier.audit.selectors import find_current_round
-from classifier.models import AuditSample, OutOfFoldAnswer, QueueName, Review
+from classifier.models import AuditSample, ModelVersion, OutOfFoldAnswer, QueueName, Review
 from classifier.reviews.choices import Choice, is_open
 from config.cached_counts import get_cached_count
 from config.db.arrays import AnyOf
@@ -174,8 +173,6 @@ def _list_waiting() -> list[_Case]:
 
 def _find_said_of_drawn(image_ids: Sequence[int]) -> dict[int, str]:
     """Return the groups that machines said of these pictures of the audit."""
-    audit = find_current_round()
-    if audit is None or not image_ids:
-        return {}
-    samples = AuditSample.objects.filter(AnyOf("image", image_ids), round=audit)
-    return dict(samples.values_list("image_id", "group"))
+    of_production = AuditSample.objects.filter(round__model_version__stage=ModelVersion.Stage.PRODUCTION)
+    samples = of_production.filter(AnyOf("image", image_ids))
+    return dict(samples.order_by("round_id").values_list("image_id", "group")) if image_ids else {}

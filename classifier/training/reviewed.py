@@ -143,7 +143,7 @@ def train_by_reviews(
     return trained, _build_answers(taught, retrained.by_both)
 
 
-def record_answers(answers: Sequence[OutOfFoldAnswer], *, version: ModelVersion) -> None:
+def record_out_of_fold(answers: Sequence[OutOfFoldAnswer], *, version: ModelVersion) -> None:
     """Save what was said out of fold of the reviews that taught a version; those of reviews that are gone are not."""
     known = set(Review.objects.filter(pk__in=[answer.review_id for answer in answers]).values_list("pk", flat=True))
     for answer in answers:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from classifier.adoption.gate import examine_artefact
+from classifier.adoption.gate import examine_artefact, record_answers
 from classifier.adoption.services import (
     Asker,
     GateNotMetError,
@@ -29,7 +29,7 @@ from classifier.models import OutOfFoldAnswer, TrainingRun
 from classifier.registry.services import copy_artefact, record_model_version
 from classifier.training.heartbeat import TrainingHeartbeat
 from classifier.training.origin import describe_origin
-from classifier.training.reviewed import record_answers, train_by_reviews
+from classifier.training.reviewed import record_out_of_fold, train_by_reviews
 from classifier.training.titles import teach_by_titles
 from config.db.clock import get_database_time
 from config.db.reconnecting import retry_while_unreachable
@@ -73,8 +73,8 @@ def has_stalled(run: TrainingRun, *, now: datetime) -> bool:
 
 
 def cancel_training_run(run: TrainingRun) -> bool:
-    """Cancel a queued run at once and a running one at its next step; return False if it had ended already."""
-    if TrainingRun.objects.filter(pk=run.pk, state=State.QUEUED).cancel():
+    """Cancel a run that has not begun at once and a running one at its next step; return False if it had ended."""
+    if TrainingRun.objects.filter(pk=run.pk, state__in=[State.WAITING, State.QUEUED]).cancel():
         return True
     return bool(TrainingRun.objects.filter(pk=run.pk, state=State.RUNNING).update(cancel_requested=True))
 
@@ -139,6 +139,8 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
             )
         reporter.check()
         data_dir = Path(run.data_dir) if run.data_dir else None
+        if not run.output:
+            record_answers(trained.folder, data_dir=data_dir)
         examination = examine_artefact(trained.folder, data_dir=data_dir) if run.activate else None
         copied = None if run.output else copy_artefact(trained.folder)
 
@@ -148,7 +150,7 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
         def register() -> None:
             version, problem = record_model_version(copied) if copied else None, ""
             if version is not None:
-                record_answers(answers, version=version)
+                record_out_of_fold(answers, version=version)
             if version is not None and examination is not None:
                 try:
                     request_stage_change(

@@ -60,6 +60,7 @@ class TrainingRunSerializer(RunSerializer):
             "epochs",
             "limit",
             "backbone_weights",
+            "waits_for_answers",
             "progress",
             "model_version",
             "heartbeat_at",

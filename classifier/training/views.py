@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.text import capfirst
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -23,6 +24,7 @@ from classifier.training.runs import cancel_training_run, find_usual_weights, ha
 from classifier.training.serializers import TrainingRunRequestSerializer
 from classifier.training.starting import TrainingOpenError, start_training_run
 from classifier.training.titles import has_enough_titles
+from classifier.training.waiting import count_answers, train_anyway
 from config.db.clock import get_database_time
 from config.web.permissions import get_member
 from config.web.texts import format_duration
@@ -72,7 +74,7 @@ def describe_retraining() -> str:
 @permission_required("classifier.view_trainingrun", raise_exception=True)
 def training_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer with one training: its phase, its epochs and how it ended. The page asks again while the run is open."""
-    run = get_object_or_404(TrainingRun.objects.select_related("model_version", "requested_by"), pk=pk)
+    run = get_object_or_404(TrainingRun.objects.select_related("model_version", "requested_by", "waits_for"), pk=pk)
     history = run.progress.get("history", [])
     now = get_database_time()
     silent, left = find_silent_seconds(run, now=now), find_seconds_left(run.progress)
@@ -80,6 +82,7 @@ def training_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         **describe_run(request, run, route="training-run"),
         "live": run.is_open,
+        "waits": describe_wait(run) if run.state == TrainingRun.State.WAITING else "",
         "stalled": has_stalled(run, now=now),
         "silent": format_duration(silent) if silent is not None and silent > SILENT_SECONDS else "",
         "phase": (phase := describe_phase(run.progress)),
@@ -101,6 +104,26 @@ def training_run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Cancel a training that has not ended, and answer with its page."""
     run = get_object_or_404(TrainingRun, pk=pk)
     return cancel_run(request, run, cancel=cancel_training_run, route="training-run")
+
+
+@require_POST
+@login_required
+@permission_required("classifier.change_trainingrun", raise_exception=True)
+def training_run_train(request: HttpRequest, pk: int) -> HttpResponse:
+    """Train without the answers that a training waits for, and answer with its page."""
+    if not train_anyway(get_object_or_404(TrainingRun, pk=pk)):
+        messages.info(request, "The training did not wait any more.")
+    return redirect("training-run-detail", pk)
+
+
+def describe_wait(run: TrainingRun) -> str:
+    """Return what a training waits for, and how much of it is there."""
+    if run.waits_for is None:
+        return "Waits for answers to an audit that is not there any more."
+    return (
+        f"Waits for {run.waits_for_answers:,} answers to the audit of {run.waits_for.segment}: "
+        f"{count_answers(run):,} so far."
+    )
 
 
 def list_asked(run: TrainingRun) -> list[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from classifier.adoption.watch import watch_adoptions
 from classifier.audit.drawing import refresh_audit
 from classifier.cleaning.tasks import send_cleaning_runs
 from classifier.labelling import ledger
+from classifier.labelling.outputs import send_output_runs
 from classifier.labelling.runs import do_run_steps
 from classifier.labelling.starting import MANY_BATCHES
 from classifier.labelling.tasks import send_due_batches, send_taking_runs
@@ -19,6 +20,7 @@ from classifier.reviews.tasks import send_review_runs
 from classifier.splits.services import assign_waiting_parts
 from classifier.training import runs as training_runs
 from classifier.training.tasks import send_queued_training
+from classifier.training.waiting import release_trainings
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +48,14 @@ def sweep() -> None:
     send_taking_runs()
     closed = ledger.close_finished_runs()
     abandoned = training_runs.abandon_dead_training_runs()
+    release_trainings()
     send_queued_training()
     send_review_runs()
     send_adoption_runs()
     send_impact_runs()
     watch_adoptions()
     send_cleaning_runs()
+    send_output_runs()
     walk_labels()
     settle_texts(seconds=TEXTS_SECONDS)
     assign_waiting_parts(seconds=PARTS_SECONDS)

@@ -5,6 +5,7 @@ Their names on the queue are given in their decorators: a module may move, a mes
 
 from classifier.adoption.tasks import adopt_task
 from classifier.cleaning.tasks import clean_task
+from classifier.labelling.outputs import output_task
 from classifier.labelling.tasks import label_batch_task, take_pictures_task
 from classifier.reviews.tasks import record_reviews_task
 from classifier.training.tasks import train_task
@@ -15,6 +16,7 @@ __all__ = [
     "canary_task",
     "clean_task",
     "label_batch_task",
+    "output_task",
     "record_reviews_task",
     "take_pictures_task",
     "train_task",

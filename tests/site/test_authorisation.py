@@ -10,7 +10,16 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from classifier.models import LabellingRun, LabelTask, Review, ReviewRun, StageChange, SuspectedPicture, TrainingRun
+from classifier.models import (
+    LabellingRun,
+    LabelTask,
+    OutputRun,
+    Review,
+    ReviewRun,
+    StageChange,
+    SuspectedPicture,
+    TrainingRun,
+)
 from tests.support.drifting import create_alarm, create_drift_check
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
@@ -58,6 +67,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "figures": {"GET": Row("view_labelchange", 200)},
     "drift": {"GET": Row("view_driftcheck", 200), "POST": Row("add_driftcheck", 409)},
     "alarm-acknowledge": {"POST": Row("change_alarm", 302)},
+    "alarm-follow-up": {"POST": Row("change_alarm", 302)},
     "alarm-close": {"POST": Row("change_alarm", 302)},
     "evaluations": {"GET": Row("view_modelversion", 200)},
     "experiments": {"GET": Row(PUBLIC, 200)},
@@ -69,6 +79,9 @@ TABLE: dict[str, dict[str, Row]] = {
     "labelling-run-detail": {"GET": Row("view_labellingrun", 200)},
     "labelling-run-cancel": {"POST": Row("change_labellingrun", 302)},
     "labelling-run-retry": {"POST": Row("change_labeltask", 302)},
+    "output-run-list": {"GET": Row("view_outputrun", 200), "POST": Row("add_outputrun", 409)},
+    "output-run-detail": {"GET": Row("view_outputrun", 200)},
+    "output-run-cancel": {"POST": Row("change_outputrun", 302)},
     "error-list": {"GET": Row("view_labeltask", 200)},
     "error-retry": {"POST": Row("change_labeltask", 302)},
     "error-ignore": {"POST": Row("change_labeltask", 302)},
@@ -77,6 +90,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "training-run-list": {"GET": Row("view_trainingrun", 200), "POST": Row("add_trainingrun", 409)},
     "training-comparison": {"GET": Row("view_trainingrun", 200)},
     "training-run-detail": {"GET": Row("view_trainingrun", 200)},
+    "training-run-train": {"POST": Row("change_trainingrun", 302)},
     "training-run-cancel": {"POST": Row("change_trainingrun", 302)},
     "model-version-list": {"GET": Row("view_modelversion", 200)},
     "model-version-detail": {"GET": Row("view_modelversion", 200)},
@@ -113,8 +127,12 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-labelling-run-list": {"POST": Row("add_labellingrun", 202)},
     "api-labelling-run-detail": {"GET": Row("view_labellingrun", 200)},
     "api-labelling-run-cancel": {"POST": Row("change_labellingrun", 200)},
+    "api-output-run-list": {"POST": Row("add_outputrun", 409)},
+    "api-output-run-detail": {"GET": Row("view_outputrun", 200)},
+    "api-output-run-cancel": {"POST": Row("change_outputrun", 200)},
     "api-training-run-list": {"POST": Row("add_trainingrun", 409)},
     "api-training-run-detail": {"GET": Row("view_trainingrun", 200)},
+    "api-training-run-train": {"POST": Row("change_trainingrun", 200)},
     "api-training-run-cancel": {"POST": Row("change_trainingrun", 200)},
     "api-model-version-list": {"GET": Row("view_modelversion", 200)},
     "api-model-version-detail": {"GET": Row("view_modelversion", 200)},
@@ -130,6 +148,7 @@ TABLE: dict[str, dict[str, Row]] = {
     "api-drift-check-list": {"GET": Row("view_driftcheck", 200), "POST": Row("add_driftcheck", 409)},
     "api-alarm-list": {"GET": Row("view_alarm", 200)},
     "api-alarm-acknowledge": {"POST": Row("change_alarm", 200)},
+    "api-alarm-follow-up": {"POST": Row("change_alarm", 409)},
     "api-alarm-close": {"POST": Row("change_alarm", 200)},
     "api-error-list": {"GET": Row("view_labeltask", 200)},
     "api-error-retry": {"POST": Row("change_labeltask", 200)},
@@ -139,6 +158,7 @@ TABLE: dict[str, dict[str, Row]] = {
 # A page's form stands on the page, so its permission comes on top of the one to see it; the review is somebody else's.
 ALSO_NEEDED = {
     ("training-run-list", "POST"): "view_trainingrun",
+    ("output-run-list", "POST"): "view_outputrun",
     ("labelling-run-list", "POST"): "view_labellingrun",
     ("drift", "POST"): "view_driftcheck",
     ("image-mend", "POST"): "change_image",
@@ -181,6 +201,7 @@ def create_arguments() -> dict[str, list[Any]]:
     suspect = SuspectedPicture.objects.create(pk=20, sha256="0" * 64, products=20)
     review = Review.objects.create(image=image, url=image.url, group="Bags", reviewer=create_member())
     reviews = ReviewRun.objects.create(group="Bags", state="done", requested_by=review.reviewer)
+    update = OutputRun.objects.create(storage="outputs")
     training = TrainingRun.objects.create(recipe="default", seed=1)
     change = StageChange.objects.create(
         model_version=version, from_stage="candidate", to_stage="production", way="api", evidence_sha256="0" * 64
@@ -200,6 +221,8 @@ def create_arguments() -> dict[str, list[Any]]:
         "data-file": ["0" * 16, "nothing.svg"],
         "experiment-file": ["nothing", "0" * 16, "nothing.svg"],
         "labelling-run-": [run.pk],
+        "output-run-": [update.pk],
+        "api-output-run-": [update.pk],
         "training-run-": [training.pk],
         "model-version-": [version.pk],
         "impact-": [1],

@@ -37,6 +37,7 @@ BODYLESS = [
     if target[0].endswith(
         (
             *("-cancel", "-activate", "-retry", "-ignore", "-picture", "-acknowledge", "-close", "-renew"),
+            *("-follow-up", "-train"),
             *("-review-withdraw", "-review-run-withdraw"),
         )
     )

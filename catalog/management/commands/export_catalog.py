@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from django.core.files.storage import FileSystemStorage, Storage, storages
+from django.core.files.storage import FileSystemStorage, Storage
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.http import QueryDict
@@ -38,13 +38,13 @@ jsonl and csv hold every image and text and the current label of each product; i
 reads past the labels. pictures writes the first picture of each product into one folder for each group, with
 manifest.jsonl (hash, label, model version, source URL); DIR must be new or empty, and a name ending in .zip makes an
 archive instead. A file or folder appears when it is complete, or not at all. With --update a folder that an earlier
-call wrote, or without --output the storage OUTPUT_FILE_STORAGE, is brought up to date: pictures are added, move to
-another group's folder, or go; each file is whole at any time, the manifest too.
+call wrote is brought up to date: pictures are added, move to another group's folder, or go; each file is whole at any
+time, the manifest too. update_outputs does the same in a storage.
 
   manage.py export_catalog > catalogue.jsonl
   manage.py export_catalog --format csv --group Footwear --status needs_review --output review.csv
   manage.py export_catalog --format pictures --min-confidence 0.9 --output pictures --json
-  manage.py export_catalog --format pictures --status labelled --status reviewed --update
+  manage.py export_catalog --format pictures --status labelled --status reviewed --output pictures --update
 
 Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
     shows_progress = True
@@ -151,11 +151,11 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
 
 
 def _find_target(options: dict[str, Any]) -> Storage:
-    """Return where an update writes: a folder that is new, empty or has a manifest, or the storage for it."""
+    """Return where an update writes: a folder that is new, empty or has a manifest."""
     if options["format"] != "pictures":
         raise CommandError("--update needs --format pictures", returncode=2)
     if options["output"] == STANDARD_OUTPUT:
-        return storages["outputs"]
+        raise CommandError("--update needs --output with a folder; update_outputs writes to a storage", returncode=2)
     folder = Path(options["output"])
     if not folder.parent.is_dir() or (folder.exists() and not folder.is_dir()):
         raise CommandError(f"expected --output to be a folder in one that is there, received {folder}", returncode=2)

@@ -93,7 +93,7 @@ class Command(ReportingCommand):
             raise CommandError(f"There is no model version {version_id}.")
         if action == "request":
             return ask_for_stage(
-                version, to=options["to"], asker=asker, reason=reason, force=options["force"], download=True
+                version, to=options["to"], asker=asker, reason=reason, force=options["force"], ask=True
             )
         change = version.stage_changes.filter(decision=StageChange.Decision.OPEN).first()
         if change is None:

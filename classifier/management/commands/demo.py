@@ -21,6 +21,7 @@ from classifier.labels.precision import refresh_precisions, settle_texts
 from classifier.management.demo_summary import build_demo_summary, build_summary_table, list_summary_lines
 from classifier.management.progress import WorkerEndedError, wait_for_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactError
+from classifier.registry.runtime import get_classifier, record_golden_answers
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import register_model_version
 from config.console import ProgressReport
@@ -112,6 +113,7 @@ class Command(BaseCommand):
         if version is None:
             try:
                 version = register_model_version(DEFAULT_ARTEFACT)
+                record_golden_answers(get_classifier(version), digest=version.manifest_sha256)
                 request_stage_change(version, to=Stage.PRODUCTION, asker=Asker(Way.COMMAND))
             except ArtefactError as error:
                 raise CommandError(f"The shipped artefact cannot be used: {error}") from error

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from classifier.adoption.gate import examine_artefact
+from classifier.adoption.gate import examine_artefact, record_answers
 from classifier.adoption.services import (
     GateNotMetError,
     RefusedChangeError,
@@ -55,6 +55,10 @@ class Command(ReportingCommand):
             version = register_model_version(folder)
         except (ArtefactError, OSError) as error:
             raise CommandError(str(error)) from error
+        try:
+            record_answers(get_artefact_folder(version), data_dir=options["data_dir"])
+        except ArtefactError as error:
+            raise CommandError(str(error), returncode=3) from error
         problem: Exception | None = None
         change = None
         if activate and version.stage != Stage.PRODUCTION:

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from classifier.ml.judging.shares import LEAST_COUNT, STANDARD_DEVIATIONS
 
-#: A candidate may be right on so many pictures less, times the root of their number: 0.67 points of 10,000 pictures,
-#: 2.1 points of 1,000. All questions about 10,000 test pictures together refuse 2 to 3 of 100 candidates that are as
-#: good and differ on 2 % of the pictures, and let 1 of 100 through that is wrong on 20 more of a group of 1,000.
+#: A candidate may be right on so many pictures less, times the root of their number: 67 of 10,000.
 MARGIN: Final = 0.67
+#: The same of one group, 24 of 1,000. Of more pictures the number grows with the cube root alone: the root would spend
+#: most of what may be refused wrongly on small groups, where that finds nothing more. All questions about 10,000 test
+#: pictures together refuse 2 to 3 of 100 candidates that are as good and differ on 2 % of the pictures.
+GROUP_MARGIN: Final = 0.76
+LARGE_GROUP: Final = 1000
 #: What is asked of all pictures.
 ALL: Final = "all groups"
 GARMENTS: Final = "garments"
@@ -75,6 +78,11 @@ def compare(
     )
 
 
+def find_group_margin(count: int) -> float:
+    """The share of so many pictures of one group on which a candidate may be right less."""
+    return float(GROUP_MARGIN / sqrt(count) * min(1.0, (LARGE_GROUP / count) ** (1 / 6)))
+
+
 def compare_groups(
     candidate: NDArray[np.integer], *, other: NDArray[np.integer], truth: NDArray[np.integer], names: Sequence[str]
 ) -> list[Comparison]:
@@ -84,6 +92,14 @@ def compare_groups(
     """
     right, others = candidate == truth, other == truth
     chosen = {ALL: np.ones(len(truth), dtype=np.bool_)} | {name: truth == index for index, name in enumerate(names)}
+    numbers = {name: int(part.sum()) for name, part in chosen.items()}
     return [
-        compare(right[part], other=others[part], of=name) for name, part in chosen.items() if part.sum() >= LEAST_COUNT
+        compare(
+            right[part],
+            other=others[part],
+            margin=None if name == ALL else find_group_margin(numbers[name]),
+            of=name,
+        )
+        for name, part in chosen.items()
+        if numbers[name] >= LEAST_COUNT
     ]

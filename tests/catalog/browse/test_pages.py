@@ -478,6 +478,6 @@ def test_the_menu_has_two_halves(client: Client) -> None:
     client.force_login(User.objects.create_superuser("root"))
     names = [re.findall(r">(\w+)<", half) for half in halves.findall(client.get("/products/").text)]
     assert names == [
-        ["Work", "Review", "Products", "Errors", "Import"],
+        ["Work", "Review", "Products", "Errors", "Import", "Outputs"],
         ["Model", "Versions", "Trainings", "Runs", "Figures", "Drift", "Data", "Experiments"],
     ]

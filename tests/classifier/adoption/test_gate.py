@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from classifier.adoption import gate
-from classifier.adoption.gate import examine_artefact, examine_version
+from classifier.adoption.gate import examine_artefact, examine_version, record_answers
 from classifier.adoption.services import (
     Asker,
     GateNotMetError,
@@ -192,22 +192,35 @@ def test_people_pass_the_gate_as_commands_do(twin: Path, monkeypatch: pytest.Mon
     register_active_version()
     asked = answer_alike(monkeypatch, wrong=WORSE)
     version = register_model_version(twin)
+    examine_version(version, ask=True)
     for _ in range(2):
         with pytest.raises(GateNotMetError):
             ask_for_stage(version, to=Stage.PRODUCTION, asker=Asker("page", create_member()))
     assert len(asked) == 2  # each of both was asked once
 
 
-def test_the_site_fetches_no_test_pictures(twin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_site_asks_no_test_pictures(twin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register_active_version()
-    monkeypatch.setattr(gate, "find_fashion_mnist", lambda: None)
     asked = answer_alike(monkeypatch)
     version = register_model_version(twin)
-    assert "Fashion-MNIST is not on this machine" in examine_version(version).problem
+    assert "twin-1 was not asked Fashion-MNIST's test pictures yet" in examine_version(version).problem
     assert asked == []
-    examine_version(version, download=True)
+    examine_version(version, ask=True)
     assert len(asked) == 2
     assert examine_version(version).problem == ""
+
+
+def test_a_version_answers_when_it_is_registered_where_the_pictures_are(
+    twin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = answer_alike(monkeypatch)
+    register(twin)
+    answers = ArtefactAnswers.objects.get()
+    assert (asked, answers.pictures_sha256, len(bytes(answers.golden))) == ([], "", 32 * 10 * 2)
+    monkeypatch.setattr(gate, "find_fashion_mnist", lambda: Path("/data"))
+    register(twin)
+    answers.refresh_from_db()
+    assert (asked, len(bytes(answers.said))) == (["twin-1"], 1_000)
 
 
 @pytest.mark.parametrize("distance, is_another", [(0.01, False), (0.05, True)])
@@ -215,9 +228,8 @@ def test_a_network_that_says_something_else_than_at_first_passes_no_gate(
     twin: Path, monkeypatch: pytest.MonkeyPatch, distance: float, is_another: bool
 ) -> None:
     register_active_version()
-    answer_alike(monkeypatch)
     version = register_model_version(twin)
-    assert examine_version(version).problem == ""
+    record_answers(twin)
     answers = ArtefactAnswers.objects.get(pk=version.manifest_sha256)
     moved = np.frombuffer(bytes(answers.golden), np.float16) + np.float16(distance)
     ArtefactAnswers.objects.filter(pk=answers.pk).update(golden=moved.tobytes())

@@ -68,6 +68,7 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
         "/api/v1/alarms/",
         "/api/v1/alarms/{id}/acknowledge/",
         "/api/v1/alarms/{id}/close/",
+        "/api/v1/alarms/{id}/follow-up/",
         "/api/v1/classify/",
         "/api/v1/drift-checks/",
         "/api/v1/errors/",
@@ -86,6 +87,9 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
         "/api/v1/model-versions/{id}/activate/",
         "/api/v1/model-versions/{id}/impact/",
         "/api/v1/model-versions/{id}/stage-changes/",
+        "/api/v1/output-runs/",
+        "/api/v1/output-runs/{id}/",
+        "/api/v1/output-runs/{id}/cancel/",
         "/api/v1/products/",
         "/api/v1/products/export.{suffix}",
         "/api/v1/products/{id}/",
@@ -106,6 +110,7 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
         "/api/v1/training-runs/",
         "/api/v1/training-runs/{id}/",
         "/api/v1/training-runs/{id}/cancel/",
+        "/api/v1/training-runs/{id}/train/",
     ]
     parameters = {parameter["name"] for parameter in schema["paths"]["/api/v1/products/"]["get"]["parameters"]}
     assert parameters == {

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,16 @@ from catalog.models import Image, ProductLabel
 from classifier.adoption.services import activate_model_version
 from classifier.labelling.starting import start_labelling_run
 from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
-from classifier.models import Classification, LabellingRun, LabelTask, QueueCanary, Review, ReviewRun, TrainingRun
+from classifier.models import (
+    AdoptionRun,
+    Classification,
+    LabellingRun,
+    LabelTask,
+    QueueCanary,
+    Review,
+    ReviewRun,
+    TrainingRun,
+)
 from classifier.registry.services import register_model_version
 from classifier.reviews.starting import start_review_run
 from classifier.training.starting import start_training_run
@@ -131,10 +141,19 @@ def test_a_running_worker_uses_a_new_version_for_the_next_run_and_its_canary_ret
     with worker("labelling", log=tmp_path / "log") as process:
         for version in versions:
             activate_model_version(version)
+            adoption = AdoptionRun.objects.get(model_version=version)
+            wait_until(lambda run=adoption: AdoptionRun.objects.get(pk=run.pk).state == "done", log=tmp_path / "log")
             run = start_labelling_run()
             wait_until(lambda run=run: LabellingRun.objects.get(pk=run.pk).state == "done", log=tmp_path / "log")
         wait_until(lambda: QueueCanary.objects.get().done_at is not None, log=tmp_path / "log")
         assert process.poll() is None
+    # The second activation met a worker that was there: shown with -s, since a busy machine may take its time.
+    adoption = AdoptionRun.objects.select_related("model_version").get(model_version=versions[-1])
+    assert adoption.started_at is not None
+    assert adoption.model_version.activated_at is not None
+    seen = adoption.started_at - adoption.model_version.activated_at
+    sys.stderr.write(f"an activation reached the worker after {seen.total_seconds() * 1000:.0f} ms\n")
+    assert seen < timedelta(seconds=PATIENCE_SECONDS)
     labelled = list(Classification.objects.order_by("pk").values_list("model_version_id", "run__model_version_id"))
     assert labelled == [(version.pk, version.pk) for version in versions]
     assert client.get("/healthz/workers").json() == {"status": "ok", "checks": {"labelling": "ok"}}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from classifier.ml.judging.shares import LEAST_COUNT, Share, find_interval, measure_mean_share, measure_share
+from tests.ml.judging.simulated_previews import draw_previews
 
 
 def test_the_interval_is_wilsons() -> None:
@@ -35,3 +36,7 @@ def test_a_mean_weighs_parts_alike_and_its_interval_covers_what_is_true() -> Non
         found = measure_mean_share(drawn)
         covered += found.low <= 0.8 <= found.high
     assert 0.92 < covered / 400 < 0.98
+
+
+def test_a_small_run_of_the_proof_holds_the_truth() -> None:
+    assert draw_previews(1, samples=1_000).is_met()
