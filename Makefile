@@ -10,7 +10,7 @@ unexport DJANGO_SETTINGS_MODULE
 # The tests start the product's processes hundreds of times; each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test lint bench proof chaos fuzz
+.PHONY: help demo test lint bench proof chaos fuzz release old-code
 
 help:
 	@echo "make demo   set up, label the demo catalogue, show the table, serve the site on 127.0.0.1:8000 (PORT=...)"
@@ -20,6 +20,8 @@ help:
 	@echo "make proof  the long proofs one after the other, as JSON, from a seed of their own (SEED=...); two hours"
 	@echo "            SHOP=DIR replays reviews on that labelled folder as well"
 	@echo "make fuzz   10,000 generated requests to the API, from a seed of their own (CASES=..., SEED=...)"
+	@echo "make release  a signed tag of this commit, once lint and tests pass (DRY_RUN=1 makes none)"
+	@echo "make old-code the tests of the commit BASE on a database that this commit migrated (TESTS=...)"
 	@echo "make chaos  100,000 labels while workers, broker and database are killed; ten minutes on two cores"
 
 demo: $(VENV)/installed
@@ -78,8 +80,16 @@ proof: $(VENV)/installed-dev
 	$(RUN) -m tests.classifier.registry.altered_artefacts --json --seed $(SEED)
 	$(RUN) -m tests.ml.judging.simulated_gates --json --seed $(SEED)
 	$(RUN) -m tests.ml.judging.simulated_previews --json --seed $(SEED)
+	$(RUN) -m tests.site.rolling_upgrade --json --seed $(SEED)
 	$(RUN) -m benchmarks.doors --json
 	$(if $(SHOP),$(RUN) manage.py replay_reviews $(SHOP) --json)
+
+release:
+	$(or $(wildcard $(RUN)),$(PYTHON)) -m config.release $(if $(DRY_RUN),--dry-run)
+
+# What a rolling upgrade has for a while: an earlier commit's code on this one's schema.
+old-code: $(VENV)/installed-dev
+	$(RUN) -m tests.site.old_code $(if $(BASE),--base $(BASE)) $(TESTS)
 
 # Shorter: make chaos CHAOS="--labels 20000 --kills 80"
 chaos: $(VENV)/installed-dev

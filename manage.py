@@ -8,6 +8,13 @@ import sys
 def main() -> None:
     """Run the management command named on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
+    if sys.argv[1:] in (["version"], ["--version"]):  # Django would say its own alone
+        import django
+
+        from config import VERSION
+
+        sys.stdout.write(f"{VERSION} (Django {django.get_version()})\n")
+        return
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 

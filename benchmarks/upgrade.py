@@ -1,9 +1,11 @@
 """How long the migrations since the last release take, and how long they keep writers waiting.
 
-    python -m benchmarks.upgrade [--products N] [--json]
+    python -m benchmarks.upgrade [--products N] [--from MIGRATION ...] [--json]
 
 A catalogue on the tables of the last release: a picture and a text for each product, nineteen of twenty products
 labelled. While it is migrated another process writes as the site does: a title, a label, a new product with its image.
+With `--from` these are migrated to first, unmeasured: `--from catalog.0016 --from classifier.0043` measures what came
+later.
 """
 
 import argparse
@@ -13,7 +15,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +28,7 @@ from rich.console import Console
 
 from benchmarks.catalogue_site import SERVER_SETTINGS
 from benchmarks.machine import describe_machine, machine_lines
+from benchmarks.upgrade_steps import APPLICATION, LOCKS, add_locks, add_waits, find_steps
 from tests.support.servers import start_postgresql
 
 RELEASED: Final = (("catalog", "0003"), ("classifier", "0008"))
@@ -73,24 +79,30 @@ _WRITES: Final = (
 
 def migrate(*arguments: str) -> subprocess.Popen[str]:
     """Start `manage.py migrate` and return its process."""
+    return _start("manage.py", "migrate", "--no-input", *arguments)
+
+
+def _start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "manage.py", "migrate", "--no-input", *arguments],
+        [sys.executable, *arguments],
         cwd=_REPOSITORY,
+        env=os.environ | {"PGAPPNAME": APPLICATION},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def finish(process: subprocess.Popen[str]) -> None:
-    """Wait for a migration; raises RuntimeError with what it said unless it was done."""
+def finish(process: subprocess.Popen[str]) -> str:
+    """Wait for a migration and return what it said; raises RuntimeError with that unless it was done."""
     said, _ = process.communicate()
     if process.returncode:
         raise RuntimeError(f"the migration ended with {process.returncode}: {said}")
+    return said
 
 
-def measure(url: str, *, products: int) -> dict[str, Any]:
-    """Return the seconds of the migration, the writes beside it, and the longest that each kind of them waited."""
+def measure(url: str, *, products: int, begin: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+    """Return the seconds of the migration, the writes beside it, the longest that each kind waited, and the steps."""
     for target in RELEASED:
         finish(migrate(*target))
     writer = psycopg2.connect(url)
@@ -98,34 +110,77 @@ def measure(url: str, *, products: int) -> dict[str, Any]:
     with writer.cursor() as cursor:
         for statement in _FILL:
             cursor.execute(statement, {"products": products})
+    for target in begin:
+        finish(migrate(*target))
+    with writer.cursor() as cursor:
+        cursor.execute("SELECT relname FROM pg_class WHERE relkind = 'r'")
+        tables = {name for (name,) in cursor.fetchall()}
     sys.stderr.write("The catalogue stands; migrating.\n")
-    waited, writes, started = dict.fromkeys(_WRITES, 0.0), 0, time.monotonic()
-    process = migrate()
+    waited, writes, started = dict.fromkeys(_WRITES, 0.0), [], time.monotonic()
+    process = _start("-m", "benchmarks.upgrade_steps")
     try:
-        with writer.cursor() as cursor:
+        with watching_locks(url) as seen, writer.cursor() as cursor:
             while process.poll() is None:
                 for statement in _WRITES:
                     before = time.monotonic()
                     cursor.execute(statement, {"products": products})
-                    waited[statement] = max(waited[statement], time.monotonic() - before)
-                    writes += 1
+                    writes.append((before, time.monotonic()))
+                    waited[statement] = max(waited[statement], writes[-1][1] - before)
                 time.sleep(0.01)
     finally:
-        finish(process)
+        said = finish(process)
         writer.close()
+    steps = find_steps(said)
+    add_locks(steps, seen, tables=tables)
+    add_waits(steps, writes)
     return {
         "products": products,
         "seconds": time.monotonic() - started,
-        "writes": writes,
+        "writes": len(writes),
         "longest_wait_seconds": max(waited.values()),
         "waits": {" ".join(statement.split()[:3]): seconds for statement, seconds in waited.items()},
+        "migrations": [step.to_json() for step in steps],
     }
+
+
+@contextmanager
+def watching_locks(url: str) -> Iterator[list[tuple[float, float, str, str]]]:
+    """Give a list of what the migration locks, which grows while the block runs; see `add_locks`."""
+    seen: list[tuple[float, float, str, str]] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        with closing(psycopg2.connect(url)) as database, database.cursor() as cursor:
+            database.autocommit = True
+            before = time.monotonic()
+            while not over.wait(0.02):
+                cursor.execute(LOCKS)
+                now = time.monotonic()
+                seen.extend((now, now - before, table, mode) for table, mode in cursor.fetchall())
+                before = now
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
 
 
 def main() -> int:
     """Measure and print; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.upgrade", description=__doc__.partition("\n")[0])
     parser.add_argument("--products", type=int, default=1_000_000, metavar="N", help="products (%(default)s)")
+    parser.add_argument(
+        "--from",
+        dest="begin",
+        action="append",
+        default=[],
+        type=lambda text: tuple(text.split(".", 1)),
+        metavar="MIGRATION",
+        help="app.number to migrate to before anything is measured; may be repeated",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     options = parser.parse_args()
     machine, folder = describe_machine(_LIBRARIES), Path(tempfile.mkdtemp(prefix="benchmark-"))
@@ -135,7 +190,7 @@ def main() -> int:
         django.setup()
         from django.db import connection
 
-        result = measure(_list_dsn(connection.get_connection_params()), products=options.products)
+        result = measure(_list_dsn(connection.get_connection_params()), products=options.products, begin=options.begin)
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -149,6 +204,10 @@ def main() -> int:
     )
     for name, seconds in result["waits"].items():
         console.print(f"  {name:<40} {seconds:6.2f} s")
+    for step in result["migrations"]:
+        held = (f"{table} {lock['mode']} {lock['seconds']:.2f} s" for table, lock in step["locks"].items())
+        waits = f"writers waited {step['longest_wait_seconds']:.2f} s"
+        console.print(f"{step['migration']}: {step['seconds']:.2f} s, {waits}; {', '.join(held) or 'locks nothing'}")
     for line in machine_lines(machine):
         console.print(line)
     return 0

@@ -58,11 +58,22 @@ def refuse_bad_settings(**_: Any) -> None:
         sys.exit(str(error))
 
 
+@signals.before_task_publish.connect
+def pass_request_on(headers: dict[str, Any], **_: Any) -> None:
+    """Have a message bear the id of the request that it is sent for, also from one message to the next."""
+    if request_id := log_fields.get().get("request"):
+        headers["request_id"] = request_id
+
+
 @signals.task_prerun.connect
 def name_task(task_id: str, task: Task, args: list[Any], kwargs: dict[str, Any], **_: Any) -> None:
-    """Have each line of the log say which message it is about, and what that was sent for: the ids of runs or tasks."""
+    """Have each line of the log say which message it is about, what that was sent for, and by which request.
+
+    What it was sent for are the ids of runs or tasks; what a timer sends is of no request.
+    """
     sent = signature(task.run).bind(*args, **kwargs).arguments
-    log_fields.set({"message_id": task_id, "task": task.name, **sent})
+    asked = {"request": request_id} if (request_id := task.request.get("request_id")) else {}
+    log_fields.set({**asked, "message_id": task_id, "task": task.name, **sent})
 
 
 @signals.task_postrun.connect

@@ -21,6 +21,8 @@ from config.caches import IMPATIENT, PAUSE_SECONDS
 logger = logging.getLogger(__name__)
 
 KEY_PREFIX: Final = "catalogue-host:"
+#: The hosts that are left alone, by the moment until which.
+RESTING_KEY: Final = "catalogue-resting-hosts"
 
 _PRELUDE: Final = """
 local time = redis.call('TIME')
@@ -69,6 +71,8 @@ local rest = seconds_until(host[3])
 if failures >= failures_before_rest then
     rest = math.max(rest, seconds, rest_seconds)
     redis.call('HSET', KEYS[1], 'rests_until', as_text(now + rest), 'code', code)
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', as_text(now))
+    redis.call('ZADD', KEYS[2], as_text(now + rest), KEYS[1])
 end
 redis.call('HDEL', KEYS[1], 'probed_until')
 redis.call('PEXPIRE', KEYS[1], math.ceil((rest + remembered_seconds) * 1000))
@@ -77,6 +81,13 @@ return {failures, as_text(rest)}
 )
 
 _RECORD_SUCCESS: Final = "return redis.call('HDEL', KEYS[1], 'failures', 'silent_urls', 'probed_until')"
+
+
+def count_resting_hosts(redis_url: str) -> int:
+    """Return how many hosts all processes leave alone now. Raises Redis' errors."""
+    with Redis.from_url(redis_url, **IMPATIENT) as redis:
+        seconds, microseconds = redis.time()
+        return int(redis.zcount(RESTING_KEY, f"({seconds + microseconds / 1_000_000}", "+inf"))
 
 
 class SharedHostLimits:
@@ -172,7 +183,7 @@ class SharedHostLimits:
         if self._redis is None or self._own.get_rate(host) <= 0 or self._clock() < self._asks_again_at:
             return None
         try:
-            reply: Any = self._redis.register_script(script)(keys=[KEY_PREFIX + host], args=arguments)
+            reply: Any = self._redis.register_script(script)(keys=[KEY_PREFIX + host, RESTING_KEY], args=arguments)
         except (RedisError, OSError) as error:
             if not self._is_away:
                 logger.warning(

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.html import conditional_escape, format_html
 
 from catalog.pictures.storage import get_thumbnail_path
+from config import VERSION
 from config.web.texts import extract_text
 
 register = template.Library()
@@ -56,6 +57,12 @@ register.filter("thumbnail_path", get_thumbnail_path)
 def plain_text(markup: str | None) -> str:
     """Return a text of a catalogue without the HTML that shops write into it; nothing for none."""
     return extract_text(markup or "")
+
+
+@register.simple_tag
+def product_version() -> str:
+    """Return the version of the product."""
+    return VERSION
 
 
 @register.simple_tag

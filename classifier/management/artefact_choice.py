@@ -7,7 +7,7 @@ from pathlib import Path
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
-from classifier.ml.artefacts import DEFAULT_ARTEFACT
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, SigningKey
 from classifier.models import ModelVersion
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import artefact_key, get_artefact_folder
@@ -22,7 +22,7 @@ class ChosenArtefact:
 
     folder: Path
     manifest_sha256: str | None
-    key: bytes | None
+    key: SigningKey | None
 
 
 def choose_artefact(model_version_id: int | None = None) -> ChosenArtefact:

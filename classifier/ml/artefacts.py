@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from classifier.ml.config import PreprocessingSpec
 from classifier.ml.judging.calibration import Calibration
@@ -72,6 +72,13 @@ class ArtefactAnswersError(ArtefactError):
     """The network does not say what it said before of the same pictures, though its files are the same."""
 
     reason = "network does not answer as it did"
+
+
+class SigningKey(NamedTuple):
+    """What signs manifests, and keys from before it, whose signatures are accepted still."""
+
+    present: bytes
+    former: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +205,9 @@ def build_file_hashes(contents: Mapping[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
-def save_artefact(folder: Path, *, manifest: Manifest, contents: Mapping[str, bytes], key: bytes | None = None) -> None:
+def save_artefact(
+    folder: Path, *, manifest: Manifest, contents: Mapping[str, bytes], key: SigningKey | None = None
+) -> None:
     """Write an artefact and its model card; the folder appears whole or not at all, and replaces one of the same name.
 
     ``contents`` maps file names to bytes and must match the manifest's hashes. With a ``key`` the manifest is signed.
@@ -214,7 +223,7 @@ def save_artefact(folder: Path, *, manifest: Manifest, contents: Mapping[str, by
     write_artefact(folder, artefact, key=key, replace=True)
 
 
-def write_artefact(folder: Path, artefact: VerifiedArtefact, *, key: bytes | None, replace: bool = False) -> None:
+def write_artefact(folder: Path, artefact: VerifiedArtefact, *, key: SigningKey | None, replace: bool = False) -> None:
     """Write the files of an artefact, its model card and, with a ``key``, its signature; the folder appears whole.
 
     Without ``replace`` there must be none of this name. Raises ``OSError``; nothing is left then.
@@ -225,17 +234,17 @@ def write_artefact(folder: Path, artefact: VerifiedArtefact, *, key: bytes | Non
         MODEL_CARD_FILE: artefact.manifest.model_card(),
     }
     if key is not None:
-        files[SIGNATURE_FILE] = _signature(artefact.manifest_bytes, key=key)
+        files[SIGNATURE_FILE] = _signature(artefact.manifest_bytes, key=key.present)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with new_folder(folder, durable=True, replace=replace) as partial:
         for name, content in files.items():
             (partial / name).write_bytes(content)
 
 
-def sign_artefact(folder: Path, *, key: bytes) -> None:
+def sign_artefact(folder: Path, *, key: SigningKey) -> None:
     """Write the signature beside a verified artefact's manifest, in one step."""
     verify_artefact(folder)
-    signature = _signature(_read_plain_file(folder / MANIFEST_FILE), key=key)
+    signature = _signature(_read_plain_file(folder / MANIFEST_FILE), key=key.present)
     write_file(folder / SIGNATURE_FILE, signature, durable=True)
 
 
@@ -249,7 +258,7 @@ def manifest_sha256(folder: Path) -> str:
     return hashlib.sha256(_read_plain_file(folder / MANIFEST_FILE)).hexdigest()
 
 
-def load_manifest(folder: Path, *, expected_sha256: str | None = None, key: bytes | None = None) -> Manifest:
+def load_manifest(folder: Path, *, expected_sha256: str | None = None, key: SigningKey | None = None) -> Manifest:
     """The manifest of a folder, checked against the recorded hash and, with a ``key``, against its signature.
 
     Raises an ``ArtefactError`` that says which check failed.
@@ -261,19 +270,22 @@ def load_manifest(folder: Path, *, expected_sha256: str | None = None, key: byte
 _parse_manifest = lru_cache(maxsize=8)(Manifest.from_bytes)
 
 
-def _read_manifest(folder: Path, *, expected_sha256: str | None, key: bytes | None) -> bytes:
+def _read_manifest(folder: Path, *, expected_sha256: str | None, key: SigningKey | None) -> bytes:
     content = _read_plain_file(folder / MANIFEST_FILE, most=MAX_MANIFEST_BYTES)
     actual = hashlib.sha256(content).hexdigest()
     if expected_sha256 is not None and not hmac.compare_digest(actual, expected_sha256):
         raise ArtefactTamperedError(f"{folder / MANIFEST_FILE}: expected SHA-256 {expected_sha256}, received {actual}")
     if key is not None:
         signature = _read_plain_file(folder / SIGNATURE_FILE)
-        if not hmac.compare_digest(signature, _signature(content, key=key)):
+        accepted = [_signature(content, key=one) for one in (key.present, *key.former)]
+        if not any(hmac.compare_digest(signature, one) for one in accepted):
             raise ArtefactTamperedError(f"{folder / SIGNATURE_FILE} is not the manifest's signature with this key")
     return content
 
 
-def verify_artefact(folder: Path, *, expected_sha256: str | None = None, key: bytes | None = None) -> VerifiedArtefact:
+def verify_artefact(
+    folder: Path, *, expected_sha256: str | None = None, key: SigningKey | None = None
+) -> VerifiedArtefact:
     """The manifest and every file it names, each read once and hashed before anybody sees it.
 
     With a head its base is verified in the same way. Raises ``ArtefactMissingError`` for a file that is missing or a
@@ -297,7 +309,7 @@ def find_base(folder: Path, *, sha256: str) -> Path:
 
 
 def _verify_files(
-    folder: Path, *, expected_sha256: str | None, key: bytes | None, most: int = MAX_ARTEFACT_BYTES
+    folder: Path, *, expected_sha256: str | None, key: SigningKey | None, most: int = MAX_ARTEFACT_BYTES
 ) -> VerifiedArtefact:
     """The manifest and files of one folder, verified, which together have at most so many bytes."""
     manifest_bytes = _read_manifest(folder, expected_sha256=expected_sha256, key=key)

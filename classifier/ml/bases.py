@@ -16,6 +16,7 @@ from classifier.ml.artefacts import (
     COLOUR_FILE,
     NETWORK_FILE,
     SCHEMA_VERSION,
+    SigningKey,
     VerifiedArtefact,
     build_file_hashes,
     save_artefact,
@@ -32,7 +33,7 @@ LICENCE: Final = "Apache-2.0"
 
 
 def build_base(
-    source: Path, *, pictures: Sequence[Picture], output: Path, weights: str, key: bytes | None = None
+    source: Path, *, pictures: Sequence[Picture], output: Path, weights: str, key: SigningKey | None = None
 ) -> VerifiedArtefact:
     """Write a head into ``output``, and within it the base that it names; return it verified.
 

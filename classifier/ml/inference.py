@@ -16,6 +16,7 @@ from classifier.ml.artefacts import (
     NETWORK_FILE,
     ArtefactFormatError,
     Manifest,
+    SigningKey,
     verify_artefact,
 )
 from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE, colour_views
@@ -169,7 +170,7 @@ class Classifier:
 
     @classmethod
     def load(
-        cls, folder: Path, *, manifest_sha256: str | None = None, key: bytes | None = None, threads: int = 1
+        cls, folder: Path, *, manifest_sha256: str | None = None, key: SigningKey | None = None, threads: int = 1
     ) -> Self:
         """The classifier of a verified artefact folder. Raises ``ArtefactError`` when any check fails."""
         artefact = verify_artefact(folder, expected_sha256=manifest_sha256, key=key)

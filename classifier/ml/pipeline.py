@@ -25,6 +25,7 @@ from classifier.ml.artefacts import (
     WEIGHTS_FILE,
     ArtefactError,
     Manifest,
+    SigningKey,
     VerifiedArtefact,
     artefact_bytes,
     build_file_hashes,
@@ -104,7 +105,7 @@ def train(
     output_dir: Path,
     data_dir: Path | None = None,
     dataset: FashionMnist | None = None,
-    key: bytes | None = None,
+    key: SigningKey | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> TrainedArtefact:
     """Train, calibrate, evaluate and save one artefact below ``output_dir``; nothing is left there on any failure.
@@ -232,7 +233,7 @@ def train(
 
 
 def calibrate_again(
-    folder: Path, *, data_dir: Path | None = None, dataset: FashionMnist | None = None, key: bytes | None = None
+    folder: Path, *, data_dir: Path | None = None, dataset: FashionMnist | None = None, key: SigningKey | None = None
 ) -> TrainedArtefact:
     """Calibrate an artefact anew, as one that is trained now would be, and write it in place; the networks stay.
 
@@ -258,7 +259,7 @@ def calibrate_again(
     return TrainedArtefact(folder=folder, manifest=manifest)
 
 
-def _find_artefact(source: str, *, key: bytes | None) -> VerifiedArtefact | None:
+def _find_artefact(source: str, *, key: SigningKey | None) -> VerifiedArtefact | None:
     """The artefact whose folder is given as what to start from, or None for weights of a backbone."""
     return verify_artefact(Path(source), key=key) if (Path(source) / MANIFEST_FILE).is_file() else None
 
@@ -311,7 +312,7 @@ def evaluate(
     data_dir: Path | None = None,
     dataset: FashionMnist | None = None,
     manifest_sha256: str | None = None,
-    key: bytes | None = None,
+    key: SigningKey | None = None,
     threads: int = 2,
 ) -> EvaluationReport:
     """The report on an artefact over the test pictures. Raises ``ArtefactError`` or ``DatasetError``."""
@@ -327,7 +328,7 @@ def evaluate_pictures(
     pictures: Sequence[Picture],
     groups: Sequence[int],
     manifest_sha256: str | None = None,
-    key: bytes | None = None,
+    key: SigningKey | None = None,
     threads: int = 2,
 ) -> EvaluationReport:
     """The report on an artefact over pictures of any sizes whose groups (indices) are known, but not their garments."""

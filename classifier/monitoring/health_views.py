@@ -5,13 +5,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from classifier.monitoring.health import OK, check_queues, check_readiness
+from config import VERSION
 
 
 @never_cache
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
-    """Answer 200 as long as the process answers at all; nothing else is asked."""
-    return JsonResponse({"status": OK})
+    """Answer 200 as long as the process answers at all, and which version it is of; nothing else is asked."""
+    return JsonResponse({"status": OK, "version": VERSION})
 
 
 @never_cache

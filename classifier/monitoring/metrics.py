@@ -17,6 +17,7 @@ from catalog.interchange.api import AnyContentNegotiation
 from classifier.audit.selectors import estimate_accuracy
 from classifier.labels.day_counts import count_all_changes
 from classifier.models import OPEN_STATES, LabelChange, LabellingRun, LabelTask
+from classifier.monitoring.operation_metrics import collect_operation
 from classifier.registry.selectors import find_active_model_version
 from classifier.runs.workers import list_queue_health
 from config.web.model_views import ModelView
@@ -27,7 +28,7 @@ class CatalogueCollector(Collector):
     """Reads the database whenever it is asked; no process has numbers of its own."""
 
     def collect(self) -> Iterator[Any]:
-        """Yield the families of numbers; eight queries."""
+        """Yield the families of numbers; ten queries."""
         labels = GaugeMetricFamily("catalogue_labels", "Products by their current label.", labels=["status", "group"])
         for status, group, number in count_by_status_and_group():
             labels.add_metric([status, group], number)
@@ -48,6 +49,7 @@ class CatalogueCollector(Collector):
         yield GaugeMetricFamily("catalogue_open_labelling_runs", "Labelling runs that have not ended.", value=open_runs)
         yield from _collect_queues()
         yield from _collect_version()
+        yield from collect_operation()
 
 
 def _collect_queues() -> Iterator[Any]:

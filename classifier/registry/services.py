@@ -20,9 +20,12 @@ logger = logging.getLogger(__name__)
 _told: set[int] = set()
 
 
-def artefact_key() -> bytes | None:
-    """Return the key that signs and checks manifests, or None when ARTEFACT_KEY is not set."""
-    return settings.ARTEFACT_KEY.encode() or None
+def artefact_key() -> artefacts.SigningKey | None:
+    """Return what signs and checks manifests, or None when ARTEFACT_KEY is not set."""
+    if not settings.ARTEFACT_KEY:
+        return None
+    former = tuple(key.encode() for key in settings.ARTEFACT_KEY_FALLBACKS)
+    return artefacts.SigningKey(settings.ARTEFACT_KEY.encode(), former)
 
 
 def get_artefact_folder(version: ModelVersion) -> Path:
@@ -120,6 +123,25 @@ def verify_registered_artefact(version: ModelVersion) -> None:
     Raises `ArtefactError` that says which file is missing or changed.
     """
     artefacts.verify_artefact(get_artefact_folder(version), expected_sha256=version.manifest_sha256, key=artefact_key())
+
+
+def sign_registered_artefacts() -> int:
+    """Sign the artefacts of all versions that are as registered with the present key; return how many folders.
+
+    Raises `ArtefactError` where there is no key, or for the first one that is missing, changed or signed by nobody.
+    """
+    key = artefact_key()
+    if key is None:
+        raise artefacts.ArtefactError("expected a key to sign with in ARTEFACT_KEY, there is none")
+    signed = set()
+    for version in ModelVersion.objects.order_by("pk"):
+        verify_registered_artefact(version)
+        folder = get_artefact_folder(version)
+        base = artefacts.load_manifest(folder).base
+        for each in (folder, *([artefacts.find_base(folder, sha256=base)] if base else [])):
+            artefacts.sign_artefact(each, key=key)
+            signed.add(each)
+    return len(signed)
 
 
 def check_registered_manifest(version: ModelVersion) -> None:

@@ -14,6 +14,7 @@ from django.conf import global_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
+from config import VERSION
 from config.embedded import file_broker_options, read_or_create_secret_key
 from config.logs import build_logging
 from config.redis_urls import parse_redis_url
@@ -29,6 +30,7 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or read_or_create_secret_key(
     VAR_DIR / "secret_key", create=get_random_secret_key
 )
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -202,6 +204,7 @@ EVALUATIONS_DIR = VAR_DIR / "evaluations"
 # How old the features may be in which similar products are searched.
 SIMILAR_REFRESH_SECONDS = env.float("SIMILAR_REFRESH_SECONDS", default=10.0)
 ARTEFACT_KEY = env.str("ARTEFACT_KEY", default="")
+ARTEFACT_KEY_FALLBACKS = env.list("ARTEFACT_KEY_FALLBACKS", default=[])
 BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")
 # How many people bring a version into production: one, or one who asks and another who approves.
 # Every so many hours workers bring the pictures by group up to date; 0: when they are asked.
@@ -352,7 +355,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Fashion catalogue",
     "DESCRIPTION": "Products, their pictures and the labels that the classifier and people gave them.",
-    "VERSION": "1",
+    "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     # Requests have components of their own: a file is bytes in one and an address in the other, and what only the

@@ -26,6 +26,7 @@ from classifier.ml.artefacts import (
     ArtefactMissingError,
     ArtefactTamperedError,
     Manifest,
+    SigningKey,
     artefact_bytes,
     build_file_hashes,
     load_manifest,
@@ -37,7 +38,7 @@ from classifier.ml.artefacts import (
 )
 
 CONTENTS = {WEIGHTS_FILE: b"weights" * 50, NETWORK_FILE: b"network" * 50}
-KEY = b"a key of this test"
+KEY = SigningKey(b"a key of this test")
 
 
 def build_manifest(**changes: Any) -> Manifest:
@@ -125,12 +126,13 @@ def test_hashes_changed_together_with_the_file_need_the_key(folder: Path) -> Non
 
 def test_another_key_or_no_signature_is_refused(folder: Path) -> None:
     with pytest.raises(ArtefactTamperedError, match=SIGNATURE_FILE):
-        verify_artefact(folder, key=b"another key")
+        verify_artefact(folder, key=SigningKey(b"another key"))
     (folder / SIGNATURE_FILE).unlink()
     with pytest.raises(ArtefactMissingError, match=SIGNATURE_FILE):
         verify_artefact(folder, key=KEY)
     sign_artefact(folder, key=KEY)
     assert verify_artefact(folder, key=KEY).manifest == build_manifest()
+    assert verify_artefact(folder, key=SigningKey(b"another key", (b"third", KEY.present))).sha256
 
 
 def test_a_damaged_artefact_is_not_signed(folder: Path) -> None:

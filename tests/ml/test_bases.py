@@ -23,6 +23,7 @@ from classifier.ml.artefacts import (
     ArtefactFormatError,
     ArtefactMissingError,
     ArtefactTamperedError,
+    SigningKey,
     build_file_hashes,
     load_manifest,
     manifest_sha256,
@@ -38,7 +39,7 @@ from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import calibrate_again
 from tests.support.drawings import render_for_shop
 
-KEY = b"key"
+KEY = SigningKey(b"key")
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +153,7 @@ def test_a_head_whose_base_is_missing_or_another_is_refused(head: Path) -> None:
 def test_a_changed_file_or_signature_of_the_base_is_refused(head: Path) -> None:
     verify_artefact(head, key=KEY)
     with pytest.raises(ArtefactTamperedError):
-        verify_artefact(head, key=b"another key")
+        verify_artefact(head, key=SigningKey(b"another key"))
     (head / BASE_FOLDER / COLOUR_FILE).write_bytes(b"changed")
     with pytest.raises(ArtefactTamperedError):
         verify_artefact(head)

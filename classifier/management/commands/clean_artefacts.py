@@ -7,12 +7,14 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from catalog.pictures.storage import StorageError
+from classifier.ml.artefacts import ArtefactError
 from classifier.registry.cleaning import SAFE_AGE_SECONDS, clean_artefacts
+from classifier.registry.services import sign_registered_artefacts
 from config.console import ReportingCommand
 
 
 class Command(ReportingCommand):
-    """`clean_artefacts [--older-than HOURS] [--dry-run] [--json]`."""
+    """`clean_artefacts [--older-than HOURS] [--dry-run | --sign] [--json]`."""
 
     help = (
         "Remove what trainings and registrations that were killed left behind, and check that every model version's\n"
@@ -29,10 +31,22 @@ class Command(ReportingCommand):
             metavar="HOURS",
             help="leave alone what changed within the last HOURS (%(default).0f)",
         )
-        parser.add_argument("--dry-run", action="store_true", help="say what would be removed and remove nothing")
+        action = parser.add_mutually_exclusive_group()
+        action.add_argument("--dry-run", action="store_true", help="say what would be removed and remove nothing")
+        action.add_argument(
+            "--sign",
+            action="store_true",
+            help="sign all artefacts with ARTEFACT_KEY, also those that a key of ARTEFACT_KEY_FALLBACKS signed",
+        )
 
-    def handle(self, *args: Any, older_than: float, dry_run: bool, **options: Any) -> None:
+    def handle(self, *args: Any, older_than: float, dry_run: bool, sign: bool, **options: Any) -> None:
         """Clean, and report."""
+        if sign:
+            try:
+                number = sign_registered_artefacts()
+            except (ArtefactError, OSError) as error:
+                raise CommandError(str(error)) from error
+            return self.answer({"signed": number}, f"{number} artefacts are signed with ARTEFACT_KEY.", options)
         try:
             report = clean_artefacts(older_than_seconds=older_than * 3600, dry_run=dry_run)
         except StorageError as error:
@@ -45,3 +59,4 @@ class Command(ReportingCommand):
         if report.damaged:
             lines = [f"model version {pk}: {message}" for pk, message in report.damaged.items()]
             raise CommandError("Expected every artefact as it was registered.\n" + "\n".join(lines))
+        return None

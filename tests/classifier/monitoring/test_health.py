@@ -16,6 +16,7 @@ from classifier.monitoring import health
 from classifier.registry.services import get_artefact_folder, register_model_version
 from classifier.runs.workers import list_queue_health
 from classifier.worker.canaries import canary_task, send_canaries
+from config import VERSION
 from tests.support.artefacts import create_broken_artefact, register_active_version
 from tests.support.refusing_redis import fill_up, turn_into_replica
 from tests.support.servers import start_redis
@@ -41,7 +42,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_process_that_answers_is_alive_whatever_else_is_broken(client: Client, django_assert_num_queries) -> None:
     with django_assert_num_queries(0):
         response = client.get("/healthz/live")
-    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "version": VERSION})
     assert "no-store" in response.headers["Cache-Control"]
 
 

@@ -131,6 +131,31 @@ def test_with_a_key_only_signed_copies_are_loaded(artefact: Path, settings) -> N
         get_classifier(version)
 
 
+def test_a_key_is_exchanged_while_the_former_one_is_accepted(artefact: Path, settings, capsys) -> None:
+    """The recipe of docs/operations.md."""
+    settings.ARTEFACT_KEY = "first"
+    version = register_model_version(artefact)
+    settings.ARTEFACT_KEY, settings.ARTEFACT_KEY_FALLBACKS = "second", ["first"]
+    verify_registered_artefact(version)
+    call_command("clean_artefacts", "--sign")
+    assert capsys.readouterr().out == "1 artefacts are signed with ARTEFACT_KEY.\n"
+    settings.ARTEFACT_KEY_FALLBACKS = []
+    verify_registered_artefact(version)
+    settings.ARTEFACT_KEY = "first"
+    with pytest.raises(ArtefactError, match="signature"):
+        verify_registered_artefact(version)
+
+
+def test_what_nobody_signed_is_signed_by_no_command(artefact: Path, settings) -> None:
+    with pytest.raises(CommandError, match="expected a key to sign with in ARTEFACT_KEY, there is none"):
+        call_command("clean_artefacts", "--sign")
+    settings.ARTEFACT_KEY = "first"
+    register_model_version(artefact)
+    settings.ARTEFACT_KEY, settings.ARTEFACT_KEY_FALLBACKS = "third", ["second"]
+    with pytest.raises(CommandError, match="is not the manifest's signature with this key"):
+        call_command("clean_artefacts", "--sign")
+
+
 def test_a_key_set_later_is_met_by_registering_again(artefact: Path, settings) -> None:
     register_model_version(artefact)
     settings.ARTEFACT_KEY = "a secret set later"
