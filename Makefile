@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-PIP := $(RUN) -m pip install --quiet --no-input --disable-pip-version-check
+# A lock file names everything, so that nothing is looked for besides; Python compiles what it imports, when it does.
+PIP := $(RUN) -m pip install --quiet --no-input --disable-pip-version-check --require-hashes --no-deps --no-compile
 
 # The test command and the linters choose the settings themselves.
 unexport DJANGO_SETTINGS_MODULE
@@ -11,6 +12,8 @@ unexport DJANGO_SETTINGS_MODULE
 unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 .PHONY: help demo test lint bench proof chaos fuzz release old-code
+.DEFAULT_GOAL := help
+include deploy/delivery.mk
 
 help:
 	@echo "make demo   set up, label the demo catalogue, show the table, serve the site on 127.0.0.1:8000 (PORT=...)"
@@ -22,6 +25,7 @@ help:
 	@echo "make fuzz   10,000 generated requests to the API, from a seed of their own (CASES=..., SEED=...)"
 	@echo "make release  a signed tag of this commit, once lint and tests pass (DRY_RUN=1 makes none)"
 	@echo "make old-code the tests of the commit BASE on a database that this commit migrated (TESTS=...)"
+	@echo "make images the two container images, from any base (BASE=...); see docs/containers.md"
 	@echo "make chaos  100,000 labels while workers, broker and database are killed; ten minutes on two cores"
 
 demo: $(VENV)/installed
@@ -65,6 +69,7 @@ bench: $(VENV)/installed-dev
 SEED := $(or $(SEED),$(shell date +%s))
 proof: $(VENV)/installed-dev
 	$(RUN) -m tests.faults --json --seed $(SEED)
+	$(RUN) -m tests.deploy.killed --json --seed $(SEED)
 	$(RUN) -m tests.site.generated_requests --json --seed $(SEED)
 	$(RUN) -m tests.catalog.fetching.published_urls --json --seed $(SEED)
 	$(RUN) -m tests.catalog.interchange.legacy_rows --json --seed $(SEED)
@@ -99,14 +104,14 @@ fuzz: CASES ?= 10000
 fuzz: $(VENV)/installed-dev
 	$(RUN) -m tests.site.generated_requests --cases $(CASES) --seed $(SEED)
 
-$(VENV)/installed: requirements.txt constraints.txt | $(RUN)
-	@echo "Installing the pinned packages into $(VENV) (2.7 GB on disk; two to four minutes, once) ..."
-	@$(PIP) -r requirements.txt
+$(VENV)/installed: requirements-light.lock | $(RUN)
+	@echo "Installing the pinned packages into $(VENV) (0.5 GB on disk; half a minute, once) ..."
+	@$(PIP) -r requirements-light.lock
 	@touch $@
 
-$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
-	@echo "Installing the test and lint packages into $(VENV) (half a minute) ..."
-	@$(PIP) -r requirements-dev.txt
+$(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
+	@echo "Installing the test and lint packages into $(VENV) (2.7 GB on disk with TensorFlow; some minutes, once) ..."
+	@$(PIP) -r requirements-dev.lock
 	@touch $@
 
 $(RUN):

@@ -15,10 +15,9 @@ from django.db import transaction
 from benchmarks.environment import Site
 from catalog.fetching import fetcher as fetching
 from catalog.fetching.policy import FetchError
-from catalog.fetching.reading import DECODED_SIZE
 from catalog.fetching.responses import FetchRequest, FetchResult
 from catalog.models import Image, Product, ProductImages
-from catalog.pictures.decoding import decode_picture
+from catalog.pictures.decoding import DECODED_SIZE, decode_picture
 from classifier.adoption.services import activate_model_version
 from classifier.labelling.selectors import get_run_progress, list_error_counts
 from classifier.labelling.starting import start_labelling_run

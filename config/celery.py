@@ -29,11 +29,13 @@ app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.imports = ["classifier.worker.tasks"]
 app.steps["worker"] |= {
+    "classifier.worker.timers:AliveStep",
     "classifier.worker.timers:SweepStep",
     "classifier.worker.timers:CanaryStep",
     "classifier.worker.timers:PrecisionStep",
     "classifier.monitoring.timers:DriftStep",
     "classifier.worker.stopping:StopStep",
+    "classifier.worker.timers:LackStep",
 }
 
 

@@ -27,7 +27,7 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.streams import StreamReader
 from yarl import URL
 
-from catalog.fetching.addresses import GuardedResolver, make_guarded_socket
+from catalog.fetching.addresses import make_guarded_socket
 from catalog.fetching.host_headers import find_headers
 from catalog.fetching.host_limits import Blame, HostLimits, Rest, normalise_host
 from catalog.fetching.policy import (
@@ -37,6 +37,7 @@ from catalog.fetching.policy import (
     build_redirect_url,
     validate_url,
 )
+from catalog.fetching.resolver import GuardedResolver
 from catalog.fetching.response_headers import PREFIX, find_end, mend_header
 from catalog.fetching.responses import (
     EXPECTED_ERRORS,

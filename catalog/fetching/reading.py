@@ -14,10 +14,6 @@ from catalog.pictures.decoding import PictureError
 
 logger = logging.getLogger(__name__)
 
-# Pixels on the longer side down to which a larger picture is decoded: enough for the thumbnail, and two and a half
-# times what the canonical form looks at.
-DECODED_SIZE = 400
-
 
 @dataclass(frozen=True, slots=True)
 class PictureContent:

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 MIN_SIDE = 16
 MAX_SIDE = 20_000
+# Pixels on the longer side down to which workers decode a larger picture: enough for the thumbnail, and two and a half
+# times what the canonical form looks at.
+DECODED_SIZE = 400
 MAX_ASPECT_RATIO = 20
 MAX_PIXELS = 40_000_000
 # Pixels times scans of a JPEG. A scan costs about 1 ms a megapixel even when it changes nothing (measured with

@@ -14,9 +14,8 @@ from django.core.files.storage import default_storage
 from django.utils.html import format_html
 from PIL import Image as PillowImage
 
-from catalog.fetching.reading import DECODED_SIZE
 from catalog.models import Image
-from catalog.pictures.decoding import PictureError, decode_picture
+from catalog.pictures.decoding import DECODED_SIZE, PictureError, decode_picture
 from catalog.pictures.storage import find_picture_bytes, reaching_storage, read_media_picture, write_once
 from classifier.ml.occlusion import NOTABLE_CHANGE, CoveredPart, OcclusionMap, build_occlusion_map
 from classifier.ml.preprocessing import CanonicalView

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from catalog.fetching.reading import DECODED_SIZE
 from catalog.pictures import decoding
 from catalog.pictures.formats import MAX_FILE_BYTES
 from classifier.ml.types import ImageClassifier, Picture, Prediction
@@ -42,7 +41,7 @@ def decode_picture(path: str, data: bytes) -> tuple[PictureAnswer, Picture | Non
     if len(data) > MAX_FILE_BYTES:
         return PictureAnswer(path, None, "too_large", f"expected at most {MAX_FILE_BYTES:,} bytes"), None
     try:
-        return PictureAnswer(path, None), decoding.decode_picture(data, target_size=DECODED_SIZE).pixels
+        return PictureAnswer(path, None), decoding.decode_picture(data, target_size=decoding.DECODED_SIZE).pixels
     except decoding.PictureError as error:
         return PictureAnswer(path, None, error.code, error.message), None
 

@@ -13,9 +13,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 
 from catalog.fetching.policy import FetchError
-from catalog.fetching.reading import DECODED_SIZE, PictureContent, read_pictures
+from catalog.fetching.reading import PictureContent, read_pictures
 from catalog.models import StoredPicture
-from catalog.pictures.decoding import PictureError, decode_picture
+from catalog.pictures.decoding import DECODED_SIZE, PictureError, decode_picture
 from catalog.pictures.statistics import measure_picture
 from catalog.pictures.storage import StorageError, StorageTimeoutError, build_stored_picture, check_storage
 from classifier.labelling.ledger import (

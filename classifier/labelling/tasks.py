@@ -8,7 +8,6 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from classifier.labelling import ledger
-from classifier.labelling.batches import label_batch
 from classifier.labelling.runs import do_run_steps, label_next_step
 from classifier.models import LabellingRun
 from classifier.registry.runtime import get_classifier
@@ -39,6 +38,9 @@ def label_batch_task(task_ids: list[int], **_later: object) -> None:
 
     Not after a batch that came to nothing: where nothing can be labelled the sweep's pace is enough.
     """
+    # Here and not above: what fetches takes half a second and 20 MB, and the site only sends this.
+    from classifier.labelling.batches import label_batch
+
     if label_batch(task_ids, get_classifier=get_classifier):
         do_run_steps()
         send_due_batches(maximum=1)

@@ -7,8 +7,8 @@ from typing import Any, Final, Self
 import numpy as np
 import safetensors
 import safetensors.numpy
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from classifier.ml.artefacts import HEADS_FILE, ArtefactFormatError, VerifiedArtefact
 from classifier.ml.judging.calibration import Calibration, Judgement, softmax
@@ -132,7 +132,7 @@ class NoneHead:
     def probabilities(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """The probability of none of the groups, float64[N], for features float[N, F]."""
         apart = features.astype(np.float64) - self.mean
-        said = expit(self.bias + apart @ self.weights + ((apart @ self.roots) ** 2).sum(axis=1))
+        said = scipy.special.expit(self.bias + apart @ self.weights + ((apart @ self.roots) ** 2).sum(axis=1))
         # Only pictures that people called none of these let one be called so; what is far from garments is in doubt.
         return np.asarray(said if self.weights.any() else np.minimum(said, DOUBTED))
 

@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from classifier.ml.config import PreprocessingSpec
 from classifier.ml.types import Picture
@@ -70,7 +70,7 @@ _PALE: Final = 8.0
 _TALL: Final = 1.3
 _FURTHER_LOOKS: Final = ((0.22, 0.0), (0.18, 0.15))
 #: A pixel hangs together with the four beside it; SciPy's default, which it would build anew for every picture.
-_FOUR_NEIGHBOURS: Final = ndimage.generate_binary_structure(2, 1)
+_FOUR_NEIGHBOURS: Final = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +355,7 @@ def _find_object(
         mask = _object_mask(visible, threshold=_HALF_OPAQUE)
         if mask.any() and np.percentile(value[mask], 95) < _PALE:
             value = visible
-    return value * ndimage.binary_dilation(mask, _FOUR_NEIGHBOURS), mask
+    return value * scipy.ndimage.binary_dilation(mask, _FOUR_NEIGHBOURS), mask
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
@@ -463,7 +463,7 @@ def _object_mask(evidence: NDArray[np.float32], *, threshold: float) -> NDArray[
 
     Parts count when they have at least a tenth of the largest one's area, so that both shoes of a pair stay.
     """
-    components, count = ndimage.label(evidence > threshold, _FOUR_NEIGHBOURS)
+    components, count = scipy.ndimage.label(evidence > threshold, _FOUR_NEIGHBOURS)
     if count <= 1:
         return np.asarray(components > 0)
     areas = np.bincount(components.ravel())

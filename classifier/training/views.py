@@ -26,6 +26,7 @@ from classifier.training.starting import TrainingOpenError, start_training_run
 from classifier.training.titles import has_enough_titles
 from classifier.training.waiting import count_answers, train_anyway
 from config.db.clock import get_database_time
+from config.packages import describe_missing_tensorflow
 from config.web.permissions import get_member
 from config.web.texts import format_duration
 
@@ -47,6 +48,8 @@ def training_run_list(request: HttpRequest) -> HttpResponse:
             "retraining": describe_retraining(),
             "recipes": list_recipes(),
             "weights": list_weights(),
+            # Elsewhere the workers may be on other machines, and their runs say what these lack.
+            "missing": "" if settings.REDIS_URL else describe_missing_tensorflow(),
             "chosen": {"recipe": DEFAULT_RECIPE, "seed": 1, "backbone_weights": find_usual_weights()},
         },
     )

@@ -5,16 +5,19 @@ Not a queued task: behind 200 labelling messages on the file broker such a task 
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from celery import bootsteps
 from django.db import Error, connections
 
 from config.db.troubles import explain
+from config.packages import describe_missing_tensorflow
 
 logger = logging.getLogger(__name__)
 
 PRECISION_SECONDS = 3600.0
+ALIVE_SECONDS = 10.0
 
 
 class TimerStep(bootsteps.StartStopStep):
@@ -27,6 +30,29 @@ class TimerStep(bootsteps.StartStopStep):
         """Stop the timer."""
         if self.entry is not None:
             self.entry.cancel()
+
+
+class AliveStep(TimerStep):
+    """Touches WORKER_ALIVE_FILE, which is as old as the main process has been silent; for health checks."""
+
+    def start(self, parent: Any) -> None:
+        """Start the timer, and touch it at once."""
+        from django.conf import settings
+
+        if settings.WORKER_ALIVE_FILE:
+            path = Path(settings.WORKER_ALIVE_FILE)
+            path.touch()
+            self.entry = parent.timer.call_repeatedly(ALIVE_SECONDS, path.touch)
+
+
+class LackStep(TimerStep):
+    """Says at the start of a training worker what it cannot do."""
+
+    def start(self, parent: Any) -> None:
+        """Look for TensorFlow, without importing it."""
+        lack = describe_missing_tensorflow()
+        if lack and "training" in parent.app.amqp.queues.consume_from:
+            logger.warning("%s Heads are trained without it.", lack)
 
 
 class SweepStep(TimerStep):

@@ -9,18 +9,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.conf import global_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from config import VERSION
 from config.embedded import file_broker_options, read_or_create_secret_key
+from config.environment import Environment
 from config.logs import build_logging
 from config.redis_urls import parse_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-env = environ.Env()
+env = Environment()
 
 # Everything the running product writes lies below this folder: database, broker, media, artefacts, the secret key.
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
@@ -317,6 +317,8 @@ CELERY_WORKER_MAX_MEMORY_PER_CHILD = 1_000_000
 CELERY_WORKER_LOST_WAIT = env.float("WORKER_LOST_WAIT_SECONDS", default=2.0)
 # How long a worker that is stopped by SIGQUIT may go on with what it has in hand (`classifier.worker.stopping`).
 WORKER_SOFT_SHUTDOWN_SECONDS = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=30.0)
+# A file that a worker touches while it lives; none if empty (`classifier.worker.timers`).
+WORKER_ALIVE_FILE = env.str("WORKER_ALIVE_FILE", default="")
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 

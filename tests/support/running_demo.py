@@ -1,10 +1,9 @@
-"""The demo as people run it, once for all tests that look at it: a first run, and a second one that serves its site."""
+"""The demo as people run it, without TensorFlow, once for all tests: a first run, and a second that serves a site."""
 
 import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.light import make_light_python
 from tests.support.ports import find_port, is_listening
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -68,7 +68,7 @@ def start_demo(folder: Path) -> Iterator[RunningDemo]:
     port = find_port()
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
     environment |= {"VAR_DIR": str(folder), "PORT": str(port), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "manage.py", "demo"]
+    command = [str(make_light_python(folder / "venv")), "manage.py", "demo"]
     first = subprocess.run(
         command,
         cwd=REPOSITORY,

@@ -7,8 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from catalog.fetching.reading import DECODED_SIZE
-from catalog.pictures.decoding import PictureError, decode_picture
+from catalog.pictures.decoding import DECODED_SIZE, PictureError, decode_picture
 from classifier.management.labelled_products import read_labels
 from classifier.ml.artefacts import ArtefactError, artefact_bytes
 from classifier.ml.bases import build_base

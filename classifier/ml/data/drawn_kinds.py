@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from classifier.ml.data.canvas import Generator, Picture, cut_out, frame, new_canvas, resize, stretch
 from classifier.ml.labels import BAGS, BOTTOM_PART, FOOTWEAR, GARMENTS, GROUP_OF_GARMENT
@@ -212,10 +212,10 @@ def _finish(picture: Picture, *, size: int, generator: Generator) -> Picture:
     value = frame(turned, size=size).astype(np.float32)
     if generator.random() < 0.25:
         # The shadow that cutting out leaves.
-        shadow = ndimage.shift(value, generator.uniform(-2, 2, 2), order=1)
+        shadow = scipy.ndimage.shift(value, generator.uniform(-2, 2, 2), order=1)
         value = np.maximum(
-            value, generator.uniform(0.1, 0.5) * ndimage.gaussian_filter(shadow, generator.uniform(1, 2))
+            value, generator.uniform(0.1, 0.5) * scipy.ndimage.gaussian_filter(shadow, generator.uniform(1, 2))
         )
     if generator.random() < 0.3:
-        value = ndimage.gaussian_filter(value, generator.uniform(0.3, 0.8))
+        value = scipy.ndimage.gaussian_filter(value, generator.uniform(0.3, 0.8))
     return stretch(value.clip(0, 255).astype(np.uint8))

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 #: Below this distance 102 pairs of the 70,000 pictures are spread evenly, about 12 to each 0.01; every one of them has
 #: the same garment twice and shows one cut, at most in another print or colour. Above it the number of pairs doubles
@@ -103,8 +101,10 @@ def group_pairs(indices: NDArray[np.int64], *, count: int) -> NDArray[np.int64]:
 
     A picture without a pair is a group of its own. A split that keeps groups whole has no copy on both sides.
     """
-    links = coo_array((np.ones(len(indices), dtype=bool), (indices[:, 0], indices[:, 1])), shape=(count, count))
-    _, groups = connected_components(links, directed=False)
+    links = scipy.sparse.coo_array(
+        (np.ones(len(indices), dtype=bool), (indices[:, 0], indices[:, 1])), shape=(count, count)
+    )
+    _, groups = scipy.sparse.csgraph.connected_components(links, directed=False)
     return np.asarray(groups, dtype=np.int64)
 
 
@@ -119,7 +119,7 @@ def _factors(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
     """Two matrices whose rows' products are minus half the squared distance along the principal directions."""
     gram = (pixels.T @ pixels).astype(np.float64)
     last = len(gram) - 1
-    _, directions = linalg.eigh(gram, subset_by_index=[max(0, last + 1 - _DIRECTIONS), last])
+    _, directions = scipy.linalg.eigh(gram, subset_by_index=[max(0, last + 1 - _DIRECTIONS), last])
     projected = pixels @ directions.astype(np.float32)
     half = (projected**2).sum(axis=1, keepdims=True) / 2
     ones = np.ones_like(half)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg, ndimage, optimize, special
 
 from classifier.ml.labels import GARMENTS, group_labels
 
@@ -103,7 +103,7 @@ def predict_out_of_fold(
         # Single precision is enough for the sums, not for solving with them.
         others = (whole_gram - gram[fold]).astype(np.float64)
         others[np.diag_indices(features)] += _RIDGE
-        weights = linalg.solve(others, whole_moment - moment[fold], assume_a="pos", overwrite_a=True)
+        weights = scipy.linalg.solve(others, whole_moment - moment[fold], assume_a="pos", overwrite_a=True)
         for part in _chunks(np.flatnonzero(fold_of_picture == fold)):
             scores[part] = np.cos(descriptors[part] @ directions + phases) @ weights
         progress(folds + fold + 1, 2 * folds)
@@ -147,8 +147,8 @@ def _descriptors(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     float32[N, 392 + 196] for uint8[N, 28, 28]. Nothing in it is fitted to any picture.
     """
     pixels = np.sqrt(images.astype(np.float32) / 255)
-    rows = ndimage.correlate1d(pixels, [-0.5, 0, 0.5], axis=1, mode="nearest")
-    columns = ndimage.correlate1d(pixels, [-0.5, 0, 0.5], axis=2, mode="nearest")
+    rows = scipy.ndimage.correlate1d(pixels, [-0.5, 0, 0.5], axis=1, mode="nearest")
+    columns = scipy.ndimage.correlate1d(pixels, [-0.5, 0, 0.5], axis=2, mode="nearest")
     strength = np.hypot(rows, columns)
     position = (np.arctan2(rows, columns) % np.pi) * (_ORIENTATIONS / np.pi)
     count, side = len(images), images.shape[1] // _CELL
@@ -157,7 +157,7 @@ def _descriptors(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         # An edge between two directions counts for both, in shares.
         away = np.abs((position - orientation + _ORIENTATIONS / 2) % _ORIENTATIONS - _ORIENTATIONS / 2)
         cells[..., orientation] = _pooled(strength * np.clip(1 - away, 0, None), size=_CELL)
-    energy = ndimage.uniform_filter((cells**2).sum(axis=3), size=(1, 3, 3), mode="constant")
+    energy = scipy.ndimage.uniform_filter((cells**2).sum(axis=3), size=(1, 3, 3), mode="constant")
     cells /= np.sqrt(energy[..., None] + 1e-3)
     brightness = _pooled(pixels, size=2)
     return np.hstack([cells.reshape(count, -1), 2 * brightness.reshape(count, -1)]).astype(np.float32)
@@ -177,7 +177,7 @@ def _to_probabilities(scores: NDArray[np.float32], *, labels: NDArray[np.int64])
     rows = np.arange(len(labels))
 
     def loss(logarithm: float) -> float:
-        return -float(special.log_softmax(scores * np.exp(logarithm), axis=1)[rows, labels].mean())
+        return -float(scipy.special.log_softmax(scores * np.exp(logarithm), axis=1)[rows, labels].mean())
 
-    fitted = optimize.minimize_scalar(loss, bounds=(-2.0, 5.0), method="bounded", options={"maxiter": 30})
-    return np.asarray(special.softmax(scores * np.exp(fitted.x), axis=1), dtype=np.float32)
+    fitted = scipy.optimize.minimize_scalar(loss, bounds=(-2.0, 5.0), method="bounded", options={"maxiter": 30})
+    return np.asarray(scipy.special.softmax(scores * np.exp(fitted.x), axis=1), dtype=np.float32)

@@ -5,8 +5,8 @@ other light. Each alteration keeps the garment of the label the largest thing in
 """
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from classifier.ml.data.canvas import (
     GARMENT_FLOOR,
@@ -77,7 +77,7 @@ def draw_turned(pictures: Picture, *, labels: NDArray[np.integer], generator: Ge
 
 def _change_tone(picture: Picture, *, generator: Generator) -> Picture:
     """Another material: darker or lighter, light on dark turned round, less texture, or lit from one side."""
-    silhouette = ndimage.binary_fill_holes(picture > GARMENT_FLOOR)
+    silhouette = scipy.ndimage.binary_fill_holes(picture > GARMENT_FLOOR)
     value: NDArray[np.floating] = picture.astype(np.float32)
     kind = generator.integers(4)
     if kind == 0:
@@ -103,7 +103,9 @@ def _turn(picture: Picture, *, generator: Generator) -> Picture:
     height, width = picture.shape
     side = int(1.5 * max(height, width))
     centre = np.array([(height - 1) / 2, (width - 1) / 2]) - matrix @ np.full(2, (side - 1) / 2)
-    return np.asarray(ndimage.affine_transform(picture, matrix, offset=centre, output_shape=(side, side), order=1))
+    return np.asarray(
+        scipy.ndimage.affine_transform(picture, matrix, offset=centre, output_shape=(side, side), order=1)
+    )
 
 
 def _cut_by_frame(picture: Picture, *, generator: Generator) -> Picture:
@@ -166,14 +168,14 @@ def leave_edge(picture: Picture, *, generator: Generator) -> Picture:
 def show_outline(picture: Picture, *, generator: Generator) -> Picture:
     """A white or transparent garment, uint8[S, S]: outline and seams are to be seen, and little of what is between."""
     value = picture.astype(np.float32)
-    silhouette = ndimage.binary_fill_holes(picture > GARMENT_FLOOR)
-    inner = ndimage.binary_erosion(silhouette)
-    seams = np.hypot(ndimage.sobel(value, axis=0), ndimage.sobel(value, axis=1))
+    silhouette = scipy.ndimage.binary_fill_holes(picture > GARMENT_FLOOR)
+    inner = scipy.ndimage.binary_erosion(silhouette)
+    seams = np.hypot(scipy.ndimage.sobel(value, axis=0), scipy.ndimage.sobel(value, axis=1))
     faint = generator.uniform(0.0, 0.35) * value + generator.uniform(0.0, 0.5) * seams
     outline = generator.uniform(90, 255) * (silhouette & ~inner)
     drawn = np.where(silhouette, np.maximum(faint + generator.uniform(0, 60), outline), 0.0)
     if generator.random() < 0.5:
-        drawn = ndimage.gaussian_filter(drawn, generator.uniform(0.3, 0.7))
+        drawn = scipy.ndimage.gaussian_filter(drawn, generator.uniform(0.3, 0.7))
     return stretch(drawn.clip(0, 255).astype(np.uint8))
 
 
@@ -186,8 +188,8 @@ def _add_background(picture: Picture, *, generator: Generator) -> Picture:
         angle = generator.uniform(0, 2 * np.pi)
         extra = generator.uniform(20, 90) * np.clip(np.cos(angle) * rows + np.sin(angle) * columns, 0, None)
     elif kind == 1:
-        shadow = ndimage.shift(picture.astype(np.float32), generator.uniform(-3, 3, 2), order=1)
-        extra = generator.uniform(0.1, 0.4) * ndimage.gaussian_filter(shadow, generator.uniform(1.0, 2.5))
+        shadow = scipy.ndimage.shift(picture.astype(np.float32), generator.uniform(-3, 3, 2), order=1)
+        extra = generator.uniform(0.1, 0.4) * scipy.ndimage.gaussian_filter(shadow, generator.uniform(1.0, 2.5))
     else:
         extra = generator.uniform(0, generator.uniform(10, 60), (size, size))
     return np.asarray(np.maximum(picture, extra.clip(0, 255).astype(np.uint8)))
@@ -195,7 +197,7 @@ def _add_background(picture: Picture, *, generator: Generator) -> Picture:
 
 def _blur_or_sharpen(picture: Picture, *, generator: Generator) -> Picture:
     value = picture.astype(np.float32)
-    blurred: NDArray[np.float32] = ndimage.gaussian_filter(value, generator.uniform(0.4, 0.9))
+    blurred: NDArray[np.float32] = scipy.ndimage.gaussian_filter(value, generator.uniform(0.4, 0.9))
     if generator.random() < 0.6:
         return blurred.clip(0, 255).astype(np.uint8)
     return (value + generator.uniform(0.5, 1.2) * (value - blurred)).clip(0, 255).astype(np.uint8)

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from classifier.ml.judging.evaluation import group_scores
 from classifier.ml.judging.photographs import PhotographCalibration
@@ -173,7 +173,7 @@ def _fit_temperature(logits: NDArray[np.float32], *, truth: NDArray[np.int64]) -
         return float(-np.log(groups[np.arange(len(truth)), truth] + 1e-12).mean())
 
     bounds = tuple(float(np.log(bound)) for bound in _TEMPERATURE_BOUNDS)
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    return float(np.exp(scipy.optimize.minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
 def choose_threshold(confidence: NDArray[np.floating], *, right: NDArray[np.bool_], target_precision: float) -> float:

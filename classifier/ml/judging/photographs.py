@@ -11,9 +11,8 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit, softmax
 
 from classifier.ml.colours import COLOUR_FEATURES
 from classifier.ml.labels import (
@@ -83,7 +82,7 @@ class PhotographCalibration:
     def weighted(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities of the garments, float64[N, 10], of pictures that are known to stand upright."""
         weights = np.array([self.group_weights[name] for name in GROUPS])[GROUP_INDEX_OF_GARMENT]
-        probabilities = softmax(logits.astype(np.float64) / self.temperature, axis=1) * weights
+        probabilities = scipy.special.softmax(logits.astype(np.float64) / self.temperature, axis=1) * weights
         return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
     def upright(self, logits: NDArray[np.float32], *, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -96,7 +95,7 @@ class PhotographCalibration:
         odds = (logits * np.asarray(self.upright_logits)).sum(axis=1)
         weights = np.array([*self.upright_embedding, *(self.upright_colours or ())])[: features.shape[1]]
         odds += (features[:, : len(weights)] * weights).sum(axis=1)
-        return np.asarray(expit(odds + self.upright_bias))
+        return np.asarray(scipy.special.expit(odds + self.upright_bias))
 
     def trust(self, logits: NDArray[np.float32], *, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """How much what is said of each picture counts beside an even chance, float64[N]; input as in ``upright``."""
@@ -172,10 +171,12 @@ def fit_upright(
     def loss(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         log_odds = rows @ numbers
         misfit = np.logaddexp(0, log_odds) - is_upright * log_odds
-        slope = rows.T @ (share * (expit(log_odds) - is_upright))
+        slope = rows.T @ (share * (scipy.special.expit(log_odds) - is_upright))
         return float(share @ misfit + _PENALTY * numbers @ numbers / 2), slope + _PENALTY * numbers
 
-    fitted = minimize(loss, np.zeros(width + 1), jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
+    fitted = scipy.optimize.minimize(
+        loss, np.zeros(width + 1), jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}
+    ).x
     of_features = (fitted[len(GARMENTS) : -1] * _FEATURE_SCALE).tolist()
     return replace(
         calibration,

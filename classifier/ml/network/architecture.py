@@ -13,14 +13,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from classifier.ml.config import IMAGENET, NO_WEIGHTS, Recipe, name_imagenet_file
+from classifier.ml.config import IMAGENET, NO_WEIGHTS, ConfigurationError, Recipe, name_imagenet_file
 from classifier.ml.labels import GARMENTS
 from classifier.ml.types import EMBEDDING_SIZE
+from config.packages import TRAINS_NETWORKS, describe_missing
+
+try:
+    import keras
+    import tensorflow as tf
+except ModuleNotFoundError as error:
+    raise ConfigurationError(describe_missing(TRAINS_NETWORKS)) from error
 
 logger = logging.getLogger(__name__)
 

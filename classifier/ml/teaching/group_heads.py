@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
-from scipy.sparse import csr_array
-from scipy.special import log_softmax
 
 from classifier.ml.heads import GroupHead
 from classifier.ml.labels import GROUPS
@@ -49,11 +47,11 @@ def teach(features: NDArray[np.floating], *, groups: NDArray[np.integer], held_o
     right = logits.argmax(axis=1) == truth
 
     def loss(log_temperature: float) -> float:
-        logs = log_softmax(logits / np.exp(log_temperature), axis=1)
+        logs = scipy.special.log_softmax(logits / np.exp(log_temperature), axis=1)
         return float(-logs[np.arange(len(truth)), truth].mean())
 
     bounds = tuple(float(np.log(bound)) for bound in _TEMPERATURES)
-    temperature = float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    temperature = float(np.exp(scipy.optimize.minimize_scalar(loss, bounds=bounds, method="bounded").x))
     weights, bias = fit_logistic(features, classes=groups, count=len(GROUPS))
     return TaughtHead(
         head=GroupHead((weights / temperature).astype(np.float32), (bias / temperature).astype(np.float32), doubts=1.0),
@@ -65,7 +63,7 @@ def teach(features: NDArray[np.floating], *, groups: NDArray[np.integer], held_o
 
 
 def fit_logistic(
-    values: NDArray[np.floating] | csr_array,
+    values: "NDArray[np.floating] | scipy.sparse.csr_array",
     *,
     classes: NDArray[np.integer],
     count: int,
@@ -78,7 +76,7 @@ def fit_logistic(
     bias float64[count], both drawn towards 0. ``offset`` float[N, count] is added to the logits: what is known without
     the values, so that a class which nobody showed keeps that.
     """
-    values = values if isinstance(values, csr_array) else values.astype(np.float64)
+    values = values if isinstance(values, scipy.sparse.csr_array) else values.astype(np.float64)
     rows, width = values.shape
     truth = np.eye(count)[classes]
     numbers = np.bincount(classes, minlength=count)
@@ -86,11 +84,11 @@ def fit_logistic(
 
     def loss(fitted: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         weights, bias = fitted[:-count].reshape(width, count), fitted[-count:]
-        logs = log_softmax(values @ weights + bias + offset, axis=1)
+        logs = scipy.special.log_softmax(values @ weights + bias + offset, axis=1)
         slope = shares * (np.exp(logs) - truth)
         steps = np.concatenate([(values.T @ slope).ravel(), slope.sum(axis=0)])
         return float(-(shares * truth * logs).sum() + fitted @ fitted / 2), steps + fitted
 
     start = np.zeros((width + 1) * count)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
+    found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
     return found[:-count].reshape(width, count), found[-count:]

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
-from scipy.sparse import csr_array
-from scipy.special import expit, log_softmax
 
 from classifier.ml.heads import (
     CLASSES,
@@ -183,7 +181,7 @@ def _mean_loss(logs: NDArray[np.float64], *, classes: NDArray[np.int64]) -> floa
 
 def _search(loss: Callable[[float], float], *, bounds: tuple[float, float]) -> float:
     """The number between the bounds, on a logarithmic scale, with the least loss."""
-    found = minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         lambda logarithm: loss(float(np.exp(logarithm))), bounds=tuple(np.log(bounds)), method="bounded"
     )
     return float(np.exp(found.x))
@@ -222,7 +220,7 @@ def _teach_none(
         roots=np.zeros((width, 0), np.float32),
         bias=factor * bias + shift,
     )
-    return expit(factor * odds + shift), head
+    return scipy.special.expit(factor * odds + shift), head
 
 
 def _measure_distance(
@@ -255,7 +253,7 @@ def _measure_distance(
         roots=(np.sqrt(factor) * roots).astype(np.float32),
         bias=float(-factor * far),
     )
-    return np.minimum(expit(factor * (distances - far)), DOUBTED), head
+    return np.minimum(scipy.special.expit(factor * (distances - far)), DOUBTED), head
 
 
 def _fit_odds(odds: NDArray[np.float64], *, marked: NDArray[np.int64]) -> tuple[float, float]:
@@ -265,7 +263,7 @@ def _fit_odds(odds: NDArray[np.float64], *, marked: NDArray[np.int64]) -> tuple[
         said = np.exp(numbers[0]) * odds + numbers[1]
         return float((np.logaddexp(0, said) - marked * said).mean())
 
-    logarithm, shift = minimize(loss, np.zeros(2), method="Nelder-Mead").x
+    logarithm, shift = scipy.optimize.minimize(loss, np.zeros(2), method="Nelder-Mead").x
     return float(np.exp(logarithm)), float(shift)
 
 
@@ -288,17 +286,18 @@ def _teach_titles(
 
     def answer(taught: NDArray[np.bool_], asked: NDArray[np.bool_]) -> NDArray[np.float64]:
         weights, bias = teach(taught)
-        logs = log_softmax(counts[asked] @ weights + bias, axis=1)
+        logs = scipy.special.log_softmax(counts[asked] @ weights + bias, axis=1)
         return np.asarray(np.where(titled[asked, None], logs, -np.log(CLASSES)))
 
     said = _ask_out_of_fold(answer, folds=folds)
     # Pictures may take something for none of the groups; that nothing was marked so is no merit of titles.
     known = np.isin(np.arange(CLASSES), classes[titled])
-    before = log_softmax(np.where(known, np.log(np.maximum(pictures, 1e-6)), np.log(1e-6)), axis=1)
+    before = scipy.special.log_softmax(np.where(known, np.log(np.maximum(pictures, 1e-6)), np.log(1e-6)), axis=1)
     power = _search(
-        lambda value: _mean_loss(log_softmax(before + value * said, axis=1), classes=classes), bounds=_POWERS
+        lambda value: _mean_loss(scipy.special.log_softmax(before + value * said, axis=1), classes=classes),
+        bounds=_POWERS,
     )
-    both = log_softmax(before + power * said, axis=1)
+    both = scipy.special.log_softmax(before + power * said, axis=1)
     rows = np.arange(len(classes))
     gains = (both - before)[rows, classes][titled]
     gain = float(gains.mean()), float(STANDARD_DEVIATIONS * gains.std(ddof=1) / np.sqrt(len(gains)))
@@ -309,7 +308,9 @@ def _teach_titles(
     return np.exp(both), head, gain
 
 
-def _fit_sparse(counts: csr_array, *, classes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _fit_sparse(
+    counts: "scipy.sparse.csr_array", *, classes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weights float64[BUCKETS, 6] and bias of the n-grams that these titles have; those of others are 0."""
     known = np.unique(counts.indices)
     of_known, bias = fit_logistic(counts[:, known], classes=classes, count=CLASSES, strength=TITLE_STRENGTH)

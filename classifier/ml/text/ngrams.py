@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from classifier.ml.text.lexicon import fold
 
@@ -20,7 +20,7 @@ _GOLDEN: Final = 2654435769
 _SHIFT: Final = 32 - BUCKETS.bit_length() + 1
 
 
-def count_ngrams(titles: Sequence[str]) -> csr_array:
+def count_ngrams(titles: Sequence[str]) -> "scipy.sparse.csr_array":
     """Which n-grams of 2 to 5 characters each title has, float64[N, BUCKETS], sparse, each row of unit length.
 
     Letters count without case and accents; a word begins and ends with a space. The same titles give the same numbers
@@ -44,4 +44,4 @@ def count_ngrams(titles: Sequence[str]) -> csr_array:
     rows, columns = np.divmod(np.unique(np.concatenate(keys)), BUCKETS)
     counts = np.bincount(rows, minlength=len(texts))
     values: NDArray[np.float64] = 1 / np.sqrt(counts[rows])
-    return csr_array((values, (rows, columns)), shape=(len(texts), BUCKETS))
+    return scipy.sparse.csr_array((values, (rows, columns)), shape=(len(texts), BUCKETS))

@@ -15,6 +15,7 @@ from classifier.models import ModelVersion, TrainingRun
 from classifier.registry.services import get_artefact_folder, register_model_version
 from classifier.training.runs import claim_training_run
 from classifier.training.views import describe_phase
+from config import packages
 from tests.support.artefacts import answer_alike, create_artefact_twin, register_active_version
 from tests.support.fakes import create_model_version
 from tests.support.members import sign_in
@@ -83,6 +84,16 @@ def test_a_training_is_started_from_the_page_by_who_may(client: Client) -> None:
     response = client.post(TRAININGS, form)
     assert (response.status_code, TrainingRun.objects.count()) == (409, 1)
     assert f"Expected no open training; training run {run.pk} is queued." in response.text
+
+
+def test_the_list_says_where_no_network_can_be_trained(client: Client, settings, monkeypatch) -> None:
+    sign_in(client, "view_trainingrun")
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    settings.REDIS_URL = ""
+    assert packages.describe_missing(packages.TRAINS_NETWORKS) in client.get(TRAININGS).text
+    # The workers may be elsewhere then, and have it.
+    settings.REDIS_URL = "redis://broker:6379/0"
+    assert "TensorFlow" not in client.get(TRAININGS).text
 
 
 def test_a_form_that_is_no_training_starts_nothing_and_says_why(client: Client) -> None:

@@ -1,0 +1,146 @@
+"""The processes that compose.yaml names, started as they stand there: in their image's root, or as plain processes.
+
+An image is taken where `PRODUCT_IMAGE` names one that buildah has (`localhost/fashion-catalogue`) and root asks for it.
+Database and broker are the tests' own servers, which the secrets name.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.light import REPOSITORY
+from tests.support.ports import find_port
+
+#: What stands in for the containers' own names: folders, and the programs of the virtual environment.
+STATE, SECRETS = "/var/lib/catalogue", "/run/secrets"
+PROGRAMS = {"python": [sys.executable], "gunicorn": [sys.executable, "-m", "gunicorn"]}
+PROGRAMS["celery"] = [sys.executable, "-m", "celery"]
+#: Any user id will do; the group is 0.
+USER = "12345:0"
+
+
+def read_services() -> dict[str, dict[str, Any]]:
+    """The services of compose.yaml by name, each variable at its default."""
+    text = (REPOSITORY / "compose.yaml").read_text()
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text).replace("$$", "$")
+    services: dict[str, dict[str, Any]] = yaml.safe_load(text)["services"]
+    return services
+
+
+def list_own_services() -> list[str]:
+    """Those that run this product; the others are foreign servers."""
+    return [name for name, service in read_services().items() if "fashion-catalogue" in service["image"]]
+
+
+@dataclass
+class Composed:
+    """The product's own processes on one database, broker and folder; every one of them is killed by `stop`."""
+
+    folder: Path
+    database_url: str
+    broker_url: str
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    containers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.services = read_services()
+        self.port = find_port()
+        self.secrets = self.folder / "secrets"
+        self.state = self.folder / "var"
+        self.images = os.environ.get("PRODUCT_IMAGE", "") if os.geteuid() == 0 and shutil.which("buildah") else ""
+        self.state.mkdir(mode=0o2770, exist_ok=True)
+        subprocess.run([sys.executable, REPOSITORY / "deploy/make_secrets.py", self.secrets], check=True)
+        for name, url in (("database_url", self.database_url), ("broker_url", self.broker_url)):
+            (self.secrets / name).unlink()
+            (self.secrets / name).write_text(url)
+
+    @property
+    def way(self) -> str:
+        """How the processes run, in words."""
+        return f"in the root of {self.images}" if self.images else "as plain processes"
+
+    def read_environment(self, name: str) -> dict[str, str]:
+        """What the service's process finds in its environment, by its image and by compose.yaml."""
+        told = {key: str(value) for key, value in self.services[name]["environment"].items()}
+        if self.images:
+            return told
+        told = {key: value.replace(SECRETS, str(self.secrets)) for key, value in told.items()}
+        alive = {"WORKER_ALIVE_FILE": str(self.folder / f"{name}-alive")}
+        return {"PATH": os.environ["PATH"], "VAR_DIR": str(self.state), **read_image_environment(), **alive, **told}
+
+    def build_command(self, name: str) -> list[str]:
+        """The command of the service, for this machine."""
+        command = [str(word) for word in self.services[name]["command"]]
+        command = [word.replace("0.0.0.0:8000", f"127.0.0.1:{self.port}") for word in command]
+        if not self.images:
+            return [*PROGRAMS[command[0]], *command[1:]]
+        if name not in self.containers:
+            image = f"{self.images}:{self.services[name]['image'].rpartition(':')[2]}"
+            made = subprocess.run(["buildah", "from", image], capture_output=True, text=True, check=True)
+            self.containers[name] = made.stdout.strip()
+        volumes = [(self.state, STATE), (self.secrets, SECRETS), (socket_folder(self.database_url), None)]
+        mounts = [f"--volume={here}:{there or here}" for here, there in volumes if here]
+        told = [f"--env={key}={value}" for key, value in self.read_environment(name).items()]
+        head = ["buildah", "run", "--isolation", "chroot", "--user", USER, *mounts, *told, self.containers[name], "--"]
+        return [*head, *command]
+
+    def start(self, name: str, *, number: int = 1) -> subprocess.Popen[bytes]:
+        """Start the service's process, the first or another; its lines go to a file of the folder."""
+        key = f"{name}-{number}"
+        command = [word.replace("@%h", f"-{number}@%h") for word in self.build_command(name)]
+        environment = os.environ if self.images else self.read_environment(name)
+        with (self.folder / f"{key}.log").open("ab") as log:
+            self.processes[key] = subprocess.Popen(
+                command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        return self.processes[key]
+
+    def run(self, name: str) -> int:
+        """Run a service that ends by itself; return its exit status."""
+        return self.start(name).wait(600)
+
+    def kill(self, key: str) -> None:
+        """Kill a process with all that it started, as the end of its container does."""
+        process = self.processes[key]
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(60)
+
+    def read_log(self, key: str) -> str:
+        """What the process has written."""
+        return (self.folder / f"{key}.log").read_text()
+
+    def stop(self) -> None:
+        """Kill what runs, and remove the containers."""
+        for key in self.processes:
+            self.kill(key)
+        for container in self.containers.values():
+            subprocess.run(["buildah", "rm", container], capture_output=True, check=False)
+
+
+def read_image_environment() -> dict[str, str]:
+    """What the Dockerfile sets for the product, but for paths of the image."""
+    (text,) = re.findall(r"^ENV PATH=(.*?)(?=^\w)", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL)
+    pairs = re.findall(r"([A-Z_]+)=(\S+)", text)
+    return {key: value for key, value in pairs if not value.startswith("/")}
+
+
+def socket_folder(url: str) -> str | None:
+    """The folder of the socket that a database URL names, if it does."""
+    found = re.fullmatch(r"postgres://[^/]*/(/.*)/\w+", url)
+    return found[1] if found else None
+
+
+def is_there(command: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether a health check of compose.yaml is met."""
+    return subprocess.run(command, env=dict(environment), capture_output=True, check=False).returncode == 0
