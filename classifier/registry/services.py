@@ -128,7 +128,8 @@ def verify_registered_artefact(version: ModelVersion) -> None:
 def sign_registered_artefacts() -> int:
     """Sign the artefacts of all versions that are as registered with the present key; return how many folders.
 
-    Raises `ArtefactError` where there is no key, or for the first one that is missing, changed or signed by nobody.
+    Raises `ArtefactError` where there is no key, or for the first one that is missing, changed or signed by nobody, and
+    `StorageError` when the bucket takes no signature.
     """
     key = artefact_key()
     if key is None:
@@ -140,6 +141,7 @@ def sign_registered_artefacts() -> int:
         base = artefacts.load_manifest(folder).base
         for each in (folder, *([artefacts.find_base(folder, sha256=base)] if base else [])):
             artefacts.sign_artefact(each, key=key)
+            share_artefact(each)
             signed.add(each)
     return len(signed)
 

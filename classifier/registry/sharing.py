@@ -25,6 +25,7 @@ from classifier.ml.artefacts import (
     ArtefactMissingError,
     ArtefactTamperedError,
     Manifest,
+    SigningKey,
     verify_artefact,
 )
 from config.files import new_folder
@@ -61,7 +62,7 @@ def share_artefact(folder: Path) -> None:
             time.sleep(pause)
 
 
-def fetch_artefact(folder: Path, *, key: bytes | None) -> None:
+def fetch_artefact(folder: Path, *, key: SigningKey | None) -> None:
     """Have the artefact lie in `folder`, which has its hash for a name, with its base beside it, if the bucket has it.
 
     Nothing appears there that is not, byte for byte, what was registered, signed with the `key` if there is one. What
@@ -81,7 +82,7 @@ def fetch_artefact(folder: Path, *, key: bytes | None) -> None:
         logger.info("fetched artefact %s from the bucket", folder.name)
 
 
-def _fetch(folder: Path, *, key: bytes | None) -> None:
+def _fetch(folder: Path, *, key: SigningKey | None) -> None:
     content = _read(folder.name, MANIFEST_FILE)
     if hashlib.sha256(content).hexdigest() != folder.name:
         raise ArtefactTamperedError(f"{folder.name}/{MANIFEST_FILE}: expected this SHA-256, received another")

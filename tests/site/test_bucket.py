@@ -159,6 +159,15 @@ def test_a_head_is_fetched_with_its_base_and_a_signature_is_checked(settings: An
     assert not list((tmp_path / "three").glob("*"))
 
 
+def test_an_exchange_of_keys_reaches_the_bucket(settings: Any, tmp_path: Path) -> None:
+    settings.ARTEFACT_KEY = "former"
+    version = register_model_version(OWN_NETWORKS.parent)
+    settings.ARTEFACT_KEY, settings.ARTEFACT_KEY_FALLBACKS = "present", ["former"]
+    call_command("clean_artefacts", "--sign", verbosity=0)
+    settings.ARTEFACTS_DIR, settings.ARTEFACT_KEY_FALLBACKS = tmp_path / "two", []
+    verify_registered_artefact(version)
+
+
 def test_an_artefact_that_was_changed_in_the_bucket_never_arrives(
     bucket: BucketServer, settings: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -252,6 +261,6 @@ def test_an_import_waits_in_the_bucket_for_whichever_machine_confirms_it(bucket:
 
 def test_pictures_by_group_are_kept_in_the_bucket(bucket: BucketServer) -> None:
     create_shown()
-    call_command("export_catalog", format="pictures", update=True, verbosity=0)
+    call_command("update_outputs", filters="status=pending", no_progress=True, verbosity=0)
     assert "outputs/manifest.jsonl" in bucket.list_keys()
     assert len([key for key in bucket.list_keys() if key.startswith("outputs/")]) == 2

@@ -44,7 +44,7 @@ class Command(ReportingCommand):
         if sign:
             try:
                 number = sign_registered_artefacts()
-            except (ArtefactError, OSError) as error:
+            except (ArtefactError, StorageError, OSError) as error:
                 raise CommandError(str(error)) from error
             return self.answer({"signed": number}, f"{number} artefacts are signed with ARTEFACT_KEY.", options)
         try:
