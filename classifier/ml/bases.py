@@ -1,6 +1,7 @@
 """From an artefact that is its own head to a base with a second branch, and a head on it that says the same.
 
-The head is as sure as the artefact was but for photographs that may be turned: of these the branch knows more.
+The head is as sure as the artefact was but of photographs: the branch knows more of those that may be turned, and how
+far one is from usual ones.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from classifier.ml.artefacts import (
 from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE, colour_views
 from classifier.ml.inference import Classifier
 from classifier.ml.judging.calibration import Calibration
-from classifier.ml.judging.photographs import UPRIGHT_ODDS_BY_COLOURS, fit_upright
+from classifier.ml.judging.photographs import UPRIGHT_ODDS_BY_COLOURS, fit_distance, fit_upright
 from classifier.ml.types import Picture
 
 #: Of the weights that the second branch has, wherever they were had from.
@@ -39,9 +40,9 @@ def build_base(
 
     The networks of ``source`` are the base's, with the second branch beside them, whose components ``pictures`` choose;
     ``weights`` is what ``find_backbone_weights`` takes. The head gives each picture the group and garment that the
-    source did; how likely a photograph stands upright is fitted anew, on ``pictures`` in four ways of standing. Of none
-    a label is known. The same source, pictures and weights give the same files. Raises ``ArtefactError``, and
-    ``ValueError`` for pictures or weights that do not serve.
+    source did; how far a photograph is from usual ones is fitted on ``pictures``, and how likely it stands upright on
+    them in four ways of standing. Of none a label is known. The same source, pictures and weights give the same files.
+    Raises ``ArtefactError``, and ``ValueError`` for pictures or weights that do not serve.
     """
     # Here and not above: TensorFlow takes seconds and hundreds of megabytes.
     from classifier.ml.network import architecture, colour
@@ -67,7 +68,7 @@ def build_base(
         "pictures": len(pictures),
     }
     former = artefact.manifest
-    calibration = _fit_upright(
+    calibration = _fit_photographs(
         Classifier(network=contents[NETWORK_FILE], manifest=former, colour=branch), pictures=pictures
     )
     base = dataclasses.replace(
@@ -90,19 +91,20 @@ def build_base(
     return verify_artefact(output)
 
 
-def _fit_upright(classifier: Classifier, *, pictures: Sequence[Picture]) -> Calibration:
-    """The classifier's calibration, which knows by colours as well how likely a photograph stands upright."""
+def _fit_photographs(classifier: Classifier, *, pictures: Sequence[Picture]) -> Calibration:
+    """The classifier's calibration, which knows usual photographs, and by colours as well how likely one is turned."""
     calibration = classifier.manifest.calibration_values()
     if calibration.photographs is None:
         return calibration
     ways = [classifier.look([np.rot90(picture, turns) for picture in pictures]) for turns in range(4)]
     photograph = ~ways[0].canonical
+    features = np.stack([seen.features[photograph] for seen in ways]).astype(np.float32)
     return dataclasses.replace(
         calibration,
         photographs=fit_upright(
-            calibration.photographs,
+            dataclasses.replace(calibration.photographs, distance=fit_distance(features[0])),
             np.stack([seen.logits[photograph] for seen in ways]).astype(np.float32),
-            features=np.stack([seen.features[photograph] for seen in ways]).astype(np.float32),
+            features=features,
             threshold=max(calibration.thresholds.values()),
             odds=UPRIGHT_ODDS_BY_COLOURS,
         ),

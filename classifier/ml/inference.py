@@ -23,7 +23,7 @@ from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE, colour_views
 from classifier.ml.heads import Heads, SeenPictures, predict, read_heads
 from classifier.ml.judging.calibration import Judgement, softmax
 from classifier.ml.labels import GARMENTS, group_probabilities
-from classifier.ml.preprocessing import CanonicalView, canonical_view, is_blank, take_looks
+from classifier.ml.preprocessing import CanonicalView, Looks, canonical_view, is_blank, take_looks
 from classifier.ml.types import Picture, Prediction
 
 #: Measured with two looks of MobileNetV2 0.35 at 64 pixels: 3,800 pictures a second and core in batches of 16 or 32,
@@ -223,10 +223,11 @@ class Classifier:
 
     def look(self, pictures: Sequence[Picture]) -> SeenPictures:
         """What the base sees in pictures of any sizes, in the same order."""
-        output = self.run(pictures)
+        looks = take_looks(pictures, spec=self._preprocessing)
+        output = self._run_looks(looks)
         features = [output.embedding]
         if self._colour is not None:
-            features.append(self._look_at_colours(self._colour, pictures=pictures, canonical=~output.photograph))
+            features.append(self._look_at_colours(self._colour, pictures=looks.inner, canonical=~output.photograph))
         return SeenPictures(
             features=np.hstack(features).astype(np.float16),
             logits=output.logits.astype(np.float16),
@@ -250,7 +251,9 @@ class Classifier:
 
     def run(self, pictures: Sequence[Picture] | NDArray[np.uint8]) -> NetworkOutput:
         """The network's own numbers for pictures of any sizes, in the same order."""
-        looks = take_looks(pictures, spec=self._preprocessing)
+        return self._run_looks(take_looks(pictures, spec=self._preprocessing))
+
+    def _run_looks(self, looks: Looks) -> NetworkOutput:
         output = self._run_forms(looks.forms, photograph=looks.photograph)
         if self._calibration.photographs is None or not len(looks.further):
             return output
@@ -289,7 +292,8 @@ class Classifier:
         output = self._run_forms(canonical[..., None], photograph=np.full(len(canonical), photograph is not None))
         features = output.embedding
         if photograph is not None and self._colour is not None:
-            colours = self._look_at_colours(self._colour, pictures=[photograph], canonical=np.zeros(1, dtype=np.bool_))
+            inner = take_looks([photograph], spec=self._preprocessing).inner
+            colours = self._look_at_colours(self._colour, pictures=inner, canonical=np.zeros(1, dtype=np.bool_))
             features = np.hstack([features, colours.repeat(len(canonical), axis=0)])
         return np.asarray(group_probabilities(self._judge(output, features=features).garment_probabilities))
 

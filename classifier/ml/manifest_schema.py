@@ -100,8 +100,22 @@ _PHOTOGRAPHS: Final = {
             "upright_embedding": _numbers(EMBEDDING_SIZE),
             "upright_bias": _number(-1e6, 1e6),
             "upright_colours": {**_numbers(COLOUR_FEATURES), "type": ["array", "null"]},
+            "distance": {
+                **_object(
+                    {
+                        "mean": _numbers(EMBEDDING_SIZE + COLOUR_FEATURES),
+                        "directions": {
+                            "type": "array",
+                            "items": _numbers(EMBEDDING_SIZE + COLOUR_FEATURES),
+                            "maxItems": EMBEDDING_SIZE,
+                        },
+                        "scale": _number(1e-6, 1e6),
+                    }
+                ),
+                "type": ["object", "null"],
+            },
         },
-        optional=("upright_colours",),
+        optional=("upright_colours", "distance"),
     ),
     "type": ["object", "null"],
 }

@@ -188,8 +188,9 @@ def _describe_photographs(photographs: Mapping[str, Any] | None) -> list[str]:
         "Pictures that do not come in canonical form are photographs. A tall object is looked at with parts cut off, "
         "too, unless the first look is sure, and the mean of the logits counts. It is divided by "
         f"{photographs['temperature']:.3f}, the groups' probabilities are multiplied by the factors below, and come "
-        "the nearer to an even chance the more a picture looks like a turned one. These constants were chosen on "
-        "photographs that trained nothing; no evidence is asked for.",
+        "the nearer to an even chance the more a picture looks like a turned one"
+        + (", and the less it looks like usual photographs" if photographs.get("distance") else "")
+        + ". These constants were chosen on photographs that trained nothing; no evidence is asked for.",
         write_table(
             ("Group", "Factor for photographs"),
             [(group, f"{factor:.3f}") for group, factor in _in_order(photographs["group_weights"])],

@@ -197,7 +197,7 @@ def train(
         files=files,
     )
     progress(TrainingProgress("evaluate"))
-    metrics, _ = _evaluate_pictures(
+    metrics, _ = _evaluate_test_pictures(
         Classifier(network=contents[NETWORK_FILE], manifest=manifest), data.test_images, garments=data.test_labels
     )
     # As many pictures as stopped the training, with every label's share kept.
@@ -251,7 +251,7 @@ def calibrate_again(
     )
     calibration = _calibrate_network(network, pictures=pictures[admitted], labels=data.train_labels[chosen][admitted])
     manifest = dataclasses.replace(manifest, calibration=calibration.to_json(), schema_version=SCHEMA_VERSION)
-    metrics, _ = _evaluate_pictures(
+    metrics, _ = _evaluate_test_pictures(
         Classifier(network=network, manifest=manifest), data.test_images, garments=data.test_labels
     )
     manifest = dataclasses.replace(manifest, metrics=metrics.to_json())
@@ -318,7 +318,7 @@ def evaluate(
     """The report on an artefact over the test pictures. Raises ``ArtefactError`` or ``DatasetError``."""
     classifier = Classifier.load(folder, manifest_sha256=manifest_sha256, key=key, threads=threads)
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
-    metrics, seconds = _evaluate_pictures(classifier, data.test_images, garments=data.test_labels)
+    metrics, seconds = _evaluate_test_pictures(classifier, data.test_images, garments=data.test_labels)
     return _report(classifier, folder=folder, metrics=metrics, seconds=seconds)
 
 
@@ -333,7 +333,18 @@ def evaluate_pictures(
 ) -> EvaluationReport:
     """The report on an artefact over pictures of any sizes whose groups (indices) are known, but not their garments."""
     classifier = Classifier.load(folder, manifest_sha256=manifest_sha256, key=key, threads=threads)
-    metrics, seconds = _evaluate_pictures(classifier, pictures, groups=np.asarray(groups, dtype=np.int64))
+    started = time.perf_counter()
+    # As they are labelled: photographs are looked at in colour as well, and heads may have been taught.
+    said = classifier.classify(pictures)
+    seconds = time.perf_counter() - started
+    probabilities = np.array([[one.garment_probabilities[name] for name in GARMENTS] for one in said])
+    metrics = measure(
+        probabilities,
+        groups=np.asarray(groups, dtype=np.int64),
+        garments=None,
+        balanced_groups=classifier.manifest.calibration_values().balanced_groups(probabilities),
+        abstained=np.array([one.abstained for one in said]),
+    )
     return _report(classifier, folder=folder, metrics=metrics, seconds=seconds)
 
 
@@ -374,22 +385,17 @@ def _find_calibration_part(manifest: Manifest, *, labels: NDArray[np.integer]) -
     return split_training_pictures(labels, seed=manifest.dataset.get("split_seed", manifest.seed)).calibration
 
 
-def _evaluate_pictures(
-    classifier: Classifier,
-    pictures: Sequence[Picture] | NDArray[np.uint8],
-    *,
-    garments: NDArray[np.integer] | None = None,
-    groups: NDArray[np.integer] | None = None,
+def _evaluate_test_pictures(
+    classifier: Classifier, pictures: NDArray[np.uint8], *, garments: NDArray[np.integer]
 ) -> tuple[Metrics, float]:
     """Metrics, and the seconds from the pictures in memory to their labels."""
     calibration = classifier.manifest.calibration_values()
     started = time.perf_counter()
     judged = classifier.judge(classifier.run(pictures))
     seconds = time.perf_counter() - started
-    truth = groups if groups is not None else group_labels(np.asarray(garments))
     metrics = measure(
         judged.garment_probabilities,
-        groups=truth,
+        groups=group_labels(garments),
         garments=garments,
         balanced_groups=calibration.balanced_groups(judged.garment_probabilities),
         abstained=judged.abstained,

@@ -37,8 +37,9 @@ _SMALL_OBJECT: Final = 0.6
 _HALF_OPAQUE: Final = 127.0
 #: Opaque pixels that fill more than this share of their box are no outline: a photograph with round corners or a frame.
 _BOX_SHARE: Final = 0.95
-#: Raised when this module makes another form of the same picture: features from before are of another base then.
-FORM_VERSION: Final = 1
+#: Raised when this module makes another form of the same picture, or leaves out something else around it: features from
+#: before are of another base then.
+FORM_VERSION: Final = 2
 #: A side whose outermost pixels all lie within so much of one colour (0..255), but for a fiftieth of them, may belong
 #: to a frame around the picture or to bars beside it.
 _FRAME_TOLERANCE: Final = 20.0
@@ -78,12 +79,13 @@ class Looks:
     """What a network may look at to label N pictures.
 
     ``forms`` is uint8[N, size, size, 1], the canonical form of each, and ``photograph`` bool[N] says which pictures
-    did not come in it. ``further`` uint8[M, size, size, 1] are other cuts of tall objects, and ``owners`` int64[M]
-    the pictures that they show, in ascending order.
+    did not come in it. ``inner`` are the pictures without frames and bars. ``further`` uint8[M, size, size, 1] are
+    other cuts of tall objects, and ``owners`` int64[M] the pictures that they show, in ascending order.
     """
 
     forms: NDArray[np.uint8]
     photograph: NDArray[np.bool_]
+    inner: list[Picture]
     further: NDArray[np.uint8]
     owners: NDArray[np.int64]
 
@@ -108,6 +110,7 @@ def take_looks(pictures: Sequence[Picture] | NDArray[np.uint8], *, spec: Preproc
         kept = np.asarray(candidates, dtype=np.int64)[unchanged]
         forms[kept, :, :, 0] = stack[unchanged]
         photograph[kept] = False
+    inner = list(pictures)
     further: list[NDArray[np.uint8]] = []
     owners: list[int] = []
     for index in np.flatnonzero(photograph).tolist():
@@ -115,12 +118,14 @@ def take_looks(pictures: Sequence[Picture] | NDArray[np.uint8], *, spec: Preproc
         if found is None:
             continue
         forms[index, :, :, 0] = _framed(found.value, box=found.box, size=spec.size)
+        inner[index] = found.inner
         cuts = _further_cuts(found.box)
         further += [_framed(found.value, box=box, size=spec.size) for box in cuts]
         owners += [index] * len(cuts)
     return Looks(
         forms=forms,
         photograph=photograph,
+        inner=inner,
         further=np.stack(further)[..., None] if further else forms[:0],
         owners=np.asarray(owners, dtype=np.int64),
     )
@@ -205,12 +210,13 @@ def canonical_view(picture: Picture, *, spec: PreprocessingSpec) -> CanonicalVie
 class _FramedObject:
     """An object's values, float32[H, W], its box in them, and where they lie in the picture, in its pixels.
 
-    ``share`` is the object's of the picture.
+    ``share`` is the object's of the picture, ``inner`` the picture without what frames it.
     """
 
     value: NDArray[np.float32]
     box: tuple[int, int, int, int]
     share: float
+    inner: Picture
     left: int
     top: int
     scale: float
@@ -220,7 +226,7 @@ def _find_framed_object(
     picture: Picture, *, spec: PreprocessingSpec, frames: int = _MOST_FRAMES
 ) -> _FramedObject | None:
     """The object of a picture, or None where nothing stands out; frames and bars around the picture are left out."""
-    opacity = None
+    opacity, given = None, picture
     if picture.shape[2:] == (4,):
         opacity = picture[..., 3] if _is_outline(picture[..., 3]) else None
         picture = _on_white(picture)
@@ -245,8 +251,8 @@ def _find_framed_object(
         closer_value, closer_mask = _find_object(closer_pixels, closer_opacity, spec=spec)
         if closer_mask.any():
             scale, box = max(closer.shape[:2]) / max(closer_mask.shape), _bounding_box(closer_mask)
-            return _FramedObject(closer_value, box, share=share, left=left, top=top, scale=scale)
-    return _FramedObject(value, box, share=share, left=0, top=0, scale=scale)
+            return _FramedObject(closer_value, box, share=share, inner=given, left=left, top=top, scale=scale)
+    return _FramedObject(value, box, share=share, inner=given, left=0, top=0, scale=scale)
 
 
 def _find_inner(pixels: NDArray[np.float32]) -> tuple[int, int, int, int] | None:

@@ -307,6 +307,10 @@ def test_a_frame_or_bars_around_a_picture_change_nothing(rows: int, columns: int
     # The place is that in the whole picture.
     assert (bare.left - columns, bare.top - rows) == pytest.approx((plain.left, plain.top), abs=3)
     assert bare.side == pytest.approx(plain.side, abs=3)
+    # What looks at the whole picture is not shown the frame either.
+    shown, given = take_looks([framed, page], spec=SPEC).inner
+    assert given is page
+    assert np.abs(np.subtract(shown.shape, page.shape)).max() <= 4
 
 
 def test_a_frame_may_have_a_line_in_it() -> None:

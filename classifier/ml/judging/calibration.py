@@ -9,7 +9,7 @@ import scipy
 from numpy.typing import NDArray
 
 from classifier.ml.judging.evaluation import group_scores
-from classifier.ml.judging.photographs import PhotographCalibration
+from classifier.ml.judging.photographs import Distance, PhotographCalibration
 from classifier.ml.judging.published import BEST_PUBLISHED
 from classifier.ml.labels import GROUPS, garments_within_groups, group_labels, group_probabilities
 
@@ -75,7 +75,10 @@ class Calibration:
         if "threshold" in fields:
             fields["thresholds"] = dict.fromkeys(GROUPS, fields.pop("threshold"))
         if fields.get("photographs") is not None:
-            fields["photographs"] = PhotographCalibration(**fields["photographs"])
+            photographs = dict(fields["photographs"])
+            if photographs.get("distance") is not None:
+                photographs["distance"] = Distance(**photographs["distance"])
+            fields["photographs"] = PhotographCalibration(**photographs)
         return cls(**fields)
 
     def to_json(self) -> dict[str, Any]:

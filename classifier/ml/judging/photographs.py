@@ -2,7 +2,8 @@
 
 The constants are the product's, chosen on photographs of two sources, studio pictures of a shop and pictures taken at
 home, that train nothing; docs/classifier.md has the trials. The numbers that know a turned picture are fitted for each
-network on canonical pictures that are turned, and for a base that looks at colours on photographs without labels.
+network on canonical pictures that are turned, and for a base that looks at colours on photographs without labels, as is
+how far a photograph is from usual ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,11 +43,74 @@ GROUP_WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
 UPRIGHT_ODDS: Final = 20.0
 #: The same where colours are looked at, which tell more surely: of turned pictures a thirtieth is answered wrongly.
 UPRIGHT_ODDS_BY_COLOURS: Final = 1.0
+#: What the distance of usual photographs is on average; its square is by how much the groups of one are less sure.
+_USUAL_DISTANCE: Final = 1.1**0.5
+#: Their features are measured along so many directions, and in all others alike.
+_DIRECTIONS: Final = 16
 #: How far the fitted numbers are kept from what single pictures say, and the scales on which they are compared.
 _PENALTY: Final = 1e-4
 _FEATURE_SCALE: Final = 8.0
 _LOGIT_SCALE: Final = 0.25
 _ITERATIONS: Final = 300
+#: Nothing is quite impossible, nor quite as usual as can be.
+_LEAST: Final = 1e-300
+_LEAST_DISTANCE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far a photograph's features are from those of usual ones: Mahalanobis' distance, squared.
+
+    It is ``scale`` times the squared length of what separates F features from their ``mean``, without the squares of
+    its products with each of ``directions``, K times F numbers: along these photographs differ anyway.
+    """
+
+    mean: Sequence[float]
+    directions: Sequence[Sequence[float]]
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0 or not self.mean or any(len(each) != len(self.mean) for each in self.directions):
+            raise ValueError(
+                "expected a mean, directions of as many numbers and a positive scale, received "
+                f"{len(self.mean)}, {[len(each) for each in self.directions]} and {self.scale}"
+            )
+
+    def measure(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The distance of each picture, float64[N], for features float[N, F or fewer]: the others count as usual."""
+        width = min(features.shape[1], len(self.mean))
+        apart = features[:, :width] - np.asarray(self.mean[:width])
+        # Sums, and no products of matrices, which round by how many pictures there are.
+        found = self.scale * (apart**2).sum(axis=1)
+        for direction in self.directions:
+            found -= (apart * np.asarray(direction[:width])).sum(axis=1) ** 2
+        return np.asarray(np.maximum(found, _LEAST_DISTANCE))
+
+
+def fit_distance(features: NDArray[np.floating]) -> Distance:
+    """The distance to photographs with features float[N, F]. Raises ``ValueError`` unless they differ."""
+    values = features.astype(np.float64)
+    mean = values.mean(axis=0)
+    variances, axes = np.linalg.eigh(np.cov(values, rowvar=False))
+    usual = variances.mean()
+    if not usual > 0:
+        raise ValueError("expected photographs that differ")
+    chosen = slice(-_DIRECTIONS, None)
+    # A variance of its own along these, and everywhere as much more as it is on average.
+    directions = (axes * np.sqrt(1 / usual - 1 / (np.maximum(variances, 0) + usual)))[:, chosen].T
+    apart = values - mean
+    average = float((apart**2).sum() / usual - ((apart @ directions.T) ** 2).sum()) / len(values)
+    share = _USUAL_DISTANCE / average
+    return Distance(
+        mean=_shorten(mean),
+        directions=[_shorten(direction * np.sqrt(share)) for direction in directions],
+        scale=share / usual,
+    )
+
+
+def _shorten(values: NDArray[np.float64]) -> list[float]:
+    """The numbers with so many digits as matter, for a manifest."""
+    return [float(f"{value:.5g}") for value in values.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +120,8 @@ class PhotographCalibration:
     ``temperature`` divides the logits, ``group_weights`` are factors on the groups' probabilities. The ten numbers
     ``upright_logits`` and the 64 ``upright_embedding`` weigh what the network says, ``upright_colours`` (64 or none)
     what the second branch of a base does; their sum with ``upright_bias`` is the log-odds that a picture stands
-    upright. The less it does, the nearer its groups come to an even chance, and no group changes places with another.
+    upright. The less it does, the nearer its groups come to an even chance. The square of the ``distance`` to usual
+    pictures is a temperature of the groups as well. By neither a group changes places with another.
     """
 
     temperature: float
@@ -65,6 +130,7 @@ class PhotographCalibration:
     upright_embedding: Sequence[float]
     upright_bias: float
     upright_colours: Sequence[float] | None = None
+    distance: Distance | None = None
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -84,6 +150,14 @@ class PhotographCalibration:
         weights = np.array([self.group_weights[name] for name in GROUPS])[GROUP_INDEX_OF_GARMENT]
         probabilities = scipy.special.softmax(logits.astype(np.float64) / self.temperature, axis=1) * weights
         return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
+
+    def groups(self, logits: NDArray[np.float32], *, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The probability of each group, float64[N, 5], of pictures that are known to stand upright."""
+        groups = group_probabilities(self.weighted(logits))
+        if self.distance is None:
+            return np.asarray(groups, dtype=np.float64)
+        powers = np.maximum(groups, _LEAST) ** (1 / self.distance.measure(features) ** 2)[:, None]
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def upright(self, logits: NDArray[np.float32], *, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """The probability of each picture to stand upright, float64[N].
@@ -106,10 +180,11 @@ class PhotographCalibration:
     def probabilities(self, logits: NDArray[np.float32], *, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities of the garments, float64[N, 10], for logits float32[N, 10] and features as in ``upright``."""
         garments = self.weighted(logits)
-        groups = group_probabilities(garments)
-        even = doubt(groups, trust=self.trust(logits, features=features))
+        even = doubt(self.groups(logits, features=features), trust=self.trust(logits, features=features))
         # Within a group the garments keep their shares.
-        return np.asarray(garments * (even / np.maximum(groups, 1e-300))[:, GROUP_INDEX_OF_GARMENT])
+        return np.asarray(
+            garments * (even / np.maximum(group_probabilities(garments), _LEAST))[:, GROUP_INDEX_OF_GARMENT]
+        )
 
 
 def doubt(groups: NDArray[np.floating], *, trust: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -159,7 +234,9 @@ def fit_upright(
     values = np.concatenate([logits * _LOGIT_SCALE, features * _FEATURE_SCALE], axis=2).astype(np.float64)
     turns, count, width = values.shape
     rows = np.concatenate([values, np.ones((turns, count, 1))], axis=2).reshape(-1, width + 1)
-    probabilities = group_probabilities(calibration.weighted(logits.reshape(-1, len(GARMENTS))))
+    probabilities = calibration.groups(
+        logits.reshape(-1, len(GARMENTS)), features=features.reshape(-1, features.shape[-1])
+    )
     said, confidence = (
         each.reshape(turns, count) for each in (probabilities.argmax(axis=1), probabilities.max(axis=1))
     )

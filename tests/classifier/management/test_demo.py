@@ -21,7 +21,7 @@ def test_the_demo_labels_its_catalogue_mostly_right(running_demo: RunningDemo) -
     assert "552 products created" in first
     assert re.search(r"Labelled now: 802 in .* images per second", first)
     sure, right = re.search(r"of (\d+) pictures it was sure of: (\d+)", first).groups()
-    assert int(sure) > 680
+    assert int(sure) > 600
     assert int(right) / int(sure) >= 0.97
     kept = re.search(r"by picture and texts: (\d+), by texts: (\d+); none of the groups: (\d+)", first)
     both, texts, none = kept.groups()

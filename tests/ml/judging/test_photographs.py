@@ -5,7 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifier.ml.judging.photographs import UPRIGHT_ODDS, PhotographCalibration, calibrate_photographs, fit_upright
+from classifier.ml.judging.photographs import (
+    UPRIGHT_ODDS,
+    Distance,
+    PhotographCalibration,
+    calibrate_photographs,
+    fit_distance,
+    fit_upright,
+)
 from classifier.ml.labels import GROUPS, group_probabilities
 
 ONES = dict.fromkeys(GROUPS, 1.0)
@@ -93,6 +100,39 @@ def test_photographs_without_labels_teach_colours_what_a_turned_picture_is() -> 
     np.testing.assert_allclose(
         fitted.upright(logits[0], features=features[0, :, :64]), fitted.upright(logits[0], features=mean)
     )
+
+
+def test_what_is_far_from_usual_photographs_is_less_sure_and_keeps_its_label() -> None:
+    # Given photographs that differ along one direction, and little along the others,
+    generator = np.random.default_rng(0)
+    features = 0.05 * generator.normal(0, 1, (500, 128))
+    features[:, 3] += generator.normal(0.4, 1, 500)
+    distance = fit_distance(features)
+    assert distance.measure(features).mean() == pytest.approx(1.1**0.5, rel=0.01)
+    # the same way off counts more along the others.
+    near, along, across = np.tile(features.mean(axis=0), (3, 1))
+    along[3] += 4.0
+    across[90] += 4.0
+    seen = np.stack([near, along, across])
+    measured = distance.measure(seen)
+    assert measured[0] < 0.2 < measured[1] < measured[2] / 10
+    # What has no colours is as usual as can be by them.
+    np.testing.assert_allclose(distance.measure(seen[:, :64])[[0, 2]], measured[0], rtol=1e-6)
+    logits = np.tile(np.array([[2.0, 0, 0, 3.0, 0, 0, 0, 0, 0, 0]], dtype=np.float32), (3, 1))
+    calibration = build_photographs(distance=distance, group_weights={**ONES, "One piece": 1.5})
+    garments = calibration.probabilities(logits, features=seen.astype(np.float32))
+    groups = group_probabilities(garments)
+    assert (groups.argmax(axis=1) == group_probabilities(calibration.weighted(logits)).argmax(axis=1)).all()
+    assert groups[0].max() > groups[1].max() > groups[2].max()
+    np.testing.assert_allclose(groups.sum(axis=1), 1)
+    np.testing.assert_allclose(garments[:, 0] / garments[:, 2], np.exp(2.0), rtol=1e-6)
+
+
+def test_photographs_that_are_all_alike_tell_no_distance() -> None:
+    with pytest.raises(ValueError, match="photographs that differ"):
+        fit_distance(np.ones((70, 128)))
+    with pytest.raises(ValueError, match="directions of as many numbers"):
+        Distance(mean=[0.0, 0.0], directions=[[1.0]], scale=1.0)
 
 
 @pytest.mark.parametrize(
