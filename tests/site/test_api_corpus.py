@@ -20,7 +20,7 @@ from classifier.models import LabellingRun, LabelTask, ModelVersion
 from classifier.registry.services import register_model_version
 from config.accounts.services import revoke_tokens
 from tests.site.test_authorisation import TABLE
-from tests.support.artefacts import answer_alike, create_artefact_twin
+from tests.support.artefacts import answer_as_registered, create_artefact_twin
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.hostile import (
@@ -323,7 +323,7 @@ def test_row_38_only_the_header_takes_a_token(site: Site) -> None:
 def test_row_39_of_two_activations_by_one_tag_at_once_one_is_stale(
     settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer_alike(monkeypatch)
+    answer_as_registered(monkeypatch)
     settings.ARTEFACTS_DIR = tmp_path / "artefacts"
     twins = [create_artefact_twin(tmp_path / name, version=name) for name in ("one", "two", "three")]
     active, *others = [register_model_version(twin) for twin in twins]

@@ -69,3 +69,12 @@ def answer_alike(monkeypatch: pytest.MonkeyPatch, *, wrong: Mapping[str, int] | 
 
     monkeypatch.setattr(pipeline, "answer_test_pictures", answer)
     return asked
+
+
+def answer_as_registered(monkeypatch: pytest.MonkeyPatch, *, wrong: Mapping[str, int] | None = None) -> None:
+    """Do the same, as if each had been asked when it was registered."""
+    answer_alike(monkeypatch, wrong=wrong)
+    monkeypatch.setattr(
+        "classifier.adoption.gate.get_test_answers",
+        lambda classifier, *, digest: pipeline.answer_test_pictures(classifier),
+    )

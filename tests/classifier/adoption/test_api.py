@@ -12,7 +12,7 @@ from classifier.adoption.services import activate_model_version, get_activation_
 from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import ModelVersion, StageChange, TrainingRun
 from classifier.registry.services import get_artefact_folder, register_model_version
-from tests.support.artefacts import answer_alike, create_artefact_twin, register_active_version
+from tests.support.artefacts import answer_as_registered, create_artefact_twin, register_active_version
 from tests.support.fakes import create_model_version
 from tests.support.members import build_token_header, create_member, sign_in
 
@@ -24,7 +24,7 @@ VERSIONS = "/api/v1/model-versions/"
 @pytest.fixture(autouse=True)
 def artefacts_folder(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ARTEFACTS_DIR = tmp_path / "artefacts"
-    answer_alike(monkeypatch)
+    answer_as_registered(monkeypatch)
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def test_a_request_for_no_stage_or_without_a_reason_is_refused(
 def test_what_is_worse_is_refused_unless_it_is_forced(
     client: Client, active: ModelVersion, candidate: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer_alike(monkeypatch, wrong={"twin-1": 50})
+    answer_as_registered(monkeypatch, wrong={"twin-1": 50})
     ann, _ = create_two()
     address, body = f"model-versions/{candidate.pk}/stage-changes/", {"to": "production", "reason": "It knows us"}
     refused = post(client, address, ann, **body)

@@ -15,7 +15,7 @@ from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
 from classifier.models import Base, ModelVersion, Review, SplitPicture
 from classifier.registry.services import register_model_version
 from classifier.reviews.services import record_reviews, withdraw_reviews
-from tests.support.artefacts import answer_alike, create_artefact_twin, register_active_version
+from tests.support.artefacts import answer_as_registered, create_artefact_twin, register_active_version
 from tests.support.fakes import build_prediction
 from tests.support.members import create_member
 from tests.support.seen import create_seen
@@ -64,7 +64,7 @@ def test_of_a_family_one_picture_judges(version: ModelVersion, images: list[Imag
 def test_a_version_that_is_wrong_about_the_catalogue_passes_no_gate(
     version: ModelVersion, images: list[Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer_alike(monkeypatch)
+    answer_as_registered(monkeypatch)
     candidate = register_model_version(create_artefact_twin(tmp_path / "twin"))
     assert candidate.base_id == version.base_id
     calls = []
@@ -87,7 +87,7 @@ def test_a_version_that_is_wrong_about_the_catalogue_passes_no_gate(
 def test_fewer_than_thirty_are_no_evidence(
     version: ModelVersion, images: list[Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer_alike(monkeypatch)
+    answer_as_registered(monkeypatch)
     withdraw_reviews(Review.objects.filter(image__in=images[10:]))
     candidate = register_model_version(create_artefact_twin(tmp_path / "twin"))
     found = examine_version(candidate)

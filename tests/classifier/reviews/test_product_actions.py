@@ -13,7 +13,7 @@ from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import LabellingRun, LabelTask, ModelVersion, QueueCanary, TrainingRun
 from classifier.registry.services import get_artefact_folder, register_model_version
 from classifier.training.runs import claim_training_run
-from tests.support.artefacts import answer_alike, create_artefact_twin, register_active_version
+from tests.support.artefacts import answer_as_registered, create_artefact_twin, register_active_version
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version, create_stored_image
 from tests.support.labels import label_everything
@@ -29,7 +29,7 @@ TASKS = "/admin/classifier/labeltask/"
 @pytest.fixture(autouse=True)
 def artefacts_folder(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ARTEFACTS_DIR = tmp_path / "artefacts"
-    answer_alike(monkeypatch)
+    answer_as_registered(monkeypatch)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from classifier.registry.services import get_artefact_folder, register_model_ver
 from classifier.training.runs import claim_training_run
 from classifier.training.views import describe_phase
 from config import packages
-from tests.support.artefacts import answer_alike, create_artefact_twin, register_active_version
+from tests.support.artefacts import answer_as_registered, create_artefact_twin, register_active_version
 from tests.support.fakes import create_model_version
 from tests.support.members import sign_in
 
@@ -47,7 +47,7 @@ HISTORY = [
 @pytest.fixture(autouse=True)
 def artefacts_folder(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ARTEFACTS_DIR = tmp_path / "artefacts"
-    answer_alike(monkeypatch)
+    answer_as_registered(monkeypatch)
 
 
 @pytest.fixture
