@@ -2,8 +2,7 @@
 
     prune.py /opt/venv
 
-Nothing of a package that the product imports is left out but what is named here: `tests/deploy` labels pictures, and
-`make images` opens every page of the demo, with what remains.
+The demo labels its pictures with what remains, and `tests/deploy` starts each process of compose.yaml in an image.
 """
 
 import compileall

@@ -69,10 +69,11 @@ class Command(BaseCommand):
         self.say("Database and media storage")
         call_command("migrate", verbosity=0, interactive=False)
         self.create_admin()
-        self.load_catalogue()
-        self.register_artefact()
         logs = settings.VAR_DIR / "log"
+        # It takes seconds to start, while this process loads what there is to label.
         with KeptRunning("labelling worker", *LABELLING_WORKER, log=logs / "labelling.log") as labelling:
+            self.load_catalogue()
+            self.register_artefact()
             try:
                 self.label(is_alive=lambda: labelling.process.poll() is None)
             except WorkerEndedError:
