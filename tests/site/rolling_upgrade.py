@@ -159,7 +159,7 @@ class Load:
             f"/products/{pk}/",
             "/products/?status=labelled",
             f"/products/?q=product+{pk}",
-            "/labelling-runs/",
+            "/api/v1/labelling-runs/",
             "/api/v1/products/?page_size=50",
             f"/api/v1/products/{pk}/",
             "/api/v1/labels/changes/",
