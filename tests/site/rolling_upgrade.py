@@ -63,6 +63,7 @@ class Report:
     pictures: int
     requests: int = 0
     requests_per_second: float = 0.0
+    refused_reviews: int = 0
     failed_requests: list[str] = field(default_factory=list)
     milliseconds_p95: float = 0.0
     upgrade_seconds: float = 0.0
@@ -123,7 +124,7 @@ class Load:
         self.balancer, self.per_second, self.pictures = balancer, per_second, pictures
         self.headers = {"Authorization": f"Token {key}", "Connection": "close", "Content-Type": "application/json"}
         self.random = random.Random(seed)
-        self.asked = 0
+        self.asked, self.refused = 0, 0
         self.failed: list[str] = []
         self.milliseconds: list[float] = []
         self.reviews: list[int] = []
@@ -159,7 +160,7 @@ class Load:
             f"/products/{pk}/",
             "/products/?status=labelled",
             f"/products/?q=product+{pk}",
-            "/labelling-runs/",
+            "/api/v1/labelling-runs/1/",
             "/api/v1/products/?page_size=50",
             f"/api/v1/products/{pk}/",
             "/api/v1/labels/changes/",
@@ -168,7 +169,7 @@ class Load:
         )
         return "GET", self.random.choice(paths), None
 
-    def _ask(self, method: str, path: str, document: dict[str, Any] | None) -> None:
+    def _ask(self, method: str, path: str, document: dict[str, Any] | None, *, again: bool = False) -> None:
         started = time.monotonic()
         body = json.dumps(document).encode() if document is not None else None
         try:
@@ -182,7 +183,11 @@ class Load:
             self.failed.append(f"{method} {path}: {type(error).__name__}: {error}")
             return
         self.milliseconds.append(1000 * (time.monotonic() - started))
-        if response.status not in (200, 201):
+        if response.status == 409 and not again:
+            # The picture was seen for the first time while it was reviewed: whoever reviews it looks at it again.
+            self.refused += 1
+            self._ask(method, path, document, again=True)
+        elif response.status not in (200, 201):
             self.failed.append(f"{method} {path}: {response.status}: {content[:200]!r}")
         elif method == "POST":
             self.reviews.append(json.loads(content)["id"])
@@ -329,8 +334,8 @@ def upgrade(*, base: str, per_second: float, pictures: int, seed: int) -> Report
         for number in range(2):
             stage.start_worker(old, number)
         load = Load(balancer, per_second=per_second, pictures=pictures, key=json.loads(made)["key"], seed=seed)
+        run = _start_run(ports[0], headers=load.headers)
         with load:
-            run = _start_run(ports[0], headers=load.headers)
             stage.wait(
                 lambda: _count_labelled(stage) > pictures // 20, what="first labels", name="worker-0", seconds=300
             )
@@ -375,7 +380,7 @@ def _judge(report: Report, stage: Stage, load: Load, *, run: int) -> None:
     report.requests = load.asked
     report.requests_per_second = round(report.requests / load.seconds, 1)
     report.milliseconds_p95 = round(quantiles(load.milliseconds, n=20)[-1], 1) if len(load.milliseconds) > 1 else 0.0
-    report.failed_requests = load.failed
+    report.failed_requests, report.refused_reviews = load.failed, load.refused
     report.lost = stage.ask(
         "SELECT count(*) FROM image WHERE NOT EXISTS "
         "(SELECT FROM classifier_classification WHERE image_id = image.id AND run_id = %s)", run
