@@ -23,12 +23,12 @@ TRUE_GARMENTS_FILE: Final = "true_garments.json"
 PICTURE_SIDE: Final = 28
 PICTURES_PER_ROW: Final = 32
 
-_PRODUCTS: Final = 540
+_PRODUCTS: Final = 640
 _PRODUCTS_WITHOUT_IMAGE: Final = 12
 #: Beside those.
 _PRODUCTS_OF_NO_GROUP: Final = 12
 #: How often a product has one picture, two or three: all together fewer than the reserved part of the data set holds.
-_PICTURES: Final = (60, 30, 10)
+_PICTURES: Final = (75, 20, 5)
 _SUFFIXES: Final = ("jpg", "jpg", "jpg", "jpg", "jpg", "jpg", "png", "webp")
 
 
