@@ -41,7 +41,8 @@ sign: login
 	for digest in $(LIGHT) $(TRAINING); do cosign sign --yes $(IMAGE)@$$digest || exit 1; done
 
 # On the machine of an environment: only images of these digests, signed by this repository's release, are started.
-deploy: login secrets
+deploy: export SECRETS_DIR := $(or $(SECRETS_DIR),/etc/catalogue/secrets)
+deploy: login
 	for digest in $(LIGHT) $(TRAINING); do cosign verify --certificate-identity $(SIGNED_BY) \
 	  --certificate-oidc-issuer https://token.actions.githubusercontent.com $(IMAGE)@$$digest > /dev/null || exit 1; done
 	LIGHT_IMAGE=$(IMAGE)@$(LIGHT) TRAINING_IMAGE=$(IMAGE)@$(TRAINING) docker compose up --detach --wait --remove-orphans
@@ -53,7 +54,7 @@ login:
 
 # A password of its own for each that compose.yaml names; those that are there stay.
 secrets:
-	python3 deploy/make_secrets.py deploy/secrets
+	python3 deploy/make_secrets.py $(or $(SECRETS_DIR),deploy/secrets)
 
 # Nothing with copyleft is in the runtime, but what deploy/licences.json names with a reason.
 licences: $(TOOLS)/installed $(VENV)/installed-dev

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,8 +138,3 @@ def socket_folder(url: str) -> str | None:
     """The folder of the socket that a database URL names, if it does."""
     found = re.fullmatch(r"postgres://[^/]*/(/.*)/\w+", url)
     return found[1] if found else None
-
-
-def is_there(command: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Whether a health check of compose.yaml is met."""
-    return subprocess.run(command, env=dict(environment), capture_output=True, check=False).returncode == 0
