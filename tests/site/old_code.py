@@ -40,6 +40,8 @@ def pytest_sessionstart(session):
     command = type(load_command_class(get_commands()["migrate"], "migrate"))
     command.handle = lambda self, *arguments, **options: None
 """
+#: A test that is slow on a busy machine says nothing of the schema.
+_PATIENCE: Final = ("-o", "timeout=900")
 _SUMMARY: Final = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed)")
 
 
@@ -75,7 +77,7 @@ def run_old_tests(
         }
         # Read by Django when it starts, and then another's.
         environment.pop("DJANGO_SETTINGS_MODULE", None)
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "unmigrated"]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "unmigrated", *_PATIENCE]
         started = time.monotonic()
         done = subprocess.run(
             [*command, *side_by_side, *left_out, *options, *tests],
