@@ -82,11 +82,14 @@ def list_removable_versions() -> QuerySet[ModelVersion]:
     last = others.order_by(F("activated_at").desc(nulls_last=True), "-pk")
     kept = {pk for versions in (before, last) for pk in versions.values_list("pk", flat=True)[:KEPT_VERSIONS]}
     of_version = {"model_version": OuterRef("pk")}
-    return ModelVersion.objects.exclude(pk__in={active.pk, *kept}).exclude(
+    unused = ModelVersion.objects.exclude(pk__in={active.pk, *kept}).exclude(
         Exists(LabellingRun.objects.filter(Q(state__in=OPEN_STATES) | Q(closing=True), **of_version).order_by())
         | Exists(AdoptionRun.objects.filter(state__in=OPEN_STATES, **of_version).order_by())
-        | Exists(ProductLabel.objects.filter(**of_version))
     )
+    # Asked of each by itself: together PostgreSQL reads every label, 40 s of ten million.
+    ids = unused.values_list("pk", flat=True)
+    named = {pk for pk in ids if ProductLabel.objects.filter(model_version=pk).exists()}
+    return unused.exclude(pk__in=named)
 
 
 def find_newest(age: timedelta) -> datetime:
