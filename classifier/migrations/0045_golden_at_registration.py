@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0055_drift_follow_ups'),
+        ('classifier', '0044_drift_follow_ups'),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0056_golden_at_registration'),
+        ('classifier', '0045_golden_at_registration'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
