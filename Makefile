@@ -61,6 +61,7 @@ bench: $(VENV)/installed-dev
 	$(RUN) -m benchmarks.catalogue
 	$(RUN) -m benchmarks.similar
 	$(RUN) -m benchmarks.splits
+	$(if $(SHOP),$(RUN) -m benchmarks.retraining $(SHOP) --reviews 300)
 	$(RUN) -m benchmarks.drift
 	$(RUN) -m benchmarks.upgrade
 

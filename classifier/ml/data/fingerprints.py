@@ -24,7 +24,7 @@ FINGERPRINT_BYTES: Final = SIZE * SIZE * 3
 #: Two fingerprints that differ by no more, as a share of their edges, are of one photograph.
 MAXIMUM_DIFFERENCE: Final = 0.14
 #: A picture that varies less, as the sum of the variances of red, green and blue, says too little.
-MINIMUM_VARIANCE: Final = 100.0
+MINIMUM_VARIANCE: Final = 10.0
 #: By how much each tone of one photograph may change; of 24,954 altered pairs none changed more.
 TONE_TOLERANCES: Final = (14, 8, 26, 15, 14, 17)
 #: The steps in which bands have the first three tones; stored rows have them too.

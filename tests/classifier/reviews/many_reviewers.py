@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.faults.own_database import running_alone
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -26,6 +28,8 @@ PATIENCE_SECONDS = 120.0
 # What a call may say about reviews of pictures that others label too, of those that a reviewer saw last.
 PROGRAM_SHARE, WITHDRAWAL_SHARE, STALE_SHARE = 0.3, 0.05, 0.3
 HOST = "127.0.0.1"
+# Of so many kills one takes Gunicorn itself too, which starts again; the others what answers calls.
+WHOLE = 5
 
 
 @dataclass
@@ -69,15 +73,22 @@ class Given:
 
 
 class Site:
-    """Gunicorn with two processes, which may be killed together and starts again at the same port."""
+    """Gunicorn with two processes, which may be killed together, and starts again at the same port.
+
+    It loads the product once and makes its processes of that, so that those that were killed are replaced at once.
+    """
 
     def __init__(self, folder: Path, *, port: int) -> None:
         self.folder, self.port = folder, port
+        # Beside the product's own, which checks the settings at each start.
+        self.options = folder / "gunicorn.conf.py"
+        self.options.write_text("control_socket_disable = preload_app = True\nworkers, threads = 2, 4\n")
         self.start()
 
     def start(self) -> None:
         """Start it, in a process group of its own."""
-        command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"{HOST}:{self.port}", "--workers", "2"]
+        bind = f"{HOST}:{self.port}"
+        command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--config", str(self.options), "--bind", bind]
         with (self.folder / "site.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=REPOSITORY, stdout=log, stderr=log, env=os.environ, start_new_session=True
@@ -87,6 +98,11 @@ class Site:
         """End it and its processes, wherever they are."""
         os.killpg(self.process.pid, number)
         self.process.wait()
+
+    def kill_processes(self) -> None:
+        """Kill what answers calls, wherever it is; new processes take its place."""
+        for process in psutil.Process(self.process.pid).children():
+            process.kill()
 
 
 class Reviewer:
@@ -330,9 +346,12 @@ def run_trial(report: Report, *, kills: int, folder: Path) -> None:
     while any(thread.is_alive() for thread in threads):
         if due and report.recorded >= due[0] and not trial.is_done():
             due.pop(0)
-            site.kill()
+            if report.kills % WHOLE == 0:
+                site.kill()
+                site.start()
+            else:
+                site.kill_processes()
             report.kills += 1
-            site.start()
         time.sleep(0.02)
     site.kill(signal.SIGTERM)
     trial.judge()
