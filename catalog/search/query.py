@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -88,11 +88,16 @@ class TextSearch:
         if len(rows) == count:
             return rows
         known = _look_up_words(self.words, beyond=products.values("pk")[WINDOW : WINDOW + 1])
-        if not known.has_more:
+        if known.beyond is None:
             return rows
+        if walk.by_id:
+            # What stands before that was looked at: of a list that begins late nothing has to be passed.
+            walk = replace(walk, start=known.beyond)
         found = self._keep_known(products, known=known, walk=walk, count=count)
         # Chosen before anything is joined to them, and by columns that an index has.
-        return list(products.filter(pk__in=found.values("pk")[:count]))
+        others = products.filter(pk__in=found.values("pk")[:count])
+        seen = {row.pk for row in rows}
+        return [*rows, *(row for row in others if row.pk not in seen)][:count]
 
     def _keep_known(
         self, products: QuerySet[Product], *, known: "_KnownWords", walk: Walk = BY_NOTHING, count: int | None = None
@@ -124,13 +129,13 @@ class TextSearch:
 class _KnownWords:
     """For each word of a search those of the catalogue that contain it, None where they are too many.
 
-    `named` are the products that meet the search by their ids. `has_more` says whether a list goes on behind its
-    window; `parts` are the first and the last part with products.
+    `named` are the products that meet the search by their ids. `beyond` is the first one behind a list's window, None
+    if it ends within; `parts` are the first and the last part with products.
     """
 
     words: list[list[str] | None]
     named: list[int]
-    has_more: bool
+    beyond: int | None
     parts: range
 
     @property
@@ -149,7 +154,7 @@ class _KnownWords:
 
 
 def _look_up_words(words: list[str], *, beyond: QuerySet[Any] | None = None) -> _KnownWords:
-    """Return what the catalogue knows of the words, and whether `beyond` has a row; one query."""
+    """Return what the catalogue knows of the words, and the id that `beyond` has; one query."""
     parameters: list[Any] = []
     for word in words:
         parameters += [MAXIMUM_WORDS, f"%{word.translate(_LIKE_ESCAPES)}%", MAXIMUM_WORDS + 1]
@@ -159,18 +164,18 @@ def _look_up_words(words: list[str], *, beyond: QuerySet[Any] | None = None) -> 
         # The ids are in there twice: as the rows to look at, and in place of the words that they are.
         named = f"ARRAY(SELECT product_id FROM catalog_searchdocument WHERE product_id = ANY (%s) AND {matches})"  # noqa: S608
         parameters += [ids, *patterns]
-    has_more = "false"
+    behind = "NULL::bigint"
     if beyond is not None:
         with suppress(EmptyResultSet):
             sql, beyond_parameters = beyond.query.sql_with_params()
-            has_more = f"EXISTS ({sql})"
+            behind = f"({sql})"
             parameters += beyond_parameters
-    columns = [*[_MATCHING_WORDS] * len(words), named, *_PARTS, has_more]
+    columns = [*[_MATCHING_WORDS] * len(words), named, *_PARTS, behind]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(columns)}", parameters)
-        *known, by_id, first, last, has_row = cursor.fetchone()
+        *known, by_id, first, last, beyond_id = cursor.fetchone()
     parts = range(0) if first is None else range(first, last + 1)
-    return _KnownWords(words=known, named=by_id, has_more=has_row, parts=parts)
+    return _KnownWords(words=known, named=by_id, beyond=beyond_id, parts=parts)
 
 
 def _build_word_queries(words: list[str]) -> list[str]:

@@ -11,16 +11,20 @@ QUERY_CANCELED = "57014"
 
 
 def limit_web_statements() -> None:
-    """Let PostgreSQL end every statement of this process's new connections after WEB_STATEMENT_SECONDS.
+    """Let PostgreSQL end every statement of this process's new connections after WEB_STATEMENT_SECONDS, and merge none.
 
-    Called by `config.wsgi` alone: workers and commands may take their time. Does nothing on SQLite, when the setting is
-    0, and behind a pooler, which says itself what a connection starts with.
+    A page has some rows of a list. Of one that begins late, as the newest products', a merge reads the other table from
+    its beginning: 9,500,000 rows of it in 1.9 s, where looking up 51 takes 0.1 ms. Called by `config.wsgi` alone:
+    workers and commands may take their time. Does nothing on SQLite, when the setting is 0, and behind a pooler, which
+    says itself what a connection starts with.
     """
     milliseconds = round(settings.WEB_STATEMENT_SECONDS * 1000)
     for database in connections.settings.values():
         options = database["OPTIONS"].get("options", "")
-        if milliseconds and options and "statement_timeout" not in options:
-            database["OPTIONS"]["options"] = f"{options} -c statement_timeout={milliseconds}"
+        is_postgresql = database["ENGINE"] == "django.db.backends.postgresql"
+        if is_postgresql and milliseconds and options and "statement_timeout" not in options:
+            limits = f"-c statement_timeout={milliseconds} -c enable_mergejoin=off"
+            database["OPTIONS"]["options"] = f"{options} {limits}"
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def test_long_statements_are_nothing_special_on_sqlite(monkeypatch: pytest.Monke
             "django.db.backends.postgresql",
             2.0,
             "-c lock_timeout=5000",
-            "-c lock_timeout=5000 -c statement_timeout=2000",
+            "-c lock_timeout=5000 -c statement_timeout=2000 -c enable_mergejoin=off",
         ),
         ("django.db.backends.postgresql", 0.0, "-c lock_timeout=5000", "-c lock_timeout=5000"),
         ("django.db.backends.postgresql", 2.0, "-c statement_timeout=9", "-c statement_timeout=9"),
