@@ -1,4 +1,4 @@
-"""The files of a backup: those of the media storage and of ARTEFACTS_DIR, by name and hash."""
+"""The files of a backup: those of the media storage and of the artefacts, by name and hash."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from typing import IO, Final
 
 from django.conf import settings
 from django.core.files import File
-from django.core.files.storage import FileSystemStorage, Storage, default_storage
+from django.core.files.storage import FileSystemStorage, Storage, default_storage, storages
 
 from config.backups import BackupError
 from config.backups.sums import copy_and_hash, read_sums
@@ -27,8 +27,8 @@ def get_media() -> Storage:
 
 
 def get_artefacts() -> Storage:
-    """Return what ARTEFACTS_DIR holds."""
-    return FileSystemStorage(location=settings.ARTEFACTS_DIR)
+    """Return where artefacts are kept: the bucket if there is one, else ARTEFACTS_DIR."""
+    return storages["artefacts"] if "artefacts" in storages.backends else FileSystemStorage(settings.ARTEFACTS_DIR)
 
 
 def list_names(store: Storage, *, without: Collection[str] = ()) -> Iterator[str]:

@@ -30,6 +30,7 @@ from classifier.registry import sharing
 from classifier.registry.cleaning import clean_artefacts
 from classifier.registry.runtime import _load, get_classifier
 from classifier.registry.services import get_artefact_folder, register_model_version, verify_registered_artefact
+from config.backups.stores import compare_files, get_artefacts, list_names, put_files, save_file
 from tests.support.artefacts import OWN_NETWORKS, create_artefact_twin, register_active_version
 from tests.support.bucket import BucketServer, running_bucket
 from tests.support.cleaning import clean, create_shown, take_products_away
@@ -223,6 +224,19 @@ def test_artefacts_from_before_the_bucket_are_put_there_and_orphans_leave_it(
     output = StringIO()
     call_command("clean_artefacts", json=True, stdout=output)
     assert json.loads(output.getvalue()) == {"removed": [], "damaged": {}, "shared": []}
+
+
+def test_a_backup_has_the_artefacts_of_the_bucket_and_puts_them_back(bucket: BucketServer, tmp_path: Path) -> None:
+    folder = register_model_version(create_artefact_twin(tmp_path / "made")).folder
+    kept = [name for name in bucket.list_keys() if name.startswith("artefacts/")]
+    names = list(list_names(get_artefacts()))
+    assert names and {f"artefacts/{name}" for name in names} == set(kept)
+    manifest = f"{folder}/manifest.json"
+    sha256 = save_file(get_artefacts(), manifest, tmp_path / "backup" / manifest)
+    (tmp_path / "sums").write_text(f"{sha256}  {manifest}\n")
+    get_artefacts().delete(manifest)
+    list(put_files(get_artefacts(), tmp_path / "backup", tmp_path / "sums"))
+    assert list(compare_files(get_artefacts(), tmp_path / "sums")) == [(manifest, True)]
 
 
 def sign_importer_in(client: Client) -> None:
