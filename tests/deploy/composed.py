@@ -58,7 +58,8 @@ class Composed:
         self.state = self.folder / "var"
         self.images = os.environ.get("PRODUCT_IMAGE", "") if os.geteuid() == 0 and shutil.which("buildah") else ""
         self.state.mkdir(mode=0o2770, exist_ok=True)
-        subprocess.run([sys.executable, REPOSITORY / "deploy/make_secrets.py", self.secrets], check=True)
+        make = [sys.executable, REPOSITORY / "deploy/make_secrets.py", self.secrets]
+        subprocess.run(make, stdout=subprocess.DEVNULL, check=True)
         for name, url in (("database_url", self.database_url), ("broker_url", self.broker_url)):
             (self.secrets / name).unlink()
             (self.secrets / name).write_text(url)
