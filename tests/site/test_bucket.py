@@ -230,7 +230,8 @@ def test_a_backup_has_the_artefacts_of_the_bucket_and_puts_them_back(bucket: Buc
     folder = register_model_version(create_artefact_twin(tmp_path / "made")).folder
     kept = [name for name in bucket.list_keys() if name.startswith("artefacts/")]
     names = list(list_names(get_artefacts()))
-    assert names and {f"artefacts/{name}" for name in names} == set(kept)
+    assert names
+    assert {f"artefacts/{name}" for name in names} == set(kept)
     manifest = f"{folder}/manifest.json"
     sha256 = save_file(get_artefacts(), manifest, tmp_path / "backup" / manifest)
     (tmp_path / "sums").write_text(f"{sha256}  {manifest}\n")
