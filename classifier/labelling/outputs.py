@@ -52,7 +52,7 @@ class _OutputEndedError(Exception):
 
 def list_storages() -> list[str]:
     """Return the names of the storages that outputs may go to: those that the product itself does not use."""
-    return sorted(set(settings.STORAGES) - {"default", "staticfiles"})
+    return sorted(set(settings.STORAGES) - {"default", "staticfiles", "imports", "artefacts"})
 
 
 def start_output_run(

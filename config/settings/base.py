@@ -285,7 +285,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_WORKER_CONSUMER = "config.consumer:SteadyConsumer"
 CELERY_TASK_DEFAULT_QUEUE = "labelling"
-# Whose workers do what is no picture: runs of reviews, adoptions, impacts, rounds of cleaning.
+# Whose workers do what is no picture: runs of reviews, adoptions, impacts, outputs, rounds of cleaning.
 STEPS_QUEUE = env.str("STEPS_QUEUE", default="labelling")
 if STEPS_QUEUE == "training":
     raise ImproperlyConfigured("STEPS_QUEUE: expected labelling or a queue of its own, received that of trainings")
@@ -298,6 +298,7 @@ CELERY_TASK_ROUTES = {
     "classifier.tasks.adopt_task": {"queue": STEPS_QUEUE},
     "classifier.tasks.impact_task": {"queue": STEPS_QUEUE},
     "classifier.tasks.clean_task": {"queue": STEPS_QUEUE},
+    "classifier.tasks.output_task": {"queue": STEPS_QUEUE},
     "classifier.tasks.train_task": {"queue": "training"},
 }
 CELERY_ACCEPT_CONTENT = ["json"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Frame, Page, Request, sync_playwright
 
 from tests.support.browsing import DemoSite, create_context, find_chromium, launch, read_site, sign_in
 from tests.support.running_demo import RunningDemo
@@ -65,13 +65,14 @@ class WatchedPage:
 
     def __init__(self, page: Page) -> None:
         self.page, self.faults, self._is_listening = page, list[str](), True
-        self._pages_left = 0
+        self._pages_left, self._is_leaving = 0, False
         self._sent_after: dict[Request, int] = {}
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         page.on("request", self._follow)
         page.on("requestfinished", lambda request: self._sent_after.pop(request, None))
         page.on("requestfailed", self._judge)
+        page.on("framenavigated", self._arrive)
 
     def stop(self) -> None:
         """Hear nothing of what comes from now on."""
@@ -89,8 +90,13 @@ class WatchedPage:
 
     def _follow(self, request: Request) -> None:
         if request.is_navigation_request() and request.frame == self.page.main_frame:
-            self._pages_left += 1
-        self._sent_after[request] = self._pages_left
+            self._pages_left, self._is_leaving = self._pages_left + 1, True
+        # What a page sends until the next one arrives is the former page's still.
+        self._sent_after[request] = self._pages_left - self._is_leaving
+
+    def _arrive(self, frame: Frame) -> None:
+        if frame == self.page.main_frame:
+            self._is_leaving = False
 
     def _judge(self, request: Request) -> None:
         was_left = self._sent_after.pop(request, self._pages_left) < self._pages_left

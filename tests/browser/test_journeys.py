@@ -25,7 +25,7 @@ def test_the_grid_is_narrowed_by_filters_that_stay_in_the_address(stranger: Page
     expect(stranger).to_have_url(re.compile(r"group=Footwear.*garment=Sandal|garment=Sandal.*group=Footwear"))
     for _ in range(2):
         assert cards.count() > 0
-        assert set(cards.locator(".garment").all_inner_texts()) == {"Sandal"}
+        assert set(cards.locator(".garment").all_inner_texts()) <= {"Sandal", "Sandal, not sure"}
         stranger.reload()
     expect(stranger.locator("summary", has_text="Garment")).to_contain_text("Sandal")
     stranger.get_by_role("link", name="Clear").click()

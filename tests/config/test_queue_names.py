@@ -50,7 +50,7 @@ def test_what_is_no_picture_has_the_queue_of_the_setting(name: str, tmp_path: ob
     assert {task.rpartition(".")[2]: queue for task, queue in tasks.items()} == {
         task.rpartition(".")[2]: "labelling" if task.rpartition(".")[2] in pictures else name for task in tasks
     }
-    assert len(tasks) == 7
+    assert len(tasks) == 8
     assert set(queues) == {"labelling", "training", name}
 
 

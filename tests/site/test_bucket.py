@@ -6,6 +6,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from catalog.models import Product, StoredPicture
 from catalog.pictures import storage
 from catalog.pictures.decoding import PictureError
 from catalog.pictures.storage import StorageError, thumbnail_name
+from classifier.cleaning import rules
 from classifier.ml.artefacts import ArtefactError, ArtefactMissingError
 from classifier.models import ModelVersion
 from classifier.monitoring.health import NOT_WRITABLE, check_model_version, check_storage
@@ -90,7 +92,11 @@ def test_what_is_written_again_is_young_again_and_what_has_a_row_is_left(bucket:
     assert storage.remove_file("pictures/a", newest=timezone.now()) == 1
 
 
-def test_cleaning_takes_what_nothing_shows_out_of_the_bucket(bucket: BucketServer) -> None:
+def test_cleaning_takes_what_nothing_shows_out_of_the_bucket(
+    bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A file of this moment is old enough; a bucket tells whole seconds.
+    monkeypatch.setattr(rules, "MOMENT", timedelta(days=-1))
     kept, gone = create_shown(), create_shown()
     names = {picture.storage_name for picture in StoredPicture.objects.filter(image=kept)}
     take_products_away(gone)

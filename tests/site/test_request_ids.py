@@ -15,6 +15,7 @@ import pytest
 from django.core.cache import cache
 
 from catalog.models import ProductLabel
+from config.celery import app
 from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product
 from tests.support.fakes import create_stored_image
@@ -43,6 +44,9 @@ def running_worker(log: Path, environment: dict[str, str]) -> Iterator[None]:
 def test_the_lines_of_a_worker_have_the_id_of_the_request(settings: Any, tmp_path: Path) -> None:
     settings.ARTEFACTS_DIR = tmp_path / "artefacts"
     cache.clear()
+    # What other tests left on the queue has their requests' ids.
+    with app.connection_for_write() as broker:
+        broker.default_channel.queue_purge("labelling")
     register_active_version()
     for _ in range(3):
         create_product(images=[create_stored_image(png())])

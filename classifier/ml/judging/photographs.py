@@ -52,9 +52,10 @@ _PENALTY: Final = 1e-4
 _FEATURE_SCALE: Final = 8.0
 _LOGIT_SCALE: Final = 0.25
 _ITERATIONS: Final = 300
-#: Nothing is quite impossible, nor quite as usual as can be.
+#: Nothing is quite impossible, nor quite as usual as can be, nor so far that rounding would choose the group.
 _LEAST: Final = 1e-300
 _LEAST_DISTANCE: Final = 0.1
+_MOST_DISTANCE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Distance:
         found = self.scale * (apart**2).sum(axis=1)
         for direction in self.directions:
             found -= (apart * np.asarray(direction[:width])).sum(axis=1) ** 2
-        return np.asarray(np.maximum(found, _LEAST_DISTANCE))
+        return np.asarray(np.clip(found, _LEAST_DISTANCE, _MOST_DISTANCE))
 
 
 def fit_distance(features: NDArray[np.floating]) -> Distance:

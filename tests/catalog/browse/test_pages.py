@@ -426,7 +426,7 @@ def test_pictures_are_answered_in_words_while_the_storage_is_away(
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "the disk is gone")
 
-    monkeypatch.setattr("django.core.files.storage.FileSystemStorage.size", fail)
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage._open", fail)
     for address in (f"/thumbnails/{sha256}.jpg", f"/pictures/{sha256}.jpg"):
         response = client.get(address)
         assert (response.status_code, "does not answer" in response.text) == (503, True)

@@ -87,7 +87,7 @@ def test_disks_and_queues_are_those_of_this_machine(client: Client, settings: An
 def test_hosts_that_are_left_alone_are_counted_until_their_rest_is_over(client: Client, settings: Any) -> None:
     sign_in(client, "view_labelchange")
     before = read_metrics(client)["catalogue_hosts_put_off",]
-    own = HostLimits(requests_per_second=10.0)
+    own = HostLimits(get_rate=lambda _: 10.0)
     limits = SharedHostLimits(own, redis_url=settings.REDIS_URL)
     for host in ("one.example", "two.example"):
         for _ in range(own.failures_before_rest):

@@ -31,7 +31,7 @@ def user() -> Iterator[User]:
         cursor.execute(FORMER_TOKENS)
         cursor.execute("INSERT INTO authtoken_token VALUES (%s, %s, %s)", [KEY, timezone.now(), user.pk])
     yield user
-    migrate("0002_former_tokens")
+    migrate("0003_times_of_the_database")
 
 
 def test_a_client_with_a_former_token_is_answered(user: User) -> None:
