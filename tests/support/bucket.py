@@ -78,7 +78,9 @@ def running_bucket() -> Iterator[BucketServer]:
     server = BucketServer(find_port())
     with patch.dict(os.environ, KEYS):
         server.start()
+        # All servers of a process have the same buckets.
         server.client.create_bucket(Bucket=NAME)
+        server.empty()
         try:
             yield server
         finally:
