@@ -178,8 +178,11 @@ def list_other_filters() -> list[str]:
     return [list_path(ordering=ordering, **chosen) for chosen in filters for ordering in ORDERINGS]
 
 
-def list_searches(*, products: int) -> list[str]:
-    """Return text searches: common and rare words, several, a part of one, one that is nowhere, with filters too."""
+def list_searches(*, products: int, digits: int = 7) -> list[str]:
+    """Return text searches: common and rare words, several, a part of one, one that is nowhere, with filters too.
+
+    Titles have the number of their product with so many `digits`.
+    """
     searches = (
         COMMON_WORD,
         RARE_WORD,
@@ -187,7 +190,7 @@ def list_searches(*, products: int) -> list[str]:
         f"{COMMON_WORD} {RARE_WORD}",
         f"{COMMON_WORD} shirt navy",
         f"{COMMON_WORD} {UNKNOWN_WORD}",
-        f"{products // 2:07d}",
+        f"{products // 2:0{digits}d}",
         RARE_WORD[1:5],
         "poches",
     )

@@ -31,7 +31,6 @@ from rich.console import Console
 from benchmarks import catalogue_reads as reads
 from benchmarks.catalogue import Figure, print_figures
 from benchmarks.catalogue_requests import Visitor, percentile
-from benchmarks.catalogue_rows import COMMON_WORD, RARE_WORD, UNKNOWN_WORD
 from benchmarks.catalogue_site import running_database, running_site
 from benchmarks.machine import describe_machine
 from benchmarks.scale_rows import fill_catalogue
@@ -54,7 +53,7 @@ def measure(folder: Path, *, products: int, most_requests: int, report: Callable
             ("pages all over the list", _list_far_pages(products)),
             ("filters by group and confidence", reads.list_group_filters()),
             ("filters by status, garment and others", reads.list_other_filters()),
-            ("text searches", _list_searches(products)),
+            ("text searches", reads.list_searches(products=products, digits=8)),
         ):
             report(name)
             cases = reads.measure_cases(address, _spread(paths, most_requests))
@@ -108,32 +107,6 @@ def _list_far_pages(products: int) -> list[str]:
     return [reads.page_after(number * 7919 * reads.PAGE_SIZE % products) for number in range(100)]
 
 
-def _list_searches(products: int) -> list[str]:
-    searches = (
-        COMMON_WORD,
-        RARE_WORD,
-        UNKNOWN_WORD,
-        f"{COMMON_WORD} {RARE_WORD}",
-        f"{COMMON_WORD} shirt navy",
-        f"{COMMON_WORD} {UNKNOWN_WORD}",
-        f"{products // 2:08d}",
-        RARE_WORD[1:5],
-        "poches",
-    )
-    filters: tuple[dict[str, Any], ...] = (
-        {},
-        {"group": "Footwear", "min_confidence": 0.9},
-        {"group": "Bags"},
-        {"status": "pending"},
-    )
-    return [
-        reads.list_path(search=search, ordering=ordering, **chosen)
-        for search in searches
-        for chosen in filters
-        for ordering in ("id", "-id", "-confidence")
-    ]
-
-
 def _time(call: Callable[[], Any], *, rounds: int = _STEPS) -> list[float]:
     took = []
     for _ in range(rounds):
@@ -180,9 +153,10 @@ def _measure_selection(products: int) -> Iterator[Figure]:
             steps: list[float] = []
             while len(steps) < _STEPS:
                 started = time.perf_counter()
-                if not take_next_step(run.pk):
-                    break
+                goes_on = take_next_step(run.pk)
                 steps.append(time.perf_counter() - started)
+                if not goes_on:
+                    break
             yield _show_seconds("a step of it, 2,000 pictures", steps, floor=5.0, goal=1.0)
             cancel_labelling_run(run)
 
