@@ -86,8 +86,8 @@ def cancel_output_run(run: OutputRun) -> bool:
 def carry_out_output_run(run_id: int, *, watch: Callable[[int], None] = lambda _products: None) -> None:
     """Carry out an update that no other process is at; `watch` is called with how many products were looked at.
 
-    A storage or database that fails ends it as failed, which is raised; what was written is whole, and the next update
-    goes on from there.
+    A storage that fails ends it as failed, and `StorageError` is raised; after anything else that stops it, it is sent
+    again. What was written is whole, and the next update goes on from there.
     """
     beat = _Beat(run_id)
     if not beat.claim():
