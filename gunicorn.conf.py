@@ -4,10 +4,15 @@ For the site behind the front that docs/operations.md describes, which alone can
 """
 
 import os
-import subprocess
+import signal
 import sys
-from pathlib import Path
+from io import StringIO
 from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from gunicorn.arbiter import Arbiter
 
 from config.logs import build_logging
 
@@ -19,12 +24,24 @@ control_socket_disable = True
 logconfig_dict = build_logging(form=os.environ.get("LOG_FORMAT", "line"), level=os.environ.get("LOG_LEVEL", "INFO"))
 
 
-def on_starting(_server: Any) -> None:
-    """Refuse to start where `manage.py check` finds an error, which it says on standard error.
+def post_fork(_server: Any, worker: Any) -> None:
+    """End the server where Django's checks find an error, which it says on standard error, before anybody is served.
 
-    In a process of its own: this one never loads the site, so that a reload takes new code.
+    Each of the first processes looks for itself, as it loads the site anyway; the one that started them never loads it,
+    so that a reload takes new code. Those that come later do not end a site that runs.
     """
-    command = [sys.executable, "manage.py", "check"]
-    checked = subprocess.run(command, cwd=Path(__file__).parent, stdout=subprocess.DEVNULL, check=False)
-    if checked.returncode:
-        sys.exit(checked.returncode)
+    if worker.age > worker.cfg.workers:
+        return
+    # The starter's own handler, which it has from there, would have it go on when it is told to end.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        # It sets Django up as `config.wsgi` does.
+        import config.wsgi  # noqa: F401
+
+        call_command("check", stdout=StringIO())
+    except (ImproperlyConfigured, SystemCheckError) as error:
+        if worker.age > 1:  # it would say the same: the first one's end ends it
+            signal.pause()
+        words = f"{type(error).__name__}: {error}" if isinstance(error, ImproperlyConfigured) else str(error)
+        sys.stderr.write(f"{words}\n")
+        sys.exit(Arbiter.WORKER_BOOT_ERROR)
