@@ -56,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of this suite."""
     parser.addoption("--line-coverage", action="store_true", help="print which lines of the product the tests reached")
     group = parser.getgroup("generated requests to the API")
-    group.addoption("--api-cases", type=int, default=600, metavar="N", help="how many there are; 600 by default")
+    group.addoption("--api-cases", type=int, default=200, metavar="N", help="how many there are; 200 by default")
     group.addoption("--api-seed", type=int, default=1, metavar="N", help="what they are made from; 1 by default")
 
 

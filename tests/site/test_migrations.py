@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.both_databases, pytest.mark.long]
 
 RELEASED = [("catalog", "0003_search_by_parts"), ("classifier", "0008_run_steps")]
 BEFORE_FILLING = [("catalog", "0005_labels_of_every_product"), ("classifier", "0010_runs_reviews_and_history")]
+#: What may be interrupted lies before these.
+FILLED = [("accounts", "0003_times_of_the_database"), BEFORE_FILLING[0], ("classifier", "0013_training_options")]
 NOW = "2026-11-20 10:00:00+00:00"
 LATER = "2026-11-21 10:00:00+00:00"
 EMBEDDING = np.arange(64, dtype="<f4").tobytes()
@@ -213,10 +215,22 @@ def released(django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -
         yield connection
 
 
-@pytest.fixture
-def aged(released: Any, django_db_blocker: Any, tmp_path: Path) -> Iterator[Any]:
-    """A copy of it."""
-    with django_db_blocker.unblock(), made_database("aged", tmp_path, copied=released) as connection:
+@pytest.fixture(scope="module")
+def filled(released: Any, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A copy of it in which the first migrations, which write most, came to their end."""
+    folder = tmp_path_factory.mktemp("filled")
+    with django_db_blocker.unblock(), made_database("filled", folder, copied=released) as connection:
+        migrate(connection, FILLED)
+        connection.close()
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def migrated(filled: Any, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A copy of that in which all did."""
+    folder = tmp_path_factory.mktemp("migrated")
+    with django_db_blocker.unblock(), made_database("migrated", folder, copied=filled) as connection:
+        migrate(connection)
         yield connection
 
 
@@ -267,27 +281,46 @@ def describe(connection: Any) -> dict[str, Any]:
     return schema
 
 
-@pytest.mark.parametrize("interrupted_after", [None, 1, 5, 9], ids=lambda number: f"interrupted {number}")
-def test_a_database_of_the_last_release_keeps_everything(aged: Any, interrupted_after: int | None) -> None:
-    connection = aged
-    columns = {table: names.replace("embedding, ", "").replace("stage, ", "") for table, names, _ in ROWS}
-    before = {table: read_columns(connection, table, columns[table]) for table in UNTOUCHED}
-    if interrupted_after is not None:
+def read_all(connection: Any) -> dict[str, list[str]]:
+    """Return the rows of every table, without the times at which they were written."""
+    tables = {}
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            if table != "django_migrations":
+                described = connection.introspection.get_table_description(cursor, table)
+                names = ", ".join(sorted(f'"{c.name}"' for c in described if not c.name.endswith("_at")))
+                tables[table] = sorted(map(repr, read(connection, f"SELECT {names} FROM {table}")))
+    return tables
+
+
+@pytest.mark.parametrize("interrupted_after", [1, 5, 9])
+def test_migrations_that_were_interrupted_end_as_if_they_had_not_been(
+    released: Any, filled: Any, interrupted_after: int, django_db_blocker: Any, tmp_path: Path
+) -> None:
+    writes = 0
+
+    def interrupt(execute: Any, sql: str, *arguments: Any) -> Any:
+        nonlocal writes
+        is_write = sql.startswith(("UPDATE c", "INSERT INTO c", "DELETE FROM classifier_r", "DROP"))
+        writes += is_write
+        # Not what the end of a migration asks of SQLite, before it rolls back.
+        if is_write and writes > interrupted_after:
+            raise Error("interrupted")
+        return execute(sql, *arguments)
+
+    with django_db_blocker.unblock(), made_database("aged", tmp_path, copied=released) as connection:
         migrate(connection, BEFORE_FILLING)
-        writes = 0
-
-        def interrupt(execute: Any, sql: str, *arguments: Any) -> Any:
-            nonlocal writes
-            is_write = sql.startswith(("UPDATE c", "INSERT INTO c", "DELETE FROM classifier_r", "DROP"))
-            writes += is_write
-            # Not what the end of a migration asks of SQLite, before it rolls back.
-            if is_write and writes > interrupted_after:
-                raise Error("interrupted")
-            return execute(sql, *arguments)
-
         with pytest.raises(Error, match="interrupted"), connection.execute_wrapper(interrupt):
-            migrate(connection)
-    migrate(connection)
+            migrate(connection, FILLED)
+        migrate(connection, FILLED)
+        assert read_all(connection) == read_all(filled)
+        filled.close()
+
+
+def test_a_database_of_the_last_release_keeps_everything(released: Any, migrated: Any) -> None:
+    connection = migrated
+    columns = {table: names.replace("embedding, ", "").replace("stage, ", "") for table, names, _ in ROWS}
+    before = {table: read_columns(released, table, columns[table]) for table in UNTOUCHED}
     # Of permissions there are more than those: Django adds what is missing.
     after = {table: read_columns(connection, table, columns[table]) for table in UNTOUCHED}
     assert {table: [row for row in rows if row in before[table]] for table, rows in after.items()} == before
@@ -353,8 +386,8 @@ def test_a_database_of_the_last_release_keeps_everything(aged: Any, interrupted_
     assert not gone & set(tables)
 
 
-def test_a_new_database_looks_like_one_of_the_last_release_that_was_migrated(aged: Any, tmp_path: Path) -> None:
-    with made_database("new", tmp_path) as new:
-        migrate(aged)
-        migrate(new)
-        assert describe(aged) == describe(new)
+def test_a_new_database_looks_like_one_of_the_last_release_that_was_migrated(
+    migrated: Any, django_db_setup: None, django_db_blocker: Any
+) -> None:
+    with django_db_blocker.unblock():
+        assert describe(migrated) == describe(connections[DEFAULT_DB_ALIAS])

@@ -1,6 +1,5 @@
 """The program that runs an earlier commit's tests on this schema: that it can fail, on one module of them."""
 
-import os
 import subprocess
 
 import pytest
@@ -13,13 +12,9 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.processes]
 MODULE = "tests/catalog/test_models.py"
 
 
-def test_an_earlier_commit_works_on_this_schema_and_one_that_wants_another_does_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_earlier_commit_works_on_this_schema_and_one_that_wants_another_does_not() -> None:
     if subprocess.run(["git", "cat-file", "-e", BASE], cwd=REPOSITORY, capture_output=True, check=False).returncode:
         pytest.skip(f"needs the history of the repository: commit {BASE}")
-    # The template of this run of tests, which may be another's.
-    monkeypatch.setitem(os.environ, "TEST_POSTGRESQL_TEMPLATE", "")
     with checked_out(BASE) as tree:
         result = run_old_tests(tree, tests=[MODULE])
         assert (result["status"], result["failed"], result["error"]) == (0, 0, 0), result["said"]

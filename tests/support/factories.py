@@ -31,7 +31,7 @@ def create_product(
     product = Product.objects.create(id=id, title=title if title is not None else f"Product {next(_numbers)}")
     for index, image in enumerate(images):
         row = Image.objects.get_or_create(url=image)[0] if isinstance(image, str) else image
-        create_product_image(product, image=row, image_index=index)
+        ProductImages.objects.create(product=product, image=row, image_index=index)
     for country_code, (original_text, translated_text) in (descriptions or {}).items():
         create_description(
             product, country_code=country_code, original_text=original_text, translated_text=translated_text
