@@ -37,6 +37,8 @@ NAMED = (
 )
 #: Read at run time, whatever their names say.
 KEPT = ("django/test", "numpy/testing", "tensorflow", "keras", "rest_framework/test.py")
+#: What of Amazon's protocols a bucket needs: its own, and those that give who asks a passing key.
+SERVICES = {"s3", "sso", "sso-oidc", "sts"}
 
 
 def list_unused(packages: Path) -> Iterator[Path]:
@@ -47,6 +49,7 @@ def list_unused(packages: Path) -> Iterator[Path]:
                 yield path
     for pattern in NAMED:
         yield from packages.glob(pattern)
+    yield from (path for path in packages.glob("botocore/data/*/") if path.name not in SERVICES)
 
 
 def main(environment: Path) -> None:
