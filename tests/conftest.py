@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
@@ -77,6 +78,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         # Before anything of the product is imported.
         config.pluginmanager.register(LineCoverage(divides=divides_tests(config)), "line-coverage")
+    # How long an example takes is a question of what else the machine does.
+    hypothesis.settings.register_profile("suite", deadline=None)
+    hypothesis.settings.load_profile("suite")
     folder = Path(tempfile.mkdtemp(prefix="test-var-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     try:
