@@ -1,7 +1,7 @@
-"""Saved rows for tests: each function creates one row, with a value of its own wherever a value has to be unique."""
+"""Saved rows for tests: new ones, with a value of their own wherever a value has to be unique."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.db import transaction
 
@@ -31,13 +31,21 @@ def create_product(
     product = Product.objects.create(id=id, title=title if title is not None else f"Product {next(_numbers)}")
     for index, image in enumerate(images):
         row = Image.objects.get_or_create(url=image)[0] if isinstance(image, str) else image
-        create_product_image(product, image=row, image_index=index)
+        ProductImages.objects.create(product=product, image=row, image_index=index)
     for country_code, (original_text, translated_text) in (descriptions or {}).items():
         create_description(
             product, country_code=country_code, original_text=original_text, translated_text=translated_text
         )
     _refresh_label(product)
     return product
+
+
+def create_products(titles: Iterable[str]) -> list[Product]:
+    """Create products without pictures and texts, at a few statements for all of them."""
+    products = Product.objects.bulk_create(Product(title=title) for title in titles)
+    with transaction.atomic():
+        refresh_labels([product.pk for product in products])
+    return products
 
 
 def create_product_image(product: Product, *, image: Image | None = None, image_index: int = 0) -> ProductImages:
