@@ -14,7 +14,7 @@ from catalog.browse.summary import count_by_status_and_group, count_catalogue
 from catalog.labels import Day, count_labels, fold_tallies, recount_tallies
 from catalog.models import LabelTally, Product, ProductLabel
 from config.db.bulk import insert_or_update_rows
-from tests.support.factories import create_product
+from tests.support.factories import create_product, create_products
 
 FIRST = datetime(2026, 11, 1, 23, 30, tzinfo=UTC)
 FIELDS = ("product", "image", "status", "group", "garment", "source", "reason", "labelled_at")
@@ -43,7 +43,7 @@ def build_row(product_id: int, chance: random.Random) -> tuple[Any, ...]:
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_written_the_tallies_are_what_a_count_says(seed: int) -> None:
     chance = random.Random(seed)
-    ids = [create_product(f"Product {number}").pk for number in range(40)]
+    ids = [product.pk for product in create_products(f"Product {number}" for number in range(40))]
     for _ in range(30):
         some = sorted(chance.sample(ids, 10))
         what = chance.randrange(5)
@@ -93,7 +93,7 @@ def test_what_was_written_without_triggers_is_counted_anew() -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgresql
 def test_writers_folds_and_recounts_at_the_same_time_lose_nothing() -> None:
-    ids = [create_product(f"Product {number}").pk for number in range(60)]
+    ids = [product.pk for product in create_products(f"Product {number}" for number in range(60))]
 
     def write(mine: list[int], seed: int) -> None:
         chance = random.Random(seed)

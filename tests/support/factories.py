@@ -1,7 +1,7 @@
-"""Saved rows for tests: each function creates one row, with a value of its own wherever a value has to be unique."""
+"""Saved rows for tests: new ones, with a value of their own wherever a value has to be unique."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.db import transaction
 
@@ -38,6 +38,14 @@ def create_product(
         )
     _refresh_label(product)
     return product
+
+
+def create_products(titles: Iterable[str]) -> list[Product]:
+    """Create products without pictures and texts, at a few statements for all of them."""
+    products = Product.objects.bulk_create(Product(title=title) for title in titles)
+    with transaction.atomic():
+        refresh_labels([product.pk for product in products])
+    return products
 
 
 def create_product_image(product: Product, *, image: Image | None = None, image_index: int = 0) -> ProductImages:

@@ -47,20 +47,16 @@ def counts(document: dict) -> tuple[int, int, int, int]:
 
 def read_catalogue() -> list[dict[str, Any]]:
     """Return everything the four tables hold, product by product, in the order of their ids."""
+    images: dict[int, list[Any]] = {}
+    descriptions: dict[int, list[Any]] = {}
+    for id, *place in ProductImages.objects.values_list("product", "image_index", "image__url"):
+        images.setdefault(id, []).append(tuple(place))
+    texts = ProductDescription.objects.order_by("country_code", "pk")
+    for id, *text in texts.values_list("product", "country_code", "original_text", "translated_text"):
+        descriptions.setdefault(id, []).append(tuple(text))
     return [
-        {
-            "id": product.pk,
-            "title": product.title,
-            "images": [
-                (place.image_index, place.image.url)
-                for place in ProductImages.objects.filter(product=product).select_related("image")
-            ],
-            "descriptions": [
-                (text.country_code, text.original_text, text.translated_text)
-                for text in ProductDescription.objects.filter(product=product).order_by("country_code", "pk")
-            ],
-        }
-        for product in Product.objects.order_by("pk")
+        {"id": id, "title": title, "images": images.get(id, []), "descriptions": descriptions.get(id, [])}
+        for id, title in Product.objects.order_by("pk").values_list("pk", "title")
     ]
 
 

@@ -144,10 +144,10 @@ def test_next_and_previous_keep_the_filters(client: Client) -> None:
     assert client.get(second["previous"]).json() == first
 
 
-@pytest.mark.parametrize("page_size", [1, 50])
+@pytest.mark.parametrize("page_size", [1, 5])
 def test_a_list_costs_one_query_whatever_its_size(client: Client, page_size: int, django_assert_num_queries) -> None:
     version = create_model_version()
-    for _ in range(55):
+    for _ in range(7):
         create_labelled_product(model_version=version)
     with django_assert_num_queries(1) as captured:
         response = client.get(PRODUCTS, {"page_size": page_size})

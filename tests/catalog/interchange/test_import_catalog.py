@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from catalog.interchange import changes
 from catalog.interchange.importing import KEPT_ERRORS
+from catalog.management.commands import import_catalog
 from catalog.models import Image, Product, ProductLabel
 from tests.support.factories import create_description, create_product
 from tests.support.importing import Importer, counts, is_empty, read_catalogue
@@ -322,9 +323,12 @@ def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path):
         call_command("import_catalog", str(tmp_path / "pipe.csv"))
 
 
-def test_unknown_format_is_bad_usage(tmp_path):
-    with pytest.raises(CommandError, match="invalid choice: 'xml'"):
-        call_command("import_catalog", "catalogue.xml", "--format", "xml")
+def test_unknown_format_is_bad_usage(capsys):
+    with pytest.raises(SystemExit) as raised:
+        import_catalog.Command().run_from_argv(["manage.py", "import_catalog", "catalogue.xml", "--format=xml"])
+    shown = capsys.readouterr()
+    assert (raised.value.code, shown.out) == (2, "")
+    assert "invalid choice: 'xml'" in shown.err
 
 
 @pytest.mark.postgresql

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from catalog.interchange.text_source import MAX_LINE_CHARACTERS
-from catalog.models import Product
+from catalog.models import Image, Product
 from tests.support.importing import Importer, counts, encode, is_empty, read_catalogue
 
 HEADER = "id,title,image_urls,country_code,original_text,translated_text\n"
@@ -286,12 +286,8 @@ def test_urls_that_stand_in_many_products_are_one_image_each(importer):
     )
 
     assert counts(document) == (1_100, 0, 0, 0)
-    assert {url for product in read_catalogue()[:10] for _, url in product["images"]} == {
-        "same.png",
-        "0.png",
-        "1.png",
-        "2.png",
-    }
+    assert sorted(Image.objects.values_list("url", flat=True)) == ["0.png", "1.png", "2.png", "same.png"]
+    assert read_catalogue()[1_099]["images"] == [(0, "same.png"), (1, "2.png")]
 
 
 def test_titles_that_differ_by_case_width_or_normal_form_are_different_products(importer):
@@ -305,12 +301,12 @@ def test_titles_that_differ_by_case_width_or_normal_form_are_different_products(
     assert [product["title"] for product in read_catalogue()] == titles
 
 
-def test_hundred_bad_rows_among_ten_thousand_are_reported_one_by_one(importer):
-    rows = [f",Product {number},,,," if number % 100 else f"x{number},Product {number},,,," for number in range(10_000)]
+def test_hundred_bad_rows_among_thousands_are_reported_one_by_one(importer):
+    rows = [f",Product {number},,,," if number % 25 else f"x{number},Product {number},,,," for number in range(2_500)]
 
     document = importer.run(HEADER + "\n".join(rows), name="catalogue.csv")
 
-    assert counts(document) == (9_900, 0, 0, 100)
-    assert [error["line"] for error in document["errors"]] == [2 + 100 * number for number in range(100)]
-    assert Product.objects.count() == 9_900
+    assert counts(document) == (2_400, 0, 0, 100)
+    assert [error["line"] for error in document["errors"]] == [2 + 25 * number for number in range(100)]
+    assert Product.objects.count() == 2_400
     assert not Product.objects.filter(title="Product 0").exists()

@@ -2,55 +2,47 @@
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
 from catalog.models import Product
-from tests.support.importing import counts
+from tests.support.importing import Importer, counts
 from tests.support.servers import get_test_database_url
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.both_databases
-@pytest.mark.django_db(transaction=True)
 def test_killed_import_leaves_whole_batches_and_running_it_again_finishes(tmp_path):
-    environment = build_environment(tmp_path)
     lines = [
         json.dumps({"id": number, "title": f"Product {number}", "images": [f"{number}.png", "shared.png"]}) + "\n"
         for number in range(1, 3_001)
     ]
-    path = tmp_path / "catalogue.jsonl"
-    path.write_text("".join(lines))
     process = subprocess.Popen(
         [sys.executable, "manage.py", "import_catalog", "-", "--format=jsonl"],
         cwd=ROOT,
-        env=environment,
+        env=build_environment(tmp_path),
         stdin=subprocess.PIPE,
         text=True,
     )
     # The second batch is read half-way and waits for the rest when the process dies.
     process.stdin.write("".join(lines[:1_500]))
     process.stdin.flush()
-    wait_for(lambda: count_products(tmp_path) == 1_000)
+    wait_for(lambda: Product.objects.count() == 1_000)
     process.kill()
     process.wait()
 
-    assert count_products(tmp_path) == 1_000
-    again = json.loads(run_manage(environment, "import_catalog", str(path), "--json"))
-    third = json.loads(run_manage(environment, "import_catalog", str(path), "--json"))
-
-    assert counts(again) == (2_000, 0, 1_000, 0)
-    assert counts(third) == (0, 0, 3_000, 0)
-    assert count_products(tmp_path) == 3_000
+    assert Product.objects.count() == 1_000
+    importer = Importer(tmp_path)
+    assert counts(importer.run("".join(lines))) == (2_000, 0, 1_000, 0)
+    assert counts(importer.run("".join(lines))) == (0, 0, 3_000, 0)
+    assert Product.objects.count() == 3_000
 
 
 MEASURE = """
@@ -89,60 +81,18 @@ print(json.dumps({"kibibytes": run(2_000, 22_000) - before}))
 
 
 def test_memory_stays_constant_over_a_long_file(tmp_path):
-    environment = {**os.environ, "VAR_DIR": str(tmp_path)}
-    environment.pop("DATABASE_URL", None)
-    run_manage(environment, "migrate", "--verbosity=0")
-
+    command = [sys.executable, "-c", MEASURE]
     output = subprocess.run(
-        [sys.executable, "-c", MEASURE], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+        command, cwd=ROOT, env=build_environment(tmp_path), check=True, capture_output=True, text=True
     ).stdout
 
     # Kept in memory, the 20,000 products would take more than 20 MB; a second batch more or less takes a few.
     assert json.loads(output)["kibibytes"] < 12_000
 
 
-def test_wrong_option_is_bad_usage(tmp_path):
-    environment = {**os.environ, "VAR_DIR": str(tmp_path)}
-
-    process = subprocess.run(
-        [sys.executable, "manage.py", "import_catalog", "catalogue.xml", "--format=xml"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert process.returncode == 2
-    assert "invalid choice: 'xml'" in process.stderr
-    assert process.stdout == ""
-
-
 def build_environment(folder: Path) -> dict[str, str]:
-    """Return the environment of a process on the test's PostgreSQL database, or on a new SQLite file in `folder`."""
-    environment = {**os.environ, "VAR_DIR": str(folder)}
-    if connection.vendor == "postgresql":
-        environment["DATABASE_URL"] = get_test_database_url()
-    else:
-        run_manage(environment, "migrate", "--verbosity=0")
-    return environment
-
-
-def run_manage(environment: dict[str, str], *arguments: str) -> str:
-    """Run a management command, which must succeed, and return its standard output."""
-    command = [sys.executable, "manage.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
-
-
-def count_products(folder: Path) -> int:
-    """Return how many products the database of `build_environment` holds."""
-    if connection.vendor == "postgresql":
-        return Product.objects.count()
-    database = sqlite3.connect(f"file:{folder / 'db.sqlite3'}?mode=ro", uri=True)
-    try:
-        return database.execute("SELECT COUNT(*) FROM product").fetchone()[0]
-    finally:
-        database.close()
+    """Return the environment of a process that works on the test's database."""
+    return {**os.environ, "VAR_DIR": str(folder), "DATABASE_URL": get_test_database_url()}
 
 
 def wait_for(is_reached, timeout_seconds: float = 60.0) -> None:

@@ -140,8 +140,13 @@ def test_postgresql_folds_every_letter_alike() -> None:
             [texts],
         )
         (folded,) = cursor.fetchone()
-    found = [letter for text in folded for letter in text.split("\n")]
-    differing = [ascii(letter) for letter, there in zip(letters, found, strict=True) if there != fold(letter)]
+    differing = [
+        ascii(letter)
+        for text, there in zip(texts, folded, strict=True)
+        if there != fold(text)
+        for letter, found in zip(text.split("\n"), there.split("\n"), strict=True)
+        if found != fold(letter)
+    ]
     assert differing == []
 
 
