@@ -21,9 +21,9 @@ class DemoSummary:
     """Counts over every picture the model version has labelled, and the rate of one run.
 
     `sure` are pictures of the demo catalogue that were not abstained, `right` those of them whose group is the data
-    set's own; `learnt` says that the version's networks were trained on them. `groups` maps each group to (pictures,
-    abstained). Labels are counted by what they stand on: those that were kept and have a group, those that say none of
-    the groups, and those about which title and picture disagree.
+    set's own; `learnt` says that the version may have been trained or calibrated with them. `groups` maps each group to
+    (pictures, abstained). Labels are counted by what they stand on: those that were kept and have a group, those that
+    say none of the groups, and those about which title and picture disagree.
     """
 
     groups: dict[str, tuple[int, int]]
@@ -99,6 +99,6 @@ def list_summary_lines(summary: DemoSummary) -> list[str]:
     if summary.sure:
         lines.append(
             f"Right group, of {summary.sure:,} pictures it was sure of: {summary.right:,} "
-            f"({summary.right / summary.sure:.1%}){', which its networks learnt from' if summary.learnt else ''}"
+            f"({summary.right / summary.sure:.1%}){', which it may have learnt from' if summary.learnt else ''}"
         )
     return lines

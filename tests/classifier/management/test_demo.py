@@ -70,5 +70,5 @@ def test_the_summary_says_what_was_done_now() -> None:
         "Labels kept by the picture: 20, by picture and texts: 5, by texts: 2; none of the groups: 1; "
         "title and picture disagree: 1",
         "Labelled now: 30 in 1.5 s, 20 images per second",
-        "Right group, of 4 pictures it was sure of: 3 (75.0%), which its networks learnt from",
+        "Right group, of 4 pictures it was sure of: 3 (75.0%), which it may have learnt from",
     ]
