@@ -50,7 +50,7 @@ def refresh_precisions() -> list[str]:
         counted = _count_reviews()
         for country, figures in _count_pictures().items():
             counted.setdefault(country, {}).update(figures)
-    changed = []
+    changed: dict[str, bool] = {}
     with transaction.atomic():
         former = {row.country: row for row in TextPrecision.objects.select_for_update().order_by("country")}
         for country in sorted(counted.keys() | former.keys()):
@@ -61,11 +61,11 @@ def refresh_precisions() -> list[str]:
             has_vote = row["has_vote"] = precision is not None and precision >= VOTING_PRECISION
             if has_vote != (country in former and former[country].has_vote):
                 row["labels_after"] = 0
-                changed.append(country)
+                changed[country] = has_vote
             TextPrecision.objects.update_or_create(country=country, defaults=row)
-    if changed:
-        logger.info("texts of %s won or lost their vote", ", ".join(country or "no country" for country in changed))
-    return changed
+    for country, has_vote in changed.items():
+        logger.info("texts of %s %s", country or "no country", "have a vote now" if has_vote else "have no vote now")
+    return list(changed)
 
 
 def settle_texts(*, seconds: float) -> int:

@@ -21,9 +21,9 @@ class DemoSummary:
     """Counts over every picture the model version has labelled, and the rate of one run.
 
     `sure` are pictures of the demo catalogue that were not abstained, `right` those of them whose group is the data
-    set's own; `learnt` says that the version's networks were trained on them. `groups` maps each group to (pictures,
-    abstained). Labels are counted by what they stand on: those that were kept and have a group, those that say none of
-    the groups, and those about which title and picture disagree.
+    set's own; `learnt` says that the version may have been trained or calibrated with them. `groups` maps each group to
+    (pictures, abstained). Of the products those are counted whose label was kept, by what it stands on, those that are
+    none of the groups, those about which title and picture disagree, other unsure ones, and those without a picture.
     """
 
     groups: dict[str, tuple[int, int]]
@@ -32,6 +32,8 @@ class DemoSummary:
     by_texts: int
     none_of_these: int
     disagreements: int
+    unsure: int
+    without_image: int
     failed: int
     labelled_now: int
     seconds: float
@@ -57,6 +59,8 @@ def build_demo_summary(run: LabellingRun, *, seconds: float) -> DemoSummary:
         by_texts=Count("pk", filter=Q(status=Status.LABELLED, evidence=ProductLabel.Evidence.TEXT)),
         none_of_these=Count("pk", filter=Q(status=Status.NONE_OF_THESE)),
         disagreements=Count("pk", filter=Q(reason=DISAGREEMENT)),
+        unsure=Count("pk", filter=Q(status=Status.NEEDS_REVIEW) & ~Q(reason=DISAGREEMENT)),
+        without_image=Count("pk", filter=Q(status=Status.NO_IMAGE)),
     )
     return DemoSummary(
         **labels,
@@ -87,9 +91,10 @@ def list_summary_lines(summary: DemoSummary) -> list[str]:
     """Return what the table does not say: failures, the rate, and how many labels are right."""
     lines = [
         f"Failed: {summary.failed:,}",
-        f"Labels kept by the picture: {summary.by_picture:,}, by picture and texts: {summary.by_both:,}, "
+        f"Products labelled by the picture: {summary.by_picture:,}, by picture and texts: {summary.by_both:,}, "
         f"by texts: {summary.by_texts:,}; none of the groups: {summary.none_of_these:,}; "
-        f"title and picture disagree: {summary.disagreements:,}",
+        f"title and picture disagree: {summary.disagreements:,}; not sure: {summary.unsure:,}; "
+        f"without a picture: {summary.without_image:,}",
     ]
     if summary.labelled_now:
         rate = summary.labelled_now / summary.seconds
@@ -99,6 +104,6 @@ def list_summary_lines(summary: DemoSummary) -> list[str]:
     if summary.sure:
         lines.append(
             f"Right group, of {summary.sure:,} pictures it was sure of: {summary.right:,} "
-            f"({summary.right / summary.sure:.1%}){', which its networks learnt from' if summary.learnt else ''}"
+            f"({summary.right / summary.sure:.1%}){', which it may have learnt from' if summary.learnt else ''}"
         )
     return lines

@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from classifier.ml.types import Picture
 
 #: Of the weights that the second branch has, wherever they were had from.
 LICENCE: Final = "Apache-2.0"
+_BASE: Final = "base-"
 
 
 def build_base(
@@ -39,41 +40,26 @@ def build_base(
     """Write a head into ``output``, and within it the base that it names; return it verified.
 
     The networks of ``source`` are the base's, with the second branch beside them, whose components ``pictures`` choose;
-    ``weights`` is what ``find_backbone_weights`` takes. The head gives each picture the group and garment that the
-    source did; how far a photograph is from usual ones is fitted on ``pictures``, and how likely it stands upright on
-    them in four ways of standing. Of none a label is known. The same source, pictures and weights give the same files.
-    Raises ``ArtefactError``, and ``ValueError`` for pictures or weights that do not serve.
+    ``weights`` is what ``find_backbone_weights`` takes. A base as the source keeps the branch that it has, and needs no
+    weights. The head gives each picture the group and garment that the source did; how far a photograph is from usual
+    ones is fitted on ``pictures``, and how likely it stands upright on them in four ways of standing. Of none a label
+    is known. The same source, pictures and weights give the same files. Raises ``ArtefactError``, and ``ValueError``
+    for pictures or weights that do not serve.
     """
-    # Here and not above: TensorFlow takes seconds and hundreds of megabytes.
-    from classifier.ml.network import architecture, colour
-
     artefact = verify_artefact(source)
     if artefact.base is not None:
         raise ValueError(f"expected an artefact with its own networks at {source}, received a head on another base")
-    try:
-        found = architecture.find_backbone_weights(weights, alpha=colour.COLOUR_ALPHA)
-        if found is None:
-            raise ValueError("expected ImageNet's weights for the second branch, received none")
-        branch = colour.build_colour_network(colour_views(pictures), weights=found)
-    except architecture.BackboneWeightsError as error:
-        raise ValueError(str(error)) from error
+    branch, described = artefact.contents.get(COLOUR_FILE), artefact.manifest.colour
+    if branch is None or described is None:
+        branch, described = _build_branch(pictures, weights=weights)
     contents = {**artefact.contents, COLOUR_FILE: branch}
-    described = {
-        "network": f"MobileNetV2 {colour.COLOUR_ALPHA}",
-        "size": COLOUR_SIZE,
-        "features": COLOUR_FEATURES,
-        "licence": LICENCE,
-        "file": found.path.name,
-        "sha256": found.sha256,
-        "pictures": len(pictures),
-    }
-    former = artefact.manifest
+    former = dataclasses.replace(artefact.manifest, version=artefact.manifest.version.removeprefix(_BASE))
     calibration = _fit_photographs(
         Classifier(network=contents[NETWORK_FILE], manifest=former, colour=branch), pictures=pictures
     )
     base = dataclasses.replace(
         former,
-        version=f"base-{former.version}",
+        version=_BASE + former.version,
         colour=described,
         files=build_file_hashes(contents),
     )
@@ -89,6 +75,29 @@ def build_base(
     save_artefact(output, manifest=head, contents={}, key=key)
     save_artefact(output / BASE_FOLDER, manifest=base, contents=contents, key=key)
     return verify_artefact(output)
+
+
+def _build_branch(pictures: Sequence[Picture], *, weights: str) -> tuple[bytes, dict[str, Any]]:
+    """The second branch, and what a manifest says of it."""
+    # Here and not above: TensorFlow takes seconds and hundreds of megabytes.
+    from classifier.ml.network import architecture, colour
+
+    try:
+        found = architecture.find_backbone_weights(weights, alpha=colour.COLOUR_ALPHA)
+        if found is None:
+            raise ValueError("expected ImageNet's weights for the second branch, received none")
+        branch = colour.build_colour_network(colour_views(pictures), weights=found)
+    except architecture.BackboneWeightsError as error:
+        raise ValueError(str(error)) from error
+    return branch, {
+        "network": f"MobileNetV2 {colour.COLOUR_ALPHA}",
+        "size": COLOUR_SIZE,
+        "features": COLOUR_FEATURES,
+        "licence": LICENCE,
+        "file": found.path.name,
+        "sha256": found.sha256,
+        "pictures": len(pictures),
+    }
 
 
 def _fit_photographs(classifier: Classifier, *, pictures: Sequence[Picture]) -> Calibration:

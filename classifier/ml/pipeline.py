@@ -168,12 +168,6 @@ def train(
         contents[NETWORK_FILE], pictures=parts["calibration"].pictures, labels=parts["calibration"].labels
     )
     files = build_file_hashes(contents)
-    # What began with an artefact that knows the reserved pictures knows them.
-    reserved = (
-        {"reserved": len(split.reserved)}
-        if continued is None or "reserved" in continued.manifest.dataset.get("pictures", {})
-        else {}
-    )
     created_at = datetime.now(UTC)
     manifest = Manifest(
         version=f"{recipe.name}-{created_at:%Y%m%d}-{files[WEIGHTS_FILE][:8]}",
@@ -188,7 +182,7 @@ def train(
         dataset={
             "name": "Fashion-MNIST",
             "sha256": dict(data.sha256),
-            "pictures": {name: len(part.labels) for name, part in parts.items()} | reserved,
+            "pictures": {name: len(part.labels) for name, part in parts.items()} | {"reserved": len(split.reserved)},
             "split_seed": SPLIT_SEED,
         },
         backbone=_describe_backbone(weights) if continued is None else continued.manifest.backbone,
@@ -245,12 +239,22 @@ def calibrate_again(
         raise ArtefactError(f"expected an artefact with its own networks at {folder}, received a head on a base")
     manifest, network = artefact.manifest, artefact.contents[NETWORK_FILE]
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
-    chosen = _find_calibration_part(manifest, labels=data.train_labels)
+    seed = manifest.dataset.get("split_seed", manifest.seed)
+    split = split_training_pictures(data.train_labels, seed=seed)
     pictures, admitted = admit_pictures(
-        data.train_images[chosen], test=data.test_images, spec=manifest.preprocessing_spec()
+        data.train_images[split.calibration], test=data.test_images, spec=manifest.preprocessing_spec()
     )
-    calibration = _calibrate_network(network, pictures=pictures[admitted], labels=data.train_labels[chosen][admitted])
-    manifest = dataclasses.replace(manifest, calibration=calibration.to_json(), schema_version=SCHEMA_VERSION)
+    chosen = split.calibration[admitted]
+    calibration = _calibrate_network(network, pictures=pictures[admitted], labels=data.train_labels[chosen])
+    # What another split trained on may be what is reserved now.
+    reserved = {"reserved": len(split.reserved)} if seed == SPLIT_SEED else {}
+    counts = {**manifest.dataset.get("pictures", {}), "calibration": len(chosen), **reserved}
+    manifest = dataclasses.replace(
+        manifest,
+        calibration=calibration.to_json(),
+        dataset={**manifest.dataset, "pictures": counts},
+        schema_version=SCHEMA_VERSION,
+    )
     metrics, _ = _evaluate_test_pictures(
         Classifier(network=network, manifest=manifest), data.test_images, garments=data.test_labels
     )
@@ -379,10 +383,6 @@ def compare_answers(candidate: TestAnswers, *, other: TestAnswers) -> list[Compa
     groups = compare_groups(said[0], other=said[1], truth=group_labels(candidate.truth), names=GROUPS)
     right = [one.said == candidate.truth for one in (candidate, other)]
     return [*groups, compare(right[0], other=right[1], of=GARMENTS_ASKED)]
-
-
-def _find_calibration_part(manifest: Manifest, *, labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    return split_training_pictures(labels, seed=manifest.dataset.get("split_seed", manifest.seed)).calibration
 
 
 def _evaluate_test_pictures(

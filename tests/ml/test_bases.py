@@ -194,11 +194,20 @@ def test_a_head_is_not_calibrated_without_its_base(built: Path, drawn_dataset: F
     verify_artefact(built, key=KEY)
 
 
-def test_a_head_is_no_source_of_a_base(built: Path, photographs: list[np.ndarray], tmp_path: Path) -> None:
+def test_a_head_is_no_source_of_a_base(
+    built: Path, artefact_folder: Path, photographs: list[np.ndarray], tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match="own networks"):
         build_base(built, pictures=photographs, output=tmp_path / "x", weights="imagenet")
     with pytest.raises((ValueError, ArtefactError), match="received none"):
-        build_base(built / BASE_FOLDER, pictures=photographs, output=tmp_path / "x", weights="none")
+        build_base(artefact_folder, pictures=photographs, output=tmp_path / "x", weights="none")
+
+
+def test_a_base_is_the_source_of_itself(built: Path, photographs: list[np.ndarray], tmp_path: Path) -> None:
+    # Its second branch stays, so that what it saw in pictures counts still.
+    again = build_base(built / BASE_FOLDER, pictures=photographs, output=tmp_path / "again", weights="none")
+    assert again.manifest_bytes == (built / MANIFEST_FILE).read_bytes()
+    assert again.networks == verify_artefact(built).networks
 
 
 def test_pictures_of_any_kind_are_looked_at_in_colour() -> None:

@@ -28,7 +28,8 @@ Make a base with a second branch of an artefact that has its own networks, and a
 
 The second branch is ImageNet's MobileNetV2 in colour; the components that are left of what it sees are chosen on
 pictures, and so is how likely a photograph stands upright, without their labels. The product is shipped with the
-result, so nobody needs this command to use it. The same artefact, pictures and weights give the same files.
+result, so nobody needs this command to use it. The same artefact, pictures and weights give the same files. A base
+keeps its second branch, and gets a head that is fitted anew: after calibrate_classifier of a copy of it.
 
   manage.py build_base trained --pictures shop --pictures photos --split train --output base
 

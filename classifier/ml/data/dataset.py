@@ -43,7 +43,7 @@ DOWNLOAD_TIMEOUT_SECONDS: Final = 30.0
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 #: There is one split, whatever the seed of a training: pictures that one version learnt from must not judge another.
 SPLIT_SEED: Final = 1
-#: As much of the training pictures, 100 of each garment, no recipe ever sees: they are for catalogues to show.
+#: As much of the training pictures, 100 of each garment, nothing that a recipe does sees: catalogues may show them.
 RESERVED_SHARE: Final = 1 / 60
 
 _IDX_MAGIC_IMAGES: Final = 0x00000803
@@ -142,14 +142,16 @@ def split_training_pictures(
 ) -> Split:
     """The stratified split of training pictures by their labels int[N].
 
-    Another seed gives another one: artefacts from before there was one split have that of their training's seed. Those
-    from before a part was reserved were trained on it as well; the other two parts are the same.
+    Another seed gives another one: artefacts from before there was one split have that of their training's seed. The
+    reserved pictures are the last of the calibration's share: networks from before any were reserved were calibrated
+    with them, and never trained or stopped by them.
     Each part holds the same share of every label, rounded to whole pictures, and every picture is in exactly one
-    part. Raises ``ValueError`` for shares that leave nothing to train on.
+    part. Raises ``ValueError`` for shares that leave nothing to train on, or nothing beside what is reserved.
     """
-    if min(validation_share, calibration_share) <= 0 or validation_share + calibration_share >= 1:
+    least = min(validation_share, calibration_share - RESERVED_SHARE)
+    if least <= 0 or validation_share + calibration_share >= 1:
         raise ValueError(
-            "expected two positive shares that leave a training part, "
+            "expected two positive shares that leave a training part, calibration's larger than what is reserved, "
             f"received {validation_share} for validation and {calibration_share} for calibration"
         )
     generator = np.random.default_rng(seed)
@@ -157,8 +159,8 @@ def split_training_pictures(
     for label in np.unique(labels):
         indices = generator.permutation(np.flatnonzero(labels == label)).astype(np.int64)
         validation_end = round(len(indices) * validation_share)
-        calibration_end = validation_end + round(len(indices) * calibration_share)
-        reserved_end = calibration_end + round(len(indices) * RESERVED_SHARE)
+        reserved_end = validation_end + round(len(indices) * calibration_share)
+        calibration_end = reserved_end - round(len(indices) * RESERVED_SHARE)
         pieces.append(np.split(indices, [validation_end, calibration_end, reserved_end]))
     validation, calibration, reserved, train = (np.sort(np.concatenate(part)) for part in zip(*pieces, strict=True))
     return Split(train=train, validation=validation, calibration=calibration, reserved=reserved)

@@ -221,7 +221,7 @@ def _count_split_leaks(pairs: PicturePairs, *, labels: NDArray[np.integer]) -> d
     """How many pairs of training pictures the product's own split separates."""
     split = split_training_pictures(labels)
     part = np.zeros(len(labels), dtype=np.int64)
-    part[split.validation], part[split.calibration] = 1, 2
+    part[split.validation], part[split.calibration], part[split.reserved] = 1, 2, 3
     inside = pairs.indices[pairs.indices[:, 1] < len(labels)]
     separated = inside[part[inside[:, 0]] != part[inside[:, 1]]]
     return {"seed": SPLIT_SEED, "pairs": len(inside), "separated": len(separated)}

@@ -63,12 +63,20 @@ def read(url: str) -> str:
 
 
 def test_the_summary_says_what_was_done_now() -> None:
-    labels = {"by_picture": 20, "by_both": 5, "by_texts": 2, "none_of_these": 1, "disagreements": 1}
+    labels = {
+        "by_picture": 20,
+        "by_both": 5,
+        "by_texts": 2,
+        "none_of_these": 1,
+        "disagreements": 1,
+        "unsure": 3,
+        "without_image": 4,
+    }
     summary = DemoSummary(groups={}, failed=2, labelled_now=30, seconds=1.5, sure=4, right=3, learnt=True, **labels)
     assert list_summary_lines(summary) == [
         "Failed: 2",
-        "Labels kept by the picture: 20, by picture and texts: 5, by texts: 2; none of the groups: 1; "
-        "title and picture disagree: 1",
+        "Products labelled by the picture: 20, by picture and texts: 5, by texts: 2; none of the groups: 1; "
+        "title and picture disagree: 1; not sure: 3; without a picture: 4",
         "Labelled now: 30 in 1.5 s, 20 images per second",
-        "Right group, of 4 pictures it was sure of: 3 (75.0%), which its networks learnt from",
+        "Right group, of 4 pictures it was sure of: 3 (75.0%), which it may have learnt from",
     ]
