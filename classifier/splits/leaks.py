@@ -51,11 +51,11 @@ def find_leaks(image_ids: Collection[int]) -> list[Leak]:
     for start in range(0, len(named), _CHUNK_SIZE):
         chunk = named[start : start + _CHUNK_SIZE]
         near = find_near_pictures(NearFinder(read_fingerprints(content for _, content in chunk)))
-        ids = {picture.id for pictures in near for picture in pictures}
+        ids = {picture.id for alike in near for picture in alike}
         near_rows = SplitPicture.objects.filter(AnyOf("pk", ids), assignment__left_out_because="")
         places = {pk: (bytes(found).hex(), part) for pk, found, part in near_rows.values_list("pk", *_PLACE)}
-        for (digest, _), pictures in zip(chunk, near, strict=True):
-            for found, part in {places[picture.id] for picture in pictures if picture.id in places}:
+        for (digest, _), alike in zip(chunk, near, strict=True):
+            for found, part in {places[picture.id] for picture in alike if picture.id in places}:
                 first, second = sorted((bytes(digest).hex(), found))
                 leaks.add(_build_leak(first, second, part_of | {found: part}, shared="a photograph"))
     return sorted((leak for leak in leaks if leak.parts[0] != leak.parts[1]), key=lambda leak: leak.sha256s)

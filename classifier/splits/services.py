@@ -210,15 +210,14 @@ class _Arrivals:
     def __init__(self, fingerprints: Mapping[str, np.ndarray]) -> None:
         self.fingerprints = fingerprints
         self._known: dict[str, list[NearPicture]] = {}
-        # What each is near to among these, with the difference.
+        # What each is near to among those before it, with the difference.
         self._alike: dict[str, dict[str, float]] = {}
         self._added: dict[str, SplitPicture] = {}
         telling = [sha256 for sha256, fingerprint in fingerprints.items() if not is_plain(fingerprint)]
         if telling:
-            every = np.stack([fingerprints[sha256] for sha256 in telling])
-            finder = NearFinder(every)
+            finder = NearFinder(np.stack([fingerprints[sha256] for sha256 in telling]))
             self._known = dict(zip(telling, find_near_pictures(finder), strict=True))
-            for sha256, found in zip(telling, finder.find(every), strict=True):
+            for sha256, found in zip(telling, finder.find_before(), strict=True):
                 self._alike[sha256] = {telling[place]: difference for place, difference in found.items()}
 
     def find_near(self, sha256: str) -> list[NearPicture]:

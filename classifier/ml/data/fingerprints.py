@@ -51,6 +51,7 @@ _STEPS = 5
 _ROUGHLY = 1.0
 # What they leave after a first step: of 1,358 altered pairs none more than 0.39.
 _CLOSER = 0.7
+_PAIRS_AT_ONCE = 64
 _BLURS, _BLURS_OF_EDGES = 3, 1
 # What a small JPEG of 40 adds by itself, as a mean square, and the weakest edges that a difference is a share of.
 _NOISE, _LEAST_EDGES = 20.0, 100.0
@@ -63,7 +64,7 @@ _COMPARED = (
 _BLUR = np.apply_along_axis(np.convolve, 1, np.pad(np.eye(SIZE), 1, "edge"), [0.25, 0.5, 0.25], "valid")[1:-1].astype(
     np.float32
 )
-_SLOPE = np.gradient(np.eye(SIZE, dtype=np.float32), axis=0)
+_SLOPE = np.asarray(np.gradient(np.eye(SIZE, dtype=np.float32), axis=0))
 
 
 def build_fingerprint(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -82,7 +83,7 @@ def measure_tones(fingerprint: NDArray[np.uint8]) -> tuple[int, ...]:
 
 
 def _measure_all_tones(fingerprints: NDArray[np.uint8]) -> NDArray[np.int64]:
-    return np.rint(fingerprints.reshape(len(fingerprints), FINGERPRINT_BYTES) @ _TONES).astype(np.int64)
+    return np.asarray(np.rint(fingerprints.reshape(-1, FINGERPRINT_BYTES) @ _TONES), dtype=np.int64)
 
 
 def build_band(tones: Sequence[int]) -> int:
@@ -111,7 +112,14 @@ def measure_differences(fingerprint: NDArray[np.uint8], others: NDArray[np.uint8
 
     The same whichever of two is the one and which the other. Of those that differ much only roughly.
     """
-    return _Template(fingerprint).measure(_prepare(others))
+    template, prepared = _Template(fingerprint), _prepare(others)
+    rough, edges = template.estimate(prepared)
+    differences = rough.min(axis=0)
+    sides, near = np.nonzero(rough <= _ROUGHLY)
+    differences[near] = np.inf
+    closely = _measure_closely(template.pictures[sides], template.slopes[sides], prepared.pictures[near], edges[near])
+    np.minimum.at(differences, near, closely)
+    return np.asarray(differences)
 
 
 class NearFinder:
@@ -126,17 +134,44 @@ class NearFinder:
         self.bands = sorted({band for one in tones.tolist() for band in list_bands(one)})
         self._low, self._high = _reach(tones)
         self.lowest, self.highest = self._low[:, 3:].min(axis=0).tolist(), self._high[:, 3:].max(axis=0).tolist()
+        self._fingerprints = fingerprints
         self._templates = [_Template(fingerprint) for fingerprint in fingerprints]
+
+    def find_before(self) -> list[dict[int, float]]:
+        """Return, for each fingerprint, the places of those before it that are near, with the difference."""
+        return self._find(self._fingerprints, ends=range(self.count))
 
     def find(self, others: NDArray[np.uint8]) -> list[dict[int, float]]:
         """Return, for each fingerprint, the places in others uint8[N, 32, 32, 3] that are near, with the difference."""
-        tones, prepared = _measure_all_tones(others) // _STEPS_OF_TONES, _prepare(others)
-        found = []
-        for low, high, template in zip(self._low, self._high, self._templates, strict=True):
-            alike = np.flatnonzero(((tones >= low) & (tones <= high)).all(axis=1))
-            differences = template.measure(prepared.take(alike))
-            near = differences <= MAXIMUM_DIFFERENCE
-            found.append(dict(zip(alike[near].tolist(), differences[near].tolist(), strict=True)))
+        return self._find(others, ends=[len(others)] * self.count)
+
+    def _find(self, others: NDArray[np.uint8], *, ends: Sequence[int]) -> list[dict[int, float]]:
+        """Return the same, for each fingerprint among the others before its end."""
+        steps, prepared = _measure_all_tones(others) // _STEPS_OF_TONES, _prepare(others)
+        pairs: list[tuple[_Template, int, int, int, float]] = []
+        for number, (template, end) in enumerate(zip(self._templates, ends, strict=True)):
+            alike = np.flatnonzero(
+                ((steps[:end] >= self._low[number]) & (steps[:end] <= self._high[number])).all(axis=1)
+            )
+            rough, edges = template.estimate(prepared.take(alike))
+            sides, near = np.nonzero(rough <= _ROUGHLY)
+            pairs += [
+                (template, number, *pair)
+                for pair in zip(sides.tolist(), alike[near].tolist(), edges[near].tolist(), strict=True)
+            ]
+        found: list[dict[int, float]] = [{} for _ in self._templates]
+        # Many at once: of a few it takes as long.
+        for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+            part = pairs[start : start + _PAIRS_AT_ONCE]
+            differences = _measure_closely(
+                np.stack([template.pictures[side] for template, _, side, _, _ in part]),
+                np.stack([template.slopes[side] for template, _, side, _, _ in part]),
+                prepared.pictures[[place for *_, place, _ in part]],
+                np.array([edge for *_, edge in part]),
+            )
+            for (_, number, _, place, _), difference in zip(part, differences.tolist(), strict=True):
+                if difference <= min(MAXIMUM_DIFFERENCE, found[number].get(place, 1.0)):
+                    found[number][place] = difference
         return found
 
 
@@ -188,34 +223,35 @@ class _Template:
         self.asked = np.column_stack([flat[0], self.bases[0], flat[1], self.bases[1]])
         self.own = [one @ basis for one, basis in zip(flat, self.bases, strict=True)]
 
-    def measure(self, others: _Prepared) -> NDArray[np.float64]:
-        """Return how much each of the others differs; see `measure_differences`."""
-        edges = np.maximum(others.edges, self.edges)
-        rough = self._estimate_rest(others) / edges
-        differences = rough.min(axis=0)
-        sides, near = np.nonzero(rough <= _ROUGHLY)
-        if near.size:
-            differences[near] = np.inf
-            once = _align(self.pictures[sides], self.slopes[sides], others.pictures[near], steps=1) / edges[near]
-            np.minimum.at(differences, near, once)
-            sides, near = sides[once <= _CLOSER], near[once <= _CLOSER]
-        if near.size:
-            ones, slopes, laid = self.pictures[sides], self.slopes[sides], others.pictures[near]
-            # Both ways: one of the two may lead where nothing is to be laid upon.
-            ways = _align(ones, slopes, laid), _align(laid, _measure_slopes(laid), ones)
-            found = np.maximum(np.minimum(*ways) - _NOISE, 0) / edges[near]
-            np.minimum.at(differences, near, found)
-        return differences
+    def estimate(self, others: _Prepared) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what no small move or stretch explains, as it is and mirrored, float64[2, N], and edges float64[N].
 
-    def _estimate_rest(self, others: _Prepared) -> NDArray[np.float64]:
-        """Return the mean squared difference that no small move or stretch explains, float64[2, N].
-
-        Tangent distance (Simard, 1993).
+        Tangent distance (Simard, 1993), as a share of the stronger edges of two.
         """
+        edges = np.maximum(others.edges, self.edges)
         said = (others.pictures.reshape(-1, FINGERPRINT_BYTES) @ self.asked).reshape(-1, 2, 5)
         squared = others.squares[:, np.newaxis] - 2 * said[..., 0] + self.square
         explained = ((said[..., 1:] - self.own) ** 2).sum(axis=-1)
-        return np.asarray(np.maximum(squared - explained, 0).T / SIZE**2, dtype=np.float64)
+        return np.maximum(squared - explained, 0).T / (SIZE**2 * edges), edges
+
+
+def _measure_closely(
+    templates: NDArray[np.float32],
+    slopes: NDArray[np.float32],
+    pictures: NDArray[np.float32],
+    edges: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return how much each picture differs from its template, float64[N], however they are laid upon each other."""
+    if not len(pictures):
+        return np.empty(0)
+    differences = _align(templates, slopes, pictures, steps=1) / edges
+    closer = np.flatnonzero(differences <= _CLOSER)
+    if closer.size:
+        ones, laid = templates[closer], pictures[closer]
+        # Both ways: one of the two may lead where nothing is to be laid upon.
+        ways = _align(ones, slopes[closer], laid), _align(laid, _measure_slopes(laid), ones)
+        differences[closer] = np.maximum(np.minimum(*ways) - _NOISE, 0) / edges[closer]
+    return np.asarray(differences)
 
 
 def _measure_slopes(templates: NDArray[np.float32]) -> NDArray[np.float32]:

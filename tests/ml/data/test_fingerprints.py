@@ -65,3 +65,4 @@ def test_of_many_those_of_the_same_photograph_are_found_for_each_at_once() -> No
     assert (last >= finder.lowest).all()
     assert (last <= finder.highest).all()
     assert finder.find(others[:0]) == [{}, {}]
+    assert [sorted(places) for places in NearFinder(others).find_before()] == [[], [], [], [0]]
