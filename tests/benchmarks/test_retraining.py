@@ -15,12 +15,12 @@ from classifier.ml.labels import GROUP_OF_GARMENT
 pytestmark = pytest.mark.long
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PICTURES = 60
+PICTURES = 45
 
 
 @pytest.mark.postgresql
 @pytest.mark.timeout(600)
-def test_each_number_of_reviews_makes_a_candidate(tmp_path: Path) -> None:
+def test_reviews_make_a_candidate_and_each_phase_has_its_seconds(tmp_path: Path) -> None:
     true, pictures = read_true_garments(), read_pictures()
     names = [name for name in pictures if name in true][:PICTURES]
     with (tmp_path / "labels.csv").open("w", newline="") as file:
@@ -29,17 +29,11 @@ def test_each_number_of_reviews_makes_a_candidate(tmp_path: Path) -> None:
         for number, name in enumerate(names):
             (tmp_path / Path(name).name).write_bytes(render_picture(pictures[name], name=name))
             writer.writerow([Path(name).name, GROUP_OF_GARMENT[true[name]], f"Acme {number}"])
-    command = [sys.executable, "-m", "benchmarks.retraining", str(tmp_path), "--reviews", "45", "60", "--json"]
+    command = [sys.executable, "-m", "benchmarks.retraining", str(tmp_path), "--reviews", str(PICTURES), "--json"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    trainings = json.loads(result.stdout)["trainings"]
-    assert [training["reviews"] for training in trainings] == [45, 60]
-    for training in trainings:
-        assert {"load", "train", "evaluate", "save"} <= set(training["phases"])
-        assert sum(training["phases"].values()) == pytest.approx(training["seconds"], rel=0.2)
-        assert 0 < training["accuracy_out_of_fold"] <= 1
-
-    few = [*command[:-4], "--reviews", "61", "--json"]
-    result = subprocess.run(few, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert "expected 61 pictures, found 60" in result.stderr
+    (training,) = json.loads(result.stdout)["trainings"]
+    assert training["reviews"] == PICTURES
+    assert {"load", "train", "evaluate", "save"} <= set(training["phases"])
+    assert sum(training["phases"].values()) == pytest.approx(training["seconds"], rel=0.2)
+    assert training["accuracy_out_of_fold"]["count"] > 0
