@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.catalogue_site import running_database
 from benchmarks.machine import describe_machine, machine_lines
-from classifier.ml.data.fingerprints import SIZE, build_band, measure_tones
+from classifier.ml.data.fingerprints import SIZE, NearFinder, build_band, measure_tones
 from classifier.ml.data.parts import Part
 
 _ROWS_AT_ONCE: Final = 10_000
@@ -72,7 +72,7 @@ def main() -> int:
         for number in range(arguments.rounds):
             picture = np.ascontiguousarray(known[number % len(known)][:, ::-1])
             started = time.perf_counter()
-            found += bool(find_near_pictures(picture))
+            found += bool(find_near_pictures(NearFinder(picture[np.newaxis]))[0])
             milliseconds.append(1000 * (time.perf_counter() - started))
     cuts = quantiles(milliseconds, n=20)
     result: dict[str, Any] = {

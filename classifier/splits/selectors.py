@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from django.db.models import F, Window
@@ -11,14 +12,7 @@ from django.db.models.functions import RowNumber
 from catalog.models import ProductImages
 from classifier.labels.facts import find_held_hashes
 from classifier.labels.placeholders import MINIMUM_PRODUCTS
-from classifier.ml.data.fingerprints import (
-    MAXIMUM_DIFFERENCE,
-    SIZE,
-    TONE_TOLERANCES,
-    list_bands,
-    measure_differences,
-    measure_tones,
-)
+from classifier.ml.data.fingerprints import SIZE, NearFinder
 from classifier.ml.data.parts import Part
 from classifier.models import Review, SplitPicture, SuspectedPicture
 from config.db.arrays import AnyOf
@@ -27,6 +21,8 @@ from config.db.arrays import AnyOf
 MAXIMUM_PRODUCTS = MINIMUM_PRODUCTS - 1
 #: Of the reviews the newest are looked through for pictures that wait for a part; what is older a training assigns.
 RECENT = 1_000
+# Fingerprints that are compared together; prepared for that they take 12 kB each.
+_ROWS_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,6 @@ class NearPicture:
 
     id: int
     first_id: int
-    assignment_id: int
     difference: float
 
 
@@ -110,24 +105,22 @@ def find_siblings(product_ids: Collection[int]) -> dict[int, list[str]]:
     return siblings
 
 
-def find_near_pictures(fingerprint: np.ndarray) -> list[NearPicture]:
-    """Return the pictures of families that show the photograph of this fingerprint uint8[32, 32, 3], nearest first.
+def find_near_pictures(finder: NearFinder) -> list[list[NearPicture]]:
+    """Return the pictures of families that show the photograph of each of the finder's fingerprints, by id.
 
-    One indexed read.
+    One indexed read for all of them.
     """
-    tones = measure_tones(fingerprint)
-    rows = SplitPicture.objects.filter(AnyOf("band", list_bands(tones)))
-    for number in (3, 4, 5):
-        reach = (tones[number] - TONE_TOLERANCES[number], tones[number] + TONE_TOLERANCES[number])
-        rows = rows.filter(**{f"tone_{number}__range": reach})
-    found = list(rows.order_by().values_list("pk", "first_id", "assignment_id", "fingerprint"))
-    differences = measure_differences(fingerprint, read_fingerprints(row[3] for row in found))
-    near = [
-        NearPicture(pk, first_id or pk, assignment_id, float(difference))
-        for (pk, first_id, assignment_id, _), difference in zip(found, differences, strict=True)
-        if difference <= MAXIMUM_DIFFERENCE
-    ]
-    return sorted(near, key=lambda picture: (picture.difference, picture.id))
+    rows = SplitPicture.objects.filter(AnyOf("band", finder.bands))
+    for number, lowest, highest in zip((3, 4, 5), finder.lowest, finder.highest, strict=True):
+        rows = rows.filter(**{f"tone_{number}__range": (lowest, highest)})
+    near: list[list[NearPicture]] = [[] for _ in range(finder.count)]
+    found = rows.order_by("pk").values_list("pk", "first_id", "fingerprint").iterator(chunk_size=_ROWS_AT_ONCE)
+    while block := list(islice(found, _ROWS_AT_ONCE)):
+        for pictures, differences in zip(near, finder.find(read_fingerprints(row[2] for row in block)), strict=True):
+            for place, difference in differences.items():
+                pk, first_id, _ = block[place]
+                pictures.append(NearPicture(pk, first_id or pk, difference))
+    return near
 
 
 def read_fingerprints(contents: Iterable[bytes | memoryview]) -> np.ndarray:

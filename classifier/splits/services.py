@@ -16,6 +16,7 @@ from catalog.pictures.decoding import PictureError, to_rgb
 from catalog.pictures.storage import THUMBNAIL_SIZE, StorageError, read_media_picture, read_thumbnail
 from classifier.ml.data.fingerprints import (
     MAXIMUM_DIFFERENCE,
+    NearFinder,
     build_band,
     build_fingerprint,
     is_plain,
@@ -73,9 +74,11 @@ def assign_parts(image_ids: Collection[int]) -> dict[int, Place]:
             links = _find_links(sha256s)
             for sha256, moved in _find_moved(links, known=set(sha256s) - new).items():
                 _assign_again(sha256, moved)
-            for sha256 in sha256s:
-                if sha256 in new and sha256 in fingerprints:
-                    _assign_new(sha256, fingerprints[sha256], links[sha256])
+            arrivals = _Arrivals(
+                {sha256: fingerprints[sha256] for sha256 in sha256s if sha256 in new & set(fingerprints)}
+            )
+            for sha256 in arrivals.fingerprints:
+                _assign_new(sha256, arrivals, links[sha256])
     return find_parts(image_ids)
 
 
@@ -198,26 +201,65 @@ def _assign_again(sha256: str, links: _Links) -> None:
     _record_products(family, links.product_ids)
 
 
-def _assign_new(sha256: str, fingerprint: np.ndarray, links: _Links | None) -> None:
+class _Arrivals:
+    """The fingerprints of pictures that are assigned together, by SHA-256, and what is near to each.
+
+    That are pictures of families, and those of these pictures that came into one before it.
+    """
+
+    def __init__(self, fingerprints: Mapping[str, np.ndarray]) -> None:
+        self.fingerprints = fingerprints
+        self._known: dict[str, list[NearPicture]] = {}
+        # What each is near to among those before it, with the difference.
+        self._alike: dict[str, dict[str, float]] = {}
+        self._added: dict[str, SplitPicture] = {}
+        telling = [sha256 for sha256, fingerprint in fingerprints.items() if not is_plain(fingerprint)]
+        if telling:
+            finder = NearFinder(np.stack([fingerprints[sha256] for sha256 in telling]))
+            self._known = dict(zip(telling, find_near_pictures(finder), strict=True))
+            for sha256, found in zip(telling, finder.find_before(), strict=True):
+                self._alike[sha256] = {telling[place]: difference for place, difference in found.items()}
+
+    def find_near(self, sha256: str) -> list[NearPicture]:
+        """Return what shows the same photograph, nearest first."""
+        near = list(self._known.get(sha256, ()))
+        for other, difference in self._alike.get(sha256, {}).items():
+            if added := self._added.get(other):
+                near.append(NearPicture(added.pk, added.first_id or added.pk, difference))
+        return sorted(near, key=lambda picture: (picture.difference, picture.id))
+
+    def add(self, sha256: str, picture: SplitPicture) -> None:
+        """Have one of the pictures found, now that it is in a family, unless nobody finds it by what it shows."""
+        if picture.band is not None:
+            self._added[sha256] = picture
+
+
+def _assign_new(sha256: str, arrivals: _Arrivals, links: _Links | None) -> None:
     """Bring a picture into the family that it belongs to, and join the families that it shows to belong together."""
+    fingerprint = arrivals.fingerprints[sha256]
     if links is None:
         _record_picture(_create_left_out(Reason.COMMON), sha256, fingerprint)
         return
-    near = [] if is_plain(fingerprint) else find_near_pictures(fingerprint)
+    near = arrivals.find_near(sha256)
     confirmed = _confirm(fingerprint, near)
     if near and not confirmed:
-        neighbour = SplitAssignment.objects.get(pk=near[0].assignment_id)
+        neighbour = SplitAssignment.objects.get(pictures=near[0].id)
         _record_picture(_create_left_out(Reason.BETWEEN, met=neighbour), sha256, fingerprint)
         return
-    families = SplitAssignment.objects.filter(pk__in={picture.assignment_id for picture in confirmed})
-    met = dict.fromkeys(families.order_by("pk"), Reason.PHOTOGRAPH) | links.list_families()
-    family = _join(met, sha256=sha256)
-    _record_picture(family, sha256, fingerprint, first_id=confirmed[0].first_id if confirmed else None)
+    met: dict[SplitAssignment, Reason] = {}
+    if confirmed:
+        families = SplitAssignment.objects.filter(pictures__in=[picture.id for picture in confirmed])
+        met = dict.fromkeys(families.order_by("pk"), Reason.PHOTOGRAPH)
+    family = _join(met | links.list_families(), sha256=sha256)
+    first_id = confirmed[0].first_id if confirmed else None
+    arrivals.add(sha256, _record_picture(family, sha256, fingerprint, first_id=first_id))
     _record_products(family, links.product_ids)
 
 
 def _confirm(fingerprint: np.ndarray, near: Collection[NearPicture]) -> list[NearPicture]:
     """Return those of the near pictures whose first one is not far either, so that no chain of likeness grows."""
+    if not near:
+        return []
     firsts = SplitPicture.objects.filter(pk__in={picture.first_id for picture in near})
     contents = dict(firsts.order_by().values_list("pk", "fingerprint"))
     spreads = measure_differences(fingerprint, read_fingerprints(contents.values()))
@@ -280,12 +322,12 @@ def _create_left_out(reason: Reason, *, met: SplitAssignment | None = None) -> S
 
 def _record_picture(
     family: SplitAssignment, sha256: str, fingerprint: np.ndarray, *, first_id: int | None = None
-) -> None:
+) -> SplitPicture:
     found_by: dict[str, int] = {}
     if not is_plain(fingerprint) and family.left_out_because not in _ALONE:
         tones = measure_tones(fingerprint)
         found_by = {"band": build_band(tones), "tone_3": tones[3], "tone_4": tones[4], "tone_5": tones[5]}
-    SplitPicture.objects.create(
+    return SplitPicture.objects.create(
         sha256=bytes.fromhex(sha256),
         assignment=family,
         first_id=first_id,

@@ -274,3 +274,37 @@ def test_without_scripts_a_page_is_a_form(plain: Page) -> None:
     reviews = plain.request.get(f"/api/v1/reviews/?batch={batch}&withdrawn=false&page_size=100").json()["results"]
     assert len(reviews) == PAGE
     assert sum(review["verdict"] == "none_of_these" for review in reviews) == 1
+
+
+def read_standing(page: Page) -> str:
+    """Return how many labels of a run stand, as its page says."""
+    return page.locator("#figures div", has=page.get_by_text("Labels that stand")).locator("dd").inner_text()
+
+
+def test_labels_that_many_got_at_once_are_withdrawn_as_one(member: Page) -> None:
+    shown = "/products/?group=Upper+part&ordering=confidence"
+    member.goto(shown)
+    before = member.locator("li.card").all_inner_texts()
+    member.goto("/admin/catalog/product/?group=Upper+part")
+    member.locator("#action-toggle").check()
+    member.get_by_role("button", name=re.compile("^Select all")).click()
+    member.get_by_label("Action:").select_option("Mark as Unusable")
+    member.locator("button[name='index']").click()
+    expect(member.get_by_text("These are too many to mark while you wait")).to_be_visible()
+    member.get_by_role("button", name="Start the run").click()
+    member.get_by_role("link", name=re.compile("^Review run")).click()
+    expect(member.locator("#state")).to_contain_text("Done", timeout=PATIENT_MS)
+    number = int(read_standing(member))
+    assert number > 100
+    run = member.url
+    member.goto(shown)
+    expect(member.locator("li.card")).to_have_count(0)
+    member.goto("/review/")
+    member.get_by_role("link", name=f"Unusable, {number} pictures").first.click()
+    expect(member).to_have_url(run)
+    member.get_by_role("button", name="Withdraw all its labels").click()
+    expect(member.locator("#state")).to_contain_text("Withdrawn", timeout=PATIENT_MS)
+    expect(member.get_by_role("button", name="Withdraw all its labels")).to_have_count(0)
+    assert read_standing(member) == "0"
+    member.goto(shown)
+    assert member.locator("li.card").all_inner_texts() == before

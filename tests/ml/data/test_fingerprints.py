@@ -5,6 +5,7 @@ import pytest
 
 from classifier.ml.data.fingerprints import (
     MAXIMUM_DIFFERENCE,
+    NearFinder,
     build_band,
     build_fingerprint,
     is_plain,
@@ -45,3 +46,23 @@ def test_plain_pictures_say_too_little() -> None:
 def test_no_others_have_no_differences() -> None:
     picture = fingerprint(draw_photograph(np.random.default_rng(3)))
     assert measure_differences(picture, np.empty((0, 32, 32, 3), np.uint8)).shape == (0,)
+
+
+def test_of_many_those_of_the_same_photograph_are_found_for_each_at_once() -> None:
+    choose = np.random.default_rng(4)
+    photographs = [draw_photograph(choose) for _ in range(3)]
+    asked = np.stack([fingerprint(alter(photographs[place], choose)) for place in (0, 2)])
+    others = np.stack([fingerprint(alter(photographs[place], choose)) for place in (2, 1, 0, 2)])
+    finder = NearFinder(asked)
+    found = finder.find(others)
+    assert [sorted(places) for places in found] == [[2], [0, 3]]
+    for one, places in zip(asked, found, strict=True):
+        differences = measure_differences(one, others)
+        assert list(places.values()) == pytest.approx([differences[place] for place in places])
+    assert finder.count == 2
+    assert {build_band(measure_tones(other)) for other in others[[0, 2, 3]]} <= set(finder.bands)
+    last = np.array([measure_tones(other)[3:] for other in others[[0, 2, 3]]])
+    assert (last >= finder.lowest).all()
+    assert (last <= finder.highest).all()
+    assert finder.find(others[:0]) == [{}, {}]
+    assert [sorted(places) for places in NearFinder(others).find_before()] == [[], [], [], [0]]
