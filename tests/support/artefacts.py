@@ -45,12 +45,13 @@ def create_broken_artefact(folder: Path, *, network: bytes = b"no network") -> P
 def bring_into_production(version: ModelVersion, *, user: User | None = None) -> ModelVersion:
     """Bring a verified version into production as an approved request does, though nobody asked; return it refreshed.
 
-    Nothing is recorded of it: that is what tests of requests begin with.
+    Nothing is recorded of it: that is what tests of requests begin with. One that is there already stays as it is.
     """
     services.verify_version(version)
     with transaction.atomic():
         rows = services._lock_versions()
-        services._bring_into_production(rows[version.pk], rows, requested_by=user)
+        if not rows[version.pk].is_in_production:
+            services._bring_into_production(rows[version.pk], rows, requested_by=user)
     return rows[version.pk]
 
 
