@@ -2,15 +2,21 @@
 
 import asyncio
 import http.client
+import itertools
 import math
+import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import aiohttp
+
+#: Who visits beside a block looks this often whether it has ended.
+_ROUND_SECONDS: Final = 5.0
 
 
 class Visitor:
@@ -87,6 +93,39 @@ async def _send_at_rate(address: str, paths: Sequence[str], *, per_second: float
             late = max(late, time.perf_counter() - due)
             sent.append(asyncio.create_task(send(path, due)))
         return Load(seconds=list(await asyncio.gather(*sent)), late=late)
+
+
+@contextmanager
+def visiting(address: str, paths: Sequence[str], *, per_second: float) -> Iterator[list[float]]:
+    """Send requests for the paths at a steady rate, over and over, from a process of its own while the block runs.
+
+    The list that it gives has the seconds of each answer once the block has ended. Raises where an answer was no 200.
+    """
+    context = multiprocessing.get_context("spawn")
+    ended = context.Event()
+    here, there = context.Pipe(duplex=False)
+    visitor = context.Process(target=_visit, args=(address, paths, per_second, ended, there))
+    visitor.start()
+    there.close()
+    seconds: list[float] = []
+    try:
+        yield seconds
+    finally:
+        ended.set()
+        try:
+            seconds += here.recv()
+        except EOFError as error:
+            raise RuntimeError("expected every answer of the site to be a 200") from error
+        finally:
+            visitor.join()
+
+
+def _visit(address: str, paths: Sequence[str], per_second: float, ended: Any, there: Any) -> None:
+    seconds, endless = [], itertools.cycle(paths)
+    while not ended.is_set():
+        some = list(itertools.islice(endless, math.ceil(per_second * _ROUND_SECONDS)))
+        seconds += send_at_rate(address, some, per_second=per_second).seconds
+    there.send(seconds)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

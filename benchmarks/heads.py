@@ -69,6 +69,7 @@ def measure(products: int, *, report: Any) -> dict[str, Any]:
     from classifier.ml.artefacts import DEFAULT_ARTEFACT, verify_artefact
     from classifier.ml.heads import read_heads
     from classifier.models import AdoptionRun, LabelTask, ModelVersion
+    from tests.support.artefacts import bring_into_production
 
     report("filling the tables")
     fill(products)
@@ -82,7 +83,7 @@ def measure(products: int, *, report: Any) -> dict[str, Any]:
         mock.patch.object(starting, "_send_run"),
         mock.patch.object(classifications, "find_heads", return_value=heads),
     ):
-        services.activate_model_version(ModelVersion.objects.get(pk=2))
+        bring_into_production(ModelVersion.objects.get(pk=2))
         adoption = AdoptionRun.objects.get()
         while adopt_next_step(adoption.pk):
             pass

@@ -18,7 +18,6 @@ from catalog.fetching.policy import FetchError
 from catalog.fetching.responses import FetchRequest, FetchResult
 from catalog.models import Image, Product, ProductImages
 from catalog.pictures.decoding import DECODED_SIZE, decode_picture
-from classifier.adoption.services import activate_model_version
 from classifier.labelling.selectors import get_run_progress, list_error_counts
 from classifier.labelling.starting import start_labelling_run
 from classifier.ml.artefacts import DEFAULT_ARTEFACT
@@ -26,6 +25,7 @@ from classifier.ml.labels import GARMENTS
 from classifier.models import Classification, LabellingRun, ModelVersion
 from classifier.registry.runtime import get_classifier
 from classifier.registry.services import register_model_version
+from tests.support.artefacts import bring_into_production
 
 _POLL_SECONDS: Final = 0.05
 _SHOW_SECONDS: Final = 2.0
@@ -53,7 +53,7 @@ class Labelled:
 def prepare_database() -> ModelVersion:
     """Make the tables, and register the shipped artefact as the active version."""
     call_command("migrate", verbosity=0, interactive=False)
-    return activate_model_version(register_model_version(DEFAULT_ARTEFACT))
+    return bring_into_production(register_model_version(DEFAULT_ARTEFACT))
 
 
 def create_products(site: Site, *, size: str, numbers: range) -> list[int]:

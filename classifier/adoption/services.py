@@ -94,35 +94,6 @@ def needs_approval() -> bool:
     return settings.APPROVALS == "two"
 
 
-def activate_model_version(
-    version: ModelVersion,
-    *,
-    expected_tags: Collection[str] | None = None,
-    user: User | None = None,
-    comparison: Mapping[str, Any] | None = None,
-    reason: str = "",
-) -> ModelVersion:
-    """Bring this version into production and retire the one before, in one transaction; return it refreshed.
-
-    An adoption run, started on commit, then rewrites the catalogue's labels. Open labelling runs of other versions are
-    cancelled: the adoption starts one that takes their pictures. A version that was in production before is gone back
-    to: those that came after it decide no labels until they are activated again. `comparison` and `reason` are kept on
-    the run. Nobody is asked and nothing is recorded: that is for the functions below, and for what tests begin with.
-
-    With `expected_tags` it happens only while `get_activation_tag` is one of them: raises `StaleActivationError`
-    otherwise. Raises `ArtefactError` if the files on this machine are not those that were registered, or their
-    network labels nothing, and `StageTransitionError` if its stage does not allow it.
-    """
-    verify_version(version)
-    with transaction.atomic():
-        rows = _lock_versions()
-        _check_tag(rows, expected_tags)
-        chosen = rows[version.pk]
-        if chosen != _find_in_production(rows):
-            _bring_into_production(chosen, rows, requested_by=user, comparison=dict(comparison or {}), reason=reason)
-    return chosen
-
-
 def ask_for_stage(
     version: ModelVersion,
     *,
@@ -170,8 +141,8 @@ def request_stage_change(
     Nothing is written where it raises: `StageTransitionError`; `RefusedChangeError` while another request for the
     version is open; `StaleActivationError` where another version came into production since the examination, or
     `expected_tags` do not have the present one; `GateNotMetError`; `MissingReasonError` for a force that does not say
-    why; `OwnRequestError` where another person has to approve and nobody asks by name; `ArtefactError` as
-    `activate_model_version` does.
+    why; `OwnRequestError` where another person has to approve and nobody asks by name; `ArtefactError` if the files on
+    this machine are not those that were registered, or their network labels nothing.
     """
     if force and not reason.strip():
         raise MissingReasonError("Expected a reason for what is forced.")
@@ -208,7 +179,7 @@ def approve_stage_change(
     change: StageChange,
     *,
     user: User,
-    reason: str = "",
+    reason: str,
     expected_tags: Collection[str] | None = None,
     without_catalogue: bool = False,
 ) -> StageChange:
@@ -220,9 +191,11 @@ def approve_stage_change(
     knows that the catalogue's own pictures gave no evidence, where that is so.
 
     Raises `RefusedChangeError` for a request that is decided, `OwnRequestError` for one's own where another person has
-    to approve, `MissingReasonError` where there is no evidence and the approver does not say to know; nothing is
-    written then.
+    to approve, `MissingReasonError` without a reason, and where there is no evidence and the approver does not say to
+    know; nothing is written then.
     """
+    if not reason.strip():
+        raise MissingReasonError("Expected a reason to approve it.")
     changed_files = _find_changed_files(change)
     with transaction.atomic():
         rows = _lock_versions()

@@ -5,7 +5,6 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -27,7 +26,14 @@ from classifier.evidence.serializers import (
     ProductDetailSerializer,
 )
 from classifier.labelling.api import MAXIMUM_ID
-from classifier.labels.history import LabelThen, find_labels_then, find_provenance, find_version_names, list_changes
+from classifier.labels.history import (
+    LabelThen,
+    find_labels_then,
+    find_present_label,
+    find_provenance,
+    find_version_names,
+    list_changes,
+)
 from classifier.labels.reads import get_product_detail, list_image_classifications
 from classifier.ml.artefacts import ArtefactError
 from classifier.models import Classification, LabelChange
@@ -59,14 +65,17 @@ class ProductDetailView(ConditionalView):
         With `as_of` label and provenance are as they were at that time, all else is as it is.
         """
         given = dict(self.query.validated_data)
-        at = given.pop("as_of", None) or timezone.now()
+        at = given.pop("as_of", None)
         try:
             detail = get_product_detail(pk, **given)
         except Product.DoesNotExist as error:
             raise Http404 from error
-        then = find_labels_then([pk], at).get(pk, LabelThen(detail.label))
-        context = {"request": request, "provenance": find_provenance(pk, then)}
-        if self.query.get_time() is not None:
+        if at is None:
+            then = find_present_label(detail.product)
+        else:
+            then = find_labels_then([pk], at).get(pk, LabelThen(detail.label))
+        context = {"request": request, "provenance": find_provenance(detail.product, then)}
+        if at is not None:
             context["labels"] = {pk: then.summary}
         return Response(ProductDetailSerializer(detail, context=context).data)
 

@@ -90,6 +90,7 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     is_running = run.state == LabellingRun.State.RUNNING
     progress = report.progress
     products = [] if is_running else list_newest_products(run, count=SHOWN_PRODUCTS)
+    shown = [(product, get_label_summary(product)) for product in products]
     context = {
         **describe_run(request, run, route="labelling-run", is_due=report.retried > 0),
         "report": report,
@@ -110,7 +111,7 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
             for error in report.errors
         ],
         "failures": report.failures,
-        "products": [(product, get_label_summary(product)) for product in products],
+        "products": [(product, label, label.group or label.status_name) for product, label in shown],
     }
     return render(request, "classifier/labelling_run_detail.html", context)
 

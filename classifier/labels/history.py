@@ -98,6 +98,14 @@ def find_labels_then(product_ids: Collection[int], at: datetime) -> dict[int, La
     }
 
 
+def find_present_label(product: Product) -> LabelThen:
+    """Return the label that a product came with, with the change that brought it; in one query."""
+    present = get_label_summary(product)
+    last = LabelChange.objects.filter(product_id=product.pk).order_by("-pk").first()
+    is_last = last is not None and last.new_status == present.status
+    return LabelThen(present, last if is_last else None, is_present=True)
+
+
 def _find_label_then(
     product: Product,
     *,
@@ -142,8 +150,11 @@ def summarise_change(change: LabelChange, *, side: str, names: Mapping[int, str]
     )
 
 
-def find_provenance(product_id: int, then: LabelThen) -> Provenance:
-    """Return what a product's label was made of at a time that `find_labels_then` was asked for; in three queries."""
+def find_provenance(product: Product, then: LabelThen) -> Provenance:
+    """Return what a product's label was made of at a time; in one query at most, of the product of a `ProductDetail`.
+
+    `then` is what `find_present_label` or `find_labels_then` said of it.
+    """
     change, summary = then.change, then.summary
     found = Provenance(model_version=summary.model_version, evidence=summary.evidence)
     if change is not None:
@@ -158,20 +169,19 @@ def find_provenance(product_id: int, then: LabelThen) -> Provenance:
             words=[Word(*word) for word in change.words or ()],
         )
     if then.is_present:
-        found = _add_present(found, product_id=product_id, summary=summary)
-    return replace(found, thresholds=_find_thresholds(then))
+        found = _add_present(found, product=product, summary=summary)
+    return replace(found, thresholds=_find_thresholds(product, then))
 
 
-def _add_present(found: Provenance, *, product_id: int, summary: LabelSummary) -> Provenance:
+def _add_present(found: Provenance, *, product: Product, summary: LabelSummary) -> Provenance:
     """Add what stands behind the present label: the same may have been said again, or before this history began."""
-    related = ("classification", "image__stored_picture")
-    label = ProductLabel.objects.filter(product=product_id).select_related(*related).first()
+    label: ProductLabel | None = getattr(product, "label", None)
     if label is None:
         return found
     picture = label.image.picture if label.image else None
     texts = None
     if summary.evidence in _BY_TEXTS or summary.reason == ProductLabel.Reason.DISAGREEMENT:
-        texts = TextEvidence.objects.filter(product=product_id).first()
+        texts = TextEvidence.objects.filter(product=product).first()
     return replace(
         found,
         sha256=picture.sha256 if picture else found.sha256,
@@ -182,7 +192,7 @@ def _add_present(found: Provenance, *, product_id: int, summary: LabelSummary) -
     )
 
 
-def _find_thresholds(then: LabelThen) -> Mapping[str, float] | None:
+def _find_thresholds(product: Product, then: LabelThen) -> Mapping[str, float] | None:
     """Return from which confidence on a label of each group was kept; None of a person's label or without files."""
     summary = then.summary
     if summary.source != ProductLabel.Source.MACHINE or summary.model_version is None:
@@ -190,10 +200,13 @@ def _find_thresholds(then: LabelThen) -> Mapping[str, float] | None:
     if summary.evidence in _BY_TEXTS:
         return dict.fromkeys(GROUPS, KEPT_CONFIDENCE)
     # Names may be doubled; the id is in the change.
-    versions = ModelVersion.objects.filter(name=summary.model_version)
-    if then.change is not None and then.change.new_version_id is not None:
-        versions = ModelVersion.objects.filter(pk=then.change.new_version_id)
-    version = versions.first()
+    label: ProductLabel | None = getattr(product, "label", None)
+    if then.is_present and label is not None:
+        version = label.model_version
+    elif then.change is not None and then.change.new_version_id is not None:
+        version = ModelVersion.objects.filter(pk=then.change.new_version_id).first()
+    else:
+        version = ModelVersion.objects.filter(name=summary.model_version).first()
     heads = find_heads(version) if version else None
     return {group: heads.find_threshold(group) for group in GROUPS} if heads else None
 

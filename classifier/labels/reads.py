@@ -114,8 +114,12 @@ class ProductDetail:
 
 
 def get_product_detail(product_id: int, *, country: str = "us") -> ProductDetail:
-    """Return the product with all its images and descriptions, in twelve queries; raise `Product.DoesNotExist`."""
-    product = list_labelled_products(ProductCriteria(country=country)).get(pk=product_id)
+    """Return the product with all its images and descriptions, in twelve queries; raise `Product.DoesNotExist`.
+
+    Its label comes with what it follows from.
+    """
+    products = list_labelled_products(ProductCriteria(country=country))
+    product = products.select_related("label__classification", "label__image__stored_picture").get(pk=product_id)
     placements = list(
         ProductImages.objects.filter(product=product)
         .select_related("image__stored_picture")

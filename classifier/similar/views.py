@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 from catalog.labels import get_label_summary
 from catalog.models import Product
 from classifier.features.neighbours import find_similar_products
+from classifier.ml.words import percent
 
 SIMILAR_SHOWN = 8
 
@@ -18,7 +19,8 @@ def similar_products(request: HttpRequest, product_id: int) -> HttpResponse:
         similar = find_similar_products(product_id, limit=SIMILAR_SHOWN)
     except Product.DoesNotExist as error:
         raise Http404 from error
-    context = {"similar": [(row.product, get_label_summary(row.product), row.similarity) for row in similar]}
+    rows = [(row.product, get_label_summary(row.product), f"{percent(row.similarity)} alike") for row in similar]
+    context = {"similar": rows}
     if "fragment" in request.GET:
         return render(request, "classifier/similar_list.html", context)
     product = get_object_or_404(Product, pk=product_id)

@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 
 from django.core.files.storage import Storage
 from django.db import connection
-from django.db.migrations.loader import MigrationLoader
 
 from config import VERSION
 from config.backups import BackupError
@@ -33,6 +32,7 @@ from config.backups.stores import (
     save_file,
 )
 from config.backups.sums import hash_file, read_sums, write_sums
+from config.db.newer import list_known_migrations
 from config.files import new_folder
 
 FORM: Final = 1
@@ -201,12 +201,12 @@ def restore_backup(folder: Path, *, sign_ins: Collection[str], tell: Told) -> Re
         )
     report.tables, report.rows = len(tables), _count_rows(tables)
     end_sign_ins(sign_ins)
-    report.missing_migrations = sorted(_list_known() - set(manifest["migrations"]))
+    report.missing_migrations = sorted(list_known_migrations() - set(manifest["migrations"]))
     return report
 
 
 def _check_versions(manifest: dict[str, Any]) -> None:
-    newer = sorted(set(manifest["migrations"]) - _list_known())
+    newer = sorted(set(manifest["migrations"]) - list_known_migrations())
     if newer:
         others = f" and {len(newer) - 1} others" if len(newer) > 1 else ""
         raise BackupError(
@@ -217,10 +217,6 @@ def _check_versions(manifest: dict[str, Any]) -> None:
         raise BackupError(
             f"expected a backup of {connection.vendor}, which DATABASE_URL names; it is one of {manifest['database']}"
         )
-
-
-def _list_known() -> set[str]:
-    return {f"{app}.{name}" for app, name in MigrationLoader(None).disk_migrations}
 
 
 def _compare_files(store: Storage, folder: Path, what: str, *, tell: Told) -> int:

@@ -12,12 +12,16 @@ from django.db.migrations.recorder import MigrationRecorder
 OURS = ("catalog", "classifier", "config")
 
 
+def list_known_migrations() -> set[str]:
+    """Return the names of the migrations that this code has, `app.name`, those of other packages among them."""
+    return {f"{label}.{name}" for label, name in MigrationLoader(None).disk_migrations or ()}
+
+
 def refuse_newer_schema(using: str, **_signal: Any) -> None:
     """Raise `CommandError`, before anything is written, if the database has migrations that this code lacks."""
-    known = MigrationLoader(None).disk_migrations or {}
-    applied = MigrationRecorder(connections[using]).applied_migrations()
     labels = {app.label for app in apps.get_app_configs() if app.name.partition(".")[0] in OURS}
-    unknown = sorted(f"{label}.{name}" for label, name in set(applied) - set(known) if label in labels)
+    applied = MigrationRecorder(connections[using]).applied_migrations()
+    unknown = sorted({f"{label}.{name}" for label, name in applied if label in labels} - list_known_migrations())
     if unknown:
         raise CommandError(
             f"expected a database of this release or an older one; it has {', '.join(unknown)}, which this release "

@@ -20,3 +20,5 @@ def test_going_back_gives_every_label_back_without_inference() -> None:
     report = json.loads(result.stdout)
     assert (report["products"], report["changed"], report["missing"]) == (300, 300, 0)
     assert (report["labels_unlike_the_version"], report["inference_calls"]) == (0, 0)
+    assert report["site_answers"] >= 50
+    assert report["site_percentile_99_milliseconds"] >= report["site_median_milliseconds"] > 0

@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from catalog.models import Image, ProductLabel
 from classifier.adoption.runs import adopt_next_step
-from classifier.adoption.services import activate_model_version
 from classifier.features.matrix import LoadedFeatures
 from classifier.models import AdoptionRun, ReviewRun
 from classifier.reviews.runs import record_next_step
@@ -19,7 +18,7 @@ from classifier.reviews.services import record_review
 from classifier.reviews.starting import start_review_run
 from classifier.training.starting import start_training_run
 from classifier.worker.canaries import take_canaries_to_send
-from tests.support.artefacts import vouch_for_files
+from tests.support.artefacts import bring_into_production, vouch_for_files
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import label_everything
@@ -67,7 +66,7 @@ def test_what_a_fast_machine_writes_bears_the_databases_time(monkeypatch: pytest
     image = products[0].product_images.get().image
     with on_a_fast_machine():
         for version in (create_model_version(stage="candidate"), create_model_version(stage="candidate")):
-            activate_model_version(version)
+            bring_into_production(version)
             while adopt_next_step(AdoptionRun.objects.latest("pk").pk):
                 pass
             label_everything()

@@ -223,11 +223,11 @@ def execute(
     """Do it all on migrated servers with Django set up; return what came of it."""
     from django.conf import settings
 
-    from classifier.adoption.services import activate_model_version
     from classifier.labelling.starting import start_labelling_run
     from classifier.ml.artefacts import DEFAULT_ARTEFACT
     from classifier.registry.services import register_model_version
     from tests.faults.chaos import allow_doubles, create_pictures
+    from tests.support.artefacts import bring_into_production
 
     random.seed(seed)
     product = Composed(folder, database.url, broker.url)
@@ -239,7 +239,7 @@ def execute(
         # What is registered here is signed for the workers.
         settings.ARTEFACT_KEY = (product.secrets / "artefact_key").read_text()
         create_pictures(labels)
-        activate_model_version(register_model_version(DEFAULT_ARTEFACT))
+        bring_into_production(register_model_version(DEFAULT_ARTEFACT))
         allow_doubles()
         victims.start()
         run = start_labelling_run()

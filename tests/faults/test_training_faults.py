@@ -14,7 +14,6 @@ from celery import Celery
 from django.db import connection
 
 from catalog.models import ProductLabel
-from classifier.adoption.services import activate_model_version
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import AdoptionRun, Classification, LabelTask, ModelVersion, TrainingRun
 from classifier.registry.cleaning import clean_artefacts
@@ -23,7 +22,7 @@ from classifier.training.runs import claim_training_run
 from classifier.training.starting import start_training_run
 from tests.faults.scenes import wait_until_done, wait_until_held
 from tests.faults.workers import LIMITS, Crew, wait_until
-from tests.support.artefacts import register_active_version, vouch_for_files
+from tests.support.artefacts import bring_into_production, register_active_version, vouch_for_files
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 
@@ -164,7 +163,7 @@ def test_k22_an_activation_ends_the_run_of_another_version_and_its_pictures_go_t
     run = start_labelling_run()
     worker = crew.start(environ={"FAULT_WORK_SECONDS": "0.7"})
     wait_until_held(worker)
-    activate_model_version(after)
+    bring_into_production(after)
     adopted = AdoptionRun.objects.filter(model_version=after, state="done")
     wait_until(adopted.exists, what="the end of the adoption")
     wait_until_done(adopted.get().labelling_run)

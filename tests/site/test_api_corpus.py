@@ -15,12 +15,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from classifier.adoption.services import activate_model_version, get_activation_tag
+from classifier.adoption.services import get_activation_tag
 from classifier.models import LabellingRun, LabelTask, ModelVersion
 from classifier.registry.services import register_model_version
 from config.accounts.services import revoke_tokens
 from tests.site.test_authorisation import TABLE
-from tests.support.artefacts import answer_as_registered, create_artefact_twin
+from tests.support.artefacts import answer_as_registered, bring_into_production, create_artefact_twin
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.hostile import (
@@ -327,7 +327,7 @@ def test_row_39_of_two_activations_by_one_tag_at_once_one_is_stale(
     settings.ARTEFACTS_DIR = tmp_path / "artefacts"
     twins = [create_artefact_twin(tmp_path / name, version=name) for name in ("one", "two", "three")]
     active, *others = [register_model_version(twin) for twin in twins]
-    activate_model_version(active)
+    bring_into_production(active)
     headers = build_token_header(create_member("change_modelversion")) | {"If-Match": f'"{get_activation_tag()}"'}
     requests = [(f"/api/v1/model-versions/{version.pk}/activate/", headers) for version in others]
     assert post_together(requests) == [200, 412]

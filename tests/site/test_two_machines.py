@@ -24,11 +24,10 @@ from PIL import Image as PillowImage
 
 from catalog.models import ProductLabel, StoredPicture
 from catalog.pictures.storage import get_thumbnail_path
-from classifier.adoption.services import activate_model_version
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import Classification, LabellingRun, ModelVersion
 from classifier.registry.services import register_model_version
-from tests.support.artefacts import OWN_NETWORKS, create_artefact_twin
+from tests.support.artefacts import OWN_NETWORKS, bring_into_production, create_artefact_twin
 from tests.support.bucket import BucketServer, running_bucket
 from tests.support.servers import get_test_database_url
 
@@ -104,7 +103,7 @@ def test_what_one_machine_does_the_other_goes_on_with(bucket: BucketServer, clie
     # A version that the worker's machine registered is in production for all.
     command = [sys.executable, "manage.py", "register_model_version", str(OWN_NETWORKS)]
     subprocess.run(command, cwd=django_settings.BASE_DIR, env=environment, check=True, capture_output=True)
-    first = activate_model_version(ModelVersion.objects.get())
+    first = bring_into_production(ModelVersion.objects.get())
     assert [path.name for path in (tmp_path / "site" / "artefacts").iterdir()] == [first.folder]
     worker = [
         sys.executable,
@@ -128,7 +127,7 @@ def test_what_one_machine_does_the_other_goes_on_with(bucket: BucketServer, clie
         wait_until_labelled(start_labelling_run(), log=log)
         assert Classification.objects.filter(model_version=first).count() == 5
         # One that the site's machine registered is fetched by the worker.
-        second = activate_model_version(register_model_version(create_artefact_twin(tmp_path / "made")))
+        second = bring_into_production(register_model_version(create_artefact_twin(tmp_path / "made")))
         wait_until_labelled(start_labelling_run(relabel=True), log=log)
         assert Classification.objects.filter(model_version=second).count() == 5
     finally:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
 
+from classifier.adoption import services
 from classifier.adoption.gate import Examination
-from classifier.adoption.services import activate_model_version, get_activation_tag
 from classifier.ml import pipeline
 from classifier.ml.artefacts import BASE_FOLDER, DEFAULT_ARTEFACT, MANIFEST_FILE, NETWORK_FILE
 from classifier.ml.pipeline import TestAnswers
@@ -40,16 +42,30 @@ def create_broken_artefact(folder: Path, *, network: bytes = b"no network") -> P
     return folder
 
 
+def bring_into_production(version: ModelVersion, *, user: User | None = None) -> ModelVersion:
+    """Bring a verified version into production as an approved request does, though nobody asked; return it refreshed.
+
+    Nothing is recorded of it: that is what tests of requests begin with. One that is there already stays as it is.
+    """
+    services.verify_version(version)
+    with transaction.atomic():
+        rows = services._lock_versions()
+        if not rows[version.pk].is_in_production:
+            services._bring_into_production(rows[version.pk], rows, requested_by=user)
+    return rows[version.pk]
+
+
 def register_active_version(folder: Path = OWN_NETWORKS) -> ModelVersion:
     """Register an artefact, the shipped base unless given, and bring it into production."""
-    return activate_model_version(register_model_version(folder))
+    return bring_into_production(register_model_version(folder))
 
 
 def vouch_for_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let versions be activated whose files nobody has; others are not verified and compared either."""
     monkeypatch.setattr("classifier.adoption.services.verify_version", lambda version: None)
     monkeypatch.setattr(
-        "classifier.adoption.services.examine_version", lambda version, **options: Examination(get_activation_tag())
+        "classifier.adoption.services.examine_version",
+        lambda version, **options: Examination(services.get_activation_tag()),
     )
 
 

@@ -212,11 +212,11 @@ def test_a_persons_label_stands_before_the_machines_probabilities(client: Client
 
 
 @pytest.mark.parametrize("images", [1, 12])
-def test_a_product_in_full_costs_sixteen_queries(client: Client, images: int, django_assert_num_queries) -> None:
+def test_a_product_in_full_costs_thirteen_queries(client: Client, images: int, django_assert_num_queries) -> None:
     create_model_version()
     product = create_product(images=[create_painted_image() for _ in range(images)], descriptions={"us": ("a", "b")})
     label_everything()
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(13):
         body = client.get(f"{PRODUCTS}{product.pk}/").json()
     assert len(body["images"]) == images
 

@@ -8,13 +8,13 @@ from django.contrib.auth.models import User
 from catalog.models import Product, ProductLabel
 from classifier.adoption import runs as adoption_runs
 from classifier.adoption.runs import adopt_next_step, list_version_counts
-from classifier.adoption.services import activate_model_version
 from classifier.labelling.batches import label_batch
 from classifier.labelling.ledger import claim_tasks, finish_tasks
 from classifier.labelling.starting import start_labelling_run
 from classifier.labels.walk import refresh_all_labels
 from classifier.models import AdoptionRun, LabelChange, LabellingRun, LabelTask, ModelVersion
 from classifier.reviews.services import record_review
+from tests.support.artefacts import bring_into_production
 from tests.support.factories import create_product
 from tests.support.fakes import FakeClassifier, build_outcome, create_model_version, create_painted_image
 from tests.support.labels import label_everything
@@ -51,7 +51,7 @@ def label_with(version: ModelVersion, garments: dict[Product, str]) -> None:
 
 
 def activate(version: ModelVersion) -> AdoptionRun:
-    activate_model_version(version)
+    bring_into_production(version)
     run = AdoptionRun.objects.get(state="running")
     while adopt_next_step(run.pk):
         pass
@@ -149,8 +149,8 @@ def test_another_activation_ends_the_adoption_before() -> None:
     first, second = create_model_version(), create_model_version(stage="candidate")
     create_product(images=[create_painted_image("Bag")])
     label_everything()
-    activate_model_version(second)
-    activate_model_version(first)
+    bring_into_production(second)
+    bring_into_production(first)
     states = list(AdoptionRun.objects.order_by("pk").values_list("model_version", "state"))
     assert states == [(second.pk, "cancelled"), (first.pk, "running")]
     assert not adopt_next_step(AdoptionRun.objects.order_by("pk")[0].pk)

@@ -8,11 +8,16 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from classifier.adoption.services import activate_model_version, get_activation_tag
+from classifier.adoption.services import get_activation_tag
 from classifier.ml.artefacts import NETWORK_FILE
 from classifier.models import ModelVersion, StageChange, TrainingRun
 from classifier.registry.services import get_artefact_folder, register_model_version
-from tests.support.artefacts import answer_as_registered, create_artefact_twin, register_active_version
+from tests.support.artefacts import (
+    answer_as_registered,
+    bring_into_production,
+    create_artefact_twin,
+    register_active_version,
+)
 from tests.support.fakes import create_model_version
 from tests.support.members import build_token_header, create_member, sign_in
 
@@ -126,6 +131,7 @@ def test_a_version_whose_files_are_not_the_registered_ones_is_not_activated(
     assert response.status_code == 409
     assert str(folder) not in response.text
     assert ModelVersion.objects.get(stage="production") == active
+    assert not StageChange.objects.exists()
 
 
 def test_activating_needs_a_sign_in_its_permission_and_the_csrf_token(
@@ -201,6 +207,7 @@ def test_one_asks_and_another_approves_by_what_was_seen(
     assert (approved.status_code, approved.json()["rule"], approved.json()["replaced"]) == (200, "two", active.pk)
     assert approved.headers["ETag"] != tag
     assert post(client, f"{decide}reject/", bob, tag="*", reason="No").status_code == 409
+    assert StageChange.objects.get().decision == "approved"
     assert ModelVersion.objects.get(stage="production") == candidate
     back = post(client, "model-versions/rollback/", ann, reason="Shoes went wrong")
     assert (back.status_code, back.json()["rule"], back.json()["model_version"]) == (201, "rollback", active.pk)
@@ -226,7 +233,7 @@ def test_a_request_for_what_is_not_there_any_more_expires(
 ) -> None:
     ann, bob = create_two()
     asked = post(client, f"model-versions/{candidate.pk}/stage-changes/", ann, to="production", reason="Better")
-    activate_model_version(register_model_version(create_artefact_twin(tmp_path / "third", version="twin-3")))
+    bring_into_production(register_model_version(create_artefact_twin(tmp_path / "third", version="twin-3")))
     address, tag = f"stage-changes/{asked.json()['id']}/approve/", asked.headers["ETag"]
     found = [post(client, address, bob, tag=tag, reason="Seen", without_catalogue=True).status_code for _ in range(2)]
     assert found == [412, 409]

@@ -10,7 +10,6 @@ from django.test import Client
 from catalog.models import Image, Product, ProductLabel
 from classifier.adoption import impact as impacts
 from classifier.adoption.impact import OUTCOMES, find_impact, preview_next_step, start_due_impact_runs
-from classifier.adoption.services import activate_model_version
 from classifier.labelling.ledger import Failed, claim_tasks, close_finished_runs, finish_tasks
 from classifier.labelling.runs import cancel_labelling_run
 from classifier.labelling.starting import IdempotencyKeyError, ShadowError, start_labelling_run
@@ -18,6 +17,7 @@ from classifier.labels.walk import refresh_all_labels
 from classifier.ml.judging.shares import measure_share
 from classifier.models import AdoptionRun, ImpactRun, LabelChange, LabellingRun, ModelVersion
 from tests.classifier.adoption.test_adoption import activate, label_with
+from tests.support.artefacts import bring_into_production
 from tests.support.factories import create_description, create_product
 from tests.support.fakes import build_outcome, create_model_version, create_painted_image
 from tests.support.members import create_member
@@ -111,7 +111,7 @@ def test_a_shadow_that_fails_fails_no_product() -> None:
     run_shadow(second, {})
     assert {status for _, status, _, _ in get_labels()} == {"pending"}
     assert refresh_all_labels(dry_run=True)[1] == 0
-    activate_model_version(second)
+    bring_into_production(second)
     # From now on its failures are the catalogue's.
     refresh_all_labels()
     assert {status for _, status, _, _ in get_labels()} == {"failed"}
@@ -156,7 +156,7 @@ def test_activating_another_version_ends_shadows_and_keeps_their_pictures_off_ru
     first, second, third = (create_model_version(stage=stage) for stage in ("production", "candidate", "candidate"))
     label_with(first, dict.fromkeys(create_products(2), "Bag"))
     shadow, own = start_labelling_run(shadow=second), start_labelling_run(shadow=third)
-    activate_model_version(third)
+    bring_into_production(third)
     shadow.refresh_from_db()
     own.refresh_from_db()
     assert (shadow.state, shadow.shadow) == ("cancelled", True)

@@ -9,11 +9,11 @@ from django.test.utils import CaptureQueriesContext
 
 from classifier.adoption import runs as adoption_runs
 from classifier.adoption.runs import adopt_next_step, cancel_adoption_run
-from classifier.adoption.services import activate_model_version
 from classifier.labelling.batches import label_batch
+from classifier.ml.artefacts import ArtefactMissingError
 from classifier.models import AdoptionRun, LabelTask, ModelVersion, StageChange
 from config import cached_counts
-from tests.support.artefacts import vouch_for_files
+from tests.support.artefacts import bring_into_production, vouch_for_files
 from tests.support.factories import create_product
 from tests.support.fakes import FakeClassifier, create_model_version, create_painted_image
 from tests.support.labels import label_everything
@@ -32,7 +32,7 @@ def adoption(monkeypatch: pytest.MonkeyPatch) -> AdoptionRun:
     for _ in range(3):
         create_product(images=[create_painted_image("Bag")])
     label_everything()
-    activate_model_version(create_model_version(stage="candidate"))
+    bring_into_production(create_model_version(stage="candidate"))
     return AdoptionRun.objects.get()
 
 
@@ -167,6 +167,44 @@ def test_a_request_is_decided_on_the_page_of_its_version(
     response = client.post("/model-versions/rollback/", {"reason": "Shoes went wrong"})
     assert response.headers["Location"] == f"/model-versions/{rollback.pk}/"
     assert "Approved by" in client.get(address).text
+
+
+def test_what_does_not_fit_is_said_on_the_page_and_writes_nothing(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vouch_for_files(monkeypatch)
+    settings.APPROVALS = "two"
+    create_model_version()
+    version = create_model_version(stage="candidate")
+    address = f"/model-versions/{version.pk}/"
+    sign_in(client, "view_modelversion", "change_modelversion")
+    ask = {"tag": client.get(address).context["tag"], "reason": "Better on shoes"}
+
+    def refuse(path: str, given: dict[str, str], *, status: int, words: str) -> None:
+        before = list(StageChange.objects.values())
+        response = client.post(path, given)
+        assert (response.status_code, words in response.text) == (status, True), response.text
+        assert list(StageChange.objects.values()) == before
+
+    refuse(f"{address}stage/", {"to": "active", "reason": "So"}, status=400, words="Expected one of the stages")
+    with monkeypatch.context() as without_files:
+
+        def miss(_version: ModelVersion) -> None:
+            raise ArtefactMissingError("expected a file")
+
+        without_files.setattr("classifier.adoption.services.verify_version", miss)
+        refuse(f"{address}activate/", ask, status=409, words="The version was not activated")
+    client.post(f"{address}activate/", ask)
+    change = StageChange.objects.get()
+    refuse(f"{address}activate/", ask, status=409, words=f"Request {change.pk} for version {version.pk} is open")
+    decide, given = f"/stage-changes/{change.pk}/decide/", {"tag": change.tag, "decision": "reject", "reason": "No"}
+    sign_in(client, "view_modelversion", "change_modelversion")
+    refuse(decide, given | {"tag": "1-open-0"}, status=412, words="look again before deciding")
+    refuse(decide, given | {"decision": "perhaps"}, status=400, words="approve, reject, withdraw")
+    for decision in ("approve", "reject"):
+        refuse(decide, given | {"decision": decision, "reason": " "}, status=400, words="Expected a reason")
+    assert client.post(decide, given).status_code == 302
+    refuse(decide, given | {"decision": "approve"}, status=409, words="is rejected already")
 
 
 def test_another_stage_is_given_on_the_page_with_a_reason(client: Client) -> None:

@@ -18,7 +18,6 @@ from classifier.adoption.services import (
     RefusedChangeError,
     StageTransitionError,
     StaleActivationError,
-    activate_model_version,
     approve_stage_change,
     get_activation_tag,
     reject_stage_change,
@@ -28,7 +27,7 @@ from classifier.adoption.services import (
 )
 from classifier.ml.artefacts import ArtefactMissingError
 from classifier.models import AdoptionRun, ModelVersion, StageChange
-from tests.support.artefacts import vouch_for_files
+from tests.support.artefacts import bring_into_production, vouch_for_files
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
 
@@ -136,8 +135,9 @@ def test_a_decision_is_made_once(ann: User, bob: User) -> None:
     change = ask(create_model_version(stage="candidate"), ann)
     with pytest.raises(OwnRequestError):
         withdraw_stage_change(change, user=bob)
-    with pytest.raises(MissingReasonError):
-        reject_stage_change(change, user=bob, reason=" ")
+    for refuse in (approve_stage_change, reject_stage_change):
+        with pytest.raises(MissingReasonError):
+            refuse(change, user=bob, reason=" ")
     reject_stage_change(change, user=bob, reason="No")
     decisions: list[Callable[..., Any]] = [approve_stage_change, reject_stage_change]
     for decide in decisions:
@@ -150,9 +150,9 @@ def test_what_the_approver_did_not_see_is_not_approved(ann: User, bob: User) -> 
     create_model_version()
     change = ask(create_model_version(stage="candidate"), ann)
     with pytest.raises(StaleActivationError):
-        approve_stage_change(change, user=bob, expected_tags=["1-open-0"])
+        approve_stage_change(change, user=bob, reason="Seen", expected_tags=["1-open-0"])
     assert StageChange.objects.get().is_open
-    assert approve_stage_change(change, user=bob, expected_tags=[change.tag]).decision == "approved"
+    assert approve_stage_change(change, user=bob, reason="Seen", expected_tags=[change.tag]).decision == "approved"
 
 
 @pytest.mark.parametrize("what", ["another version", "other evidence", "other files"])
@@ -161,7 +161,7 @@ def test_an_approval_holds_for_what_was_seen(what: str, ann: User, bob: User, mo
     version = create_model_version(stage="candidate")
     change = ask(version, ann)
     if what == "another version":
-        activate_model_version(create_model_version(stage="candidate"))
+        bring_into_production(create_model_version(stage="candidate"))
     elif what == "other evidence":
         monkeypatch.setattr(services, "hash_evidence", lambda _evidence: "0" * 64)
     else:
@@ -171,18 +171,38 @@ def test_an_approval_holds_for_what_was_seen(what: str, ann: User, bob: User, mo
 
         monkeypatch.setattr(services, "verify_version", miss)
     with pytest.raises(StaleActivationError, match="expired"):
-        approve_stage_change(change, user=bob, expected_tags=[change.tag])
+        approve_stage_change(change, user=bob, reason="Seen", expected_tags=[change.tag])
     kept = StageChange.objects.get()
     assert (kept.decision, kept.decided_by, read_stages()[version.pk]) == ("expired", None, "candidate")
     with pytest.raises(RefusedChangeError, match="is expired already"):
-        approve_stage_change(change, user=bob)
+        approve_stage_change(change, user=bob, reason="Seen")
+
+
+def test_a_version_without_files_is_not_asked_for_and_not_gone_back_to(
+    ann: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_model_version()
+    version, other = create_model_version(stage="candidate"), create_model_version(stage="candidate")
+    approve_stage_change(ask(version, ann), user=bob, reason="Seen")
+    before = read_stages()
+
+    def miss(_version: ModelVersion) -> None:
+        raise ArtefactMissingError("expected a file")
+
+    monkeypatch.setattr(services, "verify_version", miss)
+    with pytest.raises(ArtefactMissingError):
+        ask(other, ann, force=True)
+    with pytest.raises(ArtefactMissingError):
+        roll_back(reason="Wrong", asker=Asker("page", ann))
+    assert read_stages() == before
+    assert StageChange.objects.count() == AdoptionRun.objects.count() == 1
 
 
 def test_a_request_that_nobody_can_approve_any_more_gives_way(ann: User) -> None:
     create_model_version()
     version = create_model_version(stage="candidate")
     first = ask(version, ann)
-    activate_model_version(create_model_version(stage="candidate"))
+    bring_into_production(create_model_version(stage="candidate"))
     second = ask(version, ann)
     assert list(StageChange.objects.order_by("pk").values_list("pk", "decision")) == [
         (first.pk, "expired"),
@@ -206,9 +226,9 @@ def test_an_approver_knows_that_the_catalogue_gave_no_evidence(ann: User, bob: U
     create_model_version()
     change = ask(create_model_version(stage="candidate"), ann, examination=Examination(get_activation_tag()))
     with pytest.raises(MissingReasonError) as caught:
-        approve_stage_change(change, user=bob)
+        approve_stage_change(change, user=bob, reason="Seen")
     assert caught.value.field == "without_catalogue"
-    assert approve_stage_change(change, user=bob, without_catalogue=True).without_catalogue
+    assert approve_stage_change(change, user=bob, reason="Seen", without_catalogue=True).without_catalogue
 
 
 def test_nobody_by_name_asks_for_nothing_that_another_has_to_approve() -> None:
@@ -222,7 +242,7 @@ def test_one_person_goes_back_to_what_was_replaced_and_no_further_forward(ann: U
     with pytest.raises(RefusedChangeError, match="nothing to go back to"):
         roll_back(reason="Wrong", asker=Asker("page", ann))
     for version in (second, third):
-        approve_stage_change(ask(version, ann), user=bob)
+        approve_stage_change(ask(version, ann), user=bob, reason="Seen")
     with pytest.raises(MissingReasonError):
         roll_back(reason=" ", asker=Asker("page", ann))
     change = roll_back(reason="Shoes went wrong", asker=Asker("page", ann))
@@ -245,7 +265,7 @@ WRITES = {
 @pytest.mark.parametrize("statement", WRITES.values(), ids=WRITES)
 def test_the_database_keeps_what_was_decided(statement: str, ann: User, bob: User) -> None:
     create_model_version()
-    approve_stage_change(ask(create_model_version(stage="candidate"), ann), user=bob)
+    approve_stage_change(ask(create_model_version(stage="candidate"), ann), user=bob, reason="Seen")
     before = StageChange.objects.values().get()
     with pytest.raises(Error, match="added and decided once"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
@@ -263,7 +283,7 @@ def test_the_database_keeps_what_was_asked(column: str, ann: User) -> None:
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's own statement")
 def test_the_database_keeps_rows_from_being_replaced(ann: User, bob: User) -> None:
     create_model_version()
-    approve_stage_change(ask(create_model_version(stage="candidate"), ann), user=bob)
+    approve_stage_change(ask(create_model_version(stage="candidate"), ann), user=bob, reason="Seen")
     with pytest.raises(Error, match="added and decided once"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("INSERT OR REPLACE INTO classifier_stagechange SELECT * FROM classifier_stagechange")
 
@@ -296,7 +316,7 @@ def test_the_database_refuses_an_approval(fields: dict[str, Any], ann: User, bob
 
 def test_who_asked_or_decided_is_not_deleted(ann: User, bob: User) -> None:
     create_model_version()
-    approve_stage_change(ask(create_model_version(stage="candidate"), ann), user=bob)
+    approve_stage_change(ask(create_model_version(stage="candidate"), ann), user=bob, reason="Seen")
     for user in (ann, bob):
         with pytest.raises(models.ProtectedError):
             user.delete()

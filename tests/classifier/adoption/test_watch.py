@@ -89,7 +89,7 @@ def test_it_goes_back_by_itself_only_where_a_setting_says_so(settings: Any) -> N
     first, second = promise(["Bag"] * 120, sample=40)
     asker, approver = create_member("change_modelversion"), create_member("change_modelversion")
     change = request_stage_change(second, to="production", asker=Asker("page", asker))
-    approve_stage_change(change, user=approver)
+    approve_stage_change(change, user=approver, reason="Seen")
     run = AdoptionRun.objects.get(model_version=second)
     while adopt_next_step(run.pk):
         pass
@@ -143,10 +143,10 @@ def test_an_approval_holds_for_the_impact_that_was_seen(settings: Any) -> None:
     run_shadow(second, {})
     find_run()
     with pytest.raises(StaleActivationError, match="What it would change was found out anew meanwhile"):
-        approve_stage_change(change, user=create_member("change_modelversion"))
+        approve_stage_change(change, user=create_member("change_modelversion"), reason="Seen")
     assert StageChange.objects.get(pk=change.pk).decision == "expired"
     with pytest.raises(RefusedChangeError):
-        approve_stage_change(change, user=create_member("change_modelversion"))
+        approve_stage_change(change, user=create_member("change_modelversion"), reason="Seen")
     second.refresh_from_db()
     assert second.stage == "candidate"
 

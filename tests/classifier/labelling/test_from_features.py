@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from catalog.models import Image, ProductLabel, StoredPicture
+from classifier.adoption.impact import preview_next_step, start_due_impact_runs
 from classifier.features.selectors import find_features
 from classifier.labelling import classifications, tasks
 from classifier.labelling.batches import label_batch
@@ -13,7 +14,15 @@ from classifier.labelling.starting import start_labelling_run
 from classifier.labelling.tasks import send_taking_runs, take_pictures_task
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, verify_artefact
 from classifier.ml.heads import Heads, SeenPictures, predict, read_heads
-from classifier.models import Classification, LabelChange, LabellingRun, LabelTask, ModelVersion, PictureFeatures
+from classifier.models import (
+    Classification,
+    ImpactRun,
+    LabelChange,
+    LabellingRun,
+    LabelTask,
+    ModelVersion,
+    PictureFeatures,
+)
 from classifier.reviews.services import record_review
 from tests.support.factories import create_product
 from tests.support.fakes import FakeClassifier, Outbox, create_model_version, create_painted_image
@@ -68,6 +77,20 @@ def finish(run: LabellingRun) -> LabellingRun:
 
 def list_labels() -> list[tuple[str, str]]:
     return list(ProductLabel.objects.order_by("product").values_list("garment", "model_version__name"))
+
+
+def test_a_shadow_of_other_heads_knows_at_once_and_exactly_what_would_change(images: list[Image]) -> None:
+    candidate = create_model_version(stage="candidate", base=ModelVersion.objects.get().base)
+    tasks_before, labels = LabelTask.objects.count(), list_labels()
+    run = finish(start_labelling_run(shadow=candidate))
+    assert (run.state, run.total, run.from_features, LabelTask.objects.count()) == ("done", 5, 5, tasks_before)
+    start_due_impact_runs()
+    impact = ImpactRun.objects.get()
+    while preview_next_step(impact.pk):
+        pass
+    impact.refresh_from_db()
+    assert (impact.state, impact.missing, impact.mix) == ("done", 0, {"needs_review": 5})
+    assert list_labels() == labels
 
 
 def test_two_runs_that_take_the_same_pictures_at_once_label_each_once(

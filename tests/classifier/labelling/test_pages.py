@@ -165,7 +165,7 @@ def test_an_ended_run_says_how_and_does_not_ask_again(client: Client) -> None:
     page = client.get(f"{RUNS}{run.pk}/")
     (shown,) = re.findall(r'<ul class="strip".*?</ul>', page.text, re.DOTALL)
     assert re.findall(r'href="(/products/\d+/)"', shown) == ["/products/501/"]
-    assert "Tote &lt;1&gt;</span>\n          Bags\n" in shown
+    assert "Tote &lt;1&gt;</span>\n      Bags\n" in shown
     figures = list_figures(page)
     assert (figures["Pictures"], figures["Labelled"], figures["To do"], figures["By"]) == (
         "1",

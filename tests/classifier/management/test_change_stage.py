@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 
 from classifier.adoption import services
 from classifier.adoption.gate import Examination
+from classifier.ml.artefacts import ArtefactMissingError
 from classifier.models import ModelVersion, StageChange
 from tests.support.artefacts import vouch_for_files
 from tests.support.fakes import create_model_version
@@ -69,6 +70,8 @@ def test_what_does_not_fit_says_so_and_writes_nothing(settings: Any, monkeypatch
     version, ann = create_model_version(stage="candidate"), create_member().username
     assert fail("request") == ("expected the id of a VERSION, but for rollback, which has none", 2)
     assert fail("approve", version.pk, "--user", "nobody")[1] == 2
+    with pytest.raises(CommandError, match="argument --to: invalid choice: 'active'"):
+        change_stage("request", version.pk, "--user", ann, "--to", "active")
     assert fail("request", 999_999, "--user", ann) == ("There is no model version 999999.", 1)
     assert fail("approve", version.pk, "--user", ann)[0] == f"There is no open request for model version {version.pk}."
     assert "expected the name of the user" in fail("request", version.pk)[0]
@@ -81,3 +84,20 @@ def test_what_does_not_fit_says_so_and_writes_nothing(settings: Any, monkeypatch
     assert not StageChange.objects.exists()
     assert change_stage("request", version.pk, "--user", ann, "--force")["forced"]
     assert fail("approve", version.pk)[1] == 2
+    assert fail("request", version.pk, "--user", ann, "--force") == (
+        f"Request {StageChange.objects.get().pk} for version {version.pk} is open: expected it to be decided before "
+        "another one.",
+        1,
+    )
+    assert StageChange.objects.get().is_open
+
+
+def test_a_version_without_files_exits_with_3_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def miss(_version: ModelVersion) -> None:
+        raise ArtefactMissingError("expected a file")
+
+    create_model_version()
+    version = create_model_version(stage="candidate")
+    monkeypatch.setattr(services, "verify_version", miss)
+    assert fail("request", version.pk, "--force") == ("expected a file", 3)
+    assert not StageChange.objects.exists()

@@ -50,6 +50,24 @@ def test_the_page_checks_and_shows_what_differs(member_client: Client) -> None:
     assert "acknowledge/" not in page
 
 
+def test_the_api_says_what_cannot_be_compared_and_writes_nothing(member_client: Client) -> None:
+    def refuse(words: str, **body: object) -> None:
+        answer = member_client.post("/api/v1/drift-checks/", json.dumps(body), content_type="application/json")
+        assert (answer.status_code, words in answer.json()["detail"]) == (409, True), answer.content
+
+    refuse("model version")
+    version = create_model_version()
+    refuse("found none")
+    create_classified(version, number=1_000, seed=1)
+    refuse("after its reference, found none")
+    refuse("expected a time that has come", since="2999-01-01T00:00:00Z")
+    run = create_classified(version, number=150, seed=2)
+    Classification.objects.filter(run=run).update(created_at="2999-01-01T00:00:00Z")
+    refuse("clocks disagree")
+    assert not DriftCheck.objects.exists()
+    assert not Alarm.objects.exists()
+
+
 def test_an_alarm_is_acknowledged_and_closed_on_the_page(member_client: Client) -> None:
     alarm = create_alarm(create_drift_check(create_model_version(), is_different=True))
     assert f"/drift/alarms/{alarm.pk}/acknowledge/" in member_client.get("/drift/").content.decode()

@@ -17,7 +17,6 @@ from django.core.management import call_command
 from django.test import Client
 
 from catalog.models import Image, ProductLabel
-from classifier.adoption.services import activate_model_version
 from classifier.labelling.starting import start_labelling_run
 from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 from classifier.models import (
@@ -33,7 +32,7 @@ from classifier.models import (
 from classifier.registry.services import register_model_version
 from classifier.reviews.starting import start_review_run
 from classifier.training.starting import start_training_run
-from tests.support.artefacts import create_artefact_twin, register_active_version
+from tests.support.artefacts import bring_into_production, create_artefact_twin, register_active_version
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_painted_image, create_stored_image
 from tests.support.members import create_member
@@ -140,7 +139,7 @@ def test_a_running_worker_uses_a_new_version_for_the_next_run_and_its_canary_ret
     create_product(images=[create_painted_image()])
     with worker("labelling", log=tmp_path / "log") as process:
         for version in versions:
-            activate_model_version(version)
+            bring_into_production(version)
             adoption = AdoptionRun.objects.get(model_version=version)
             wait_until(lambda run=adoption: AdoptionRun.objects.get(pk=run.pk).state == "done", log=tmp_path / "log")
             run = start_labelling_run()
