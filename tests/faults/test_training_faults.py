@@ -117,7 +117,7 @@ def start_training_without_message() -> TrainingRun:
 
 
 def test_k19_two_training_workers_train_one_at_a_time(crew: Crew, queue: Celery) -> None:
-    runs = [start_training() for _ in range(3)]
+    runs = [start_training() for _ in range(2)]
     for run in runs:
         queue.send_task("classifier.tasks.train_task", args=[run.pk], queue="training")
     for _ in range(2):

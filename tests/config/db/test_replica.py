@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from tests.support.servers import DURABLE_SETTINGS, Server, migrate, start_postgresql, start_postgresql_copy
+from tests.support.servers import (
+    DURABLE_SETTINGS,
+    Server,
+    migrate_unless_copied,
+    start_postgresql,
+    start_postgresql_copy,
+)
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.processes]
 
@@ -70,7 +76,7 @@ print(json.dumps([ask(reader), replica._is_near]), flush=True)
 def primary() -> Iterator[Server]:
     settings = DURABLE_SETTINGS | {"wal_level": "replica", "max_wal_senders": "4", "fsync": "off", "hot_standby": "on"}
     server = start_postgresql(server_settings=settings)
-    migrate(server.url)
+    migrate_unless_copied(server)
     yield server
     server.stop()
 
