@@ -22,6 +22,7 @@ from django.db import connection
 
 from tests.support.running_demo import running_demo
 from tests.support.servers import (
+    FILE_TEMPLATE_VARIABLE,
     Server,
     ServerError,
     make_template,
@@ -42,8 +43,6 @@ from tests.support.side_by_side import (
 __all__ = ["running_demo"]
 
 SETTINGS_MODULE = "config.settings.test"
-# Names a file of SQLite with the product's tables.
-FILE_TEMPLATE_VARIABLE = "TEST_SQLITE_TEMPLATE"
 MARKERS = (
     "postgresql: the test needs PostgreSQL; skipped on SQLite",
     "redis: the test needs a Redis server; skipped on the file-system broker",

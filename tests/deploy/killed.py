@@ -63,8 +63,8 @@ class Outcome:
 class Victims:
     """The processes by name, and how each is killed and started again."""
 
-    def __init__(self, product: Composed, *, database: Server, broker: Server) -> None:
-        self.product, self.database, self.broker = product, database, broker
+    def __init__(self, product: Composed, *, database: Server, broker: Server, is_hasty: bool) -> None:
+        self.product, self.database, self.broker, self.is_hasty = product, database, broker, is_hasty
         self.front = Front(product) if find_caddy() else None
         self.killers: dict[str, Callable[[], None]] = {
             "database": self._kill_database,
@@ -94,6 +94,8 @@ class Victims:
             numbers = range(1, int(self.product.services[name].get("deploy", {}).get("replicas", 1)) + 1)
             number = random.choice(numbers)
             self.product.kill(f"{name}-{number}")
+            if self.is_hasty and name == "labelling":
+                end_leases()
             self.product.start(name, number=number)
 
         return kill
@@ -163,6 +165,15 @@ def find_caddy() -> str:
     return program if [int(part) for part in re.findall(r"\d+", version)[:2]] >= [2, 7] else ""
 
 
+def end_leases() -> None:
+    """Let every lease run out now; who holds one and lives is refused, and what it had is done again."""
+    from django.db.models.functions import Now
+
+    from classifier.models import LabelTask
+
+    LabelTask.objects.filter(state=LabelTask.State.RUNNING).update(lease_until=Now())
+
+
 def label_under_fire(victims: Victims, *, run: "LabellingRun", outcome: Outcome, kills: int, patience: float) -> None:
     """Kill in random order, at even distances of the run's progress, until the run ends or patience does."""
     from django.db import Error, connection
@@ -218,7 +229,15 @@ def serves(port: int) -> bool:
 
 
 def execute(
-    *, labels: int, kills: int, seed: int, folder: Path, database: Server, broker: Server, patience: float
+    *,
+    labels: int,
+    kills: int,
+    seed: int,
+    is_hasty: bool,
+    folder: Path,
+    database: Server,
+    broker: Server,
+    patience: float,
 ) -> Outcome:
     """Do it all on migrated servers with Django set up; return what came of it."""
     from django.conf import settings
@@ -232,7 +251,7 @@ def execute(
     random.seed(seed)
     product = Composed(folder, database.url, broker.url)
     outcome = Outcome(labels, product.way)
-    victims = Victims(product, database=database, broker=broker)
+    victims = Victims(product, database=database, broker=broker, is_hasty=is_hasty)
     outcome.left_out = [] if victims.front else ["front: no Caddy 2.7 or newer"]
     try:
         assert product.run("migrate") == 0, product.read_log("migrate-1")
@@ -259,6 +278,7 @@ def main() -> int:
     parser.add_argument("--labels", type=int, default=20_000, help="pictures to label (%(default)s)")
     parser.add_argument("--kills", type=int, default=50, help="processes to kill (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of every choice (%(default)s)")
+    parser.add_argument("--hasty", action="store_true", help="a killed worker's lease runs out at once, not in 90 s")
     parser.add_argument("--json", action="store_true", help="print the outcome as one JSON document")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="killed-"))
@@ -281,6 +301,7 @@ def main() -> int:
             labels=arguments.labels,
             kills=arguments.kills,
             seed=arguments.seed,
+            is_hasty=arguments.hasty,
             folder=folder,
             database=database,
             broker=broker,

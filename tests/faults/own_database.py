@@ -11,13 +11,13 @@ import django
 from django.core.management import call_command
 from django.db import connection
 
-from tests.support.servers import POSTGRESQL_SETTINGS, Server, migrate, start_postgresql
+from tests.support.servers import POSTGRESQL_SETTINGS, Server, migrate, migrate_unless_copied, start_postgresql
 
 
 def start_migrated_server() -> Server:
     """Start a server that keeps at a kill what it committed, with the product's tables in database ``postgres``."""
     server = start_postgresql(server_settings={**POSTGRESQL_SETTINGS, "synchronous_commit": "on", "autovacuum": "on"})
-    migrate(server.url)
+    migrate_unless_copied(server)
     return server
 
 

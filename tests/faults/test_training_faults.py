@@ -20,7 +20,7 @@ from classifier.registry.cleaning import clean_artefacts
 from classifier.registry.services import get_artefact_folder
 from classifier.training.runs import claim_training_run
 from classifier.training.starting import start_training_run
-from tests.faults.scenes import wait_until_done, wait_until_held
+from tests.faults.scenes import PATIENT, wait_until_done, wait_until_held
 from tests.faults.workers import LIMITS, Crew, wait_until
 from tests.support.artefacts import bring_into_production, register_active_version, vouch_for_files
 from tests.support.factories import create_product
@@ -63,7 +63,7 @@ def test_k16_a_full_disk_fails_the_training_and_leaves_no_part_of_an_artefact(cr
     assert list_files(settings.ARTEFACTS_DIR) == served
     create_product(images=[create_painted_image()])
     labelling = start_labelling_run()
-    crew.start(environ={"FAULT_CLASSIFIER": "real"})
+    crew.start(environ={"FAULT_CLASSIFIER": "real"}, settings=PATIENT)
     wait_until_done(labelling)
     assert Classification.objects.get().model_version == active
 
@@ -116,7 +116,7 @@ def start_training_without_message() -> TrainingRun:
 
 
 def test_k19_two_training_workers_train_one_at_a_time(crew: Crew, queue: Celery) -> None:
-    runs = [start_training() for _ in range(3)]
+    runs = [start_training() for _ in range(2)]
     for run in runs:
         queue.send_task("classifier.tasks.train_task", args=[run.pk], queue="training")
     for _ in range(2):
@@ -131,7 +131,7 @@ def test_k21_a_corrupted_artefact_is_refused_by_new_workers_and_served_from_memo
     version = register_active_version()
     create_product(images=[create_painted_image()])
     first = start_labelling_run()
-    old = crew.start(environ={"FAULT_CLASSIFIER": "real"})
+    old = crew.start(environ={"FAULT_CLASSIFIER": "real"}, settings=PATIENT)
     wait_until_done(first)
     network = get_artefact_folder(version) / "network.tflite"
     content = bytearray(network.read_bytes())
@@ -143,7 +143,7 @@ def test_k21_a_corrupted_artefact_is_refused_by_new_workers_and_served_from_memo
     old.kill()
     create_product(images=[create_painted_image()])
     third = start_labelling_run()
-    crew.start(environ={"FAULT_CLASSIFIER": "real"})
+    crew.start(environ={"FAULT_CLASSIFIER": "real"}, settings=PATIENT)
     wait_until(lambda: "this machine cannot label" in crew.read_logs(), what="the new worker to refuse")
     wait_until(lambda: third.tasks.filter(lease_token=None).exists(), what="the tasks to be put off")
     assert "network.tflite: expected SHA-256" in crew.read_logs()

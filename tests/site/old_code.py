@@ -62,37 +62,44 @@ def checked_out(commit: str) -> Iterator[Path]:
         yield tree
 
 
+@contextmanager
+def migrated() -> Iterator[None]:
+    """Let the servers that start while the block runs have this commit's schema."""
+    if TEMPLATE_VARIABLE in os.environ:  # of a run of this commit's tests
+        yield
+        return
+    template = make_template()
+    try:
+        yield
+    finally:
+        template.stop()
+        del os.environ[TEMPLATE_VARIABLE]
+
+
 def run_old_tests(
     tree: Path, *, tests: Sequence[str], processes: int = 1, options: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Run tests of the tree on a schema of this code; return their numbers, and what pytest said."""
+    """Run tests of the tree on a schema that is `migrated`; return their numbers, and what pytest said."""
     left_out = [f"--ignore={path}" for path in _LEFT_OUT]
     side_by_side = ["-n", str(processes), "--dist", "loadscope"] if processes > 1 else []
     (tree / "unmigrated.py").write_text(_PLUGIN)
-    # A run of this commit's tests has made one.
-    made = None if TEMPLATE_VARIABLE in os.environ else make_template()
-    try:
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("TEST_")},
-            TEMPLATE_VARIABLE: os.environ[TEMPLATE_VARIABLE],
-        }
-        # Read by Django when it starts, and then another's.
-        environment.pop("DJANGO_SETTINGS_MODULE", None)
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "unmigrated", *_PATIENCE]
-        started = time.monotonic()
-        done = subprocess.run(
-            [*command, *side_by_side, *left_out, *options, *tests],
-            cwd=tree,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-    finally:
-        if made is not None:
-            made.stop()
-            del os.environ[TEMPLATE_VARIABLE]
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("TEST_")},
+        TEMPLATE_VARIABLE: os.environ[TEMPLATE_VARIABLE],
+    }
+    # Read by Django when it starts, and then another's.
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "unmigrated", *_PATIENCE]
+    started = time.monotonic()
+    done = subprocess.run(
+        [*command, *side_by_side, *left_out, *options, *tests],
+        cwd=tree,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     lines = done.stdout.strip().splitlines()
     numbers = {word.rstrip("s"): int(number) for number, word in _SUMMARY.findall(lines[-1] if lines else "")}
     return {
@@ -115,7 +122,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     options = parser.parse_args()
     try:
-        with checked_out(options.base) as tree:
+        with checked_out(options.base) as tree, migrated():
             result = run_old_tests(tree, tests=options.tests, processes=options.processes)
     except LookupError as error:
         sys.stderr.write(f"{error}\n")

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from statistics import quantiles
@@ -210,21 +211,20 @@ class Stage:
             "ARTEFACTS_DIR": str(folder / "artefacts"),
             "APPROVALS": "one",
             "LOG_LEVEL": "WARNING",
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
 
-    def manage(self, tree: Path, *arguments: str, **variables: str) -> str:
-        """Run `manage.py arguments` of a tree, and return what it prints."""
+    def manage(self, tree: Path, *commands: tuple[str, ...]) -> str:
+        """Run management commands of a tree, in one process, and return what they print."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [sys.executable, "-c", _MANAGE, json.dumps(commands)],
             cwd=tree,
-            env=self.environment | variables,
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
-            raise UpgradeError(f"manage.py {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+            raise UpgradeError(f"{commands} of manage.py ended with {done.returncode}: {done.stderr}")
         return done.stdout
 
     def start(self, tree: Path, name: str, *arguments: str) -> None:
@@ -239,11 +239,13 @@ class Stage:
         quiet = ("--without-gossip", "--without-mingle", "-l", "WARNING")
         self.start(tree, f"worker-{number}", *_WORKER, "-n", f"worker-{number}@{tree.name}", *quiet)
 
-    def start_site(self, tree: Path, port: int) -> None:
-        """Start a site, and wait until it is ready."""
-        name = f"site-{port}"
-        self.start(tree, name, *_SITE, "--bind", f"127.0.0.1:{port}")
-        self.wait(lambda: _is_ready(port), what=f"{name} to be ready", name=name)
+    def start_sites(self, tree: Path, *ports: int) -> None:
+        """Start sites, and wait until they are ready."""
+        for port in ports:
+            self.start(tree, f"site-{port}", *_SITE, "--bind", f"127.0.0.1:{port}")
+        for port in ports:
+            name = f"site-{port}"
+            self.wait(partial(_is_ready, port), what=f"{name} to be ready", name=name)
 
     def stop(self, name: str) -> None:
         """Stop a process as a supervisor does, and wait until it is gone."""
@@ -293,6 +295,13 @@ class Stage:
             (self.folder / f"media/load/{number}.png").write_bytes(buffer.getvalue())
 
 
+_MANAGE: Final = """
+import json, sys, django
+django.setup()
+from django.core.management import call_command
+for command in json.loads(sys.argv[1]):
+    call_command(*command)
+"""
 _WORKER: Final = ("celery", "-A", "config", "worker", "-Q", "labelling", "-c", "1")
 _SITE: Final = ("gunicorn", "config.wsgi", "--workers", "1", "--threads", "8")
 
@@ -320,34 +329,37 @@ def upgrade(*, base: str, per_second: float, pictures: int, seed: int) -> Report
         stack.callback(broker.stop)
         stage = Stage(folder, database=database, broker=broker)
         stack.callback(_end_all, stage)
-        stage.manage(old, "migrate", "--verbosity", "0")
-        stage.manage(old, "register_model_version", "classifier/artefacts/default", "--activate")
+        artefact = "classifier/artefacts/default"
+        stage.manage(old, ("migrate", "--verbosity", "0"), ("register_model_version", artefact, "--activate"))
         stage.fill(pictures)
-        stage.manage(old, "refresh_labels")
-        stage.manage(old, "createsuperuser", "--no-input", "--username", "ann", "--email", "a@shop.example",
-                     DJANGO_SUPERUSER_PASSWORD="a long password")  # fmt: skip
-        made = stage.manage(old, "api_tokens", "--user", "ann", "--make", "load", "--json")
+        made = stage.manage(
+            old,
+            ("refresh_labels",),
+            ("createsuperuser", "--no-input", "--username", "ann", "--email", "a@shop.example"),
+            ("api_tokens", "--user", "ann", "--make", "load", "--json"),
+        )
+        key = json.loads(made.splitlines()[-1])["key"]
         balancer, ports = Balancer(), [find_port(), find_port()]
-        for port in ports:
-            stage.start_site(old, port)
-            balancer.add(port)
         for number in range(2):
             stage.start_worker(old, number)
-        load = Load(balancer, per_second=per_second, pictures=pictures, key=json.loads(made)["key"], seed=seed)
+        stage.start_sites(old, *ports)
+        for port in ports:
+            balancer.add(port)
+        load = Load(balancer, per_second=per_second, pictures=pictures, key=key, seed=seed)
         run = _start_run(ports[0], headers=load.headers)
         with load:
             stage.wait(
                 lambda: _count_labelled(stage) > pictures // 20, what="first labels", name="worker-0", seconds=300
             )
             report.labelled_before, upgrading = _count_labelled(stage), time.monotonic()
-            stage.manage(REPOSITORY, "migrate", "--verbosity", "0")
+            stage.manage(REPOSITORY, ("migrate", "--verbosity", "0"))
             for number in range(2):
                 stage.stop(f"worker-{number}")
                 stage.start_worker(REPOSITORY, number)
             for port in ports:
                 balancer.remove(port)
                 stage.stop(f"site-{port}")
-                stage.start_site(REPOSITORY, port)
+                stage.start_sites(REPOSITORY, port)
                 balancer.add(port)
             report.upgrade_seconds = round(time.monotonic() - upgrading, 1)
             report.labelled_meanwhile = _count_labelled(stage) - report.labelled_before

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.site.old_code import BASE, checked_out, run_old_tests
+from tests.site.old_code import BASE, checked_out, migrated, run_old_tests
 from tests.support.servers import REPOSITORY
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.processes]
@@ -12,10 +12,11 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.processes]
 MODULE = "tests/catalog/test_models.py"
 
 
+@pytest.mark.timeout(900)
 def test_an_earlier_commit_works_on_this_schema_and_one_that_wants_another_does_not() -> None:
     if subprocess.run(["git", "cat-file", "-e", BASE], cwd=REPOSITORY, capture_output=True, check=False).returncode:
         pytest.skip(f"needs the history of the repository: commit {BASE}")
-    with checked_out(BASE) as tree:
+    with checked_out(BASE) as tree, migrated():
         result = run_old_tests(tree, tests=[MODULE])
         assert (result["status"], result["failed"], result["error"]) == (0, 0, 0), result["said"]
         assert result["passed"] > 5

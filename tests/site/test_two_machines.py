@@ -95,14 +95,17 @@ def import_pictures(client: Client, *, number: int) -> None:
     assert done.context["summary"].startswith(f"a.jsonl is imported: {number} created")
 
 
-def test_what_one_machine_does_the_other_goes_on_with(bucket: BucketServer, client: Client, tmp_path: Path) -> None:
+def test_what_one_machine_does_the_other_goes_on_with(
+    bucket: BucketServer, client: Client, tmp_path: Path, settings: Any
+) -> None:
     client.force_login(User.objects.create_superuser("operator"))
     import_pictures(client, number=5)
     environment = build_environment(bucket, tmp_path / "worker")
     log = tmp_path / "worker.log"
     # A version that the worker's machine registered is in production for all.
-    command = [sys.executable, "manage.py", "register_model_version", str(OWN_NETWORKS)]
-    subprocess.run(command, cwd=django_settings.BASE_DIR, env=environment, check=True, capture_output=True)
+    site_folder, settings.ARTEFACTS_DIR = settings.ARTEFACTS_DIR, tmp_path / "worker" / "artefacts"
+    register_model_version(OWN_NETWORKS)
+    settings.ARTEFACTS_DIR = site_folder
     first = bring_into_production(ModelVersion.objects.get())
     assert [path.name for path in (tmp_path / "site" / "artefacts").iterdir()] == [first.folder]
     worker = [

@@ -68,6 +68,7 @@ def start_demo(folder: Path) -> Iterator[RunningDemo]:
     port = find_port()
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
     environment |= {"VAR_DIR": str(folder), "PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    environment["DJANGO_SETTINGS_MODULE"] = "tests.support.demo_settings"
     command = [str(make_light_python(folder / "venv")), "manage.py", "demo"]
     first = subprocess.run(
         command,

@@ -36,6 +36,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 #: Names the data of a server that has stopped, with the product's tables in each new database: servers that are started
 #: after it begin with a copy. Migrations take 5 s of a processor, a copy 0.1 s.
 TEMPLATE_VARIABLE = "TEST_POSTGRESQL_TEMPLATE"
+#: Names a file of SQLite with the product's tables, from which others are copied.
+FILE_TEMPLATE_VARIABLE = "TEST_SQLITE_TEMPLATE"
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 
@@ -193,7 +195,11 @@ def make_template() -> Server:
 
 
 def migrate(url: str) -> None:
-    """Make the product's tables in the database at the URL."""
+    """Make the product's tables in the new database at the URL."""
+    template = os.environ.get(FILE_TEMPLATE_VARIABLE)
+    if template and url.startswith("sqlite:///"):
+        shutil.copy(template, url.removeprefix("sqlite:///"))
+        return
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings.base", "VAR_DIR": folder}
         subprocess.run(
@@ -202,6 +208,12 @@ def migrate(url: str) -> None:
             env=environment | {"DATABASE_URL": url, "REDIS_URL": ""},
             check=True,
         )
+
+
+def migrate_unless_copied(server: Server) -> None:
+    """Make the product's tables in a new server's database, unless it began with a copy of what has them."""
+    if not os.environ.get(TEMPLATE_VARIABLE):
+        migrate(server.url)
 
 
 def start_redis(*, durable: bool = False) -> Server:
