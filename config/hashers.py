@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
-# On Linux a thread has a niceness of its own, elsewhere the whole process. Beside workers that keep every core busy 5 has a
-# quarter of one, so that people sign in within two seconds; 19 had a hundredth, and they waited for a minute.
+# On Linux a thread has a niceness of its own, elsewhere the whole process. Beside workers that keep every core busy 5
+# has a quarter of one, so that people sign in within two seconds; 19 had a hundredth, and they waited for a minute.
 _NICENESS = 5 if sys.platform == "linux" else 0
 
 

@@ -25,4 +25,4 @@ def test_a_hash_gives_way_to_who_asked_for_it(monkeypatch: pytest.MonkeyPatch) -
 
     ours = find_niceness()
     monkeypatch.setattr(PBKDF2PasswordHasher, "encode", find_niceness)
-    assert (PatientHasher().encode("right", "salt"), find_niceness()) == (str(min(19, int(ours) + 19)), ours)
+    assert (PatientHasher().encode("right", "salt"), find_niceness()) == (str(min(19, int(ours) + 5)), ours)
