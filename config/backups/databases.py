@@ -1,5 +1,6 @@
 """The database of a backup: dumped and restored by what the database itself has for that, compared table by table."""
 
+import errno
 import hashlib
 import importlib.util
 import os
@@ -177,14 +178,19 @@ def _find_program(name: str) -> str:
 
 def _dump_sqlite(target: Path, tables: list[str], without: Collection[str]) -> Tables:
     connection.ensure_connection()
-    with closing(sqlite3.connect(target)) as copy:
-        # All at once: who writes meanwhile would have it begin again.
-        connection.connection.backup(copy)
-        for table in without:
-            copy.execute(f'DELETE FROM "{table}"')  # noqa: S608 - a name of ours
-        copy.commit()
-        copy.execute("PRAGMA journal_mode = DELETE")
-        copy.execute("VACUUM")
+    try:
+        with closing(sqlite3.connect(target)) as copy:
+            # All at once: who writes meanwhile would have it begin again.
+            connection.connection.backup(copy)
+            for table in without:
+                copy.execute(f'DELETE FROM "{table}"')  # noqa: S608 - a name of ours
+            copy.commit()
+            copy.execute("PRAGMA journal_mode = DELETE")
+            copy.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
     return _sum_sqlite(target)
 
 

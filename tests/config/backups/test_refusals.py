@@ -135,13 +135,15 @@ def test_a_client_program_that_is_too_old_is_named(
     assert not list(tmp_path.glob(".*.part"))
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path, settings: Any) -> None:
+# The first has not even room for the database, the second none for the picture.
+@pytest.mark.parametrize("size", ["64k", "16m"])
+def test_a_full_disk_leaves_nothing(size: str, tmp_path: Path, settings: Any) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    default_storage.save("pictures/large.jpg", ContentFile(os.urandom(3_000_000)))
+    default_storage.save("pictures/large.jpg", ContentFile(os.urandom(20_000_000)))
     script = (
         "import os, subprocess, sys\n"
-        "subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', sys.argv[1]], check=True)\n"
+        f"subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size={size}', 'tmpfs', sys.argv[1]], check=True)\n"
         "status = subprocess.run([sys.executable, 'manage.py', 'backup', sys.argv[1] + '/backup']).returncode\n"
         "print('left:', os.listdir(sys.argv[1]))\n"
         "sys.exit(status)\n"
