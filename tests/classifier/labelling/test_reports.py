@@ -91,8 +91,9 @@ def test_however_many_watch_it_is_counted_once_in_two_seconds(
         assert get_run_report(run).progress.failed == 1
 
 
-def test_a_count_that_took_long_is_shown_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, clock = 1_800_000_000.0, iter([0.0, 1.0, 5.0, 5.5])  # counting takes a second, then half of one
+@pytest.mark.parametrize("took, shown", [(0.4, 8), (3.0, 10)])
+def test_a_count_that_took_long_is_shown_for_longer(took: float, shown: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, clock = 1_800_000_000.0, iter([0.0, took, 5.0, 5.5])
     monkeypatch.setattr(cached_counts, "time", lambda: now)
     monkeypatch.setattr(cached_counts, "monotonic", lambda: next(clock))
     create_model_version()
@@ -100,7 +101,7 @@ def test_a_count_that_took_long_is_shown_for_longer(monkeypatch: pytest.MonkeyPa
     run = start_labelling_run()
     get_run_report(run)
     LabelTask.objects.update(state=LabelTask.State.FAILED)
-    now += 19
+    now += shown - 1
     assert get_run_report(run).progress.failed == 0
     now += 2
     assert get_run_report(run).progress.failed == 1
