@@ -100,8 +100,11 @@ def find_labels_then(product_ids: Collection[int], at: datetime) -> dict[int, La
 
 def find_present_label(product: Product) -> LabelThen:
     """Return the label that a product came with, with the change that brought it; in one query."""
+    return _tell_present(product, last=LabelChange.objects.filter(product_id=product.pk).order_by("-pk").first())
+
+
+def _tell_present(product: Product, *, last: LabelChange | None) -> LabelThen:
     present = get_label_summary(product)
-    last = LabelChange.objects.filter(product_id=product.pk).order_by("-pk").first()
     is_last = last is not None and last.new_status == present.status
     return LabelThen(present, last if is_last else None, is_present=True)
 
@@ -121,8 +124,7 @@ def _find_label_then(
         return LabelThen(replace(summary, labelled_at=last.labelled_at or last.at), last)
     present = get_label_summary(product)
     if present.labelled_at is None or present.labelled_at <= at:
-        is_last = last is not None and last.new_status == present.status
-        return LabelThen(present, last if is_last else None, is_present=True)
+        return _tell_present(product, last=last)
     # The same was said again since; or it was said first, of a product that is older than this history.
     if last is None:
         return LabelThen(LabelSummary(status=Status.PENDING))

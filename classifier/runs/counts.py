@@ -7,10 +7,10 @@ from config.cached_counts import get_cached_count
 
 
 def get_run_count(key: str, *, count: Callable[[Any], Any], is_current: Callable[[Any], bool]) -> Any:
-    """Return what `config.cached_counts.get_cached_count` does; counting takes 5 % of a core at most.
+    """Return what `config.cached_counts.get_cached_count` does.
 
-    A count of more than half a second, which a machine with much other work takes for any, is shown for ten seconds:
-    whoever waits for the run would think that it stands still.
+    Counting takes 5 % of a core at most while a count takes half a second at most. A longer one, as a machine with much
+    other work takes for any, is shown for ten seconds: whoever waits for the run would think that it stands still.
     """
     return get_cached_count(
         key,

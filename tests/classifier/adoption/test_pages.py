@@ -131,14 +131,17 @@ def test_an_adoption_that_is_killed_at_its_end_ends_with_its_labelling_run_the_n
     assert (adoption.state, adoption.labelling_run.total) == ("done", 3)
 
 
-def test_a_request_is_decided_on_the_page_of_its_version(
-    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def candidate(settings: Any, monkeypatch: pytest.MonkeyPatch) -> ModelVersion:
+    """A version beside the one in production, where another person has to approve."""
     vouch_for_files(monkeypatch)
     settings.APPROVALS = "two"
     create_model_version()
-    version = create_model_version(stage="candidate")
-    address = f"/model-versions/{version.pk}/"
+    return create_model_version(stage="candidate")
+
+
+def test_a_request_is_decided_on_the_page_of_its_version(candidate: ModelVersion, client: Client) -> None:
+    address = f"/model-versions/{candidate.pk}/"
     sign_in(client, "view_modelversion", "change_modelversion")
     page = client.get(address)
     assert "Yes, ask for it" in page.text
@@ -161,7 +164,7 @@ def test_a_request_is_decided_on_the_page_of_its_version(
     assert client.post(decide, given | {"without_catalogue": "on"}).headers["Location"] == address
     page = client.get(address)
     (told,) = page.context["changes"]
-    assert told.asked.endswith(f"asked on a page that {version.name} be in production: Better on shoes")
+    assert told.asked.endswith(f"asked on a page that {candidate.name} be in production: Better on shoes")
     assert "approved by another person, knowing that the catalogue gave no evidence: Seen. It replaced" in told.decided
     rollback = page.context["rollback"]
     response = client.post("/model-versions/rollback/", {"reason": "Shoes went wrong"})
@@ -170,13 +173,9 @@ def test_a_request_is_decided_on_the_page_of_its_version(
 
 
 def test_what_does_not_fit_is_said_on_the_page_and_writes_nothing(
-    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+    candidate: ModelVersion, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vouch_for_files(monkeypatch)
-    settings.APPROVALS = "two"
-    create_model_version()
-    version = create_model_version(stage="candidate")
-    address = f"/model-versions/{version.pk}/"
+    address = f"/model-versions/{candidate.pk}/"
     sign_in(client, "view_modelversion", "change_modelversion")
     ask = {"tag": client.get(address).context["tag"], "reason": "Better on shoes"}
 
@@ -196,7 +195,7 @@ def test_what_does_not_fit_is_said_on_the_page_and_writes_nothing(
         refuse(f"{address}activate/", ask, status=409, words="The version was not activated")
     client.post(f"{address}activate/", ask)
     change = StageChange.objects.get()
-    refuse(f"{address}activate/", ask, status=409, words=f"Request {change.pk} for version {version.pk} is open")
+    refuse(f"{address}activate/", ask, status=409, words=f"Request {change.pk} for version {candidate.pk} is open")
     decide, given = f"/stage-changes/{change.pk}/decide/", {"tag": change.tag, "decision": "reject", "reason": "No"}
     sign_in(client, "view_modelversion", "change_modelversion")
     refuse(decide, given | {"tag": "1-open-0"}, status=412, words="look again before deciding")
