@@ -20,7 +20,7 @@ def test_host_hears_what_was_published():
     with running_origin() as origin:
         fetcher = build_fetcher(origin)
 
-        @hypothesis.settings(max_examples=80, deadline=None, database=None, derandomize=True)
+        @hypothesis.settings(max_examples=80, database=None, derandomize=True)
         @hypothesis.given(strategies.fixed_dictionaries(ADDRESSES))
         def check(published: dict[str, str]) -> None:
             check_address(origin, fetcher, **published)

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 def test_importing_an_export_of_any_rows_changes_nothing():
-    @hypothesis.settings(max_examples=6, deadline=None, database=None, derandomize=True)
+    @hypothesis.settings(max_examples=6, database=None, derandomize=True)
     @hypothesis.given(strategies.lists(PRODUCTS, min_size=10, max_size=10))
     def check(products: list[dict[str, Any]]) -> None:
         write_rows(products)
