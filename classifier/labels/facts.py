@@ -34,6 +34,8 @@ def find_picture_facts(
     Failures are looked for where they decide, or of every image: the last try may have failed after one that did not.
     With `production` as if that version were in production.
     """
+    if not image_ids:
+        return {}
     suspected = SuspectedPicture.objects.exclude(answer=SuspectedPicture.Answer.PICTURE)
     rows = Image.objects.filter(AnyOf("pk", image_ids)).values_list(
         "pk",

@@ -141,14 +141,14 @@ def _write_labels(firsts: dict[int, int | None], *, why: str, created: Set[int] 
         return 0
     facts = find_picture_facts(_images_of(firsts))
     _bind_reviews([of.image_id for of in facts.values() if of.sha256 and of.review and not of.review.is_bound])
-    former = _read_labels(firsts)
+    former = _read_labels(firsts.keys() - created)
     texts = _find_texts_of_classified(firsts, facts=facts)
     stale = _find_stale(firsts, facts=facts, texts=texts, former=former)
     insert_or_update_rows(
         ProductLabel,
         fields=("product", *(name.removesuffix("_id") for name in COLUMNS)),
         rows=[(product_id, *_get_columns(decision)) for product_id, decision in stale],
-        new=created - former.keys(),
+        new=created,
     )
     changes = [
         (pk, former.get(pk, _PENDING), decision)
@@ -181,6 +181,8 @@ def _images_of(firsts: dict[int, int | None]) -> set[int]:
 
 def _read_labels(product_ids: Collection[int]) -> dict[int, Decision]:
     """Return the labels of the products as they stand, by the product."""
+    if not product_ids:
+        return {}
     rows = ProductLabel.objects.filter(AnyOf("product", product_ids)).order_by().values_list("product_id", *COLUMNS)
     return {product_id: Decision(*values) for product_id, *values in rows}
 
@@ -220,12 +222,13 @@ def _record_changes(
 ) -> int:
     """Write the history of those of the (product, old label, new label) that a reader sees change; return how many."""
     changed = [row for row in labels if _seen(row[1]) != _seen(row[2])]
+    if not changed:
+        return 0
     version_ids = {new.model_version_id for _, _, new in changed if new.model_version_id is not None}
-    names = dict(ModelVersion.objects.filter(pk__in=version_ids).values_list("pk", "name")) if changed else {}
+    names = dict(ModelVersion.objects.filter(pk__in=version_ids).values_list("pk", "name"))
     by_texts = [product_id for product_id, _, new in changed if new.evidence or new.reason == DISAGREEMENT]
     texts = find_text_evidence(by_texts)
-    if changed:
-        announce_rows(LabelChange)
+    announce_rows(LabelChange)
     insert_rows(
         LabelChange,
         fields=_CHANGE_FIELDS,

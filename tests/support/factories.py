@@ -30,13 +30,14 @@ def create_product(
     """
     product = Product.objects.create(id=id, title=title if title is not None else f"Product {next(_numbers)}")
     for index, image in enumerate(images):
-        row = Image.objects.get_or_create(url=image)[0] if isinstance(image, str) else image
+        row = _find_or_create_image(image) if isinstance(image, str) else image
         ProductImages.objects.create(product=product, image=row, image_index=index)
     for country_code, (original_text, translated_text) in (descriptions or {}).items():
         create_description(
             product, country_code=country_code, original_text=original_text, translated_text=translated_text
         )
-    _refresh_label(product)
+    with transaction.atomic():
+        refresh_labels([product.pk], created={product.pk})
     return product
 
 
@@ -44,7 +45,8 @@ def create_products(titles: Iterable[str]) -> list[Product]:
     """Create products without pictures and texts, at a few statements for all of them."""
     products = Product.objects.bulk_create(Product(title=title) for title in titles)
     with transaction.atomic():
-        refresh_labels([product.pk for product in products])
+        ids = [product.pk for product in products]
+        refresh_labels(ids, created=set(ids))
     return products
 
 
@@ -69,6 +71,11 @@ def create_description(
         original_text=original_text,
         translated_text=translated_text,
     )
+
+
+def _find_or_create_image(url: str) -> Image:
+    # Not by get_or_create, which has a savepoint for others who might do the same.
+    return Image.objects.filter(url=url).first() or create_image(url)
 
 
 def _refresh_label(product: Product) -> None:

@@ -1,7 +1,7 @@
 """Which lines of the product the tests of a run reached; the option ``--line-coverage`` has it printed.
 
 SlipCover puts a probe into each line as a module is imported. On Python 3.11 coverage.py would call a function at each
-line of every library too, which nearly doubles the time of the tests that run Django; this costs a fifth. What only a
+line of every library too, which nearly doubles the time of the tests that run Django; this costs little. What only a
 process that a test starts runs is not seen.
 """
 
@@ -26,7 +26,8 @@ class LineCoverage:
         self._probes: Slipcover | None = None
         self._folder = Path.cwd()
         if not divides:
-            self._probes = Slipcover(source=SOURCES, omit=OMITTED)
+            # Without taking probes out again, for which it looks through all modules time after time.
+            self._probes = Slipcover(source=SOURCES, omit=OMITTED, d_miss_threshold=-1)
             self._imports = ImportManager(self._probes, FileMatcher(sources=SOURCES, omit=OMITTED))
             self._imports.__enter__()
 

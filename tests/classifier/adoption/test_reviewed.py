@@ -20,7 +20,7 @@ from tests.support.fakes import build_prediction
 from tests.support.members import create_member
 from tests.support.seen import create_seen
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db
 
 NONE = len(GROUPS)
 

@@ -22,7 +22,7 @@ from tests.classifier.adoption.test_impact import create_products, find_run, run
 from tests.support.fakes import build_outcome, create_model_version
 from tests.support.members import create_member
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)

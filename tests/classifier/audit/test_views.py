@@ -13,7 +13,7 @@ from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import label_everything
 from tests.support.members import create_member, sign_in
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db
 
 
 def test_before_anything_is_known_the_page_says_so(client: Client) -> None:

@@ -18,7 +18,7 @@ from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import label_everything
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

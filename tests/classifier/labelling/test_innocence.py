@@ -38,7 +38,7 @@ from tests.support.image_origin import ORIGIN_ADDRESS, ImageOrigin, response, ru
 from tests.support.make_images import png
 from tests.support.members import sign_in
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db
 State = LabelTask.State
 INNOCENT = (State.NEW, 0, 0, None, "")
 

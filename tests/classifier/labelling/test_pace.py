@@ -19,7 +19,7 @@ from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import sign_in
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from tests.support.labels import label_everything
 from tests.support.members import sign_in
 from tests.support.placeholders import show_placeholder
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db
 
 ERRORS, API = "/errors/", "/api/v1/errors/"
 

@@ -18,7 +18,7 @@ from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import label_everything
 from tests.support.placeholders import UNLIKE, show_placeholder
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db
 
 BAG = ("labelled", "Bags", "")
 PLACEHOLDER = ("needs_review", "", "placeholder")

@@ -23,7 +23,7 @@ from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db
 HOST = "new.example"
 
 

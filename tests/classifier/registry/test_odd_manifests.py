@@ -21,7 +21,7 @@ from classifier.registry.services import get_artefact_folder
 from tests.support.artefacts import OWN_NETWORKS, register_active_version
 from tests.support.odd_manifests import odd_manifests
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db
 
 repeated = settings(deadline=None, derandomize=True, database=None)
 

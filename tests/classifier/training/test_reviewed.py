@@ -30,7 +30,7 @@ from tests.support.artefacts import register_active_version
 from tests.support.members import create_member, sign_in
 from tests.support.seen import create_seen
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db
 
 NONE = len(GROUPS)
 TITLES = ("Acme alpha", "Acme beta", "Acme gamma", "Acme delta", "Acme epsilon", "Acme omega")
