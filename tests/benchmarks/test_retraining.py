@@ -12,7 +12,7 @@ from tests.benchmarks.running import read_report
 
 pytestmark = pytest.mark.long
 
-PICTURES = 45
+PICTURES = 40
 
 
 @pytest.mark.postgresql

@@ -9,8 +9,8 @@ pytestmark = pytest.mark.long
 
 @pytest.mark.postgresql
 def test_every_queue_gives_pages_whose_tiles_are_reviewed() -> None:
-    report = read_report("review_queues", "--products", "300", "--pages", "1")
+    report = read_report("review_queues", "--products", "600", "--pages", "1")
     assert set(report["queues"]) == {"unsure", "suspicious", "audit", "second_look"}
     # Of two pages of every queue half the tiles were there to be reviewed; at first nothing is suspicious.
     assert report["reviews"] >= 96
-    assert report["sample"] == 300
+    assert report["sample"] == 600

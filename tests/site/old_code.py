@@ -45,7 +45,7 @@ def pytest_sessionstart(session):
 _PYTEST: Final = """
 import os, sys, pytest
 os.environ.pop("DJANGO_SETTINGS_MODULE", None)
-sys.exit(pytest.console_main())
+sys.exit(pytest.main(sys.argv[1:]))
 """
 #: A test that is slow on a busy machine says nothing of the schema.
 _PATIENCE: Final = ("-o", "timeout=900")
@@ -63,9 +63,6 @@ def checked_out(commit: str) -> Iterator[Path]:
         tree.mkdir()
         with subprocess.Popen(["git", "archive", commit], cwd=REPOSITORY, stdout=subprocess.PIPE) as archive:
             subprocess.run(["tar", "-x", "-C", tree], stdin=archive.stdout, check=True)
-        # Tests of that commit ask git which files there are.
-        for command in (["init", "--quiet"], ["add", "--all"]):
-            subprocess.run(["git", *command], cwd=tree, check=True)
         yield tree
 
 
@@ -129,6 +126,9 @@ def main() -> int:
     options = parser.parse_args()
     try:
         with checked_out(options.base) as tree, migrated():
+            # Tests of that commit ask git which files there are.
+            for command in (["init", "--quiet"], ["add", "--all"]):
+                subprocess.run(["git", *command], cwd=tree, check=True)
             result = run_old_tests(tree, tests=options.tests, processes=options.processes)
     except LookupError as error:
         sys.stderr.write(f"{error}\n")

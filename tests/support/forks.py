@@ -29,7 +29,7 @@ MODULES = (
     *("celery.app.trace", "celery.apps.worker", "celery.bin.celery", "celery.concurrency.prefork"),
     *("celery.worker.components", "celery.worker.control", "celery.worker.loops", "celery.worker.strategy"),
     *("gunicorn.app.wsgiapp", "gunicorn.arbiter", "gunicorn.workers.gthread", "rich.console"),
-    *("PIL.JpegImagePlugin", "PIL.PngImagePlugin", "classifier.ml.inference"),
+    *("classifier.worker.tasks", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "classifier.ml.inference"),
     *("config.consumer", "config.urls", "config.wsgi", "django.test", "tests.support.servers"),
 )
 
@@ -169,12 +169,9 @@ def _import_everything() -> None:
     import django
 
     django.setup()
-    from config.celery import app
-
     for name in MODULES:
         with suppress(ImportError):
             importlib.import_module(name)
-    app.loader.import_default_modules()
     gc.freeze()
 
 
@@ -232,7 +229,9 @@ def _forget_settings() -> None:
     """Have Django read the settings when it is asked next, and keep what libraries have added to them."""
     from django import conf
     from django.conf import global_settings, settings
+    from django.contrib.staticfiles.storage import staticfiles_storage
     from django.core.cache import caches
+    from django.core.files.storage import default_storage, storages
     from django.db import connections
     from django.utils.functional import empty
 
@@ -242,6 +241,9 @@ def _forget_settings() -> None:
                 del handler[alias]
         del handler.settings
         handler._settings = None
+    vars(storages).pop("backends", None)
+    storages.__init__()
+    default_storage._wrapped = staticfiles_storage._wrapped = empty
     for name in [name for name in sys.modules if name.startswith("config.settings")]:
         del sys.modules[name]
     old, settings._wrapped = settings._wrapped, empty
