@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -89,9 +89,7 @@ def fork(
     `argv` begins with `-m`, `-c` or a program's path. `cwd` is this repository, or a tree that is `forking`.
     """
     if cwd == REPOSITORY and ADDRESS_VARIABLE not in os.environ:
-        stack = ExitStack()
-        os.environ[ADDRESS_VARIABLE] = stack.enter_context(_serving(REPOSITORY))
-        atexit.register(stack.close)
+        atexit.register(start_forking())
     address = os.environ[ADDRESS_VARIABLE] if cwd == REPOSITORY else _addresses[cwd]
     environment = dict(os.environ if env is None else env)
     files = [str(output), str(errors or output)]
@@ -106,6 +104,14 @@ def run_forked(
         output, errors = Path(folder, "output"), Path(folder, "errors")
         status = fork(*argv, output=output, errors=errors, cwd=cwd, env=env).wait()
         return subprocess.CompletedProcess(argv, status, output.read_text(), errors.read_text())
+
+
+def start_forking() -> Callable[[], None]:
+    """Start the process that forks, for this one and those that it starts; return what ends it."""
+    stack = ExitStack()
+    os.environ[ADDRESS_VARIABLE] = stack.enter_context(_serving(REPOSITORY))
+    stack.callback(os.environ.pop, ADDRESS_VARIABLE)
+    return stack.close
 
 
 @contextmanager
@@ -124,7 +130,8 @@ def _serving(tree: Path) -> Iterator[str]:
         server = subprocess.Popen(
             [sys.executable, __file__, str(listener.fileno())],
             cwd=tree,
-            env=os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings.base", "PYTHONPATH": str(tree)},
+            env=os.environ
+            | {"DJANGO_SETTINGS_MODULE": "config.settings.base", "PYTHONPATH": str(tree), "VAR_DIR": folder},
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             start_new_session=True,

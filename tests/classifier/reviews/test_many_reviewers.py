@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.long, pytest.mark.both_databases]
 
 
 def test_no_review_is_lost_or_written_over_when_the_site_is_killed() -> None:
-    options = ["--reviews", "150", "--reviewers", "4", "--kills", "1", "--forks", "--json"]
+    options = ["--reviews", "80", "--reviewers", "4", "--kills", "1", "--forks", "--json"]
     options += ["--embedded"] if connection.vendor == "sqlite" else []
     result = run_forked("-m", "tests.classifier.reviews.many_reviewers", *options)
     report = json.loads(result.stdout or "{}")
