@@ -20,6 +20,7 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connection
 
+from tests.support.forks import start_forking
 from tests.support.running_demo import running_demo
 from tests.support.servers import (
     FILE_TEMPLATE_VARIABLE,
@@ -87,6 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if divides_tests(config):
             # Those that run the tests have the rest each for itself, and this process does without Django.
             os.environ[FILE_VARIABLE] = str(folder / "groups.json")
+            config.add_cleanup(start_forking())
             return
         _provide_redis(config)
     except ServerError as error:

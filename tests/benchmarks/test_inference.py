@@ -1,9 +1,6 @@
 """The inference benchmark on a few pictures: what it reports, never how fast it is."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,28 +10,21 @@ from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 
 pytestmark = pytest.mark.long
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+
+def run_benchmark(*arguments: str) -> int:
+    # Not above: it imports TensorFlow, which tests that are begun early do without.
+    from benchmarks.inference import main
+
+    return main(arguments)
 
 
-def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.inference", *arguments],
-        cwd=REPOSITORY,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_all_ways_label_the_pictures_in_one_run() -> None:
+def test_all_ways_label_the_pictures_in_one_run(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         load_fashion_mnist()
     except DatasetError as error:
         pytest.skip(str(error))
-    result = run_benchmark("--images", "32", "--published-images", "2", "--json")
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout)
+    assert run_benchmark("--images", "32", "--published-images", "2", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
     product, predictions, same, published = report["rates"]
     assert [row["images"] for row in report["rates"]] == [32, 32, 32, 2]
     assert all(row["seconds"] > 0 for row in report["rates"])
@@ -54,12 +44,8 @@ def test_all_ways_label_the_pictures_in_one_run() -> None:
 
 
 def test_a_data_set_that_is_not_there_ends_the_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from benchmarks.inference import (
-        main,
-    )  # not above: it imports TensorFlow, which tests that are begun early do without
-
     with pytest.raises(SystemExit) as ended:
-        main(["--data-dir", str(tmp_path)])
+        run_benchmark("--data-dir", str(tmp_path))
     said = capsys.readouterr()
     assert ended.value.code == 1
     assert str(tmp_path) in said.err

@@ -61,7 +61,7 @@ def composed(tmp_path: Path) -> Iterator[Composed]:
     if not redis_url:
         pytest.skip("needs a Redis")
     server = start_postgresql()
-    product = Composed(tmp_path, server.url, move_redis_url(redis_url, by=7))
+    product = Composed(tmp_path, server.url, move_redis_url(redis_url, by=7), forks=True)
     try:
         yield product
     finally:
@@ -108,7 +108,7 @@ def test_each_command_runs_as_it_stands_in_the_file(composed: Composed, record_p
 
 
 def test_a_service_with_a_sample_secret_does_not_start(tmp_path: Path) -> None:
-    product = Composed(tmp_path, "sqlite:///:memory:", "redis://:change-me@localhost:6379/0")
+    product = Composed(tmp_path, "sqlite:///:memory:", "redis://:change-me@localhost:6379/0", forks=True)
     product.images = ""
     for name in ("migrate", "site", "labelling"):
         assert product.run(name) == (3 if name == "site" else 1)  # Gunicorn has its own

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -29,6 +28,7 @@ from classifier.models import Classification, LabellingRun, ModelVersion
 from classifier.registry.services import register_model_version
 from tests.support.artefacts import OWN_NETWORKS, bring_into_production, create_artefact_twin
 from tests.support.bucket import BucketServer, running_bucket
+from tests.support.forks import fork
 from tests.support.servers import get_test_database_url
 
 pytestmark = [
@@ -108,24 +108,8 @@ def test_what_one_machine_does_the_other_goes_on_with(
     settings.ARTEFACTS_DIR = site_folder
     first = bring_into_production(ModelVersion.objects.get())
     assert [path.name for path in (tmp_path / "site" / "artefacts").iterdir()] == [first.folder]
-    worker = [
-        sys.executable,
-        "-m",
-        "celery",
-        "-A",
-        "config",
-        "worker",
-        "-Q",
-        "labelling",
-        "-c",
-        "1",
-        "-n",
-        "other@test",
-    ]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            worker, cwd=django_settings.BASE_DIR, env=environment, stdout=output, stderr=output, start_new_session=True
-        )
+    worker = ("-m", "celery", "-A", "config", "worker", "-Q", "labelling", "-c", "1", "-n", "other@test")
+    process = fork(*worker, output=log, env=environment)
     try:
         wait_until_labelled(start_labelling_run(), log=log)
         assert Classification.objects.filter(model_version=first).count() == 5
