@@ -9,6 +9,7 @@ Afterwards every label is compared with what the first version said.
 """
 
 import argparse
+import math
 import os
 import random
 import time
@@ -51,7 +52,8 @@ def visiting_site(products: int, *, per_second: float) -> Iterator[list[float]]:
     """Run the site, and visit it while the block runs; the list has the seconds of each answer behind it."""
     paths = list(list_paths(products))
     with running_site(Path(os.environ["VAR_DIR"])) as address:
-        send_at_rate(address, paths[:40], per_second=10)  # each process of the site loads what it needs
+        # Each process of the site loads what it needs.
+        send_at_rate(address, paths[: math.ceil(4 * per_second)], per_second=per_second)
         with visiting(address, paths, per_second=per_second) as answers:
             yield answers
 

@@ -102,7 +102,7 @@ def _measure_site(
     load = reads.measure_load(
         address,
         products=products,
-        requests=max(50, int(load_seconds * _REQUESTS_PER_SECOND)),
+        requests=max(10, int(load_seconds * _REQUESTS_PER_SECOND)),
         per_second=_REQUESTS_PER_SECOND,
     )
     yield Figure(

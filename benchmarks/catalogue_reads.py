@@ -97,7 +97,7 @@ def measure_far_page(address: str, *, products: int, rounds: int) -> tuple[int, 
     far = page_after((number - 1) * PAGE_SIZE)
     seconds: dict[str, list[float]] = {LIST: [], far: []}
     with Visitor(address) as visitor:
-        for path in [LIST, far] * 10:
+        for path in [LIST, far] * min(10, rounds):
             visitor.get(path)
         for path in [LIST, far] * rounds:
             seconds[path].append(visitor.get(path)[0])
@@ -136,7 +136,7 @@ def measure_cases(address: str, paths: Sequence[str], *, pages: int = 2) -> Case
     seconds: list[tuple[float, str]] = []
     given_up = 0
     with Visitor(address) as visitor:
-        for _ in range(10):
+        for _ in range(min(10, len(paths))):
             visitor.get(LIST)
         for path in paths:
             following: str | None = path
@@ -218,7 +218,7 @@ def measure_grid(address: str, *, products: int, count: int) -> CaseMeasurement:
     """Ask for pages of the product grid: the first, others all over the catalogue, and filtered ones."""
     seconds = []
     with Visitor(address) as visitor:
-        for _ in range(10):
+        for _ in range(min(10, count)):
             visitor.get("/products/")
         for path in _list_grid_pages(products=products, count=count):
             seconds.append((visitor.get(path)[0], path))

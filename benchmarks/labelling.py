@@ -88,9 +88,10 @@ def measure_size(site: Site, *, size: str, images: int, report: ProgressReport) 
 
     version = paths.prepare_database()
     batch = settings.LABELLING_BATCH_SIZE
-    warm, half = _WARM_BATCHES * batch * count_cores(), max(batch, images // 2)
+    warm, half = min(images, _WARM_BATCHES * batch * count_cores()), max(1, images // 2)
+    bare = min(images, batch)
     parts, start = {}, 0
-    for name, count in (("warm", warm), ("measured", images), ("bare warm", batch), ("before", half), ("after", half)):
+    for name, count in (("warm", warm), ("measured", images), ("bare warm", bare), ("before", half), ("after", half)):
         parts[name] = paths.create_products(site, size=size, numbers=range(start, start + count))
         start += count
     paths.label_in_bare_loop(parts["bare warm"], version=version)

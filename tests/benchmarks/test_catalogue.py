@@ -1,8 +1,5 @@
 """The catalogue's benchmark on a small catalogue, with real servers: what it reports, not how fast it is."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,29 +8,16 @@ from benchmarks.catalogue import Figure
 from benchmarks.catalogue_requests import percentile
 from benchmarks.catalogue_rows import RARE_WORD, UNKNOWN_WORD, write_catalogue
 from catalog.interchange.reading import read_records
+from tests.benchmarks.running import read_report, run_benchmark
 
 pytestmark = pytest.mark.long
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.catalogue", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.postgresql
 @pytest.mark.timeout(600)
 def test_every_figure_is_measured_on_a_small_catalogue() -> None:
-    result = run_benchmark("--products", "2000", "--load-seconds", "1", "--most-requests", "9", "--json")
+    report = read_report("catalogue", "--products", "2000", "--load-seconds", "0", "--most-requests", "3")
 
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout)
     figures = {figure["name"]: figure for figure in report["figures"]}
     assert report["products"] == 2_000
     assert {(figure["floor"], figure["goal"]) for figure in figures.values()} == {
@@ -53,7 +37,7 @@ def test_every_figure_is_measured_on_a_small_catalogue() -> None:
 
 
 def test_too_small_a_catalogue_is_bad_usage() -> None:
-    result = run_benchmark("--products", "10")
+    result = run_benchmark("catalogue", "--products", "10")
 
     assert result.returncode == 2
     assert "expected at least 2,000 products, received 10" in result.stderr

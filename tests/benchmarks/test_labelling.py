@@ -1,12 +1,8 @@
 """The labelling benchmark on a few pictures, with real servers and a worker: what it reports, not how fast it is."""
 
-import json
 import os
-import subprocess
-import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import psutil
 import pytest
@@ -16,28 +12,15 @@ from benchmarks.origin import running_origin
 from benchmarks.shop_pictures import build_shop, draw_pictures, parse_size
 from benchmarks.usage import Reading, seconds_used
 from catalog.pictures.decoding import decode_picture
+from tests.benchmarks.running import read_report, run_benchmark
 
 pytestmark = pytest.mark.long
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.labelling", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.postgresql
 @pytest.mark.redis
 def test_a_real_worker_labels_every_picture_of_the_origin() -> None:
-    result = run_benchmark("--sizes", "60x80", "--images", "40", "--json")
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout)
+    report = read_report("labelling", "--sizes", "60x80", "--images", "40")
     (row,) = report["sizes"]
     assert (row["size"], row["images"]) == ("60x80", 40)
     assert row["images_per_second"] == pytest.approx(40 / row["seconds"])
@@ -50,7 +33,7 @@ def test_a_real_worker_labels_every_picture_of_the_origin() -> None:
 
 
 def test_an_unknown_size_is_bad_usage() -> None:
-    result = run_benchmark("--sizes", "60by80")
+    result = run_benchmark("labelling", "--sizes", "60by80")
     assert result.returncode == 2
     assert "expected a size such as 60x80, received '60by80'" in result.stderr
 

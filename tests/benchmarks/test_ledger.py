@@ -1,32 +1,16 @@
 """The ledger's benchmark on two small ledgers: what it reports, not how fast it is."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
+from tests.benchmarks.running import read_report, run_benchmark
+
 pytestmark = pytest.mark.long
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.ledger", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.postgresql
 def test_both_ledgers_label_as_many_pictures_and_the_ratio_is_that_of_their_times() -> None:
-    result = run_benchmark("--small", "1000", "--large", "2000", "--labels", "64", "--watch-seconds", "1", "--json")
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout)
+    options = ("--small", "1000", "--large", "2000", "--labels", "64", "--watch-seconds", "1")
+    report = read_report("ledger", *options)
     assert [(row["rows"], row["labels"]) for row in report["ledgers"]] == [(1000, 64), (2000, 64)]
     small, large = (row["milliseconds_a_label"] for row in report["ledgers"])
     assert report["ratio"] == pytest.approx(large / small)
@@ -35,6 +19,6 @@ def test_both_ledgers_label_as_many_pictures_and_the_ratio_is_that_of_their_time
 
 
 def test_a_ledger_with_too_few_waiting_pictures_is_bad_usage() -> None:
-    result = run_benchmark("--small", "100")
+    result = run_benchmark("ledger", "--small", "100")
     assert result.returncode == 2
     assert "received --small 100" in result.stderr

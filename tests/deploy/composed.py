@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tests.support.forks import Fork, fork
 from tests.support.light import REPOSITORY
 from tests.support.ports import find_port
 
@@ -48,8 +49,10 @@ class Composed:
     folder: Path
     database_url: str
     broker_url: str
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes] | Fork] = field(default_factory=dict)
     containers: dict[str, str] = field(default_factory=dict)
+    #: Whether processes outside of images are forks of one that has imported the product.
+    forks: bool = False
 
     def __post_init__(self) -> None:
         self.services = read_services()
@@ -94,11 +97,14 @@ class Composed:
         head = ["buildah", "run", "--isolation", "chroot", "--user", USER, *mounts, *told, self.containers[name], "--"]
         return [*head, *command]
 
-    def start(self, name: str, *, number: int = 1) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *, number: int = 1) -> subprocess.Popen[bytes] | Fork:
         """Start the service's process, the first or another; its lines go to a file of the folder."""
         key = f"{name}-{number}"
         command = [word.replace("@%h", f"-{number}@%h") for word in self.build_command(name)]
         environment = os.environ if self.images else self.read_environment(name)
+        if self.forks and not self.images:
+            self.processes[key] = fork(*command[1:], output=self.folder / f"{key}.log", env=environment)
+            return self.processes[key]
         with (self.folder / f"{key}.log").open("ab") as log:
             self.processes[key] = subprocess.Popen(
                 command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log, start_new_session=True

@@ -238,6 +238,7 @@ def execute(
     database: Server,
     broker: Server,
     patience: float,
+    forks: bool,
 ) -> Outcome:
     """Do it all on migrated servers with Django set up; return what came of it."""
     from django.conf import settings
@@ -249,7 +250,7 @@ def execute(
     from tests.support.artefacts import bring_into_production
 
     random.seed(seed)
-    product = Composed(folder, database.url, broker.url)
+    product = Composed(folder, database.url, broker.url, forks=forks)
     outcome = Outcome(labels, product.way)
     victims = Victims(product, database=database, broker=broker, is_hasty=is_hasty)
     outcome.left_out = [] if victims.front else ["front: no Caddy 2.7 or newer"]
@@ -279,6 +280,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="processes to kill (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of every choice (%(default)s)")
     parser.add_argument("--hasty", action="store_true", help="a killed worker's lease runs out at once, not in 90 s")
+    parser.add_argument("--forks", action="store_true", help="start processes as forks of one, which is faster")
     parser.add_argument("--json", action="store_true", help="print the outcome as one JSON document")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="killed-"))
@@ -306,6 +308,7 @@ def main() -> int:
             database=database,
             broker=broker,
             patience=6 * 3600.0,
+            forks=arguments.forks,
         )
     finally:
         broker.stop()

@@ -1,14 +1,12 @@
 """The short form of the proof that every process of compose.yaml may be killed; `make proof` has the long one."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from tests.deploy.composed import list_own_services
 from tests.deploy.killed import find_caddy
-from tests.support.light import REPOSITORY
+from tests.support.forks import run_forked
 
 LABELS = 100
 
@@ -19,9 +17,8 @@ LABELS = 100
 @pytest.mark.timeout(1200)
 def test_a_run_ends_with_every_label_though_each_process_is_killed() -> None:
     victims = {*list_own_services(), "database", "broker"} | ({"front"} if find_caddy() else set())
-    options = ["--labels", str(LABELS), "--kills", str(len(victims)), "--hasty", "--json"]
-    command = [sys.executable, "-m", "tests.deploy.killed", *options]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    options = ["--labels", str(LABELS), "--kills", str(len(victims)), "--hasty", "--forks", "--json"]
+    ended = run_forked("-m", "tests.deploy.killed", *options)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     outcome = json.loads(ended.stdout)
     assert outcome["kills"] == dict.fromkeys(victims, 1)

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.forks import run_forked
 from tests.support.servers import REPOSITORY, TEMPLATE_VARIABLE, make_template
 
 #: Before the first commit of what is not released yet; a release's tag from the first release on.
@@ -39,6 +40,12 @@ def pytest_sessionstart(session):
     from django.core.management import get_commands, load_command_class
     command = type(load_command_class(get_commands()["migrate"], "migrate"))
     command.handle = lambda self, *arguments, **options: None
+"""
+# The variable is read by Django when it starts, and would be another's.
+_PYTEST: Final = """
+import os, sys, pytest
+os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+sys.exit(pytest.console_main())
 """
 #: A test that is slow on a busy machine says nothing of the schema.
 _PATIENCE: Final = ("-o", "timeout=900")
@@ -77,9 +84,12 @@ def migrated() -> Iterator[None]:
 
 
 def run_old_tests(
-    tree: Path, *, tests: Sequence[str], processes: int = 1, options: Sequence[str] = ()
+    tree: Path, *, tests: Sequence[str], processes: int = 1, options: Sequence[str] = (), forks: bool = False
 ) -> dict[str, Any]:
-    """Run tests of the tree on a schema that is `migrated`; return their numbers, and what pytest said."""
+    """Run tests of the tree on a schema that is `migrated`; return their numbers, and what pytest said.
+
+    With `forks` pytest is a fork of a process that has imported the tree, which is `forking`.
+    """
     left_out = [f"--ignore={path}" for path in _LEFT_OUT]
     side_by_side = ["-n", str(processes), "--dist", "loadscope"] if processes > 1 else []
     (tree / "unmigrated.py").write_text(_PLUGIN)
@@ -87,19 +97,15 @@ def run_old_tests(
         **{name: value for name, value in os.environ.items() if not name.startswith("TEST_")},
         TEMPLATE_VARIABLE: os.environ[TEMPLATE_VARIABLE],
     }
-    # Read by Django when it starts, and then another's.
-    environment.pop("DJANGO_SETTINGS_MODULE", None)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "unmigrated", *_PATIENCE]
+    command = ["-c", _PYTEST, "-q", "-p", "no:cacheprovider", "-p", "unmigrated", *_PATIENCE]
+    command += [*side_by_side, *left_out, *options, *tests]
     started = time.monotonic()
-    done = subprocess.run(
-        [*command, *side_by_side, *left_out, *options, *tests],
-        cwd=tree,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    if forks:
+        done = run_forked(*command, cwd=tree, env=environment)
+    else:
+        done = subprocess.run(
+            [sys.executable, *command], cwd=tree, env=environment, capture_output=True, text=True, check=False
+        )
     lines = done.stdout.strip().splitlines()
     numbers = {word.rstrip("s"): int(number) for number, word in _SUMMARY.findall(lines[-1] if lines else "")}
     return {
@@ -107,7 +113,7 @@ def run_old_tests(
         "status": done.returncode,
         **{word: numbers.get(word, 0) for word in ("passed", "failed", "error", "skipped")},
         "failures": [line for line in lines if line.startswith(("FAILED", "ERROR"))],
-        "said": done.stdout,
+        "said": done.stdout + done.stderr,
     }
 
 

@@ -34,6 +34,7 @@ import psycopg2
 from PIL import Image as PillowImage
 
 from tests.site.old_code import BASE, checked_out
+from tests.support.forks import Fork, fork, forking, run_forked
 from tests.support.ports import find_port
 from tests.support.servers import DURABLE_SETTINGS, REPOSITORY, TEMPLATE_VARIABLE, Server, start_postgresql, start_redis
 
@@ -197,9 +198,9 @@ class Load:
 class Stage:
     """The database, the broker, and the processes of either commit that use them."""
 
-    def __init__(self, folder: Path, *, database: Server, broker: Server) -> None:
-        self.folder, self.database = folder, database
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+    def __init__(self, folder: Path, *, database: Server, broker: Server, forks: bool) -> None:
+        self.folder, self.database, self.forks = folder, database, forks
+        self.processes: dict[str, subprocess.Popen[bytes] | Fork] = {}
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("TEST_")},
             "DJANGO_SETTINGS_MODULE": "config.settings.base",
@@ -215,24 +216,23 @@ class Stage:
 
     def manage(self, tree: Path, *commands: tuple[str, ...]) -> str:
         """Run management commands of a tree, in one process, and return what they print."""
-        done = subprocess.run(
-            [sys.executable, "-c", _MANAGE, json.dumps(commands)],
-            cwd=tree,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        program, place = ("-c", _MANAGE, json.dumps(commands)), {"cwd": tree, "env": self.environment}
+        if self.forks:
+            done = run_forked(*program, **place)
+        else:
+            done = subprocess.run([sys.executable, *program], capture_output=True, text=True, check=False, **place)
         if done.returncode:
             raise UpgradeError(f"{commands} of manage.py ended with {done.returncode}: {done.stderr}")
         return done.stdout
 
     def start(self, tree: Path, name: str, *arguments: str) -> None:
         """Start `python -m arguments` of a tree under this name."""
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *arguments], cwd=tree, env=self.environment, stdout=log, stderr=log
-            )
+        path, program, place = self.folder / f"{name}.log", ("-m", *arguments), {"cwd": tree, "env": self.environment}
+        if self.forks:
+            self.processes[name] = fork(*program, output=path, **place)
+            return
+        with path.open("ab") as log:
+            self.processes[name] = subprocess.Popen([sys.executable, *program], stdout=log, stderr=log, **place)
 
     def start_worker(self, tree: Path, number: int) -> None:
         """Start a labelling worker with one child."""
@@ -241,8 +241,13 @@ class Stage:
 
     def start_sites(self, tree: Path, *ports: int) -> None:
         """Start sites, and wait until they are ready."""
+        options: tuple[str, ...] = ()
+        if self.forks and tree != REPOSITORY:
+            # The earlier one's own checks the settings in another interpreter.
+            options = ("--config", str(self.folder / "gunicorn.conf.py"))
+            Path(options[-1]).write_text("control_socket_disable = True\n")
         for port in ports:
-            self.start(tree, f"site-{port}", *_SITE, "--bind", f"127.0.0.1:{port}")
+            self.start(tree, f"site-{port}", *_SITE, *options, "--bind", f"127.0.0.1:{port}")
         for port in ports:
             name = f"site-{port}"
             self.wait(partial(_is_ready, port), what=f"{name} to be ready", name=name)
@@ -314,20 +319,25 @@ def _is_ready(port: int) -> bool:
     return False
 
 
-def upgrade(*, base: str, per_second: float, pictures: int, seed: int) -> Report:
-    """Do it, and return what became of requests and labels. Raises `UpgradeError` and `LookupError`."""
+def upgrade(*, base: str, per_second: float, pictures: int, seed: int, forks: bool = False) -> Report:
+    """Do it, and return what became of requests and labels. Raises `UpgradeError` and `LookupError`.
+
+    With `forks` the processes of each commit are forks of one that has imported it, which takes less of a processor.
+    """
     report = Report(base, pictures)
     started = time.monotonic()
     os.environ.pop(TEMPLATE_VARIABLE, None)
     with ExitStack() as stack:
         old = stack.enter_context(checked_out(base))
+        if forks:
+            stack.enter_context(forking(old))
         folder = Path(tempfile.mkdtemp(prefix="rolling-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         database = start_postgresql(server_settings=DURABLE_SETTINGS)
         stack.callback(database.stop)
         broker = start_redis()
         stack.callback(broker.stop)
-        stage = Stage(folder, database=database, broker=broker)
+        stage = Stage(folder, database=database, broker=broker, forks=forks)
         stack.callback(_end_all, stage)
         artefact = "classifier/artefacts/default"
         stage.manage(old, ("migrate", "--verbosity", "0"), ("register_model_version", artefact, "--activate"))

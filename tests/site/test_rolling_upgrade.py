@@ -20,7 +20,7 @@ def test_processes_of_an_earlier_commit_are_replaced_under_load(monkeypatch: pyt
     if subprocess.run(["git", "cat-file", "-e", BASE], cwd=REPOSITORY, capture_output=True, check=False).returncode:
         pytest.skip(f"needs the history of the repository: commit {BASE}")
     monkeypatch.delenv("TEST_POSTGRESQL_TEMPLATE", raising=False)
-    report = upgrade(base=BASE, per_second=5, pictures=160, seed=1)
+    report = upgrade(base=BASE, per_second=4, pictures=96, seed=1, forks=True)
     assert report.is_clean(), report
     assert report.requests > 20
     assert report.reviews > 0

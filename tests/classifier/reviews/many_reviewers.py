@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from tests.faults.own_database import running_alone
+from tests.support.forks import Fork, fork
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 GROUPS = ("Upper part", "Bottom part", "One piece", "Footwear", "Bags")
@@ -78,8 +79,8 @@ class Site:
     It loads the product once and makes its processes of that, so that those that were killed are replaced at once.
     """
 
-    def __init__(self, folder: Path, *, port: int) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, *, port: int, forks: bool) -> None:
+        self.folder, self.port, self.forks = folder, port, forks
         # Beside the product's own, which checks the settings at each start.
         self.options = folder / "gunicorn.conf.py"
         self.options.write_text("control_socket_disable = preload_app = True\nworkers, threads = 2, 4\n")
@@ -88,10 +89,14 @@ class Site:
     def start(self) -> None:
         """Start it, in a process group of its own."""
         bind = f"{HOST}:{self.port}"
-        command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--config", str(self.options), "--bind", bind]
+        program = ("-m", "gunicorn", "config.wsgi", "--config", str(self.options), "--bind", bind)
+        self.process: subprocess.Popen[bytes] | Fork
+        if self.forks:
+            self.process = fork(*program, output=self.folder / "site.log")
+            return
         with (self.folder / "site.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=REPOSITORY, stdout=log, stderr=log, env=os.environ, start_new_session=True
+                [sys.executable, *program], cwd=REPOSITORY, stdout=log, stderr=log, start_new_session=True
             )
 
     def kill(self, number: int = signal.SIGKILL) -> None:
@@ -331,14 +336,14 @@ def create_reviewers(trial: Trial, *, seed: int) -> list[Reviewer]:
     return reviewers
 
 
-def run_trial(report: Report, *, kills: int, folder: Path) -> None:
+def run_trial(report: Report, *, kills: int, folder: Path, forks: bool) -> None:
     """Let the reviewers work, kill the site on the way, and write into the report what became of it."""
     from tests.support.ports import find_port
 
     # As many pictures as reviews: the queue lasts, and programs meet the others on what these labelled.
     trial = Trial(report, port=find_port(), images=create_catalogue(report.reviews))
     reviewers, draw = create_reviewers(trial, seed=report.seed), random.Random(report.seed)
-    started, site = time.monotonic(), Site(folder, port=trial.port)
+    started, site = time.monotonic(), Site(folder, port=trial.port, forks=forks)
     threads = [threading.Thread(target=reviewer.work) for reviewer in reviewers]
     for thread in threads:
         thread.start()
@@ -365,6 +370,7 @@ def main() -> int:
     parser.add_argument("--reviewers", type=int, default=8, help="people and programs at once (%(default)s)")
     parser.add_argument("--kills", type=int, default=40, help="times that the site is killed (%(default)s)")
     parser.add_argument("--embedded", action="store_true", help="on SQLite instead of PostgreSQL")
+    parser.add_argument("--forks", action="store_true", help="start the site as a fork, which is faster")
     parser.add_argument("--seed", type=int, default=1, help="of every choice (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON document")
     arguments = parser.parse_args()
@@ -372,7 +378,7 @@ def main() -> int:
         report = Report(
             arguments.reviews, arguments.reviewers, arguments.seed, "SQLite" if arguments.embedded else "PostgreSQL"
         )
-        run_trial(report, kills=arguments.kills, folder=folder)
+        run_trial(report, kills=arguments.kills, folder=folder, forks=arguments.forks)
     lines = "\n".join(f"{name.replace('_', ' '):18} {value}" for name, value in asdict(report).items())
     sys.stdout.write(f"{json.dumps(asdict(report)) if arguments.json else lines}\n")
     return 0 if report.is_clean() else 1
