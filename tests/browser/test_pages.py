@@ -91,10 +91,12 @@ LIST_CUT_CONTROLS = """() => [...document.querySelectorAll("main :is(select, [pl
 }).map((control) => control.name)"""
 
 
+#: What there may be many of.
+ALIKE = "li, tr, article, figure, section, svg, g, div"
 #: Takes away what looks as two before it in the page do, but for words and numbers: rows, cards, pictures.
-THIN_OUT = """() => {
+THIN_OUT = """(kinds) => {
   const times = {};
-  for (const element of document.querySelectorAll("main :is(li, tr, article, figure, section, svg, g, div):not(th *)")) {
+  for (const element of document.querySelectorAll(`main :is(${kinds}):not(th *)`)) {
     const look = element.outerHTML.replace(/>[^<]+/g, ">").replace(/ (?!class|type|role)[-:\\w]+="[^"]*"/g, "");
     times[look] = (times[look] ?? 0) + 1;
     if (times[look] > 2) element.remove();
@@ -173,7 +175,7 @@ def look_at(page: Page, *, name: str) -> list[str]:
         if needed > width:
             wrong.append(f"{width}: the page is {needed} wide")
     wrong += [f"the control {control} cuts its text" for control in page.evaluate(LIST_CUT_CONTROLS)]
-    page.evaluate(THIN_OUT)
+    page.evaluate(THIN_OUT, ALIKE)
     for scheme, width in APPEARANCES:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})

@@ -58,6 +58,7 @@ def test_the_lines_of_a_worker_have_the_id_of_the_request(settings: Any, tmp_pat
         "MEDIA_ROOT": str(settings.MEDIA_ROOT),
         "ARTEFACTS_DIR": str(settings.ARTEFACTS_DIR),
         "LOG_FORMAT": "json",
+        "GUNICORN_CMD_ARGS": "--workers=1",
         "LABELLING_SWEEP_SECONDS": "60",
     }
     log = tmp_path / "worker.log"
