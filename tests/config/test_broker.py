@@ -23,11 +23,11 @@ def test_workers_take_each_message_once_and_outlive_those_that_cannot_be_read() 
     # On this run's broker, in a database of its own where that is Redis.
     redis_url = f"{django_settings.REDIS_URL.rpartition('/')[0]}/15" if django_settings.REDIS_URL else ""
     program = [sys.executable, "-m", "tests.config.messages", "--json", "--redis", redis_url]
-    program += ["--count", "600", "--unreadable", str(len(list_unreadable()))]
+    program += ["--count", "200", "--unreadable", str(len(list_unreadable()))]
     done = subprocess.run(program, capture_output=True, text=True, timeout=500, check=False)
     outcome = Outcome(**json.loads(done.stdout))
     assert outcome.is_clean(), (outcome, done.stderr)
-    assert (outcome.messages, outcome.processes, outcome.workers) == (600, 4, 2)
+    assert (outcome.messages, outcome.processes, outcome.workers) == (200, 4, 2)
 
 
 def test_an_outcome_with_a_fault_is_not_clean() -> None:

@@ -6,31 +6,31 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core import management
 
+import manage
 from classifier.ml.config import ConfigurationError
 from config import packages
 from tests.support.light import REPOSITORY, list_distributions, make_light_python
+from tests.support.servers import get_test_database_url
 
 COMMAND = ".venv/bin/python -m pip install -r requirements.txt"
-
-
-@pytest.fixture(scope="module")
-def light_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_light_python(tmp_path_factory.mktemp("light") / "venv")
-
-
-@pytest.fixture
-def run(light_python: Path, tmp_path: Path):
-    environment = os.environ | {"VAR_DIR": str(tmp_path), "DATABASE_URL": "", "REDIS_URL": ""}
-    environment |= {"DJANGO_SETTINGS_MODULE": "config.settings.base"}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [light_python, *arguments]
-        return subprocess.run(
-            command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False, timeout=900
-        )
-
-    return run
+DRAWING = ("explore_dataset", "report_experiments", "replay_reviews")
+# Forks for each command a process that has loaded the product; what they say lies in files.
+RUN_COMMANDS = """
+import os, sys
+import django, manage
+django.setup()
+import config.urls
+folder, *commands = sys.argv[1:]
+for number, command in enumerate(commands):
+    if not os.fork():
+        for stream, name in ((1, "output"), (2, "errors")):
+            os.dup2(os.open(f"{folder}/{number}.{name}", os.O_WRONLY | os.O_CREAT), stream)
+        sys.argv = ["manage.py", *command.split()]
+        sys.exit(manage.main())
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
 
 
 def test_light_leaves_out_what_trains_and_draws() -> None:
@@ -39,28 +39,37 @@ def test_light_leaves_out_what_trains_and_draws() -> None:
     assert not {"tensorflow", "keras", "matplotlib", "h5py", "grpcio"} & names
 
 
-@pytest.mark.parametrize("command", ["explore_dataset", "report_experiments", "replay_reviews"])
-def test_what_draws_plots_names_the_command_that_installs_it(run, command: str) -> None:
-    result = run("manage.py", command)
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert (
-        result.stderr == f"Matplotlib, which draws the plots of reports, is not installed here. Install it: {COMMAND}\n"
+@pytest.mark.django_db(transaction=True)
+def test_what_draws_plots_or_trains_names_the_command_that_installs_what_it_needs(tmp_path: Path) -> None:
+    environment = os.environ | {"DATABASE_URL": get_test_database_url(), "VAR_DIR": str(tmp_path), "REDIS_URL": ""}
+    environment |= {"DJANGO_SETTINGS_MODULE": "config.settings.base"}
+    commands = (*DRAWING, "train_classifier --backbone-weights none")
+    done = subprocess.run(
+        [make_light_python(tmp_path / "venv"), "-c", RUN_COMMANDS, tmp_path, *commands],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=900,
     )
-
-
-def test_a_training_names_the_command_that_installs_tensorflow(run) -> None:
-    assert run("manage.py", "migrate", "-v0").returncode == 0
-    result = run("manage.py", "train_classifier", "--backbone-weights", "none")
-    assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
+    assert done.stdout.split() == ["1"] * 4
+    said = f"Matplotlib, which draws the plots of reports, is not installed here. Install it: {COMMAND}\n"
+    for number in range(len(DRAWING)):
+        assert (tmp_path / f"{number}.output").read_text() == ""
+        assert (tmp_path / f"{number}.errors").read_text() == said
+    (line,) = (tmp_path / f"{len(DRAWING)}.errors").read_text().splitlines()
     assert "TensorFlow, which trains networks, is not installed here." in line
     assert COMMAND in line
 
 
-def test_another_missing_module_is_an_error_of_ours(run) -> None:
-    result = run("-c", "import sys, manage; sys.modules['rich'] = None; sys.argv = ['', 'classify']; manage.main()")
-    assert "Traceback" in result.stderr
+def test_another_missing_module_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(argv: list[str]) -> None:
+        raise ModuleNotFoundError(name="rich")
+
+    monkeypatch.setattr(management, "execute_from_command_line", fail)
+    with pytest.raises(ModuleNotFoundError):
+        manage.main()
 
 
 def test_networks_say_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:

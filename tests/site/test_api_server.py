@@ -22,7 +22,8 @@ ADDRESS = "/api/v1/schema/"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of the site as the product serves it."""
     path = tmp_path_factory.mktemp("site") / "socket"
-    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"unix:{path}", "--threads", "2"]
+    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"unix:{path}"]
+    command += ["--workers", "1", "--threads", "2"]
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + 60

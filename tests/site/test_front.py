@@ -34,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Path]
     """The front, and the log of the site behind it; what is asked here needs no database."""
     folder = tmp_path_factory.mktemp("front")
     environment = {**os.environ, "HTTPS": "1", "NUM_PROXIES": "1", "LOG_FORMAT": "json"}
-    environment["DJANGO_SETTINGS_MODULE"] = "config.settings.base"
+    environment |= {"DJANGO_SETTINGS_MODULE": "config.settings.base", "GUNICORN_CMD_ARGS": "--workers=1"}
     with ExitStack() as stack:
         door = stack.enter_context(running_site(folder, environment=environment))
         front = stack.enter_context(running_front(folder, site=door))

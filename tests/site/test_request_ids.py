@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -19,26 +17,26 @@ from config.celery import app
 from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product
 from tests.support.fakes import create_stored_image
+from tests.support.forks import fork
 from tests.support.front import running_site
 from tests.support.make_images import png
 from tests.support.members import build_token_header, create_member
-from tests.support.servers import REPOSITORY, get_test_database_url
+from tests.support.servers import get_test_database_url
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes, pytest.mark.both_databases]
 
+WORKER = ("-A", "config", "worker", "-Q", "labelling", "-c", "1", "-l", "INFO")
 ID = "asked-for-7f3a"
 
 
 @contextmanager
 def running_worker(log: Path, environment: dict[str, str]) -> Iterator[None]:
-    command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-Q", "labelling", "-c", "1", "-l", "INFO"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=output, stderr=output)
+    worker = fork("-m", "celery", *WORKER, output=log, env=environment)
     try:
         yield
     finally:
-        process.terminate()
-        process.wait(30)
+        worker.terminate()
+        worker.wait(30)
 
 
 def test_the_lines_of_a_worker_have_the_id_of_the_request(settings: Any, tmp_path: Path) -> None:
@@ -58,6 +56,7 @@ def test_the_lines_of_a_worker_have_the_id_of_the_request(settings: Any, tmp_pat
         "MEDIA_ROOT": str(settings.MEDIA_ROOT),
         "ARTEFACTS_DIR": str(settings.ARTEFACTS_DIR),
         "LOG_FORMAT": "json",
+        "GUNICORN_CMD_ARGS": "--workers=1",
         "LABELLING_SWEEP_SECONDS": "60",
     }
     log = tmp_path / "worker.log"

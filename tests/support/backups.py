@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from urllib.parse import urlsplit
 import psycopg2
 from django.db import connection
 
-from tests.support.servers import REPOSITORY, get_test_database_url
+from tests.support.forks import run_forked
+from tests.support.servers import get_test_database_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Elsewhere:
         """Its artefacts."""
         return self.folder / "artefacts"
 
-    def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `manage.py arguments` there."""
         environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "config.settings.base",
@@ -42,15 +42,7 @@ class Elsewhere:
             "REDIS_URL": "",
             "VAR_DIR": str(self.folder),
         }
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=REPOSITORY,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            **options,
-        )
+        return run_forked("manage.py", *arguments, env=environment)
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """Return the rows of a statement on its database."""

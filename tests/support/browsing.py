@@ -31,11 +31,11 @@ def find_chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def launch(playwright: Playwright, program: str) -> Browser:
+def launch(playwright: Playwright, program: str, *options: str) -> Browser:
     """Start the browser."""
     # Chromium's own sandbox refuses to run as root; the pages are ours.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    return playwright.chromium.launch(executable_path=program, args=arguments)
+    return playwright.chromium.launch(executable_path=program, args=[*arguments, *options])
 
 
 def create_context(browser: Browser, demo_site: DemoSite) -> BrowserContext:

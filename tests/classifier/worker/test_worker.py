@@ -35,6 +35,7 @@ from classifier.training.starting import start_training_run
 from tests.support.artefacts import bring_into_production, create_artefact_twin, register_active_version
 from tests.support.factories import create_product
 from tests.support.fakes import create_painted_image, create_stored_image
+from tests.support.forks import Fork, fork
 from tests.support.members import create_member
 from tests.support.servers import get_test_database_url
 from tests.support.small_data_worker import TEST_PICTURES
@@ -50,8 +51,8 @@ def artefacts_folder(settings, tmp_path: Path) -> None:
 
 
 @contextmanager
-def worker(queue: str, *, log: Path, program: str = "celery", **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Celery worker for one queue on the test database, as an operator would start it."""
+def worker(queue: str, *, log: Path, program: str = "celery", **variables: str) -> Iterator[Fork]:
+    """Run a Celery worker for one queue on the test database."""
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "config.settings.test",
@@ -60,9 +61,8 @@ def worker(queue: str, *, log: Path, program: str = "celery", **variables: str) 
         "ARTEFACTS_DIR": str(django_settings.ARTEFACTS_DIR),
         **variables,
     }
-    command = [sys.executable, "-m", program, "-A", "config", "worker", "-Q", queue, "-c", "1", "-n", f"{queue}@test"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+    options = ("-A", "config", "worker", "-Q", queue, "-c", "1", "-n", f"{queue}@test")
+    process = fork("-m", program, *options, output=log, env=environment)
     try:
         yield process
     finally:
