@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from unittest.mock import patch
 
@@ -36,7 +37,7 @@ class BucketServer:
         """The value of STORAGE_URL."""
         return f"s3://{NAME}/{PREFIX}?endpoint_url={self.endpoint}"
 
-    @property
+    @cached_property
     def client(self) -> Any:
         """A client of the test's own."""
         return boto3.client("s3", endpoint_url=self.endpoint)
@@ -52,6 +53,7 @@ class BucketServer:
             self.server.stop()
             self.server._server.server_close()
         self.server = None
+        self.client.close()
         for storage in storages._storages.values():
             if isinstance(storage, Bucket):
                 storage.connection.meta.client.close()
