@@ -1,13 +1,13 @@
 """A picture that many products show."""
 
+import itertools
 from collections.abc import Sequence
 from io import BytesIO
 
-from django.db import transaction
 from PIL import Image as PillowImage
 
-from catalog.labels import refresh_labels
-from catalog.models import Image, Product, ProductImages
+from catalog.models import Image, Product
+from tests.support.factories import create_products
 from tests.support.fakes import create_stored_image
 
 #: Twenty titles, no two of which have a word in common.
@@ -24,10 +24,4 @@ def create_same_pictures(number: int) -> list[Image]:
 def show_placeholder(titles: Sequence[str] = UNLIKE, *, addresses: int = 1) -> list[Product]:
     """Create a product for each title; all show the same bytes first, at so many addresses in turn."""
     images = create_same_pictures(addresses)
-    products = Product.objects.bulk_create(Product(title=title) for title in titles)
-    ProductImages.objects.bulk_create(
-        ProductImages(product=product, image=images[n % addresses], image_index=0) for n, product in enumerate(products)
-    )
-    with transaction.atomic():
-        refresh_labels([product.pk for product in products])
-    return products
+    return create_products(titles, images=itertools.cycle(images))
