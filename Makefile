@@ -35,8 +35,6 @@ demo: $(VENV)/installed
 # See tests/support/side_by_side.py.
 SIDE_BY_SIDE := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadscope
 
-# Each of them has one core; a second thread of its mathematics would only wait for it.
-test: export OMP_NUM_THREADS := 1
 # What depends on the kind of database runs on SQLite first, as in the embedded product; then everything on real servers.
 test: $(VENV)/installed-dev
 	TEST_DATABASE_URL=sqlite:// TEST_REDIS_URL= $(RUN) -m pytest -q $(SIDE_BY_SIDE) -m both_databases -r fE

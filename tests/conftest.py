@@ -6,6 +6,10 @@ the embedded product does; tests marked ``postgresql`` or ``redis`` are then ski
 """
 
 import os
+
+# Before NumPy is there: the matrices of tests are small, and threads that wait for each other are most of the work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import shutil
 import signal
 import tempfile

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from classifier.ml.inference import Classifier
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.labels import GROUPS, group_labels
 from classifier.ml.network import architecture as networks
-from classifier.ml.network import training
+from classifier.ml.network import ensemble, training
 from classifier.ml.network.architecture import BackboneWeightsError
 from classifier.ml.network.training import LabelledPictures
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest, calibrate_again, evaluate, evaluate_pictures, train
@@ -35,10 +36,15 @@ from tests.support.fakes import build_prediction
 NOTHING_LEARNT = training.TrainingResult(history=(), best_epoch=0, seconds=0.0)
 
 
-def serve_as(artefact: TrainedArtefact, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the conversion, which takes most of a small training's time: an artefact's network serves instead."""
+def serve_as(artefact: TrainedArtefact, monkeypatch: pytest.MonkeyPatch, *, network: Any = None) -> None:
+    """Leave out what takes most of a small training's time: an artefact's network serves instead of a conversion.
+
+    `network` is what every member begins with, if it is not to be built either.
+    """
     content = (artefact.folder / NETWORK_FILE).read_bytes()
     monkeypatch.setattr(networks, "to_serving_network", lambda network: content)
+    if network is not None:
+        monkeypatch.setattr(ensemble, "build_seeded_network", lambda *rest, **more: network)
 
 
 def test_the_manifest_says_how_the_artefact_came_about(
@@ -82,7 +88,7 @@ def test_pictures_from_elsewhere_are_measured_on_groups(
 
 
 def test_no_test_picture_takes_part_before_the_evaluation(
-    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_artefact: TrainedArtefact, tiny_members: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given test pictures, and reserved ones, that can be told from all others by their first pixel,
     drawn = draw_dataset(train_per_label=60)
@@ -110,7 +116,7 @@ def test_no_test_picture_takes_part_before_the_evaluation(
         assert not (pictures[:, 0, 0, 0] == 77).any()
         return np.eye(10, dtype=np.float32)[np.arange(len(pictures)) % 10]
 
-    serve_as(tiny_artefact, monkeypatch)
+    serve_as(tiny_artefact, monkeypatch, network=tiny_members[0])
     monkeypatch.setattr(training, "fit", fit)
     monkeypatch.setattr(training, "predict_logits", predict_logits)
     monkeypatch.setattr(pipeline, "_calibrate_network", calibrate)
@@ -164,7 +170,11 @@ def test_progress_names_every_phase_in_order(
 
 
 def test_a_stopped_training_leaves_nothing(
-    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_artefact: TrainedArtefact,
+    tiny_members: tuple[Any, ...],
+    drawn_dataset: FashionMnist,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Enough(Exception):
         pass
@@ -173,7 +183,7 @@ def test_a_stopped_training_leaves_nothing(
         if progress.phase == "save":
             raise Enough
 
-    serve_as(tiny_artefact, monkeypatch)
+    serve_as(tiny_artefact, monkeypatch, network=tiny_members[0])
     monkeypatch.setattr(training, "fit", lambda *rest, **more: NOTHING_LEARNT)
     with pytest.raises(Enough):
         train(dataclasses.replace(TINY_REQUEST, epochs=1), output_dir=tmp_path, dataset=drawn_dataset, progress=stop)
@@ -262,6 +272,7 @@ def test_a_training_goes_on_from_an_artefact(
     tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a training that learns nothing,
+    serve_as(tiny_artefact, monkeypatch)
     monkeypatch.setattr(training, "fit", lambda *arguments, **rest: NOTHING_LEARNT)
     recipe = dataclasses.replace(TINY_RECIPE, name="further", dropout=0.0)
     request = TrainingRequest(recipe=recipe, seed=1, command="", backbone_weights=str(tiny_artefact.folder))

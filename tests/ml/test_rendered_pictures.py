@@ -12,7 +12,7 @@ from classifier.ml.labels import GROUP_OF_GARMENT
 from classifier.ml.types import Picture, Prediction
 from tests.support.drawings import render_for_shop
 
-SHOWN = 200
+SHOWN = 100
 
 
 @cache

@@ -1,9 +1,12 @@
 """Forty kinds of hostile requests, each with its documented answer at every address: never a 5xx, nothing written.
 
+What one check for all addresses refuses is sent to each of them once, and its other forms to `SOME`.
+
 Rows 1 to 37 are the lines of `CORPUS`; rows that take more than one request have functions below, named by row.
 """
 
 import base64
+import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -36,6 +40,7 @@ from tests.support.hostile import (
     READ_ONLY,
     READS,
     REVIEWS,
+    SOME,
     WRITES,
     Hostile,
     Site,
@@ -100,13 +105,13 @@ CORPUS = [
     Hostile(13, "search of 9 words", PRODUCTS, 400, query="search=a+b+c+d+e+f+g+h+i"),
     Hostile(14, "search of 100 KB", PRODUCTS, 400, query="search=" + "x" * 100_000),
     Hostile(15, "id=abc", EVERYTHING, 400, query="id=abc"),
-    Hostile(16, "id=1e30", EVERYTHING, 400, query="id=1e30"),
-    Hostile(17, "_connector", EVERYTHING, 400, query="_connector=OR+1=1"),
-    Hostile(18, "lookup by a regular expression", EVERYTHING, 400, query="title__regex=(a%2B)%2B$"),
-    Hostile(18, "lookup of passwords", EVERYTHING, 400, query="user__password__startswith=a"),
-    Hostile(19, "limit=1e30", EVERYTHING, 400, query="limit=1e30"),
-    Hostile(19, "offset=-1", EVERYTHING, 400, query="offset=-1"),
-    Hostile(19, "offset in Arabic digits", EVERYTHING, 400, query="offset=%D9%A1%D9%A2"),
+    Hostile(16, "id=1e30", SOME, 400, query="id=1e30"),
+    Hostile(17, "_connector", SOME, 400, query="_connector=OR+1=1"),
+    Hostile(18, "lookup by a regular expression", SOME, 400, query="title__regex=(a%2B)%2B$"),
+    Hostile(18, "lookup of passwords", SOME, 400, query="user__password__startswith=a"),
+    Hostile(19, "limit=1e30", SOME, 400, query="limit=1e30"),
+    Hostile(19, "offset=-1", SOME, 400, query="offset=-1"),
+    Hostile(19, "offset in Arabic digits", SOME, 400, query="offset=%D9%A1%D9%A2"),
     Hostile(19, "page_size=1e30", LISTS, 400, query="page_size=1e30"),
     Hostile(19, "page_size=0", LISTS, 400, query="page_size=0"),
     Hostile(19, "page_size=101", LISTS, 400, query="page_size=101"),
@@ -134,12 +139,13 @@ CORPUS = [
     Hostile(24, "lone surrogate in a search", PRODUCTS, 200, query="search=%ED%A0%80"),
     Hostile(29, "invalid UTF-8", BODIES, 400, body=b'{"note": "\xff"}'),
     Hostile(29, "invalid UTF-8 in a search", PRODUCTS, 200, query="search=%ff"),
-    Hostile(29, "invalid UTF-8 in a name", EVERYTHING, 400, query="%ff=1"),
+    Hostile(29, "invalid UTF-8 in a name", SOME, 400, query="%ff=1"),
     Hostile(30, "charset bogus", BODIES, 415, body=b"{}", content_type="application/json; charset=bogus"),
     Hostile(30, "charset utf-7", BODIES, 415, body=b"{}", content_type="application/json; charset=utf-7"),
     Hostile(30, "charset zip", BODIES, 415, body=b"{}", content_type="application/json; charset=zip"),
-    *[Hostile(30, f"charset {charset[:9]} of no body", READS, 0, content_type=f"application/json; charset={charset}")
-      for charset in ("bogus", "utf-7", "zip", "idna", "undefined", "x" * 5000)],
+    *[Hostile(30, f"charset {charset[:9]} of no body", targets, 0, content_type=f"application/json; charset={charset}")
+      for charset, targets in (("bogus", READS), ("utf-7", SOME[:2]), ("zip", SOME[:2]), ("idna", SOME[:2]),
+                               ("undefined", SOME[:2]), ("x" * 5000, SOME[:2]))],
     *[Hostile(30, f"charset {charset} of a form", FORMS, status, body=build_form([PICTURE, build_field("a", b"1")]),
               content_type=f"{MULTIPART}; charset={charset}")
       for charset, status in (("bogus", 415), ("utf-7", 415), ("zip", 415), ("undefined", 415))],
@@ -150,19 +156,19 @@ CORPUS = [
     Hostile(32, "a key twice", BODIES, 400, body=b'{"limit": 1, "limit": 2}'),
     Hostile(32, "a key twice within", BODIES, 400, body=b'{"a": {"limit": 1, "limit": 2}}'),
     Hostile(33, "foreign host", EVERYTHING, 400, headers={"Host": "evil.example"}),
-    Hostile(33, "foreign host with a port", EVERYTHING, 400, headers={"Host": "testserver:80@evil.example"}),
+    Hostile(33, "foreign host with a port", SOME, 400, headers={"Host": "testserver:80@evil.example"}),
     Hostile(33, "foreign host beside ours", READS, 0, headers={"X-Forwarded-Host": "evil.example"}),
-    Hostile(34, "2000 parameters", EVERYTHING, 400, query="&".join(f"x{n}=1" for n in range(2000))),
+    Hostile(34, "2000 parameters", SOME, 400, query="&".join(f"x{n}=1" for n in range(2000))),
     *[Hostile(35, f"{content_type} for JSON", BODIES, 415, body=b"a=1", content_type=content_type)
       for content_type in ("text/plain", "application/x-www-form-urlencoded", MULTIPART, "application/xml", "x")],
     Hostile(35, "no type in particular", BODIES, 400, body=b"a=1", content_type="*/*"),
     *[Hostile(35, f"{content_type} for a form", FORMS, 415, body=b"a=1", content_type=content_type)
       for content_type in (JSON, "application/x-www-form-urlencoded", "image/png", "x")],
-    *[Hostile(36, header, READS, 0, headers={header: "DELETE"})
+    *[Hostile(36, header, SOME[:2], 0, headers={header: "DELETE"})
       for header in ("X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method")],
-    *[Hostile(36, f"{header} of a POST", READ_ONLY, 405, headers={header: "GET"})
+    *[Hostile(36, f"{header} of a POST", READ_ONLY[:2], 405, headers={header: "GET"})
       for header in ("X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method")],
-    Hostile(36, "_method", EVERYTHING, 400, query="_method=DELETE"),
+    Hostile(36, "_method", SOME, 400, query="_method=DELETE"),
 ]  # fmt: skip
 
 
@@ -171,19 +177,21 @@ def site() -> Site:
     return Site()
 
 
-@pytest.mark.parametrize("hostile", CORPUS, ids=str)
-def test_every_address_answers_as_documented(site: Site, hostile: Hostile) -> None:
+def test_every_address_answers_as_documented(site: Site) -> None:
     before = read_tables()
-    for target in hostile.targets:
-        name, method = target
-        status = hostile.status or TABLE[name][method].status
-        response = site.send(hostile, target)
-        if status >= 400:
-            assert_problem(response, status, what=target)
-        assert (response.status_code, target) == (status, target), response.content[:500]
-        assert b"evil.example" not in response.content, target
-    if hostile.status >= 400:
-        assert read_tables() == before
+    for hostile in CORPUS:
+        for target in hostile.targets:
+            name, method = target
+            status, what = hostile.status or TABLE[name][method].status, (str(hostile), target)
+            with transaction.atomic():
+                response = site.send(hostile, target)
+                transaction.set_rollback(status < 400)  # what a harmless call writes is no other's concern
+            if status >= 400:
+                assert_problem(response, status, what=what)
+            assert (response.status_code, what) == (status, what), response.content[:500]
+            assert b"evil.example" not in response.content, what
+        if hostile is CORPUS[-1] or hostile.row % 10 == 0:
+            assert read_tables() == before, f"at {hostile} or before"
 
 
 @pytest.mark.parametrize("target", [*BODIES, *FORMS, *READ_ONLY], ids=lambda target: target[0])
@@ -273,9 +281,11 @@ def test_row_37_nothing_is_written_by_a_session_without_its_csrf_token(site: Sit
     client.force_login(site.user)
     before = read_tables()
     for name, _ in WRITES:
-        for headers in ({}, {"X-CSRFToken": "x" * 32}, {"Origin": "https://evil.example"}):
-            response = client.post(site.get_address(name), data=b"{}", content_type=JSON, headers=headers)
-            assert_problem(response, 403, what=name)
+        response = client.post(site.get_address(name), data=b"{}", content_type=JSON)
+        assert_problem(response, 403, what=name)
+    for headers in ({"X-CSRFToken": "x" * 32}, {"Origin": "https://evil.example"}):
+        response = client.post(site.get_address(WRITES[0][0]), data=b"{}", content_type=JSON, headers=headers)
+        assert_problem(response, 403, what=headers)
     assert read_tables() == before
 
 
@@ -297,22 +307,22 @@ def test_row_38_a_token_of_nobody_is_refused_everywhere_with_a_challenge(setting
     settings.WRONG_TOKENS_PER_MINUTE = 10_000
     headers = list(list_bad_tokens())
     before = read_tables()
-    for name, method in EVERYTHING:
-        for header in headers:
-            response = Client().generic(method, site.get_address(name), headers={"Authorization": header})
-            assert_problem(response, 401, what=(name, header[:20]))
-            assert response.headers["WWW-Authenticate"] == "Token"
+    # Each with one of them in turn.
+    for (name, method), header in zip(EVERYTHING, itertools.cycle(headers), strict=False):
+        response = Client().generic(method, site.get_address(name), headers={"Authorization": header})
+        assert_problem(response, 401, what=(name, header[:20]))
+        assert response.headers["WWW-Authenticate"] == "Token"
     assert read_tables() == before
 
 
 def test_row_38_only_the_header_takes_a_token(site: Site) -> None:
     token = build_token_header(site.user)["Authorization"].removeprefix("Token ")
-    before = read_tables()
+    before, parameters = read_tables(), itertools.cycle(("token", "access_token", "auth_token"))
     for name, method in EVERYTHING:
         public = TABLE[name][method].permission == ""
         address = site.get_address(name)
-        for query in (f"?token={token}", f"?access_token={token}", f"?auth_token={token}"):
-            assert_problem(Client().generic(method, f"{address}{query}"), 400 if public else 401, what=name)
+        response = Client().generic(method, f"{address}?{next(parameters)}={token}")
+        assert_problem(response, 400 if public else 401, what=name)
         response = Client().generic(method, address, headers={"Authorization": f"Bearer {token}"})
         assert response.status_code == (TABLE[name][method].status if public else 401), name
     assert read_tables() == before

@@ -22,6 +22,7 @@ from schemathesis import Case, GenerationMode, checks
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import FailureGroup
 
+from tests.site.test_authorisation import TABLE
 from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product
 from tests.support.fakes import create_painted_image
@@ -159,8 +160,9 @@ def test_every_generated_request_is_answered_as_the_schema_says(
     for target in OPERATIONS:
         operation = find_operation(schema, site=site, target=target)
         takes_something = [*operation.path_parameters, *operation.query, *operation.body]
-        # Of what takes nothing no request is wrong.
-        modes = [GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if takes_something else [])]
+        # Of what takes nothing no request is wrong, and what a visitor is refused is not read.
+        is_read = takes_something and (visitor == "member" or TABLE[target[0]][target[1]].permission == "")
+        modes = [GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if is_read else [])]
         for mode in modes:
             requests = list_cases(operation, site=site, target=target, mode=mode)
             try:
@@ -168,4 +170,4 @@ def test_every_generated_request_is_answered_as_the_schema_says(
             except FailureGroup as failures:
                 wrong.append(f"{operation.label}, {mode.value}: {failures}")
     assert not wrong, "\n\n".join(wrong)
-    assert sent >= cases // 2
+    assert sent >= number * len(OPERATIONS)

@@ -5,10 +5,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 from unittest.mock import patch
 
 import boto3
+from botocore.session import create_loader
 from django.core.files.storage import storages
 from moto.server import ThreadedMotoServer
 
@@ -36,7 +38,7 @@ class BucketServer:
         """The value of STORAGE_URL."""
         return f"s3://{NAME}/{PREFIX}?endpoint_url={self.endpoint}"
 
-    @property
+    @cached_property
     def client(self) -> Any:
         """A client of the test's own."""
         return boto3.client("s3", endpoint_url=self.endpoint)
@@ -52,6 +54,7 @@ class BucketServer:
             self.server.stop()
             self.server._server.server_close()
         self.server = None
+        self.client.close()
         for storage in storages._storages.values():
             if isinstance(storage, Bucket):
                 storage.connection.meta.client.close()
@@ -76,7 +79,9 @@ def running_bucket() -> Iterator[BucketServer]:
     """Run a server with an empty bucket, and let this process have the keys, while the block runs."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = BucketServer(find_port())
-    with patch.dict(os.environ, KEYS):
+    # What S3 is, megabytes of JSON, is read once.
+    loader = patch("botocore.session.create_loader", cache(create_loader))
+    with patch.dict(os.environ, KEYS), loader:
         server.start()
         # All servers of a process have the same buckets.
         server.client.create_bucket(Bucket=NAME)

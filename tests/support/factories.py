@@ -41,9 +41,13 @@ def create_product(
     return product
 
 
-def create_products(titles: Iterable[str]) -> list[Product]:
-    """Create products without pictures and texts, at a few statements for all of them."""
+def create_products(titles: Iterable[str], *, images: Iterable[Image] = ()) -> list[Product]:
+    """Create products without texts, each with the picture that has its place, at a few statements for all of them."""
     products = Product.objects.bulk_create(Product(title=title) for title in titles)
+    ProductImages.objects.bulk_create(
+        ProductImages(product=product, image=image, image_index=0)
+        for product, image in zip(products, images, strict=False)
+    )
     with transaction.atomic():
         ids = [product.pk for product in products]
         refresh_labels(ids, created=set(ids))

@@ -45,6 +45,8 @@ BODYLESS = [
 BODIES = [target for target in WRITES if target not in BODYLESS + FORMS]
 PRODUCTS: list[Target] = [("api-product-list", "GET")]
 REVIEWS: list[Target] = [("api-review-list", "POST")]
+#: A list, a row and a call that writes.
+SOME: list[Target] = [*PRODUCTS, ("api-product-detail", "GET"), *REVIEWS]
 
 #: What reads or describes a server's insides; no answer has it.
 INSIDES = re.compile(rb"Traceback|File \"/|site-packages|psycopg2|sqlite3|/var/|/tmp/|SELECT ")

@@ -1,12 +1,13 @@
 """A picture that many products show."""
 
+import itertools
 from collections.abc import Sequence
 from io import BytesIO
 
 from PIL import Image as PillowImage
 
 from catalog.models import Image, Product
-from tests.support.factories import create_product
+from tests.support.factories import create_products
 from tests.support.fakes import create_stored_image
 
 #: Twenty titles, no two of which have a word in common.
@@ -23,4 +24,4 @@ def create_same_pictures(number: int) -> list[Image]:
 def show_placeholder(titles: Sequence[str] = UNLIKE, *, addresses: int = 1) -> list[Product]:
     """Create a product for each title; all show the same bytes first, at so many addresses in turn."""
     images = create_same_pictures(addresses)
-    return [create_product(title, images=[images[n % addresses]]) for n, title in enumerate(titles)]
+    return create_products(titles, images=itertools.cycle(images))

@@ -308,10 +308,9 @@ def _find_units(reference: Side | Flags, window: Side | Flags) -> _Units:
 
 def _choose(rows: int, chosen: int, of: int, chance: np.random.Generator) -> NDArray[np.float32]:
     """For each row as many of ``of`` units as are ``chosen``, at random: float32[rows, of] of zeros and ones."""
-    marks = np.zeros((rows, of), dtype=np.float32)
-    places = np.argpartition(chance.random((rows, of), dtype=np.float32), chosen, axis=1)[:, :chosen]
-    np.put_along_axis(marks, places, 1, axis=1)
-    return marks
+    numbers = chance.random((rows, of), dtype=np.float32)
+    # Of two that are equal, which is rare, neither may be chosen.
+    return (numbers < np.partition(numbers, chosen, axis=1)[:, chosen, None]).astype(np.float32)
 
 
 def _try_blocks(

@@ -121,10 +121,11 @@ def build_trained_members(spec: NetworkSpec, *, weights: Mapping[str, NDArray[np
 
     Raises ``ValueError`` when weights are missing or unknown, or of another shape.
     """
-    members = tuple(build_network(spec) for _ in range(spec.members))
-    for member, part in zip(members, _split_by_member(weights, members=len(members)), strict=True):
-        assign_weights(member, weights=part)
-    return members
+    members = []
+    for part in _split_by_member(weights, members=spec.members):
+        members.append(build_network(spec))
+        assign_weights(members[-1], weights=part)
+    return tuple(members)
 
 
 def name_members_weights(members: Sequence[keras.Model]) -> dict[str, NDArray[np.float32]]:

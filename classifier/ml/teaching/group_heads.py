@@ -84,7 +84,9 @@ def fit_logistic(
 
     def loss(fitted: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         weights, bias = fitted[:-count].reshape(width, count), fitted[-count:]
-        logs = scipy.special.log_softmax(values @ weights + bias + offset, axis=1)
+        logits = values @ weights + bias + offset
+        logits -= logits.max(axis=1, keepdims=True)
+        logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         slope = shares * (np.exp(logs) - truth)
         steps = np.concatenate([(values.T @ slope).ravel(), slope.sum(axis=0)])
         return float(-(shares * truth * logs).sum() + fitted @ fitted / 2), steps + fitted

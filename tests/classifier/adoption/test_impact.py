@@ -17,8 +17,9 @@ from classifier.labels.walk import refresh_all_labels
 from classifier.ml.judging.shares import measure_share
 from classifier.models import AdoptionRun, ImpactRun, LabelChange, LabellingRun, ModelVersion
 from tests.classifier.adoption.test_adoption import activate, label_with
+from tests.support import factories
 from tests.support.artefacts import bring_into_production
-from tests.support.factories import create_description, create_product
+from tests.support.factories import create_description
 from tests.support.fakes import build_outcome, create_model_version, create_painted_image
 from tests.support.members import create_member
 
@@ -35,7 +36,8 @@ def _no_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def create_products(number: int) -> list[Product]:
-    return [create_product(images=[create_painted_image("Bag")]) for _ in range(number)]
+    titles, images = zip(*((f"Product {each}", create_painted_image("Bag")) for each in range(number)), strict=True)
+    return factories.create_products(titles, images=images)
 
 
 def get_labels() -> list[tuple[Any, ...]]:

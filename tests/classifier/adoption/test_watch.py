@@ -67,7 +67,7 @@ def test_labels_as_promised_are_kept_and_counted_beside_the_promise() -> None:
 
 
 def test_what_comes_after_a_sample_is_waited_for_and_a_departure_is_said() -> None:
-    first, second = promise(["Bag"] * 120, sample=40)
+    first, second = promise(["Bag"] * 90, sample=30)
     run = activate(second)
     assert watch_adoptions() == 0
     label_the_rest(run, "Dress")
@@ -86,7 +86,7 @@ def test_what_comes_after_a_sample_is_waited_for_and_a_departure_is_said() -> No
 
 def test_it_goes_back_by_itself_only_where_a_setting_says_so(settings: Any) -> None:
     settings.WATCH_ROLLS_BACK, settings.APPROVALS = True, "two"
-    first, second = promise(["Bag"] * 120, sample=40)
+    first, second = promise(["Bag"] * 90, sample=30)
     asker, approver = create_member("change_modelversion"), create_member("change_modelversion")
     change = request_stage_change(second, to="production", asker=Asker("page", asker))
     approve_stage_change(change, user=approver, reason="Seen")

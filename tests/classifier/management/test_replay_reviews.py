@@ -58,6 +58,8 @@ def test_a_replay_says_what_so_many_reviews_are_worth(shop: Path, tmp_path: Path
     assert before["ways"]["pictures"]["balanced_accuracy"]["standard_error"] == 0
     figure = after["ways"]["pictures"]["accuracy"]
     assert figure["low"] <= figure["mean"] <= figure["high"]
+    # Another seed reviews others.
+    assert any(found["standard_error"] > 0 for found in after["ways"]["pictures"].values()), after["ways"]["pictures"]
     assert after["ways"]["pictures"]["unsure"]["mean"] < 1
     assert set(document["random_as_good_as_queue"]["pictures"]) == {"40"}
     stored = load_document(tmp_path / "out" / "replay.json")
@@ -66,12 +68,10 @@ def test_a_replay_says_what_so_many_reviews_are_worth(shop: Path, tmp_path: Path
 
 
 def test_the_same_seed_replays_the_same(shop: Path) -> None:
-    first, again, other = (
-        json.loads(run(shop, "--seeds", "1", "--seed", seed, "--reviews", "40", "--json")[0])["curves"]
-        for seed in ("1", "1", "2")
+    first, again = (
+        json.loads(run(shop, "--seeds", "1", "--seed", "1", "--reviews", "40", "--json")[0])["curves"] for _ in range(2)
     )
     assert first == again
-    assert first["random"] != other["random"]
 
 
 def test_people_read_a_table(shop: Path) -> None:

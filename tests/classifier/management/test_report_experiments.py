@@ -77,7 +77,9 @@ def test_without_folders_the_same_records_give_the_same_bytes(docs: Path, monkey
 
 
 def test_json_is_one_document_with_every_record(docs: Path, tmp_path: Path) -> None:
-    save_document(tmp_path / "out/experiments/compact.json", document=measure_drawings("compact").record, files={})
+    record = measure_drawings(RECIPE).record
+    compact = record | {"recipe": record["recipe"] | {"name": "compact"}}
+    save_document(tmp_path / "out/experiments/compact.json", document=compact, files={})
 
     output, _ = run(str(OWN_NETWORKS), "--json", f"--output={tmp_path / 'out'}")
 
@@ -159,7 +161,7 @@ def test_a_failure_or_an_interruption_stores_nothing_of_any_artefact(
     def measure(folder: Path, **options: Any) -> Experiment:
         if folder == other:
             raise error
-        return measure_drawings("default")
+        return measure_drawings(RECIPE)
 
     monkeypatch.setattr(report_experiments, "measure_experiment", measure)
 

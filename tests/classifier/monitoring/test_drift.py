@@ -93,8 +93,8 @@ def test_what_later_pictures_do_not_show_was_none(version: ModelVersion) -> None
     assert list_states() == [("features", "closed")]
 
 
-def test_a_person_acknowledges_and_closes_an_alarm(version: ModelVersion) -> None:
-    user = create_member()
+def test_a_person_acknowledges_and_closes_an_alarm() -> None:
+    version, user = create_model_version(), create_member()
     alarm = create_alarm(create_drift_check(version))
 
     assert acknowledge_alarm(alarm.pk, user=user).acknowledged_by == user
@@ -109,8 +109,8 @@ def test_a_person_acknowledges_and_closes_an_alarm(version: ModelVersion) -> Non
         create_alarm(create_drift_check(version))
 
 
-def test_another_version_in_production_ends_the_alarms_of_the_one_before(version: ModelVersion) -> None:
-    create_alarm(create_drift_check(version))
+def test_another_version_in_production_ends_the_alarms_of_the_one_before() -> None:
+    create_alarm(create_drift_check(create_model_version()))
     ModelVersion.objects.update(stage="retired")
     other = create_model_version()
     for seed in (1, 2, 3):

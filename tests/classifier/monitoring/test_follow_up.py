@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from catalog.models import Image, ProductLabel
+from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.audit.drawing import draw_round
 from classifier.audit.selectors import estimate_accuracy, find_current_round, list_unanswered
 from classifier.models import Alarm, AuditRound, AuditSample, Classification, ModelVersion, Review, TrainingRun
@@ -19,7 +19,6 @@ from classifier.reviews.choosing import choose_audit
 from classifier.reviews.services import record_review
 from classifier.training.waiting import release_trainings
 from tests.support.drifting import create_alarm, create_classified, create_drift_check
-from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
 
@@ -44,10 +43,20 @@ def create_window(version: ModelVersion, **alarm: Any) -> Alarm:
 
 def show_pictures() -> None:
     """Create a product for each picture of the host, with the label that the version gave it."""
-    for said in Classification.objects.filter(image__product_images=None, image__url__contains=HOST):
-        product = create_product(f"New {said.image_id}", images=[said.image])
-        values = {"group": said.group, "garment": said.garment, "confidence": said.confidence, "image": said.image}
-        ProductLabel.objects.filter(product=product).update(status="labelled", source="machine", **values)
+    said = list(Classification.objects.filter(image__product_images=None, image__url__contains=HOST))
+    products = Product.objects.bulk_create(Product(title=f"New {one.image_id}") for one in said)
+    pairs = list(zip(products, said, strict=True))
+    ProductImages.objects.bulk_create(
+        ProductImages(product=product, image_id=one.image_id, image_index=0) for product, one in pairs
+    )
+    labels = [
+        ProductLabel(
+            product=product, status="labelled", source="machine", group=one.group, garment=one.garment,
+            confidence=one.confidence, image_id=one.image_id,
+        )
+        for product, one in pairs
+    ]  # fmt: skip
+    ProductLabel.objects.bulk_create(labels)
 
 
 def answer(audit: AuditRound, number: int, *, reviewer: User, wrong: int = 0) -> None:

@@ -84,7 +84,11 @@ def test_what_trains_is_what_people_said_last_of_pictures_with_a_part(
     assert {picture.shows for picture in found.values()} == set(range(6))
 
 
-def test_reviews_make_a_candidate_that_says_what_it_is_worth(shop: list[Image], version: ModelVersion) -> None:
+def test_reviews_make_a_candidate_that_says_what_it_is_worth_and_the_button_counts_those_since(
+    shop: list[Image], version: ModelVersion, reviewer: User, client: Client
+) -> None:
+    sign_in(client, "view_trainingrun", "add_trainingrun")
+    assert "180 reviews since the last training: train with them" in client.get("/training-runs/").content.decode()
     run = train()
     made = run.model_version
     assert (run.error, run.state, made.stage, made.recipe) == ("", "done", "candidate", "reviewed")
@@ -97,12 +101,22 @@ def test_reviews_make_a_candidate_that_says_what_it_is_worth(shop: list[Image], 
     assert found["out_of_fold"]["garments"] == 120
     assert found["out_of_fold"]["none"] == 24
     assert OutOfFoldAnswer.objects.filter(model_version=made).count() == 144
+    assert count_new_reviews() == 0
+    assert client.get("/training-runs/").context["retraining"] == ""
+    record_reviews([shop[0].pk], group="Bags", reviewer_id=reviewer.pk)
+    assert client.get("/training-runs/").context["retraining"] == "1 review since the last training: train with them"
+    response = client.post("/training-runs/", {"recipe": "reviewed"})
+    assert (response.status_code, TrainingRun.objects.latest("pk").recipe) == (302, "reviewed")
 
 
-def test_heads_of_reviews_know_what_is_none_of_the_groups(shop: list[Image], reviewer: User) -> None:
-    for image in shop[:36]:
-        record_reviews([image.pk], group="", verdict="none_of_these", reviewer_id=reviewer.pk)
-    heads = find_heads(train().model_version)
+def test_heads_know_what_is_none_of_the_groups_and_a_review_that_the_others_contradict_is_listed(
+    shop: list[Image], version: ModelVersion, reviewer: User, client: Client
+) -> None:
+    more = [create_seen(version.base, number, shows=NONE, part="training") for number in range(180, 192)]
+    record_reviews([image.pk for image in more], group="", verdict="none_of_these", reviewer_id=reviewer.pk)
+    record_reviews([shop[0].pk], group="Bags", reviewer_id=reviewer.pk)
+    made = train().model_version
+    heads = find_heads(made)
     vectors = np.eye(64)[:6].astype(np.float16)
     said = predict(
         SeenPictures(
@@ -112,11 +126,6 @@ def test_heads_of_reviews_know_what_is_none_of_the_groups(shop: list[Image], rev
     )
     assert [one.group for one in said[:5]] == list(GROUPS)
     assert said[NONE].none_probability > max(one.none_probability for one in said[:5])
-
-
-def test_a_review_that_the_others_contradict_is_listed(shop: list[Image], reviewer: User, client: Client) -> None:
-    record_reviews([shop[0].pk], group="Bags", reviewer_id=reviewer.pk)
-    made = train().model_version
     sign_in(client, "view_modelversion")
     response = client.get(f"/model-versions/{made.pk}/")
     assert [row.title for row in response.context["contradictions"]] == ["Acme alpha"]
@@ -132,15 +141,3 @@ def test_too_few_reviews_are_refused_in_words(version: ModelVersion, reviewer: U
     run = TrainingRun.objects.get()
     assert (run.state, ModelVersion.objects.count()) == ("failed", 1)
     assert "received 1 of 1" in run.error
-
-
-def test_the_button_counts_reviews_since_the_last_training(shop: list[Image], reviewer: User, client: Client) -> None:
-    sign_in(client, "view_trainingrun", "add_trainingrun")
-    assert "180 reviews since the last training: train with them" in client.get("/training-runs/").content.decode()
-    train()
-    assert count_new_reviews() == 0
-    assert client.get("/training-runs/").context["retraining"] == ""
-    record_reviews([shop[0].pk], group="Bags", reviewer_id=reviewer.pk)
-    assert client.get("/training-runs/").context["retraining"] == "1 review since the last training: train with them"
-    response = client.post("/training-runs/", {"recipe": "reviewed"})
-    assert (response.status_code, TrainingRun.objects.latest("pk").recipe) == (302, "reviewed")

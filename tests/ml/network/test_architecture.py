@@ -32,6 +32,19 @@ def backbone() -> keras.Model:
 
 
 @pytest.fixture(scope="module")
+def wider_backbone() -> keras.Model:
+    return build_backbone(dataclasses.replace(SPEC, alpha=1.0))
+
+
+@pytest.fixture(scope="module")
+def weights_file(backbone: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of `backbone`."""
+    path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
+    backbone.save_weights(path)
+    return path
+
+
+@pytest.fixture(scope="module")
 def network(tiny_members: tuple[keras.Model, ...]) -> keras.Model:
     """One network of the tiny artefact as it learnt."""
     return tiny_members[0]
@@ -48,12 +61,9 @@ def test_the_embedding_has_unit_length_and_explains_the_logits(network: keras.Mo
     np.testing.assert_allclose(direction * scale[:, None], centred, rtol=1e-3, atol=1e-4)
 
 
-def test_parameters_are_counted_as_the_published_tables_count_them() -> None:
+def test_parameters_are_counted_as_the_published_tables_count_them(wider_backbone: keras.Model) -> None:
     # The published 2,230,277 are MobileNetV2 at 1.0 with a 1280 x 5 head, without batch norm's statistics.
-    backbone = build_backbone(
-        NetworkSpec(input_size=28, network_size=32, alpha=1.0, dropout=0.0, mean=0.0, standard_deviation=1.0)
-    )
-    assert count_parameters(backbone) + 1280 * 5 + 5 == 2_230_277
+    assert count_parameters(wider_backbone) + 1280 * 5 + 5 == 2_230_277
 
 
 def test_weights_of_another_architecture_change_nothing(network: keras.Model) -> None:
@@ -66,43 +76,34 @@ def test_weights_of_another_architecture_change_nothing(network: keras.Model) ->
         np.testing.assert_array_equal(value, before[name])
 
 
-def test_backbone_weights_come_from_a_file(backbone: keras.Model, tmp_path: Path) -> None:
-    path = tmp_path / "backbone.weights.h5"
-    backbone.save_weights(path)
+def test_backbone_weights_come_from_a_file(backbone: keras.Model, weights_file: Path) -> None:
     other = build_backbone(SPEC)
     assert content_sha256(other) != content_sha256(backbone)
-    weights = find_backbone_weights(str(path), alpha=0.35)
+    weights = find_backbone_weights(str(weights_file), alpha=0.35)
     assert weights is not None
     load_backbone_weights(other, weights=weights)
     assert content_sha256(other) == content_sha256(backbone)
 
 
 @pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")
-def test_a_file_for_another_width_is_refused(backbone: keras.Model, tmp_path: Path) -> None:
-    path = tmp_path / "backbone.weights.h5"
-    backbone.save_weights(path)
-    wider = build_backbone(
-        NetworkSpec(input_size=28, network_size=32, alpha=0.5, dropout=0.0, mean=0.0, standard_deviation=1.0)
-    )
-    weights = find_backbone_weights(str(path), alpha=0.5)
+def test_a_file_for_another_width_is_refused(wider_backbone: keras.Model, weights_file: Path) -> None:
+    weights = find_backbone_weights(str(weights_file), alpha=1.0)
     assert weights is not None
     with pytest.raises(BackboneWeightsError, match=r"backbone\.weights\.h5 .* does not hold the weights"):
-        load_backbone_weights(wider, weights=weights)
+        load_backbone_weights(wider_backbone, weights=weights)
 
 
 def test_imagenet_weights_are_pinned_by_their_content(
-    backbone: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backbone: keras.Model, weights_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a file of the right shapes with other numbers,
-    path = tmp_path / "backbone.weights.h5"
-    backbone.save_weights(path)
-    monkeypatch.setenv("BACKBONE_WEIGHTS", str(path))
+    monkeypatch.setenv("BACKBONE_WEIGHTS", str(weights_file))
     # when it is offered as the ImageNet weights,
     weights = find_backbone_weights("imagenet", alpha=0.35)
     # then it is refused by the hash of its content.
     assert weights is not None
     with pytest.raises(BackboneWeightsError, match=f"expected SHA-256 {IMAGENET_CONTENT_SHA256[0.35]}"):
-        load_backbone_weights(build_backbone(SPEC), weights=weights)
+        load_backbone_weights(backbone, weights=weights)
 
 
 def test_a_missing_file_and_an_unpinned_width_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

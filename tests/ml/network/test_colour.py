@@ -1,14 +1,14 @@
 """The second branch: what it serves is what Keras computes, reduced to its principal components."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
 from classifier.ml.colours import COLOUR_SIZE
 from classifier.ml.inference import _ColourEngine
-from classifier.ml.network.architecture import BackboneWeights, build_backbone
+from classifier.ml.network.architecture import BackboneWeights
 from classifier.ml.network.colour import build_colour_network, find_components
 
 
@@ -22,10 +22,19 @@ def test_components_keep_most_of_what_differs_and_have_one_sign() -> None:
     assert (components[np.abs(components).argmax(axis=0), range(3)] > 0).all()
 
 
-@pytest.mark.long
-def test_the_branch_serves_the_components_of_what_the_backbone_sees(tmp_path: Path) -> None:
-    backbone = build_backbone(SimpleNamespace(alpha=0.35))
+def build_small_backbone(*, input_shape: tuple[int, int, int], name: str, **rest: object) -> keras.Model:
+    """What stands for MobileNetV2: a layer that sees more than there are components."""
+    given = keras.Input(input_shape)
+    seen = keras.layers.Conv2D(96, 16, strides=16, activation="relu")(given)
+    return keras.Model(given, keras.layers.GlobalAveragePooling2D()(seen), name=name)
+
+
+def test_the_branch_serves_the_components_of_what_the_backbone_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = build_small_backbone(input_shape=(COLOUR_SIZE, COLOUR_SIZE, 3), name="backbone")
     backbone.save_weights(tmp_path / "random.weights.h5")
+    monkeypatch.setattr(keras.applications, "MobileNetV2", build_small_backbone)
     pictures = np.random.default_rng(1).integers(0, 256, (66, COLOUR_SIZE, COLOUR_SIZE, 3), dtype=np.uint8)
     weights = BackboneWeights(tmp_path / "random.weights.h5", sha256="", content_sha256=None)
     served = _ColourEngine(build_colour_network(pictures, weights=weights)).run(pictures[:4])

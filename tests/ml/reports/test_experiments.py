@@ -18,9 +18,21 @@ OLDER_TRAINING = {"history": [], "best_epochs": [1], "seconds": 5.0}
 
 
 @pytest.fixture(scope="session")
-def tiny_experiment(tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist) -> Experiment:
+def steps() -> list[tuple[int, int, str]]:
+    """What the measuring of the tiny artefact reported; filled by it."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def tiny_experiment(
+    tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist, steps: list[tuple[int, int, str]]
+) -> Experiment:
     """The experiment of the tiny artefact; no test may change it."""
-    return measure_experiment(tiny_artefact.folder, dataset=drawn_dataset)
+    return measure_experiment(
+        tiny_artefact.folder,
+        dataset=drawn_dataset,
+        progress=lambda done, total, note: steps.append((done, total, note)),
+    )
 
 
 def test_the_record_says_what_was_measured(tiny_experiment: Experiment, tiny_artefact: TrainedArtefact) -> None:
@@ -140,14 +152,6 @@ def test_a_damaged_artefact_is_not_measured(
         measure_experiment(tmp_path / "damaged", dataset=drawn_dataset)
 
 
-def test_progress_counts_to_the_end(tiny_artefact: TrainedArtefact, drawn_dataset: FashionMnist) -> None:
-    steps: list[tuple[int, int, str]] = []
-
-    measure_experiment(
-        tiny_artefact.folder,
-        dataset=drawn_dataset,
-        progress=lambda done, total, note: steps.append((done, total, note)),
-    )
-
+def test_progress_counts_to_the_end(tiny_experiment: Experiment, steps: list[tuple[int, int, str]]) -> None:
     assert [done for done, _, _ in steps] == [0, 1, 2, 3, 4, 5]
     assert steps[-1] == (5, 5, "done")
