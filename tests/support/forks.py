@@ -249,7 +249,7 @@ def _forget_settings() -> None:
         del handler.settings
         handler._settings = None
     vars(storages).pop("backends", None)
-    storages.__init__()
+    storages._backends, storages._storages = None, {}
     default_storage._wrapped = staticfiles_storage._wrapped = empty
     for name in [name for name in sys.modules if name.startswith("config.settings")]:
         del sys.modules[name]
