@@ -34,7 +34,7 @@ import psycopg2
 from PIL import Image as PillowImage
 
 from tests.site.old_code import BASE, checked_out
-from tests.support.forks import Fork, fork, forking, run_forked
+from tests.support.forks import Fork, fork, run_forked
 from tests.support.ports import find_port
 from tests.support.servers import DURABLE_SETTINGS, REPOSITORY, TEMPLATE_VARIABLE, Server, start_postgresql, start_redis
 
@@ -319,25 +319,23 @@ def _is_ready(port: int) -> bool:
     return False
 
 
-def upgrade(*, base: str, per_second: float, pictures: int, seed: int, forks: bool = False) -> Report:
+def upgrade(*, base: str, per_second: float, pictures: int, seed: int, forks_of: Path | None = None) -> Report:
     """Do it, and return what became of requests and labels. Raises `UpgradeError` and `LookupError`.
 
-    With `forks` the processes of each commit are forks of one that has imported it, which takes less of a processor.
+    With `forks_of`, a tree of the base that is `forking`, the processes of both commits are forks.
     """
     report = Report(base, pictures)
     started = time.monotonic()
     os.environ.pop(TEMPLATE_VARIABLE, None)
     with ExitStack() as stack:
-        old = stack.enter_context(checked_out(base))
-        if forks:
-            stack.enter_context(forking(old))
+        old = forks_of or stack.enter_context(checked_out(base))
         folder = Path(tempfile.mkdtemp(prefix="rolling-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         database = start_postgresql(server_settings=DURABLE_SETTINGS)
         stack.callback(database.stop)
         broker = start_redis()
         stack.callback(broker.stop)
-        stage = Stage(folder, database=database, broker=broker, forks=forks)
+        stage = Stage(folder, database=database, broker=broker, forks=forks_of is not None)
         stack.callback(_end_all, stage)
         artefact = "classifier/artefacts/default"
         stage.manage(old, ("migrate", "--verbosity", "0"), ("register_model_version", artefact, "--activate"))

@@ -1,12 +1,10 @@
 """The program that runs an earlier commit's tests on this schema: that it can fail, on one module of them."""
 
-import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.site.old_code import BASE, checked_out, migrated, run_old_tests
-from tests.support.forks import forking
-from tests.support.servers import REPOSITORY
+from tests.site.old_code import checked_out, migrated, run_old_tests
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.processes]
 
@@ -23,15 +21,13 @@ def pytest_sessionstart(session):
 
 
 @pytest.mark.timeout(900)
-def test_an_earlier_commit_works_on_this_schema_and_one_that_wants_another_does_not() -> None:
-    if subprocess.run(["git", "cat-file", "-e", BASE], cwd=REPOSITORY, capture_output=True, check=False).returncode:
-        pytest.skip(f"needs the history of the repository: commit {BASE}")
-    with checked_out(BASE) as tree, migrated(), forking(tree):
-        result = run_old_tests(tree, tests=[MODULE], options=["-k", "not ten_thousand"], forks=True)
+def test_an_earlier_commit_works_on_this_schema_and_one_that_wants_another_does_not(earlier_tree: Path) -> None:
+    with migrated():
+        result = run_old_tests(earlier_tree, tests=[MODULE], options=["-k", "not ten_thousand"], forks=True)
         assert (result["status"], result["failed"], result["error"]) == (0, 0, 0), result["said"]
         assert result["passed"] > 5
-        (tree / "harmed.py").write_text(HARM)
-        harmed = run_old_tests(tree, tests=[MODULE], options=["-p", "harmed", "--exitfirst"], forks=True)
+        (earlier_tree / "harmed.py").write_text(HARM)
+        harmed = run_old_tests(earlier_tree, tests=[MODULE], options=["-p", "harmed", "--exitfirst"], forks=True)
         assert harmed["status"] == 1
         assert "heading" in harmed["said"]
         assert harmed["failures"]

@@ -1,14 +1,13 @@
 """The rolling upgrade in small: nobody notices it, and the program would notice if somebody did."""
 
-import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.site.old_code import BASE
 from tests.site.rolling_upgrade import Balancer, Report, upgrade
-from tests.support.servers import REPOSITORY
 
 pytestmark = [pytest.mark.processes, pytest.mark.long]
 
@@ -16,11 +15,11 @@ pytestmark = [pytest.mark.processes, pytest.mark.long]
 @pytest.mark.postgresql
 @pytest.mark.redis
 @pytest.mark.timeout(900)
-def test_processes_of_an_earlier_commit_are_replaced_under_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    if subprocess.run(["git", "cat-file", "-e", BASE], cwd=REPOSITORY, capture_output=True, check=False).returncode:
-        pytest.skip(f"needs the history of the repository: commit {BASE}")
+def test_processes_of_an_earlier_commit_are_replaced_under_load(
+    earlier_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TEST_POSTGRESQL_TEMPLATE", raising=False)
-    report = upgrade(base=BASE, per_second=4, pictures=96, seed=1, forks=True)
+    report = upgrade(base=BASE, per_second=4, pictures=96, seed=1, forks_of=earlier_tree)
     assert report.is_clean(), report
     assert report.requests > 20
     assert report.reviews > 0

@@ -88,12 +88,14 @@ def fork(
 
     `argv` begins with `-m`, `-c` or a program's path. `cwd` is this repository, or a tree that is `forking`.
     """
-    if cwd == REPOSITORY and ADDRESS_VARIABLE not in os.environ:
-        atexit.register(start_forking())
-    address = os.environ[ADDRESS_VARIABLE] if cwd == REPOSITORY else _addresses[cwd]
-    environment = dict(os.environ if env is None else env)
+    if REPOSITORY not in _addresses:
+        if address := os.environ.get(ADDRESS_VARIABLE):
+            _addresses[REPOSITORY] = address
+        else:
+            atexit.register(start_forking())
+    environment = dict(os.environ | {ADDRESS_VARIABLE: _addresses[REPOSITORY]} if env is None else env)
     files = [str(output), str(errors or output)]
-    return Fork(address, {"argv": argv, "cwd": str(cwd), "env": environment, "files": files})
+    return Fork(_addresses[cwd], {"argv": argv, "cwd": str(cwd), "env": environment, "files": files})
 
 
 def run_forked(
@@ -109,8 +111,7 @@ def run_forked(
 def start_forking() -> Callable[[], None]:
     """Start the process that forks, for this one and those that it starts; return what ends it."""
     stack = ExitStack()
-    os.environ[ADDRESS_VARIABLE] = stack.enter_context(_serving(REPOSITORY))
-    stack.callback(os.environ.pop, ADDRESS_VARIABLE)
+    os.environ[ADDRESS_VARIABLE] = _addresses[REPOSITORY] = stack.enter_context(_serving(REPOSITORY))
     return stack.close
 
 
@@ -249,7 +250,7 @@ def _forget_settings() -> None:
         del handler.settings
         handler._settings = None
     vars(storages).pop("backends", None)
-    storages.__init__()
+    storages._backends, storages._storages = None, {}
     default_storage._wrapped = staticfiles_storage._wrapped = empty
     for name in [name for name in sys.modules if name.startswith("config.settings")]:
         del sys.modules[name]

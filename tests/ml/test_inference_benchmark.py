@@ -8,8 +8,6 @@ import pytest
 
 from classifier.ml.data.dataset import DatasetError, load_fashion_mnist
 
-pytestmark = pytest.mark.long
-
 
 def run_benchmark(*arguments: str) -> int:
     # Not above: it imports TensorFlow, which tests that are begun early do without.
@@ -18,11 +16,14 @@ def run_benchmark(*arguments: str) -> int:
     return main(arguments)
 
 
-def test_all_ways_label_the_pictures_in_one_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_ways_label_the_pictures_in_one_run(
+    artefact_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     try:
         load_fashion_mnist()
     except DatasetError as error:
         pytest.skip(str(error))
+    monkeypatch.setattr("benchmarks.inference.DEFAULT_ARTEFACT", artefact_folder)
     assert run_benchmark("--images", "32", "--published-images", "2", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     product, predictions, same, published = report["rates"]
