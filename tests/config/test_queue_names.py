@@ -2,11 +2,15 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+
+from config.settings import base
 
 SHOW = """
 import json, django
@@ -22,27 +26,19 @@ print(json.dumps([runs, tasks, sorted(settings.CELERY_TASK_QUEUES)]))
 """
 
 
-def show(tmp_path: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "config.settings.base",
-        "VAR_DIR": str(tmp_path),
-        **variables,
-    }
-    return subprocess.run(
+@pytest.mark.parametrize("name", ["labelling", "steps"])
+def test_what_is_no_picture_has_the_queue_of_the_setting(name: str, tmp_path: object) -> None:
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings.base", "VAR_DIR": str(tmp_path)}
+    result = subprocess.run(
         [sys.executable, "-c", SHOW],
         cwd=django_settings.BASE_DIR,
-        env=environment,
+        env=environment | {"STEPS_QUEUE": name},
         capture_output=True,
         text=True,
         timeout=120,
-        check=False,
+        check=True,
     )
-
-
-@pytest.mark.parametrize("name", ["labelling", "steps"])
-def test_what_is_no_picture_has_the_queue_of_the_setting(name: str, tmp_path: object) -> None:
-    runs, tasks, queues = json.loads(show(tmp_path, STEPS_QUEUE=name).stdout)
+    runs, tasks, queues = json.loads(result.stdout)
     pictures = {"label_batch_task", "take_pictures_task", "canary_task"}
     assert runs.pop("TrainingRun") == tasks.pop("classifier.tasks.train_task") == "training"
     assert runs.pop("LabellingRun") == "labelling"
@@ -54,5 +50,7 @@ def test_what_is_no_picture_has_the_queue_of_the_setting(name: str, tmp_path: ob
     assert set(queues) == {"labelling", "training", name}
 
 
-def test_the_queue_of_trainings_is_refused(tmp_path: object) -> None:
-    assert "expected labelling or a queue of its own" in show(tmp_path, STEPS_QUEUE="training").stderr
+def test_the_queue_of_trainings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEPS_QUEUE", "training")
+    with pytest.raises(ImproperlyConfigured, match="expected labelling or a queue of its own"):
+        runpy.run_path(base.__file__)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 
+from config.settings import base
 from tests.support.servers import (
     DURABLE_SETTINGS,
     Server,
@@ -125,15 +128,12 @@ def test_readers_have_lists_of_the_copy_while_it_is_near_and_members_what_they_w
 
 
 @pytest.mark.parametrize("url", ["sqlite:///x", ""])
-def test_a_copy_of_what_is_no_postgresql_is_refused(url: str, tmp_path: Path) -> None:
-    environment = os.environ | {"VAR_DIR": str(tmp_path), "DATABASE_URL": url, "DATABASE_REPLICA_URL": "postgres://a/b"}
-    environment |= {"DJANGO_SETTINGS_MODULE": "config.settings.base"}
-    ended = subprocess.run(
-        [sys.executable, "-c", "import django; django.setup()"],
-        cwd=django_settings.BASE_DIR,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "DATABASE_REPLICA_URL: expected a copy of a PostgreSQL" in ended.stderr
+def test_a_copy_of_what_is_no_postgresql_is_refused(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "VAR_DIR": str(tmp_path),
+        "DATABASE_URL": url,
+        "DATABASE_REPLICA_URL": "postgres://a/b",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_REPLICA_URL: expected a copy of a PostgreSQL"):
+        runpy.run_path(base.__file__)
