@@ -122,8 +122,8 @@ CORPUS = [
                           ("min_confidence", "1e999"), ("min_confidence", DIGITS), ("group", "Hats"),
                           ("garment", "Hat"), ("status", "lost"), ("ordering", "title"), ("ordering", "id,-id"),
                           ("country", "%27%20OR%201=1"))],
-    *[Hostile(20, f"key {key[:9]}", DETAILS, 404, key=key)
-      for key in ("abc", "1" + "0" * 30, DIGITS, "%00", "-1", "%D9%A1", "1.0", "%2e%2e")],
+    *[Hostile(20, f"key {key[:9]}", DETAILS, 404, key=key) for key in ("abc", "1" + "0" * 30, DIGITS, "-1")],
+    *[Hostile(20, f"key {key[:9]}", DETAILS[:3], 404, key=key) for key in ("%00", "%D9%A1", "1.0", "%2e%2e")],
     Hostile(21, "NaN", BODIES, 400, body=b'{"limit": NaN}'),
     Hostile(21, "Infinity", BODIES[:2], 400, body=b'{"limit": -Infinity}'),
     Hostile(21, "1.5 images", REVIEWS, 400, body=b'{"image": 1.5, "group": "Bags", "garment": "Bag"}'),
