@@ -1,6 +1,7 @@
 """Forty kinds of hostile requests, each with its documented answer at every address: never a 5xx, nothing written.
 
-What one check for all addresses refuses is sent to each of them once, and its other forms to `SOME`.
+What one check for all addresses refuses is sent to each of them once, and its other forms to `SOME`, or to the first
+that take such bodies.
 
 Rows 1 to 37 are the lines of `CORPUS`; rows that take more than one request have functions below, named by row.
 """
@@ -74,7 +75,7 @@ CORPUS = [
     Hostile(1, "10 MB title as a form", FORMS, 413, body=build_form([build_field("title", TEN_MEGABYTES)]),
             content_type=MULTIPART),
     Hostile(1, "10 MB title to what is read", READ_ONLY, 413, body=b'{"title": "%s"}' % TEN_MEGABYTES),
-    Hostile(2, "1 MB and 1 byte", BODIES, 413, body=ONE_MORE_BYTE),
+    Hostile(2, "1 MB and 1 byte", BODIES[:2], 413, body=ONE_MORE_BYTE),
     Hostile(2, "1 MB and 1 byte as a form", FORMS, 413, body=build_form([build_field("note", b"x" * 1_048_577)]),
             content_type=MULTIPART),
     Hostile(3, "201 fields", FORMS, 400, body=build_form([build_field(f"n{n}", b"1") for n in range(201)]),
@@ -97,7 +98,7 @@ CORPUS = [
     Hostile(9, "cursor o=1e9", LISTS, 404, query="cursor=" + encode_cursor(b"o=1000000000")),
     Hostile(10, "cursor of another ordering", LISTS, 404, query="cursor=" + sign_cursor("other", False, [1])),
     Hostile(11, "100000 brackets", BODIES, 400, body=b"[" * 100_000),
-    Hostile(11, "100000 braces", BODIES, 400, body=b'{"a":' * 100_000),
+    Hostile(11, "100000 braces", BODIES[:2], 400, body=b'{"a":' * 100_000),
     Hostile(11, "100000 brackets to no reader", BODYLESS, 0, body=b"[" * 100_000),
     Hostile(12, "search NUL", PRODUCTS, 400, query="search=%00"),
     Hostile(12, "country NUL", PRODUCTS, 400, query="country=us%00"),
@@ -121,10 +122,10 @@ CORPUS = [
                           ("min_confidence", "1e999"), ("min_confidence", DIGITS), ("group", "Hats"),
                           ("garment", "Hat"), ("status", "lost"), ("ordering", "title"), ("ordering", "id,-id"),
                           ("country", "%27%20OR%201=1"))],
-    *[Hostile(20, f"key {key[:9]}", DETAILS, 404, key=key)
-      for key in ("abc", "1" + "0" * 30, DIGITS, "%00", "-1", "%D9%A1", "1.0", "%2e%2e")],
+    *[Hostile(20, f"key {key[:9]}", DETAILS, 404, key=key) for key in ("abc", "1" + "0" * 30, DIGITS, "-1")],
+    *[Hostile(20, f"key {key[:9]}", DETAILS[:3], 404, key=key) for key in ("%00", "%D9%A1", "1.0", "%2e%2e")],
     Hostile(21, "NaN", BODIES, 400, body=b'{"limit": NaN}'),
-    Hostile(21, "Infinity", BODIES, 400, body=b'{"limit": -Infinity}'),
+    Hostile(21, "Infinity", BODIES[:2], 400, body=b'{"limit": -Infinity}'),
     Hostile(21, "1.5 images", REVIEWS, 400, body=b'{"image": 1.5, "group": "Bags", "garment": "Bag"}'),
     Hostile(21, "true images", REVIEWS, 400, body=b'{"image": true, "group": "Bags", "garment": "Bag"}'),
     Hostile(21, "1e999", REVIEWS, 400, body=b'{"image": 1e999, "group": "Bags", "garment": "Bag"}'),
@@ -137,29 +138,30 @@ CORPUS = [
     Hostile(24, "pair of surrogates", REVIEWS, 201,
             body=REVIEW.replace(b"NOTE", rb"\ud83d\ude00").replace(b', "garment": "Bag"', b"")),
     Hostile(24, "lone surrogate in a search", PRODUCTS, 200, query="search=%ED%A0%80"),
-    Hostile(29, "invalid UTF-8", BODIES, 400, body=b'{"note": "\xff"}'),
+    Hostile(29, "invalid UTF-8", BODIES[:2], 400, body=b'{"note": "\xff"}'),
     Hostile(29, "invalid UTF-8 in a search", PRODUCTS, 200, query="search=%ff"),
     Hostile(29, "invalid UTF-8 in a name", SOME, 400, query="%ff=1"),
     Hostile(30, "charset bogus", BODIES, 415, body=b"{}", content_type="application/json; charset=bogus"),
-    Hostile(30, "charset utf-7", BODIES, 415, body=b"{}", content_type="application/json; charset=utf-7"),
-    Hostile(30, "charset zip", BODIES, 415, body=b"{}", content_type="application/json; charset=zip"),
+    Hostile(30, "charset utf-7", BODIES[:2], 415, body=b"{}", content_type="application/json; charset=utf-7"),
+    Hostile(30, "charset zip", BODIES[:2], 415, body=b"{}", content_type="application/json; charset=zip"),
     *[Hostile(30, f"charset {charset[:9]} of no body", targets, 0, content_type=f"application/json; charset={charset}")
       for charset, targets in (("bogus", READS), ("utf-7", SOME[:2]), ("zip", SOME[:2]), ("idna", SOME[:2]),
                                ("undefined", SOME[:2]), ("x" * 5000, SOME[:2]))],
     *[Hostile(30, f"charset {charset} of a form", FORMS, status, body=build_form([PICTURE, build_field("a", b"1")]),
               content_type=f"{MULTIPART}; charset={charset}")
       for charset, status in (("bogus", 415), ("utf-7", 415), ("zip", 415), ("undefined", 415))],
-    *[Hostile(31, f"body {body.decode()}", BODIES, 400, body=body)
+    *[Hostile(31, f"body {body.decode()}", BODIES if body == b"[]" else BODIES[:2], 400, body=body)
       for body in (b"[]", b"null", b"7", b'"a"', b"true", b"{")],
     Hostile(31, "no body", BODIES, 0),
     Hostile(31, "list to no reader", BODYLESS, 0, body=b"[]"),
     Hostile(32, "a key twice", BODIES, 400, body=b'{"limit": 1, "limit": 2}'),
-    Hostile(32, "a key twice within", BODIES, 400, body=b'{"a": {"limit": 1, "limit": 2}}'),
+    Hostile(32, "a key twice within", BODIES[:2], 400, body=b'{"a": {"limit": 1, "limit": 2}}'),
     Hostile(33, "foreign host", EVERYTHING, 400, headers={"Host": "evil.example"}),
     Hostile(33, "foreign host with a port", SOME, 400, headers={"Host": "testserver:80@evil.example"}),
     Hostile(33, "foreign host beside ours", READS, 0, headers={"X-Forwarded-Host": "evil.example"}),
     Hostile(34, "2000 parameters", SOME, 400, query="&".join(f"x{n}=1" for n in range(2000))),
-    *[Hostile(35, f"{content_type} for JSON", BODIES, 415, body=b"a=1", content_type=content_type)
+    *[Hostile(35, f"{content_type} for JSON", BODIES if content_type == "text/plain" else BODIES[:2], 415, body=b"a=1",
+              content_type=content_type)
       for content_type in ("text/plain", "application/x-www-form-urlencoded", MULTIPART, "application/xml", "x")],
     Hostile(35, "no type in particular", BODIES, 400, body=b"a=1", content_type="*/*"),
     *[Hostile(35, f"{content_type} for a form", FORMS, 415, body=b"a=1", content_type=content_type)

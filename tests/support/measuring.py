@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -70,6 +71,11 @@ def measure_drawings(recipe: str, *, published_column: str | None = None) -> Exp
             output.logits, features=output.embedding, photograph=output.photograph, blank=output.blank
         )
 
+    def plot(*_: Any, title: str, **options: Any) -> dict[str, bytes]:
+        return {theme: f"<svg>{theme}: {title}</svg>".encode() for theme in ("light", "dark")}
+
     network = SimpleNamespace(manifest=manifest, run=run, judge=judge)
-    with patch.object(experiments, "Classifier", SimpleNamespace(load=lambda folder, **options: network)):
+    stand_ins = {"Classifier": SimpleNamespace(load=lambda folder, **options: network)}
+    # Drawing takes most of the time; that of the tiny artefact's experiment is real.
+    with patch.multiple(experiments, **stand_ins, plot_matrix=plot, plot_lines=plot):
         return measure_experiment(DEFAULT_ARTEFACT, dataset=dataset)

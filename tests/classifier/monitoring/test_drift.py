@@ -23,12 +23,17 @@ from tests.support.members import create_member
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
+@pytest.fixture(autouse=True)
+def _small_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("classifier.monitoring.windows.REFERENCE_PICTURES", 400)
+
+
 @pytest.fixture
 def version() -> ModelVersion:
     """A version in production with a reference: two runs, of which the second makes it large enough."""
     version = create_model_version()
-    create_classified(version, number=600, seed=1)
-    create_classified(version, number=500, seed=2)
+    create_classified(version, number=300, seed=1)
+    create_classified(version, number=200, seed=2)
     return version
 
 
@@ -41,7 +46,7 @@ def test_pictures_like_those_before_are_no_drift(version: ModelVersion) -> None:
 
     check = check_drift()
 
-    assert (check.is_different, check.reference_pictures, check.window_pictures) == (False, 1_100, 300)
+    assert (check.is_different, check.reference_pictures, check.window_pictures) == (False, 500, 300)
     assert check.permuted == "pictures"
     assert 0 < check.false_alarm_rate <= 0.06
     assert list_states() == []
@@ -114,7 +119,7 @@ def test_another_version_in_production_ends_the_alarms_of_the_one_before() -> No
     ModelVersion.objects.update(stage="retired")
     other = create_model_version()
     for seed in (1, 2, 3):
-        create_classified(other, number=600, seed=seed)
+        create_classified(other, number=300, seed=seed)
     check_drift()
 
     assert list_states() == [("features", "closed")]
@@ -165,16 +170,16 @@ def test_a_reference_needs_runs_that_have_ended() -> None:
     version = create_model_version()
     with pytest.raises(DriftInputError, match="found none"):
         check_drift()
-    create_classified(version, number=600, seed=1)
-    create_classified(version, number=600, seed=2, state="running")
-    with pytest.raises(DriftInputError, match=r"1,000 pictures in ended labelling runs .* found 600"):
+    create_classified(version, number=300, seed=1)
+    create_classified(version, number=300, seed=2, state="running")
+    with pytest.raises(DriftInputError, match=r"400 pictures in ended labelling runs .* found 300"):
         check_drift()
 
 
 def test_whole_runs_are_shuffled_where_both_sides_have_enough() -> None:
     version = create_model_version()
     for seed in range(10):
-        create_classified(version, number=100, seed=seed, host=f"{seed}.example")
+        create_classified(version, number=40, seed=seed, host=f"{seed}.example")
     for seed in range(8):
         create_classified(version, number=60, seed=20 + seed, host=f"{seed}.example")
 
@@ -183,7 +188,7 @@ def test_whole_runs_are_shuffled_where_both_sides_have_enough() -> None:
 
 def test_light_failures_and_what_people_contradict_are_compared_as_well() -> None:
     version, reviewer = create_model_version(), create_member()
-    before = create_classified(version, number=1_000, seed=1, light=0.5)
+    before = create_classified(version, number=400, seed=1, light=0.5)
     after = create_classified(version, number=300, seed=2, light=1.5)
 
     def find_tests() -> dict[str, bool]:

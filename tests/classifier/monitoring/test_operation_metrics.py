@@ -70,7 +70,8 @@ def test_work_that_waits_is_counted_and_dated(client: Client, monkeypatch: pytes
 def test_disks_and_queues_are_those_of_this_machine(client: Client, settings: Any) -> None:
     sign_in(client, "view_labelchange")
     with app.connection_for_write() as broker:
-        broker.default_channel.queue_purge("labelling")
+        for queue in ("labelling", "training"):
+            broker.default_channel.queue_purge(queue)
     canary_task.apply_async(("labelling",), queue="labelling", retry=False)
     read = read_metrics(client)
     free = shutil.disk_usage("/").free
