@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import scipy
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from classifier.ml.heads import GroupHead
 from classifier.ml.labels import GROUPS
@@ -92,5 +93,7 @@ def fit_logistic(
         return float(-(shares * truth * logs).sum() + fitted @ fitted / 2), steps + fitted
 
     start = np.zeros((width + 1) * count)
-    found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
+    # With matrices as small as those of a catalogue's reviews several threads wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
     return found[:-count].reshape(width, count), found[-count:]
