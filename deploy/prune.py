@@ -34,6 +34,12 @@ NAMED = (
     "rest_framework/locale/[!e]*/LC_MESSAGES",
     "rest_framework/locale/e[!n]*/LC_MESSAGES",
     "tensorflow/include",
+    # Of SciPy the parts that neither the product nor the others load.
+    *(
+        f"scipy/{part}"
+        for part in ("cluster", "datasets", "differentiate", "fftpack", "integrate", "interpolate", "io")
+    ),
+    *(f"scipy/{part}" for part in ("misc", "odr", "signal", "stats")),
 )
 #: Read at run time, whatever their names say.
 KEPT = ("django/test", "numpy/testing", "tensorflow", "keras", "rest_framework/test.py")

@@ -12,12 +12,27 @@ import yaml
 from packaging.requirements import Requirement
 
 from deploy.licences import find_problems
+from deploy.prune import NAMED
 from tests.support.light import REPOSITORY
 
 DEPLOY = REPOSITORY / "deploy"
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yaml"))
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 LOCKED = ("requirements-light", "requirements", "requirements-dev", "requirements-delivery")
+#: Imports parts of SciPy where others are not to be had: the first argument names these, the second those.
+IMPORT_WITHOUT = """
+import importlib, json, sys
+
+pruned, used = map(json.loads, sys.argv[1:])
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name in pruned:
+            raise ImportError(f"{name} is pruned")
+
+sys.meta_path.insert(0, Blocker())
+for name in used:
+    importlib.import_module(name)
+"""
 #: As systemd-analyze says it, of 10 for no sandbox at all.
 MOST_EXPOSED = 1.5
 
@@ -48,6 +63,21 @@ def test_locks_and_constraints_agree() -> None:
     constraints = read_pins(REPOSITORY / "constraints.txt")
     locked = read_pins(REPOSITORY / "requirements-dev.lock")
     assert {package: locked.get(package) for package in constraints} == constraints, "run: make lock"
+
+
+def test_what_the_product_asks_of_scipy_stays_in_the_images() -> None:
+    files = [
+        path.read_text()
+        for folder in ("catalog", "classifier", "config")
+        for path in (REPOSITORY / folder).rglob("*.py")
+    ]
+    used = sorted({name for text in files for name in re.findall(r"scipy\.[a-z]+", text)})
+    pruned = [path.replace("/", ".") for path in NAMED if path.startswith("scipy/")]
+    assert len(used) > 3
+    assert len(pruned) > 3
+    lists = map(json.dumps, (pruned, used))
+    result = subprocess.run([sys.executable, "-c", IMPORT_WITHOUT, *lists], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 def test_the_whole_is_the_light_part_and_more() -> None:
