@@ -61,6 +61,9 @@ class Composed:
         self.state = self.folder / "var"
         self.images = os.environ.get("PRODUCT_IMAGE", "") if os.geteuid() == 0 and shutil.which("buildah") else ""
         self.state.mkdir(mode=0o2770, exist_ok=True)
+        if self.images and (folder := socket_folder(self.database_url)):
+            # Another user than the server's gets at its socket.
+            Path(folder).chmod(0o711)
         make = [sys.executable, REPOSITORY / "deploy/make_secrets.py", self.secrets]
         subprocess.run(make, stdout=subprocess.DEVNULL, check=True)
         for name, url in (("database_url", self.database_url), ("broker_url", self.broker_url)):
@@ -91,7 +94,9 @@ class Composed:
             image = f"{self.images}:{self.services[name]['image'].rpartition(':')[2]}"
             made = subprocess.run(["buildah", "from", image], capture_output=True, text=True, check=True)
             self.containers[name] = made.stdout.strip()
-        volumes = [(self.state, STATE), (self.secrets, SECRETS), (socket_folder(self.database_url), None)]
+        # As compose does it, each secret by itself: the folder is its owner's alone.
+        secrets = [(file, f"{SECRETS}/{file.name}") for file in self.secrets.iterdir()]
+        volumes = [(self.state, STATE), *secrets, (socket_folder(self.database_url), None)]
         mounts = [f"--volume={here}:{there or here}" for here, there in volumes if here]
         told = [f"--env={key}={value}" for key, value in self.read_environment(name).items()]
         head = ["buildah", "run", "--isolation", "chroot", "--user", USER, *mounts, *told, self.containers[name], "--"]
