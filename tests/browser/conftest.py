@@ -47,7 +47,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def session(browser: Browser, demo_site: DemoSite) -> BrowserContext:
     """Somebody who has signed in as admin, by the form."""
-    context = create_context(browser, demo_site)
+    context = open_profile(browser, demo_site)
     sign_in(context, demo_site)
     return context
 
@@ -55,7 +55,14 @@ def session(browser: Browser, demo_site: DemoSite) -> BrowserContext:
 @pytest.fixture(scope="package")
 def anybody(browser: Browser, demo_site: DemoSite) -> BrowserContext:
     """Somebody who has not signed in."""
-    return create_context(browser, demo_site)
+    return open_profile(browser, demo_site)
+
+
+def open_profile(browser: Browser, site: DemoSite) -> BrowserContext:
+    """Return a new profile in which a tab stays, so that the others share its process, which has compiled what runs."""
+    context = create_context(browser, site)
+    context.new_page().goto("/sign-in/")
+    return context
 
 
 class WatchedPage:
