@@ -38,8 +38,8 @@ def browser() -> Iterator[Browser]:
     if program is None:
         pytest.skip("needs Chromium: Debian's package chromium, or its path in CHROMIUM")
     with sync_playwright() as playwright:
-        # One process for pages and none for drawing, where there would be some for each page.
-        browser = launch(playwright, program, "--renderer-process-limit=1", "--in-process-gpu")
+        # One process for all pages of a profile and none for drawing, where there would be some for each page.
+        browser = launch(playwright, program, "--process-per-site", "--renderer-process-limit=1", "--in-process-gpu")
         yield browser
         browser.close()
 
