@@ -38,8 +38,8 @@ def browser() -> Iterator[Browser]:
     if program is None:
         pytest.skip("needs Chromium: Debian's package chromium, or its path in CHROMIUM")
     with sync_playwright() as playwright:
-        # One process for pages and none for drawing, where there would be some for each page.
-        browser = launch(playwright, program, "--renderer-process-limit=1", "--in-process-gpu")
+        # One process for all pages of a profile and none for drawing, where there would be some for each page.
+        browser = launch(playwright, program, "--process-per-site", "--renderer-process-limit=1", "--in-process-gpu")
         yield browser
         browser.close()
 
@@ -47,7 +47,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def session(browser: Browser, demo_site: DemoSite) -> BrowserContext:
     """Somebody who has signed in as admin, by the form."""
-    context = create_context(browser, demo_site)
+    context = open_profile(browser, demo_site)
     sign_in(context, demo_site)
     return context
 
@@ -55,7 +55,14 @@ def session(browser: Browser, demo_site: DemoSite) -> BrowserContext:
 @pytest.fixture(scope="package")
 def anybody(browser: Browser, demo_site: DemoSite) -> BrowserContext:
     """Somebody who has not signed in."""
-    return create_context(browser, demo_site)
+    return open_profile(browser, demo_site)
+
+
+def open_profile(browser: Browser, site: DemoSite) -> BrowserContext:
+    """Return a new profile in which a tab stays, so that the others share its process, which has compiled what runs."""
+    context = create_context(browser, site)
+    context.new_page().goto("/sign-in/")
+    return context
 
 
 class WatchedPage:
