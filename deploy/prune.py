@@ -13,7 +13,8 @@ from pathlib import Path
 
 #: Of every package: what serves those who develop it.
 EVERYWHERE = ("**/tests", "**/test", "**/*.pyi", "**/*.pxd", "**/*.c", "**/*.h", "**/*.hpp", "**/*.map", "**/*.md5")
-#: Tools that install, headers for compilers, drivers of chips that a server lacks, messages in other languages.
+#: Tools that install, headers for compilers, drivers of chips that a server lacks, messages in other languages,
+#: and the parts of SciPy that nothing loads.
 NAMED = (
     "pip",
     "pip-*",
@@ -33,13 +34,18 @@ NAMED = (
     "numpy/distutils",
     "rest_framework/locale/[!e]*/LC_MESSAGES",
     "rest_framework/locale/e[!n]*/LC_MESSAGES",
+    "scipy/cluster",
+    "scipy/datasets",
+    "scipy/differentiate",
+    "scipy/fftpack",
+    "scipy/integrate",
+    "scipy/interpolate",
+    "scipy/io",
+    "scipy/misc",
+    "scipy/odr",
+    "scipy/signal",
+    "scipy/stats",
     "tensorflow/include",
-    # Of SciPy the parts that neither the product nor the others load.
-    *(
-        f"scipy/{part}"
-        for part in ("cluster", "datasets", "differentiate", "fftpack", "integrate", "interpolate", "io")
-    ),
-    *(f"scipy/{part}" for part in ("misc", "odr", "signal", "stats")),
 )
 #: Read at run time, whatever their names say.
 KEPT = ("django/test", "numpy/testing", "tensorflow", "keras", "rest_framework/test.py")

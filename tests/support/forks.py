@@ -252,7 +252,8 @@ def _forget_settings() -> None:
     vars(storages).pop("backends", None)
     storages._backends, storages._storages = None, {}
     default_storage._wrapped = staticfiles_storage._wrapped = empty
-    for name in [name for name in sys.modules if name.startswith("config.settings")]:
+    # The site's entry point reads them too: its middleware and its limit of statements.
+    for name in [name for name in sys.modules if name.startswith(("config.settings", "config.wsgi"))]:
         del sys.modules[name]
     old, settings._wrapped = settings._wrapped, empty
     known = old._explicit_settings | set(dir(global_settings))

@@ -1,5 +1,6 @@
 """The suite's own footing: real servers, and nothing of theirs left behind."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from catalog.models import Product
+from tests.support.forks import run_forked
 
 pytestmark = pytest.mark.both_databases
 
@@ -23,6 +25,23 @@ server = start_redis()
 print(server.url, flush=True)
 input()
 """
+
+
+SHOW_LIMIT = """
+import config.wsgi
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("SHOW statement_timeout")
+    print(cursor.fetchone()[0])
+"""
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("seconds", ["3", "7"])
+def test_a_forked_site_has_the_limits_of_its_own_environment(seconds: str) -> None:
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings.base", "WEB_STATEMENT_SECONDS": seconds}
+    done = run_forked("-c", SHOW_LIMIT, env=environment)
+    assert (done.stdout, done.returncode) == (f"{seconds}s\n", 0), done.stderr
 
 
 @pytest.mark.postgresql

@@ -16,7 +16,7 @@ from catalog.models import Image, Product, ProductDescription, ProductImages
 from catalog.values import MAX_IMAGES
 from tests.support.factories import create_description, create_image, create_product, create_product_image
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 class FormReader(HTMLParser):
