@@ -305,9 +305,9 @@ class LedgerlessRun(ChaosRun):
         return run
 
     def start_worker(self) -> Worker:
-        """Start a worker that is at work most of the time, and for which Redis delivers again after a moment."""
+        """Start a worker whose work outlasts the kills of others, and for which Redis delivers again after a moment."""
         options = {"visibility_timeout": 3}
-        return self.crew.start(environ={"FAULT_WORK_SECONDS": "0.003"}, broker_options=options)
+        return self.crew.start(environ={"FAULT_WORK_SECONDS": "0.02"}, broker_options=options)
 
     def wait_for_work(self, worker: Worker) -> None:
         """Wait for nothing: who has what in hand stands nowhere."""
