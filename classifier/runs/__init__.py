@@ -1,4 +1,4 @@
-"""What every kind of run shares: how it is sent again and cancelled, whether somebody works on it, and how it is shown.
+"""What every kind of run shares: how it is sent again, whether somebody works on it, its buttons, and how it is shown.
 
-The packages of features use it; it knows the tables alone.
+How a run of one kind is cancelled is in its feature's `runs.py`. Features use this package; it knows the tables alone.
 """

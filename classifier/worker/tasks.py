@@ -3,7 +3,7 @@
 Their names on the queue are given in their decorators: a module may move, a message stays.
 """
 
-from classifier.adoption.tasks import adopt_task
+from classifier.adoption.tasks import adopt_task, impact_task
 from classifier.cleaning.tasks import clean_task
 from classifier.labelling.outputs import output_task
 from classifier.labelling.tasks import label_batch_task, take_pictures_task
@@ -15,6 +15,7 @@ __all__ = [
     "adopt_task",
     "canary_task",
     "clean_task",
+    "impact_task",
     "label_batch_task",
     "output_task",
     "record_reviews_task",

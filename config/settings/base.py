@@ -206,7 +206,6 @@ SIMILAR_REFRESH_SECONDS = env.float("SIMILAR_REFRESH_SECONDS", default=10.0)
 ARTEFACT_KEY = env.str("ARTEFACT_KEY", default="")
 ARTEFACT_KEY_FALLBACKS = env.list("ARTEFACT_KEY_FALLBACKS", default=[])
 BACKBONE_WEIGHTS = env.str("BACKBONE_WEIGHTS", default="")
-# How many people bring a version into production: one, or one who asks and another who approves.
 # Every so many hours workers bring the pictures by group up to date; 0: when they are asked.
 OUTPUT_EVERY_HOURS = env.float("OUTPUT_EVERY_HOURS", default=0.0)
 # After so many days in production the start page asks to look at a version again.
@@ -215,6 +214,7 @@ VERSION_REVIEW_DAYS = env.int("VERSION_REVIEW_DAYS", default=180)
 DRIFT_COOLDOWN_DAYS = env.int("DRIFT_COOLDOWN_DAYS", default=7)
 # Whether a version whose labels are not as its impact promised is gone back from, without a person.
 WATCH_ROLLS_BACK = env.bool("WATCH_ROLLS_BACK", default=False)
+# How many people bring a version into production: one, or one who asks and another who approves.
 APPROVALS = env.str("APPROVALS", default="") or ("two" if env.str("DATABASE_URL", default="") else "one")
 
 # --- fetching of pictures -------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What happens to labels when the broker or the database goes away; with real servers and workers.
 
-Rows K05 to K08 and K26 of the crash matrix; docs/operations.md has the table.
+Rows K05 to K08 and K26 of the crash matrix; docs/faults.md has the table.
 """
 
 import json

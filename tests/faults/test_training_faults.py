@@ -1,6 +1,6 @@
 """What happens to trainings, artefacts and versions when a disk is full or a worker is killed; with real processes.
 
-Rows K16 to K19, K21 and K22 of the crash matrix; docs/operations.md has the table.
+Rows K16 to K19, K21 and K22 of the crash matrix; docs/faults.md has the table.
 """
 
 from concurrent.futures import ThreadPoolExecutor

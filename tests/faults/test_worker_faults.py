@@ -1,6 +1,6 @@
 """What happens to labels when workers die, stop or meet a picture that kills them; with real processes.
 
-Rows K01 to K04 and K10 to K15 of the crash matrix; docs/operations.md has the table.
+Rows K01 to K04 and K10 to K15 of the crash matrix; docs/faults.md has the table.
 """
 
 import os

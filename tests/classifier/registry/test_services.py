@@ -132,7 +132,7 @@ def test_with_a_key_only_signed_copies_are_loaded(artefact: Path, settings) -> N
 
 
 def test_a_key_is_exchanged_while_the_former_one_is_accepted(artefact: Path, settings, capsys) -> None:
-    """The recipe of docs/operations.md."""
+    """The recipe of docs/upgrades.md."""
     settings.ARTEFACT_KEY = "first"
     version = register_model_version(artefact)
     settings.ARTEFACT_KEY, settings.ARTEFACT_KEY_FALLBACKS = "second", ["first"]

@@ -1,4 +1,4 @@
-"""SECRET_KEY is exchanged without ending a sign-in: the recipe of docs/operations.md."""
+"""SECRET_KEY is exchanged without ending a sign-in: the recipe of docs/upgrades.md."""
 
 from typing import Any
 
