@@ -304,8 +304,11 @@ def _build_request(
 
 
 def _lock_versions() -> dict[int, ModelVersion]:
-    """Lock all versions, in one order: two changes at once wait instead of meeting in the unique index."""
-    return {row.pk: row for row in ModelVersion.objects.select_for_update().order_by("pk")}
+    """Lock all versions, in one order: two changes at once wait instead of meeting in the unique index.
+
+    Not their keys: steps that write labels look at these when they commit, and hold a run that a change will cancel.
+    """
+    return {row.pk: row for row in ModelVersion.objects.select_for_update(no_key=True).order_by("pk")}
 
 
 def _find_in_production(rows: Mapping[int, ModelVersion]) -> ModelVersion | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django import forms
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
@@ -57,6 +58,12 @@ MEASURES = (
 )
 
 
+class ReasonForm(forms.Form):
+    """Why something is asked for or decided; the service says where that cannot be left out."""
+
+    reason = forms.CharField(required=False, max_length=MAXIMUM_REASON)
+
+
 @require_safe
 @login_required
 @permission_required("classifier.view_modelversion", raise_exception=True)
@@ -106,6 +113,7 @@ def model_version_stage(request: HttpRequest, pk: int) -> HttpResponse:
 def ask(request: HttpRequest, pk: int, *, to: str, expected_tags: list[str] | None = None) -> HttpResponse:
     """Ask for a stage with what the form says, and answer with the version's page."""
     version = get_object_or_404(ModelVersion, pk=pk)
+    reason = _read_reason(request)
     return act(
         request,
         pk,
@@ -113,7 +121,7 @@ def ask(request: HttpRequest, pk: int, *, to: str, expected_tags: list[str] | No
             version,
             to=to,
             asker=Asker(Way.PAGE, get_member(request)),
-            reason=request.POST.get("reason", "")[:MAXIMUM_REASON],
+            reason=reason,
             force="force" in request.POST,
             expected_tags=expected_tags,
         ),
@@ -129,7 +137,7 @@ def stage_change_decide(request: HttpRequest, pk: int) -> HttpResponse:
     change = get_object_or_404(StageChange.objects.select_related("model_version"), pk=pk)
     given: dict[str, Any] = {
         "user": get_member(request),
-        "reason": request.POST.get("reason", "")[:MAXIMUM_REASON],
+        "reason": _read_reason(request),
         "expected_tags": [request.POST.get("tag", "")],
     }
     decisions: dict[str, Callable[[], StageChange]] = {
@@ -151,8 +159,17 @@ def model_version_rollback(request: HttpRequest) -> HttpResponse:
     active = find_active_model_version()
     if active is None:
         raise Http404
-    reason = request.POST.get("reason", "")[:MAXIMUM_REASON]
+    reason = _read_reason(request)
     return act(request, active.pk, lambda: roll_back(reason=reason, asker=Asker(Way.PAGE, get_member(request))))
+
+
+def _read_reason(request: HttpRequest) -> str:
+    """Return the reason that the form gives, empty without one. Raises `BadRequest` for what cannot be stored."""
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        raise BadRequest(f"Reason: {form.errors['reason'][0]}")
+    reason: str = form.cleaned_data["reason"]
+    return reason
 
 
 def act(request: HttpRequest, pk: int, do: Callable[[], StageChange], *, stale: str = "") -> HttpResponse:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Count
 
 from catalog.models import ProductLabel
@@ -42,13 +43,15 @@ def watch_adoptions() -> int:
         if found is None:
             continue
         watch = Watch.DEPARTED if found.get("departures") else Watch.KEPT if found else Watch.NONE
-        judged += AdoptionRun.objects.filter(pk=run.pk, watch=Watch.WATCHING).update(watch=watch, watched=found)
-        if watch == Watch.DEPARTED:
-            name = run.model_version.name
-            reason = f"Its labels are not as they were promised. {' '.join(found['departures'])}"
-            logger.error("version %s: %s", name, reason)
-            if settings.WATCH_ROLLS_BACK:
-                _go_back(reason)
+        # One transaction: what ends this process before it went back leaves the run to be judged again.
+        with transaction.atomic():
+            is_judged = AdoptionRun.objects.filter(pk=run.pk, watch=Watch.WATCHING).update(watch=watch, watched=found)
+            judged += is_judged
+            if is_judged and watch == Watch.DEPARTED:
+                reason = f"Its labels are not as they were promised. {' '.join(found['departures'])}"
+                logger.error("version %s: %s", run.model_version.name, reason)
+                if settings.WATCH_ROLLS_BACK:
+                    _go_back(reason)
     return judged
 
 

@@ -11,9 +11,9 @@ from django.db.models.functions import RowNumber
 from catalog.models import ProductLabel
 from classifier.audit.selectors import find_current_round
 from classifier.ml.judging.sampling import BAND_STARTS, allocate
-from classifier.models import OPEN_STATES, AuditRound, AuditSample, LabellingRun
+from classifier.models import OPEN_STATES, AdoptionRun, AuditRound, AuditSample, LabellingRun, ModelVersion
 from classifier.registry.selectors import find_active_model_version
-from config.cached_counts import get_cached_count
+from config.cached_counts import forget_cached_count, get_cached_count
 from config.db.arrays import AnyOf
 
 Status = ProductLabel.Status
@@ -30,17 +30,26 @@ COUNT_SECONDS: Final = 3600.0
 def refresh_audit() -> AuditRound | None:
     """Draw a round if there is none of the version in production, or the catalogue has another size; or return None.
 
-    While a labelling run is open there are labels to come, and nothing is drawn.
+    While a labelling run is open, or an adoption, labels are to come and others are another version's still: nothing is
+    drawn.
     """
     version = find_active_model_version()
-    if version is None:
+    if version is None or not _is_due(version):
         return None
+    if any(runs.objects.filter(state__in=OPEN_STATES).exists() for runs in (AdoptionRun, LabellingRun)):
+        return None
+    with transaction.atomic():
+        # Of two workers that sweep at once the second finds what the first has drawn.
+        ModelVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
+        audit = draw_round(version_id=version.pk) if _is_due(version) else None
+    # What was counted before is about the catalogue of then, which would call for the next round.
+    forget_cached_count(COUNT_KEY)
+    return audit
+
+
+def _is_due(version: ModelVersion) -> bool:
     last = AuditRound.objects.filter(model_version=version, segment="").first()
-    if LabellingRun.objects.filter(state__in=OPEN_STATES).exists():
-        return None
-    if last is not None and abs(_count_frame() - last.products) <= ANOTHER_SIZE * last.products:
-        return None
-    return draw_round(version_id=version.pk)
+    return last is None or abs(_count_frame() - last.products) > ANOTHER_SIZE * last.products
 
 
 def draw_round(

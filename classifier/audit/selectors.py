@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
-from django.db.models import Avg, Count, QuerySet
+from django.db.models import Avg, Count, F, QuerySet
 from django.db.models.functions import Coalesce
 
 from classifier.ml.judging.corrected import ConfidentStratum, estimate_corrected, find_mean_confidence
@@ -90,8 +90,9 @@ def list_answers(audit: AuditRound) -> QuerySet[Review]:
 
 
 def list_unanswered(audit: AuditRound) -> QuerySet[AuditSample]:
-    """Return what of a round nobody answered, in the order in which it is to be asked."""
-    return AuditSample.objects.filter(round=audit).exclude(image__in=list_answers(audit).values("image"))
+    """Return what of a round nobody answered, while its picture is the product's first, in the order it is asked in."""
+    samples = AuditSample.objects.filter(round=audit, product__label__image=F("image"))
+    return samples.exclude(image__in=list_answers(audit).values("image"))
 
 
 def estimate_accuracy() -> AuditEstimate | None:

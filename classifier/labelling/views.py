@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import BadRequest
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -67,6 +68,8 @@ SHOWN_PRODUCTS = 8
 def labelling_run_list(request: HttpRequest) -> HttpResponse:
     """Answer with the labelling runs, newest first; by POST start another one and answer with its page."""
     key = request.POST.get("key", "")[:MAXIMUM_KEY_LENGTH] or None
+    if key is not None and not key.isprintable():
+        raise BadRequest("Expected a key of printable characters.")
     return answer_run_list(
         request,
         LabellingRun.objects.select_related("model_version", "requested_by"),

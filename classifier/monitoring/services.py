@@ -1,5 +1,6 @@
 """Drift checks, and the life of the alarms that follow from them."""
 
+import logging
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,8 @@ from classifier.models import Alarm, Classification, DriftCheck, ModelVersion
 from classifier.monitoring.follow_up import AlarmStateError, end_follow_ups, follow_up_due_alarms
 from classifier.monitoring.windows import WINDOW_PICTURES, Pictures, Stretch, find_reference, find_window, read_sides
 from classifier.registry.selectors import find_active_model_version, get_active_model_version
+
+logger = logging.getLogger(__name__)
 
 Signal, State = Alarm.Signal, Alarm.State
 
@@ -58,7 +61,8 @@ def check_drift_when_due() -> DriftCheck | None:
         return None
     try:
         return check_drift()
-    except DriftInputError:
+    except DriftInputError as error:
+        logger.info("drift of version %s cannot be told: %s", version.name, error)
         return None
 
 

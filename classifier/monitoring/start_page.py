@@ -173,7 +173,8 @@ def list_duties(
 def list_doubts(version: ModelVersion) -> list[str]:
     """Return in sentences what speaks for looking at the version in production again."""
     doubts = []
-    if AdoptionRun.objects.filter(model_version=version, watch=AdoptionRun.Watch.DEPARTED).exists():
+    adoption = AdoptionRun.objects.filter(model_version=version).first()
+    if adoption is not None and adoption.watch == AdoptionRun.Watch.DEPARTED:
         doubts.append("Its labels are not as they were promised: its page says what departs, and offers the way back.")
     if version.activated_at is not None:
         review_by = version.activated_at + timedelta(days=settings.VERSION_REVIEW_DAYS)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from catalog.pictures.statistics import STATISTICS
 from catalog.values import find_host
-from classifier.ml.judging.drift import DriftInputError, Flags, Side
+from classifier.ml.judging.drift import LEAST_PICTURES, DriftInputError, Flags, Side
 from classifier.ml.labels import GARMENTS
 from classifier.ml.types import FEATURE_TYPE
 from classifier.models import (
@@ -65,14 +65,15 @@ class Pictures:
 def find_reference(version: ModelVersion) -> Stretch:
     """Return the stretch that windows of the version are compared with: that of its first check, else its first runs.
 
-    Raises `DriftInputError` while there are too few pictures in runs that have ended.
+    Once too little is left of that stretch, whose pictures nothing may show any more, it is the first runs of what is
+    left. Raises `DriftInputError` while there are too few pictures in runs that have ended.
     """
     said = Classification.objects.filter(model_version=version).order_by("pk")
     first = said.values_list("pk", "created_at").first()
     last = DriftCheck.objects.filter(model_version=version).values_list("reference_until", flat=True).last()
     if first is None:
         raise DriftInputError(f"expected pictures that {version.name} labelled, found none")
-    if last is not None:
+    if last is not None and said.filter(pk__lte=last)[:LEAST_PICTURES].count() == LEAST_PICTURES:
         return Stretch(first[0], last, first[1])
     pictures, until = 0, 0
     runs = Classification.objects.filter(model_version=version).order_by().values("run_id")
@@ -153,9 +154,11 @@ def _list_rows(version: ModelVersion, stretch: Stretch) -> list[tuple[Any, ...]]
 def _build_side(
     version: ModelVersion, rows: Sequence[tuple[Any, ...]], *, numbers: dict[str, int], names: list[str]
 ) -> Pictures:
-    """Return the side of those of the rows whose features are stored."""
+    """Return the side of those of the rows whose features are stored. Raises `DriftInputError` where none are."""
     features = _read_features(version, sorted({row[2] for row in rows}))
     seen = [row for row in rows if row[2] in features]
+    if not seen:
+        raise DriftInputError(f"expected pictures whose features {version.name} stored, found none of {len(rows):,}")
     return Pictures(
         side=Side(
             features=np.array([features[row[2]][0] for row in seen], dtype=np.float32).reshape(len(seen), -1),

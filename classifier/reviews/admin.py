@@ -33,6 +33,12 @@ class ReviewForm(forms.ModelForm):
         model = Review
         fields = ("image", "verdict", "group", "garment", "note")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A review outlives its image, and is given for one.
+        if "image" in self.fields:
+            self.fields["image"].required = True
+
     def clean(self) -> dict[str, Any]:
         """Refuse a garment of another group, and a group that does not go with the verdict."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -195,9 +201,9 @@ class MarkingMixin(LargeTableAdmin):
         """Return the images that get the label when all of these rows are marked."""
         raise TypeError(f"expected {type(self).__name__} to say which images are marked")
 
-    def list_by_suggestion(self, rows: Sequence[Any], images: Iterable[Image]) -> dict[str, list[int]]:
-        """Return the ids of the images by what the list says of them; this one says nothing."""
-        return {"": [image.pk for image in images]}
+    def find_suggestions(self, rows: Sequence[Any]) -> dict[int, str]:
+        """Return what the list says of the images, by their ids; this one says nothing."""
+        return {}
 
     def mark_selected(self, request: HttpRequest, queryset: QuerySet[Any], *, label: str) -> HttpResponse | None:
         """Ask, then record a person's label and log it: at once for what a person looks at, in a run for more."""
@@ -223,15 +229,14 @@ class MarkingMixin(LargeTableAdmin):
         member = get_member(request)
         said: dict[str, Any] = split_label(label)
         with transaction.atomic():
-            for suggestion, image_ids in self.list_by_suggestion(rows, images).items():
-                record_reviews(
-                    image_ids,
-                    **said,
-                    reviewer_id=member.pk,
-                    queue=QueueName.LIST,
-                    suggestion=suggestion,
-                    note=f"Marked in the list of {name}.",
-                )
+            record_reviews(
+                [image.pk for image in images],
+                **said,
+                reviewer_id=member.pk,
+                queue=QueueName.LIST,
+                suggestions=self.find_suggestions(rows),
+                note=f"Marked in the list of {name}.",
+            )
             LogEntry.objects.log_actions(member.pk, marked, CHANGE, change_message=f"Marked as {words}.")
         self.message_user(request, f"{len(marked)} {name} are marked as {words}.", messages.SUCCESS)
         if skipped := len(rows) - len(marked):
@@ -283,13 +288,10 @@ class ProductMarkingMixin(MarkingMixin):
         products = queryset.order_by().values("pk")
         return Image.objects.filter(product_images__product__in=products, product_images__image_index=0).distinct()
 
-    def list_by_suggestion(self, rows: Sequence[Product], images: Iterable[Image]) -> dict[str, list[int]]:
-        """Return the ids of the images by the label that the list shows of their products."""
-        shown = {label.image_id: get_suggestion(label) for label in ProductLabel.objects.filter(product__in=rows)}
-        found: dict[str, list[int]] = {}
-        for image in images:
-            found.setdefault(shown.get(image.pk, ""), []).append(image.pk)
-        return found
+    def find_suggestions(self, rows: Sequence[Product]) -> dict[int, str]:
+        """Return the labels that the list shows of the products, by their images' ids."""
+        shown = ProductLabel.objects.filter(product__in=rows, image__isnull=False)
+        return {cast(int, label.image_id): get_suggestion(label) for label in shown}
 
     @show_in_list(ListButton("Mark as", "Undo", key="z", is_shown=False))
     @admin.action(description="Take back your labels", permissions=["review"])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from classifier.models import ReviewTile
 
@@ -22,6 +22,10 @@ class Choice:
     control: int | None = None
 
 
-def is_open(product_id: str) -> Exists:
-    """Return the condition that somebody has the product open now; `product_id` names the column that has its id."""
-    return Exists(ReviewTile.objects.filter(product=OuterRef(product_id), state=ReviewTile.State.OPEN))
+def is_open(product_id: str, image_id: str) -> Q:
+    """Return the condition that somebody has the product open now, or another one that shows the same image.
+
+    The arguments name the columns of a product's id and of its first image's.
+    """
+    tiles = ReviewTile.objects.filter(state=ReviewTile.State.OPEN)
+    return Q(Exists(tiles.filter(product=OuterRef(product_id)))) | Q(Exists(tiles.filter(image=OuterRef(image_id))))

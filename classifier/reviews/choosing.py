@@ -4,7 +4,6 @@ from collections import defaultdict
 
 import numpy as np
 from django.contrib.auth.models import User
-from django.db.models import F
 from numpy.typing import NDArray
 
 from catalog.models import ProductImages, ProductLabel
@@ -46,7 +45,7 @@ def choose_audit(reviewer: User, size: int) -> list[Choice]:
     """
     chosen: dict[int, Choice] = {}
     for audit in _list_rounds():
-        waiting = list_unanswered(audit).filter(~is_open("product_id"), product__label__image=F("image"))
+        waiting = list_unanswered(audit).filter(~is_open("product_id", "image_id"))
         rows = waiting.order_by("position").values_list("product_id", "image_id", "inclusion_probability")
         for product_id, image_id, probability in rows[: size - len(chosen)]:
             choice = Choice(product_id, image_id, blind=True, inclusion_probability=probability)
@@ -74,7 +73,7 @@ def choose_suspicious(reviewer: User, size: int) -> list[Choice]:
     if version is None:
         return []
     labels = ProductLabel.objects.filter(
-        ~is_open("product_id"), status=Status.LABELLED, source=ProductLabel.Source.MACHINE
+        ~is_open("product_id", "image_id"), status=Status.LABELLED, source=ProductLabel.Source.MACHINE
     )
     candidates = read_candidates(probe_labels(labels, count=PROBED), base_id=version.base_id)
     if candidates is None:
@@ -92,7 +91,7 @@ def choose_suspicious(reviewer: User, size: int) -> list[Choice]:
 
 
 def _choose_useful(size: int) -> list[Choice]:
-    labels = ProductLabel.objects.filter(~is_open("product_id"), status=Status.NEEDS_REVIEW)
+    labels = ProductLabel.objects.filter(~is_open("product_id", "image_id"), status=Status.NEEDS_REVIEW)
     labels = labels.filter(confidence__isnull=False, image__isnull=False)
     version = find_active_model_version()
     candidates = read_candidates(probe_labels(labels, count=CANDIDATES), base_id=version.base_id) if version else None

@@ -69,7 +69,7 @@ def build_list_queue(parameters: Mapping[str, Any]) -> Queue:
     def choose(reviewer: User, size: int) -> list[Choice]:
         own = Review.objects.filter(pk=OuterRef("label__review_id"), reviewer=reviewer)
         products = list_labelled_products(replace(criteria, search="")).filter(
-            ~is_open("pk"), ~Exists(own), label__image__stored_picture__url=F("label__image__url")
+            ~is_open("pk", "label__image_id"), ~Exists(own), label__image__stored_picture__url=F("label__image__url")
         )
         page = get_page(
             products,

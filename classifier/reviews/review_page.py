@@ -1,6 +1,7 @@
 """What the review page shows: its tiles, with what was said of them, and what its keys and buttons do."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from django.http import QueryDict
 from django.urls import reverse
@@ -14,6 +15,8 @@ from config.db.arrays import AnyOf
 
 #: What a label may be: its value, its words and its key.
 LABELS = [(value, words, key) for (value, words), key in zip(SUGGESTION_CHOICES, "123456x", strict=True)]
+#: So many digits no id has, and of many more Python makes no number.
+_NO_ID_DIGITS: Final = 20
 #: Each group with the keys of its garments.
 GARMENTS = [(group, list(zip("7890", names, strict=False))) for group, names in GARMENTS_OF_GROUPS]
 #: What a button of the page does, its words, its key, and how the key is written.
@@ -156,7 +159,7 @@ def read_form(batch: ReviewBatch, form: QueryDict) -> list[Submission]:
                 verdict=verdict,
                 group=group,
                 garment=garment,
-                seen_review=int(seen) if seen.isdecimal() else None,
+                seen_review=int(seen) if seen.isdecimal() and len(seen) < _NO_ID_DIGITS else None,
                 appearance=form.get(f"appearance-{tile.image_id}", ""),
                 batch=batch.pk,
             )

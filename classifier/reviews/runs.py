@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from classifier.models import ImageToReview, Review, ReviewRun
 from classifier.reviews.services import record_reviews, withdraw_reviews
+from config.db.statements import allow_long_statements
 
 State = ReviewRun.State
 # Pictures of one step; their products' labels are locked for about a fifth of a second.
@@ -54,7 +55,7 @@ def record_next_step(run_id: int) -> bool:
 
 def cancel_review_run(run: ReviewRun) -> bool:
     """Cancel the run: what has its label keeps it, the rest gets none; return False if the run had ended already."""
-    with transaction.atomic():
+    with allow_long_statements(), transaction.atomic():
         cancelled = ReviewRun.objects.filter(pk=run.pk).cancel()
         if cancelled:
             ImageToReview.objects.filter(run=run).delete()

@@ -52,7 +52,7 @@ class _Case:
 def choose_second_look(reviewer: User, size: int) -> list[Choice]:
     """Return products whose picture waits for a second look, or a third, and that this reviewer did not label."""
     images = [case.image_id for case in _list_waiting() if reviewer.pk not in case.said]
-    shown = ProductLabel.objects.filter(AnyOf("image", images)).filter(~is_open("product_id"))
+    shown = ProductLabel.objects.filter(AnyOf("image", images)).filter(~is_open("product_id", "image_id"))
     products = dict(shown.order_by("-product_id").values_list("image_id", "product_id"))
     chosen = [image_id for image_id in images if image_id in products][:size]
     return [Choice(products[image_id], image_id, blind=True) for image_id in chosen]
@@ -73,12 +73,12 @@ def count_second_looks() -> int | None:
 def choose_label_errors(reviewer: User, size: int) -> list[Choice]:
     """Return products whose label is a review that the newest training contradicts, the surest first. One query."""
     answers = _list_contradictions().filter(review__productlabel__image__isnull=False)
-    answers = answers.filter(~is_open("review__productlabel__product_id")).order_by("-confidence", "review_id")
-    shown = ("review_id", "review__productlabel__product_id", "review__productlabel__image_id")
+    product_id, image_id = "review__productlabel__product_id", "review__productlabel__image_id"
+    answers = answers.filter(~is_open(product_id, image_id)).order_by("-confidence", "review_id")
     # A picture that several products show is asked about once.
     first: dict[int, Choice] = {}
-    for review_id, product_id, image_id in answers.values_list(*shown)[: 4 * size]:
-        first.setdefault(review_id, Choice(product_id, image_id, blind=True))
+    for review_id, product, image in answers.values_list("review_id", product_id, image_id)[: 4 * size]:
+        first.setdefault(review_id, Choice(product, image, blind=True))
     return list(first.values())[:size]
 
 
@@ -124,7 +124,7 @@ def choose_controls(reviewer: User, size: int, *, chance: random.Random) -> list
     Three queries.
     """
     decisions = _find_decisions(reviewer)
-    shown = ProductLabel.objects.filter(AnyOf("review", decisions)).filter(~is_open("product_id"))
+    shown = ProductLabel.objects.filter(AnyOf("review", decisions)).filter(~is_open("product_id", "image_id"))
     # Of the products that show a picture one is enough; where somebody decided anew since, none has that review.
     rows = shown.filter(image__isnull=False).order_by("product_id").values_list("review_id", "product_id", "image_id")
     found = {

@@ -1,6 +1,6 @@
 """People's labels: given, and withdrawn."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
 
@@ -59,16 +59,22 @@ def record_review(
 
 
 def record_reviews(
-    image_ids: Collection[int], *, reviewer_id: int, decided_at: datetime | None = None, **fields: object
+    image_ids: Collection[int],
+    *,
+    reviewer_id: int,
+    decided_at: datetime | None = None,
+    suggestions: Mapping[int, str] | None = None,
+    **fields: object,
 ) -> list[Review]:
     """Save a person's label for the pictures of these images, and refresh who shows them; within a transaction.
 
-    With `decided_at`, a past time, pictures that a person labelled after it, by whatever image, keep that label.
+    `suggestions` has the labels that the person saw, by the images' ids. With `decided_at`, a past time, pictures that
+    a person labelled after it, by whatever image, keep that label.
     """
     if decided_at is not None:
         fields["created_at"] = decided_at
     reviews = [
-        build_review(image, reviewer_id=reviewer_id, **fields)
+        build_review(image, reviewer_id=reviewer_id, suggestion=(suggestions or {}).get(image.pk, ""), **fields)
         for image in Image.objects.filter(pk__in=image_ids).select_related("stored_picture").order_by("pk")
     ]
     affected = lock_images_of(reviews)

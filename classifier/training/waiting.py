@@ -1,6 +1,6 @@
 """Trainings that wait for people's answers: queued when these are there, or when somebody trains anyway."""
 
-from classifier.audit.selectors import list_answers
+from classifier.audit.selectors import list_answers, list_unanswered
 from classifier.models import AuditRound, TrainingRun
 from classifier.training.tasks import send_queued_training
 
@@ -20,10 +20,17 @@ def count_answers(run: TrainingRun) -> int:
 
 
 def release_trainings() -> int:
-    """Queue and send the waiting trainings whose answers are there; return how many."""
+    """Queue and send the waiting trainings whose answers are there, or as many as can come; return how many."""
     waiting = TrainingRun.objects.filter(state=State.WAITING, waits_for__isnull=False).select_related("waits_for")
-    ready = [run.pk for run in waiting if count_answers(run) >= run.waits_for_answers]
-    return _queue(ready)
+    return _queue([run.pk for run in waiting if _is_ready(run)])
+
+
+def _is_ready(run: TrainingRun) -> bool:
+    """Whether its answers are there, or some are and nothing is left to ask: products go, and show other pictures."""
+    answers = count_answers(run)
+    if answers >= run.waits_for_answers:
+        return True
+    return bool(answers) and run.waits_for is not None and not list_unanswered(run.waits_for).exists()
 
 
 def train_anyway(run: TrainingRun) -> bool:

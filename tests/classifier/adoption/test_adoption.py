@@ -1,9 +1,11 @@
 """Another version in production: labels follow from what was said before, and going back brings them back."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 
 from catalog.models import Product, ProductLabel
 from classifier.adoption import runs as adoption_runs
@@ -62,6 +64,49 @@ def activate(version: ModelVersion) -> AdoptionRun:
 
 def get_garments() -> dict[int, str]:
     return dict(ProductLabel.objects.values_list("product_id", "garment"))
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_going_back_waits_for_the_step_of_an_adoption_and_neither_fails() -> None:
+    first, second = create_model_version(), create_model_version(stage="candidate")
+    bags = [create_product(images=[create_painted_image("Bag")]) for _ in range(3)]
+    label_with(first, dict.fromkeys(bags, "Bag"))
+    labelling = activate(second).labelling_run
+    batch = claim_tasks(list(labelling.tasks.values_list("pk", flat=True)))
+    hashes = {product.product_images.get().image_id: f"{product.pk:064x}" for product in bags}
+    finish_tasks(batch, [build_outcome(task.image, "Dress", sha256=hashes[task.image_id]) for task in batch.tasks])
+    bring_into_production(first)
+    run = AdoptionRun.objects.get(state="running")
+    is_back, problems = threading.Event(), []
+
+    def go_back() -> None:
+        try:
+            bring_into_production(second)
+        except Exception as error:
+            problems.append(error)
+        finally:
+            connection.close()
+            is_back.set()
+
+    with transaction.atomic():
+        assert adopt_next_step(run.pk)
+        assert LabelChange.objects.filter(why="activated", version_name=first.name).count() == 3
+        thread = threading.Thread(target=go_back)
+        thread.start()
+        # It has all versions now, and waits for the run that this step holds.
+        with connection.cursor() as cursor:
+            while True:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                if cursor.fetchone() == (1,):
+                    break
+                assert not is_back.wait(0.05), problems
+    thread.join()
+    assert problems == []
+    assert ModelVersion.objects.get(stage="production") == second
+    while adopt_next_step(AdoptionRun.objects.get(state="running").pk):
+        pass
+    assert set(get_garments().values()) == {"Dress"}
 
 
 @pytest.mark.parametrize("step", [1, 2, 1000])

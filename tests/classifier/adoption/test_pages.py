@@ -186,6 +186,8 @@ def test_what_does_not_fit_is_said_on_the_page_and_writes_nothing(
         assert list(StageChange.objects.values()) == before
 
     refuse(f"{address}stage/", {"to": "active", "reason": "So"}, status=400, words="Expected one of the stages")
+    refuse(f"{address}activate/", ask | {"reason": "So\0"}, status=400, words="Null characters are not allowed")
+    refuse("/model-versions/rollback/", {"reason": "So\0"}, status=400, words="Null characters are not allowed")
     with monkeypatch.context() as without_files:
 
         def miss(_version: ModelVersion) -> None:
@@ -199,6 +201,7 @@ def test_what_does_not_fit_is_said_on_the_page_and_writes_nothing(
     decide, given = f"/stage-changes/{change.pk}/decide/", {"tag": change.tag, "decision": "reject", "reason": "No"}
     sign_in(client, "view_modelversion", "change_modelversion")
     refuse(decide, given | {"tag": "1-open-0"}, status=412, words="look again before deciding")
+    refuse(decide, given | {"reason": "\0"}, status=400, words="Null characters are not allowed")
     refuse(decide, given | {"decision": "perhaps"}, status=400, words="approve, reject, withdraw")
     for decision in ("approve", "reject"):
         refuse(decide, given | {"decision": decision, "reason": " "}, status=400, words="Expected a reason")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from classifier.adoption.impact import find_promise
 from classifier.adoption.runs import adopt_next_step
@@ -84,8 +85,8 @@ def test_what_comes_after_a_sample_is_waited_for_and_a_departure_is_said() -> No
     assert (second.stage, first.stage) == ("production", "retired")
 
 
-def test_it_goes_back_by_itself_only_where_a_setting_says_so(settings: Any) -> None:
-    settings.WATCH_ROLLS_BACK, settings.APPROVALS = True, "two"
+def depart() -> tuple[ModelVersion, AdoptionRun]:
+    """Return a version, and the adoption by request of what replaced it, of which labels are not as promised."""
     first, second = promise(["Bag"] * 90, sample=30)
     asker, approver = create_member("change_modelversion"), create_member("change_modelversion")
     change = request_stage_change(second, to="production", asker=Asker("page", asker))
@@ -95,6 +96,12 @@ def test_it_goes_back_by_itself_only_where_a_setting_says_so(settings: Any) -> N
         pass
     run.refresh_from_db()
     label_the_rest(run, "Dress")
+    return first, run
+
+
+def test_it_goes_back_by_itself_only_where_a_setting_says_so(settings: Any) -> None:
+    settings.WATCH_ROLLS_BACK, settings.APPROVALS = True, "two"
+    first, _ = depart()
     assert watch_adoptions() == 1
     first.refresh_from_db()
     assert first.stage == "production"
@@ -106,6 +113,27 @@ def test_it_goes_back_by_itself_only_where_a_setting_says_so(settings: Any) -> N
         None,
         "Its labels are not as they were promised",
     )
+
+
+def test_what_ends_it_before_it_went_back_leaves_it_to_the_next_sweep(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.WATCH_ROLLS_BACK, settings.APPROVALS = True, "two"
+    first, run = depart()
+
+    def fail(**_given: Any) -> None:
+        raise OperationalError("deadlock detected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("classifier.adoption.watch.roll_back", fail)
+        with pytest.raises(OperationalError):
+            watch_adoptions()
+    run.refresh_from_db()
+    assert run.watch == "watching"
+    assert watch_adoptions() == 1
+    run.refresh_from_db()
+    first.refresh_from_db()
+    assert (run.watch, first.stage) == ("departed", "production")
 
 
 def test_failures_are_said_before_everything_is_labelled(monkeypatch: pytest.MonkeyPatch) -> None:

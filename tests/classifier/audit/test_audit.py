@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from catalog.models import Product, ProductLabel
 from classifier.audit.drawing import COUNT_KEY, draw_round, refresh_audit
 from classifier.audit.selectors import estimate_accuracy, find_current_round, list_unanswered
-from classifier.models import AuditRound, AuditSample, LabellingRun, Review, Verdict
+from classifier.models import AdoptionRun, AuditRound, AuditSample, LabellingRun, Review, Verdict
 from classifier.reviews.services import record_review, withdraw_reviews
 from classifier.worker.sweep import sweep
 from config.cached_counts import forget_cached_count
@@ -92,6 +92,45 @@ def test_a_round_is_drawn_for_each_version_and_not_while_labels_are_to_come() ->
     create_model_version()
     assert find_current_round() is None
     assert refresh_audit() is not None
+
+
+def test_nothing_is_drawn_while_an_adoption_brings_labels_to_the_version() -> None:
+    create_labels(3)
+    run = AdoptionRun.objects.create(model_version=create_model_version())
+    assert (run.state, refresh_audit()) == ("running", None)
+    AdoptionRun.objects.update(state="done")
+    assert refresh_audit() is not None
+
+
+def test_a_count_from_before_a_draw_calls_for_no_other_one() -> None:
+    version = create_model_version()
+    create_labels(8)
+    refresh_audit()
+    assert refresh_audit() is None  # it has counted eight
+    create_labels(8)
+    type(version).objects.filter(pk=version.pk).update(stage="retired")
+    create_model_version()
+    second = refresh_audit()
+    assert second is not None
+    assert second.products == 16
+    assert refresh_audit() is None
+
+
+def test_what_another_worker_draws_just_now_is_not_drawn_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = create_model_version()
+    create_labels(3)
+    answers = iter([True, False])
+    monkeypatch.setattr("classifier.audit.drawing._is_due", lambda _version: next(answers))
+    assert refresh_audit() is None
+    assert not AuditRound.objects.filter(model_version=version).exists()
+
+
+def test_what_shows_another_picture_by_now_is_not_asked_about() -> None:
+    version = create_model_version()
+    products = create_labels(3)
+    audit = draw_round(version_id=version.pk, size=3, seed=1)
+    ProductLabel.objects.filter(product=products[0]).update(image=ProductLabel.objects.get(product=products[1]).image)
+    assert set(list_unanswered(audit).values_list("product", flat=True)) == {products[1].pk, products[2].pk}
 
 
 def test_a_workers_sweep_draws_what_it_labelled() -> None:

@@ -161,6 +161,13 @@ def test_a_review_with_a_garment_of_another_group_is_refused(client: Client) -> 
     assert not Review.objects.exists()
 
 
+def test_a_review_of_no_image_is_refused(client: Client) -> None:
+    sign_in(client, "add_review", "view_review")
+    response = client.post("/admin/classifier/review/add/", {"verdict": "group", "group": "Bags"})
+    assert "This field is required." in response.text
+    assert not Review.objects.exists()
+
+
 def test_a_run_is_cancelled_by_who_may(client: Client) -> None:
     run = LabellingRun.objects.create(model_version=create_model_version())
     task = LabelTask.objects.create(image=create_image(), model_version=run.model_version, run=run)

@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from classifier.ml.judging.drift import DriftInputError
-from classifier.models import Alarm, Classification, DriftCheck, LabelTask, ModelVersion, Review
+from classifier.models import Alarm, Classification, DriftCheck, LabelTask, ModelVersion, PictureFeatures, Review
 from classifier.monitoring.services import (
     AlarmStateError,
     acknowledge_alarm,
@@ -134,6 +134,27 @@ def test_the_reference_stays_that_of_the_first_check(version: ModelVersion) -> N
     assert second.reference_until == first.reference_until
     assert second.window_pictures == 500
     assert second.window_until > first.window_until
+
+
+def test_where_little_of_the_reference_is_left_it_is_made_of_what_is(version: ModelVersion) -> None:
+    create_classified(version, number=450, seed=3)
+    first = check_drift()
+    create_classified(version, number=200, seed=4)
+    Classification.objects.filter(pk__in=Classification.objects.order_by("pk").values("pk")[:401]).delete()
+    second = check_drift()
+
+    assert second.reference_until == first.window_until
+    assert (second.reference_pictures, second.window_pictures) == (549, 200)
+
+
+def test_pictures_without_features_are_no_side(version: ModelVersion, caplog: pytest.LogCaptureFixture) -> None:
+    create_classified(version, number=520, seed=3)
+    PictureFeatures.objects.all().delete()
+    with pytest.raises(DriftInputError, match=r"expected pictures whose features .* stored, found none of 500"):
+        check_drift()
+    with caplog.at_level("INFO"):
+        assert check_drift_when_due() is None
+    assert "cannot be told" in caplog.text
 
 
 def test_since_takes_what_was_labelled_since(version: ModelVersion) -> None:

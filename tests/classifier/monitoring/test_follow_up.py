@@ -102,6 +102,19 @@ def test_the_training_is_queued_once_its_answers_are_there_and_nothing_is_promot
     assert list(ModelVersion.objects.values_list("stage", flat=True)) == ["production"]
 
 
+def test_the_training_waits_for_no_answer_that_nobody_can_give(version: ModelVersion) -> None:
+    alarm, reviewer = follow_up_alarm(create_window(version).pk), create_member()
+    assert alarm.audit is not None
+    answer(alarm.audit, 70, reviewer=reviewer)
+    assert release_trainings() == 0
+    left = list(list_unanswered(alarm.audit).values_list("product", flat=True))
+    assert len(left) == 10
+    Product.objects.filter(pk__in=left[1:]).delete()
+    assert release_trainings() == 0
+    ProductLabel.objects.filter(product=left[0]).update(image=None)
+    assert release_trainings() == 1
+
+
 def test_another_alarm_opens_nothing_while_it_is_cooling_down_unless_somebody_asks(version: ModelVersion) -> None:
     first = create_window(version)
     follow_up_due_alarms(Alarm.objects.all())

@@ -304,6 +304,8 @@ def test_what_speaks_against_the_version_in_production_is_said_to_those_who_see_
     assert "not as they were promised" not in client.get(page).text
     AdoptionRun.objects.create(model_version=version, watch="departed")
     assert "Its labels are not as they were promised" in client.get(page).text
+    AdoptionRun.objects.create(model_version=version, watch="kept")
+    assert "not as they were promised" not in client.get(page).text
     client.logout()
     assert "looked at again by" not in client.get(page).text
 

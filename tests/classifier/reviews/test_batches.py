@@ -113,6 +113,23 @@ def test_the_queue_of_a_list_leaves_out_what_the_reviewer_labelled() -> None:
     assert find_open_batch(reviewer, find_queue("list", {})) is None
 
 
+def test_products_that_show_one_image_keep_nothing_else_from_whoever_comes_next() -> None:
+    create_model_version()
+    shared = create_painted_image("Bag", unsure=True)
+    for _ in range(30):
+        create_product(images=[shared])
+    others = [create_product(images=[create_painted_image("Bag", unsure=True)]) for _ in range(4)]
+    label_everything()
+    one, other = create_member(), create_member()
+    for queue in (UNSURE, find_queue(QueueName.LIST, {"status": "needs_review"})):
+        ReviewBatch.objects.all().delete()
+        first, second = start(one, size=3, queue=queue), start(other, size=2, queue=queue)
+        assert (len(list_products(first)), len(list_products(second))) == (3, 2)
+        lent = set(list_products(first) + list_products(second))
+        assert {product.pk for product in others} < lent
+        assert start_batch(one, queue) is None
+
+
 def test_the_database_lends_nothing_twice() -> None:
     (product,) = create_unsure(1)
     batch = start(create_member())

@@ -127,6 +127,13 @@ def test_the_form_writes_over_nobody(client: Client, reviewer: User) -> None:
     assert Review.objects.get().reviewer == other
 
 
+def test_what_the_form_says_was_seen_may_be_no_number_that_there_is(client: Client, reviewer: User) -> None:
+    (product,) = create_unsure(1)
+    image = get_image(product)
+    send(client, read(client), **{f"label-{image}": "Bags", f"seen-{image}": "9" * 5_000})
+    assert Review.objects.get().group == "Bags"
+
+
 def test_the_form_refuses_what_is_no_label(client: Client, reviewer: User) -> None:
     (product,) = create_unsure(1)
     page = send(client, read(client), **{f"label-{get_image(product)}": "Hats"})
