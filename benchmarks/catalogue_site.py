@@ -39,8 +39,8 @@ def running_database() -> Iterator[Path]:
             DJANGO_SETTINGS_MODULE="config.settings.base",
             VAR_DIR=str(folder),
             DATABASE_URL=server.url,
-            LOG_LEVEL="WARNING",
         )
+        os.environ.setdefault("LOG_LEVEL", "WARNING")
         for name in ("REDIS_URL", "MEDIA_ROOT", "ARTEFACTS_DIR", "ARTEFACT_KEY", "DEFAULT_FILE_STORAGE", "HTTPS"):
             os.environ.pop(name, None)
         django.setup()

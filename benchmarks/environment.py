@@ -16,6 +16,7 @@ import django
 import psutil
 from rich.console import Console
 
+from benchmarks.catalogue_site import running_database
 from benchmarks.machine import describe_machine, machine_lines
 from benchmarks.origin import Origin, running_origin
 from tests.support.servers import DURABLE_SETTINGS, start_postgresql, start_redis
@@ -78,30 +79,15 @@ def run_on_database(
 ) -> None:
     """Run a benchmark of the command line on a PostgreSQL of its own, with the product's tables, and print its result.
 
-    It writes as durably as in production. `measure` takes the arguments, and a function that says what it is at;
-    `print_result` takes the result, and a `console`. `environment` is set beside the rest.
+    `measure` takes the arguments, and a function that says what it is at;
+    `print_result` takes the result, and a `console`. `environment` is set before the settings are read.
     """
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     arguments = parser.parse_args()
     machine, errors = describe_machine(libraries), Console(stderr=True)
-    server = start_postgresql(server_settings=DURABLE_SETTINGS)
-    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "config.settings.base",
-        "DATABASE_URL": server.url,
-        "VAR_DIR": str(folder),
-        "LOG_LEVEL": "WARNING",
-        **environment,
-    }
-    try:
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
+    os.environ |= environment
+    with running_database():
         result = measure(arguments, lambda text: errors.print(f"{text} ..."))
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     if arguments.json:
         sys.stdout.write(json.dumps({"machine": machine, **result}) + "\n")
         return
