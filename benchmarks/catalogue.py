@@ -1,4 +1,4 @@
-"""The catalogue at a million products: import, the brief's query, pages, filters and searches, on real servers.
+"""The catalogue at a million products: import, the listing query, pages, filters and searches, on real servers.
 
     python -m benchmarks.catalogue [--products N] [--load-seconds N] [--most-requests N] [--json]
 
@@ -76,9 +76,9 @@ def measure(
     label_products(products=products)
     report("writing the features")
     write_features(products=products)
-    query = reads.measure_brief_query(rounds=3, report=report)
+    query = reads.measure_listing_query(rounds=3, report=report)
     yield Figure(
-        "the brief's query over all rows, ORM against SQL",
+        "the listing query over all rows, ORM against SQL",
         query.ratio,
         floor=1.1,
         goal=1.0,

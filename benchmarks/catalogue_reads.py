@@ -1,4 +1,4 @@
-"""What reading a catalogue costs: the brief's query, pages near and far, filters, searches, the grid."""
+"""What reading a catalogue costs: the listing query, pages near and far, filters, searches, the grid."""
 
 import json
 import statistics
@@ -24,8 +24,8 @@ ORDERINGS: Final = ("id", "-id", "confidence", "-confidence")
 #: The page that is compared with the first one, or the last one of a smaller catalogue.
 FAR_PAGE: Final = 10_000
 
-# The brief's own text, which docs/contract.md promises.
-_BRIEF_QUERY: Final = """
+# As users write it themselves.
+_LISTING_QUERY: Final = """
     SELECT p.Title,
            (SELECT i.Url FROM ProductImages pi JOIN Image i ON i.Id = pi.ImageId
              WHERE pi.ProductId = p.Id AND pi.ImageIndex = 0 ORDER BY pi.id LIMIT 1) AS image_url,
@@ -37,7 +37,7 @@ _ROWS_A_FETCH: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class QueryMeasurement:
-    """Median seconds that all rows of the brief's query took, written by hand and by the ORM."""
+    """Median seconds that all rows of the listing query took, written by hand and by the ORM."""
 
     rows: int
     sql_seconds: float
@@ -49,13 +49,13 @@ class QueryMeasurement:
         return self.orm_seconds / self.sql_seconds
 
 
-def measure_brief_query(*, rounds: int, report: Callable[[str], None]) -> QueryMeasurement:
-    """Read every row of the brief's query both ways, in turn, through a server-side cursor each."""
+def measure_listing_query(*, rounds: int, report: Callable[[str], None]) -> QueryMeasurement:
+    """Read every row of the listing query both ways, in turn, through a server-side cursor each."""
     readers = {"sql": _read_by_sql, "orm": _read_by_orm}
     seconds: dict[str, list[float]] = {name: [] for name in readers}
     counts = set()
     for number in range(rounds):
-        report(f"the brief's query, {number + 1} of {rounds}")
+        report(f"the listing query, {number + 1} of {rounds}")
         # Whoever comes first in one round comes second in the next.
         for name in sorted(readers, reverse=bool(number % 2)):
             started = time.perf_counter()
@@ -71,7 +71,7 @@ def _read_by_sql() -> int:
     from django.db import connection, transaction
 
     with transaction.atomic(), connection.chunked_cursor() as cursor:
-        cursor.execute(_BRIEF_QUERY)
+        cursor.execute(_LISTING_QUERY)
         return sum(len(rows) for rows in iter(lambda: cursor.fetchmany(_ROWS_A_FETCH), []))
 
 

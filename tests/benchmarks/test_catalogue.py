@@ -32,7 +32,7 @@ def test_every_figure_is_measured_on_a_small_catalogue() -> None:
     assert all(figure["measured"] > 0 for figure in figures.values())
     imported = figures["import from JSON Lines, against COPY of the same rows"]
     assert imported["detail"].endswith(f"{2_000 * (1 + 2 + 2 + 3 + 1 + 1):,} rows")
-    assert figures["the brief's query over all rows, ORM against SQL"]["detail"].endswith("2,000 rows")
+    assert figures["the listing query over all rows, ORM against SQL"]["detail"].endswith("2,000 rows")
     assert figures["page 40 against page 1"]["unit"] == "times"
 
 

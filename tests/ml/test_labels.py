@@ -13,7 +13,7 @@ from classifier.ml.labels import (
 )
 
 
-def test_the_table_is_that_of_the_brief() -> None:
+def test_each_garment_belongs_to_the_stated_group() -> None:
     by_group = {group: [name for name in GARMENTS if GROUP_OF_GARMENT[name] == group] for group in GROUPS}
     assert by_group == {
         "Upper part": ["T-shirt/top", "Pullover", "Coat", "Shirt"],
