@@ -255,7 +255,7 @@ class Classifier:
 
     def _run_looks(self, looks: Looks) -> NetworkOutput:
         output = self._run_forms(looks.forms, photograph=looks.photograph)
-        if self._calibration.photographs is None or not len(looks.further):
+        if self._calibration.photographs is None or not looks.cuts:
             return output
         sure = group_probabilities(softmax(output.logits.astype(np.float64))).max(axis=1) >= _SURE_AT_FIRST
         chosen = ~sure[looks.owners]
@@ -263,7 +263,7 @@ class Classifier:
         if not len(owners):
             return output
         sums = output.logits.copy()
-        np.add.at(sums, owners, self._run_forms(looks.further[chosen]).logits)
+        np.add.at(sums, owners, self._run_forms(looks.take_further(chosen)).logits)
         views = 1 + np.bincount(owners, minlength=len(sums))
         logits = np.divide(sums, views[:, None], dtype=np.float32)
         return replace(output, logits=logits, views=views.astype(np.uint8))

@@ -154,7 +154,7 @@ def test_a_tall_photograph_has_the_mean_of_what_is_looked_at(
 ) -> None:
     pictures = draw_tall_and_wide()
     looks = take_looks(pictures, spec=classifier.manifest.preprocessing_spec())
-    alone, _ = classifier._network.run(np.concatenate([looks.forms, looks.further]))
+    alone, _ = classifier._network.run(np.concatenate([looks.forms, looks.take_further(np.array([True, True]))]))
     # The tiny network is sure of nothing, so that it looks at all there is.
     output = classifier.run(pictures)
     np.testing.assert_allclose(output.logits[0], alone[[0, 2, 3]].mean(axis=0), atol=1e-4)

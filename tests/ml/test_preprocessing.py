@@ -266,7 +266,7 @@ def test_a_tall_object_is_looked_at_again_without_its_ends_and_another_one_is_no
     assert looks.photograph.tolist() == [False, True, True, True]
     assert looks.owners.tolist() == [2, 2]
     np.testing.assert_array_equal(looks.forms, canonical_pictures(pictures, spec=SPEC))
-    forms = [looks.forms[2, :, :, 0], *looks.further[..., 0]]
+    forms = [looks.forms[2, :, :, 0], *looks.take_further(np.array([True, True]))[..., 0]]
     widths = [int((form > 0).any(axis=0).sum()) for form in forms]
     assert widths[0] < widths[1] < widths[2]
     # and the dark top is gone from them.
@@ -275,7 +275,7 @@ def test_a_tall_object_is_looked_at_again_without_its_ends_and_another_one_is_no
 
 def test_no_pictures_give_no_looks() -> None:
     looks = take_looks([], spec=SPEC)
-    assert (len(looks.forms), len(looks.photograph), len(looks.further), len(looks.owners)) == (0, 0, 0, 0)
+    assert (len(looks.forms), len(looks.photograph), len(looks.cuts), len(looks.owners)) == (0, 0, 0, 0)
 
 
 def draw_worn(*, ground: int = 255) -> NDArray[np.uint8]:
