@@ -68,15 +68,16 @@ def write_file(path: Path, content: bytes, *, mode: int = 0o644, durable: bool =
 
 
 @contextmanager
-def new_folder(path: Path, *, durable: bool = False, replace: bool = False) -> Iterator[Path]:
+def new_folder(path: Path, *, mode: int = 0o777, durable: bool = False, replace: bool = False) -> Iterator[Path]:
     """Give an empty folder that takes the name `path` when the block ends without an error.
 
-    A folder that has the name already must be empty, else `OSError`; with `replace` it is moved out of the way first,
-    and for that moment there is none. `durable` holds for every file in it, however that was written.
+    `mode` is narrowed by the process's umask. A folder that has the name already must be empty, else `OSError`; with
+    `replace` it is moved out of the way first, and for that moment there is none. `durable` holds for every file in it,
+    however that was written.
     """
     temporary = _build_temporary_path(path)
     try:
-        temporary.mkdir()
+        temporary.mkdir(mode)
         yield temporary
         if durable:
             for written in (*temporary.rglob("*"), temporary):

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from catalog.models import Image, ProductImages, ProductLabel
 from catalog.pictures.storage import UNNAMED_AGE
-from classifier.models import OPEN_STATES, AdoptionRun, LabellingRun, LabelTask, ModelVersion
+from classifier.models import OPEN_STATES, AdoptionRun, LabellingRun, LabelTask, ModelVersion, StageChange
 
 State = LabelTask.State
 # Versions before the one in production whose words are kept, for going back.
@@ -72,7 +72,8 @@ def list_removable_versions() -> QuerySet[ModelVersion]:
     """Return the versions of which nothing is needed; none while no version is in production.
 
     Kept are that one; the two that came into production before it, and the two that were in production last: both are
-    what somebody may go back to; those with an open run; and those that a product's label names.
+    what somebody may go back to; those in preproduction and those of which a request is open; those with an open run;
+    and those that a product's label names.
     """
     active = ModelVersion.objects.filter(stage=ModelVersion.Stage.PRODUCTION).first()
     if active is None:
@@ -82,8 +83,10 @@ def list_removable_versions() -> QuerySet[ModelVersion]:
     last = others.order_by(F("activated_at").desc(nulls_last=True), "-pk")
     kept = {pk for versions in (before, last) for pk in versions.values_list("pk", flat=True)[:KEPT_VERSIONS]}
     of_version = {"model_version": OuterRef("pk")}
-    unused = ModelVersion.objects.exclude(pk__in={active.pk, *kept}).exclude(
-        Exists(LabellingRun.objects.filter(Q(state__in=OPEN_STATES) | Q(closing=True), **of_version).order_by())
+    unused = ModelVersion.objects.exclude(pk__in={active.pk, *kept}).exclude(stage=ModelVersion.Stage.PREPRODUCTION)
+    unused = unused.exclude(
+        Exists(StageChange.objects.filter(decision=StageChange.Decision.OPEN, **of_version).order_by())
+        | Exists(LabellingRun.objects.filter(Q(state__in=OPEN_STATES) | Q(closing=True), **of_version).order_by())
         | Exists(AdoptionRun.objects.filter(state__in=OPEN_STATES, **of_version).order_by())
     )
     # Asked of each by itself: together PostgreSQL reads every label, 40 s of ten million.

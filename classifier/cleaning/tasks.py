@@ -3,6 +3,7 @@
 import logging
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 from celery import shared_task
 from django.conf import settings
@@ -37,20 +38,26 @@ def clean_task(run_id: int, **_later: object) -> None:
 
 
 def do_next_step(run_id: int) -> bool:
-    """Do the round's next step; return whether there is another."""
+    """Do the round's next step; return whether there is another.
+
+    A step may be done twice, but takes no round back: of two processes that are in one the slower leaves it.
+    """
     run = CleaningRun.objects.filter(pk=run_id, state=State.RUNNING).first()
     if run is None:
         return False
+    as_read = CleaningRun.objects.filter(pk=run_id, state=State.RUNNING, phase=run.phase, after=run.after)
     figures = Figures(**run.figures)
     terms = Terms(timedelta(days=settings.CLEAN_OLDER_THAN_DAYS))
     place = clean_next(run.phase, run.after, terms, figures)
-    run.figures, run.sent_at, run.started_at = asdict(figures), Now(), run.started_at or Now()
+    done: dict[str, Any] = {"figures": asdict(figures), "sent_at": Now(), "started_at": run.started_at or Now()}
     if place is None:
-        run.state, run.finished_at = State.DONE, Now()
-        logger.info("cleaned: %s", figures.words)
+        done |= {"state": State.DONE, "finished_at": Now()}
     else:
-        run.phase, run.after = place
-    run.save()
+        done |= {"phase": place[0], "after": place[1]}
+    if not as_read.update(**done):
+        return False
+    if place is None:
+        logger.info("cleaned: %s", figures.words)
     return place is not None
 
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Least, Now
 
 from catalog.models import Image
@@ -16,7 +17,7 @@ from classifier.labelling.ledger import MAXIMUM_CRASHES
 from classifier.labelling.tasks import send_due_batches
 from classifier.labels.decision import PLACEHOLDER
 from classifier.labels.placeholders import answer_suspects
-from classifier.models import LabellingRun, LabelTask, SuspectedPicture
+from classifier.models import Classification, LabellingRun, LabelTask, SuspectedPicture
 
 State = LabelTask.State
 # Errors that one call may touch; a statement stays small and the list that chose them is one that a person has seen.
@@ -52,10 +53,11 @@ def retry_errors(task_ids: Collection[int]) -> int:
 def retry_run_errors(run: LabellingRun, *, maximum: int) -> tuple[int, bool]:
     """Let what failed in a run be tried again as `retry_errors` does, at most `maximum`; return how many, and if all.
 
-    What people chose to ignore stays.
+    What people chose to ignore stays, and what is to be tried now anyway, as after the same call a moment ago.
     """
     failed = LabelTask.objects.filter(run=run, state__in=[State.RETRY, State.FAILED])
-    task_ids = list(failed.order_by("pk").values_list("pk", flat=True)[: maximum + 1])
+    failed = failed.exclude(state=State.RETRY, attempts=0, next_try_at__lte=Now())
+    task_ids = list(failed.order_by("last_failed_at", "pk").values_list("pk", flat=True)[: maximum + 1])
     parts = [task_ids[start : min(start + MAXIMUM_ERRORS, maximum)] for start in range(0, maximum, MAXIMUM_ERRORS)]
     return sum(retry_errors(part) for part in parts if part), len(task_ids) <= maximum
 
@@ -65,14 +67,21 @@ def mend_image(image: Image, *, url: str) -> tuple[Image, int, int]:
 
     Return the image of that address, how many products show it instead, and how many tasks are tried again. A failed
     task goes on with that image, in its own run; where its version has a task of that image, that one is tried again if
-    it failed, and the former is closed. With the address that the image has, it is tried again and nothing else is.
+    it failed, and the former is closed, as where its run has labelled that image. With the address that the image has,
+    it is tried again and nothing else is.
     """
     with transaction.atomic():
+        # Tasks before images, in the order of whoever finishes or closes them.
+        shown = Image.objects.filter(Q(pk=image.pk) | Q(url=url)).order_by()
+        held = LabelTask.objects.filter(image__in=shown.values("pk")).errors().order_by("pk")
+        list(held.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
         replacement, number = replace_image(image, url=url)
         if replacement.pk != image.pk:
             failed = LabelTask.objects.filter(image=image).errors()
             known = LabelTask.objects.filter(image=replacement).values_list("model_version", flat=True)
-            failed.exclude(model_version__in=list(known)).update(image=replacement, former=None)
+            labelled = Classification.objects.filter(image=replacement).order_by().values("run")
+            others = failed.exclude(model_version__in=list(known)).exclude(run__in=labelled)
+            others.update(image=replacement, former=None)
             failed.update(state=State.CANCELLED, sent_at=None)
         errors = LabelTask.objects.filter(image=replacement).errors()
         retried = retry_errors(list(errors.values_list("pk", flat=True)))

@@ -12,7 +12,7 @@ from classifier.labelling.runs import find_last_image_id, find_next_step, take_s
 from classifier.labelling.tasks import send_due_batches, send_taking_runs
 from classifier.models import LabellingRun, ModelVersion, SampledProduct, SelectedImage
 from classifier.registry.selectors import get_active_model_version
-from config.db.bulk import insert_rows, insert_selection
+from config.db.bulk import insert_chosen, insert_selection
 from config.db.statements import allow_long_statements
 
 MANY_BATCHES = 1000
@@ -88,8 +88,7 @@ def start_labelling_run(
 
 def _draw_sample(run: LabellingRun) -> QuerySet[Image]:
     """Draw the run's products at random; return the images that they show first."""
-    product_ids = Product.objects.order_by("?").values_list("pk", flat=True)[: run.sample]
-    insert_rows(SampledProduct, fields=("run", "product_id"), rows=[(run.pk, pk) for pk in sorted(product_ids)])
+    insert_chosen(SampledProduct, "product_id", run_id=run.pk, rows=Product.objects.order_by("?")[: run.sample])
     drawn = SampledProduct.objects.filter(run=run.pk).order_by().values("product_id")
     first = ProductImages.objects.filter(product__in=drawn, image_index=0).order_by()
     return Image.objects.filter(pk__in=first.values("image"))

@@ -334,8 +334,10 @@ def describe_refusal(error: Exception) -> str:
 def change_chosen(request: HttpRequest, *, change: Callable[[Collection[int]], int], done: str) -> HttpResponse:
     """Apply the change to the pictures that the form names: the one whose button was pressed, or those with a mark."""
     chosen = request.POST.getlist("only") or request.POST.getlist("task")
-    texts = [text for text in chosen[:MAXIMUM_CHOSEN] if text.isascii() and text.removeprefix("-").isdecimal()]
-    task_ids = [pk for pk in map(int, texts) if abs(pk) <= MAXIMUM_ID]
+    # Of very many digits Python makes no number.
+    texts = [text for text in chosen[:MAXIMUM_CHOSEN] if len(text) <= 20 and text.isascii()]
+    numbers = (int(text) for text in texts if text.removeprefix("-").isdecimal())
+    task_ids = [pk for pk in dict.fromkeys(numbers) if abs(pk) <= MAXIMUM_ID]
     if task_ids:
         changed = change(task_ids)
         pictures = "1 picture is" if changed == 1 else f"{changed} pictures are"

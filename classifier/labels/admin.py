@@ -34,7 +34,8 @@ class LabelModelVersionFilter(LabelFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the products that the chosen version labelled."""
         value = self.value() or ""
-        return super().queryset(request, queryset) if value.isascii() and value.isdigit() else queryset
+        is_id = value.isascii() and value.isdigit() and len(value) < 19
+        return super().queryset(request, queryset) if is_id else queryset
 
 
 class OwnModelVersionFilter(LabelModelVersionFilter):

@@ -5,7 +5,6 @@ a view reads it; so the views go before migrations are applied and come back beh
 """
 
 import logging
-from collections.abc import Iterator
 from typing import Any, Final
 
 from django.db import DatabaseError, connections, transaction
@@ -47,8 +46,9 @@ VIEWS: Final = {
         JOIN classifier_modelversion AS version ON version.id = activation.model_version_id""",
 }
 
-#: Who may read which view, from when they were dropped until they are made again: (view, privilege, role).
-_grants: set[tuple[str, str, str]] = set()
+#: Who may do what with which view, from when they are dropped until they are made again. A table, since a migration
+#: that fails leaves the next process to make them.
+_GRANTS: Final = "v_grants"
 
 
 def drop_views(*, using: str, plan: Any, **_: Any) -> None:
@@ -56,8 +56,9 @@ def drop_views(*, using: str, plan: Any, **_: Any) -> None:
     if not plan:
         return
     connection = connections[using]
-    with connection.cursor() as cursor:
-        _grants.update(_list_grants(cursor) if connection.vendor == "postgresql" else ())
+    with transaction.atomic(using=using), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            _keep_grants(cursor)
         for name in VIEWS:
             cursor.execute(f"DROP VIEW IF EXISTS {name}")
 
@@ -68,9 +69,8 @@ def create_views(*, using: str, **_: Any) -> None:
         with transaction.atomic(using=using), connections[using].cursor() as cursor:
             for name, query in VIEWS.items():
                 _create_view(cursor, name, query, using=using)
-            while _grants:
-                name, privilege, role = _grants.pop()
-                cursor.execute(f"GRANT {privilege} ON {name} TO {role}")
+            if connections[using].vendor == "postgresql":
+                _give_back_grants(cursor, using=using)
     except DatabaseError as error:
         logger.warning("the views for other programs are not made of these tables: %s", error)
 
@@ -87,16 +87,32 @@ def _create_view(cursor: Any, name: str, query: str, *, using: str) -> None:
                 cursor.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
             return
         except DatabaseError:
-            _grants.update(grant for grant in _list_grants(cursor) if grant[0] == name)
+            _keep_grants(cursor)
     cursor.execute(f"DROP VIEW IF EXISTS {name}")
     cursor.execute(f"CREATE VIEW {name} AS {query}")
 
 
-def _list_grants(cursor: Any) -> Iterator[tuple[str, str, str]]:
-    """Yield who else may do what with the views, the role ready for a statement."""
+def _keep_grants(cursor: Any) -> None:
+    """Write down who else may do what with the views that are there, the role ready for a statement."""
+    cursor.execute(f"CREATE TABLE IF NOT EXISTS {_GRANTS} (name text, privilege text, role text)")
     cursor.execute(
-        "SELECT table_name, privilege_type, CASE grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(grantee) END"
+        f"INSERT INTO {_GRANTS} SELECT table_name, privilege_type,"  # noqa: S608 - a name of ours
+        " CASE grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(grantee) END"
         " FROM information_schema.role_table_grants WHERE table_name = ANY(%s) AND grantee <> current_user",
         [list(VIEWS)],
     )
-    yield from cursor.fetchall()
+
+
+def _give_back_grants(cursor: Any, *, using: str) -> None:
+    """Grant what was written down; of a role that is gone meanwhile nothing, with a word."""
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [_GRANTS])
+    if cursor.fetchone() != (True,):
+        return
+    cursor.execute(f"SELECT DISTINCT name, privilege, role FROM {_GRANTS}")  # noqa: S608 - a name of ours
+    for name, privilege, role in cursor.fetchall():
+        try:
+            with transaction.atomic(using=using):
+                cursor.execute(f"GRANT {privilege} ON {name} TO {role}")
+        except DatabaseError as error:
+            logger.warning("%s may not %s %s any more: %s", role, privilege, name, error)
+    cursor.execute(f"DROP TABLE {_GRANTS}")

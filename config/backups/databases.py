@@ -24,6 +24,8 @@ Tables = dict[str, dict[str, Any]]
 DUMP_FILES: Final = {"postgresql": "database.dump", "sqlite": "database.sqlite3"}
 #: Debian has each version of PostgreSQL in a folder of its own.
 INSTALLED: Final = Path("/usr/lib/postgresql")
+#: What a table is that has no rows.
+EMPTY: Final = {"rows": 0, "checksum": "0"}
 _SUM: Final = (
     "SELECT count(*), coalesce(sum(('x' || substr(md5(one_row::text), 1, 15))::bit(60)::bigint), 0) FROM {} AS one_row"
 )
@@ -71,8 +73,11 @@ def check_target() -> None:
         raise BackupError(f"{path}: {error}. Stop site and workers first") from error
 
 
-def restore_database(folder: Path) -> Tables:
-    """Fill the empty database, whole or not at all, and return what it has then. Raises `BackupError`, `OSError`."""
+def restore_database(folder: Path, *, emptied: Collection[str]) -> Tables:
+    """Fill the empty database, whole or not at all, and return what it has then. Raises `BackupError`, `OSError`.
+
+    The tables `emptied`, as far as it has them, come without their rows.
+    """
     source = folder / DUMP_FILES[connection.vendor]
     if connection.vendor == "postgresql":
         arguments = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]
@@ -81,12 +86,22 @@ def restore_database(folder: Path) -> Tables:
             result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if result.returncode:
             raise BackupError(f"pg_restore ended with {result.returncode}: {result.stderr.strip()}")
+        # At once: whoever stops the comparison, which takes long, shall not leave them behind.
+        with transaction.atomic(), connection.cursor() as cursor:
+            for table in set(emptied) & set(_list_tables()):
+                cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")  # noqa: S608 - a name of ours
         with transaction.atomic():
             return _sum_postgresql(_list_tables())
     path = Path(connection.settings_dict["NAME"])
     connection.close()
     with source.open("rb") as file, new_file(path, durable=True) as restored:
         shutil.copyfileobj(file, restored)
+        restored.flush()
+        with closing(sqlite3.connect(restored.name)) as database:
+            known = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            for table in set(emptied) & known:
+                database.execute(f'DELETE FROM "{table}"')  # noqa: S608 - a name of ours
+            database.commit()
     return _sum_sqlite(path)
 
 
@@ -114,7 +129,7 @@ def _dump_postgresql(target: Path, tables: list[str], without: Collection[str]) 
                 _, said = process.communicate()
     if process.returncode:
         raise BackupError(f"pg_dump ended with {process.returncode}: {said.strip()}")
-    return sums | {table: {"rows": 0, "checksum": "0"} for table in without}
+    return sums | dict.fromkeys(without, EMPTY)
 
 
 def _sum_postgresql(tables: list[str]) -> Tables:
@@ -206,13 +221,6 @@ def _sum_sqlite(path: Path) -> Tables:
                 checksum += int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=8).digest())
             sums[name] = {"rows": rows, "checksum": str(checksum)}
     return sums
-
-
-def end_sign_ins(tables: Collection[str]) -> None:
-    """Empty these tables of the restored database, if it has them."""
-    for table in set(tables) & set(_list_tables()):
-        with connection.cursor() as cursor:
-            cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")  # noqa: S608 - a name of ours
 
 
 def list_applied() -> list[str]:

@@ -15,10 +15,10 @@ from config import VERSION
 from config.backups import BackupError
 from config.backups.databases import (
     DUMP_FILES,
+    EMPTY,
     Tables,
     check_target,
     dump_database,
-    end_sign_ins,
     list_applied,
     restore_database,
 )
@@ -78,7 +78,8 @@ def create_backup(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BackupError(f"expected no {folder}, or an empty folder; it is there and is not empty")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with new_folder(folder) as partial:
+    # What people signed in with is in it, as hashes: nobody else on this machine reads that.
+    with new_folder(folder, mode=0o700) as partial:
         migrations = list_applied()
         tell("database", 0, None)
         # Before the files: each file is written before its row, and what comes meanwhile does no harm.
@@ -100,6 +101,7 @@ def create_backup(
         }
         write_sums(partial / SUMS_FILE, [(name, hash_file(partial / name)) for name in _list_own(connection.vendor)])
         os.sync()  # one for all, where each file by itself would take hours
+    os.sync()  # and its name
     return Report(
         str(folder),
         VERSION,
@@ -176,7 +178,7 @@ def restore_backup(folder: Path, *, sign_ins: Collection[str], tell: Told) -> Re
     """Make a site of the backup on an empty database, and compare it with the backup.
 
     Every hash is checked before anything is written. Files come first and the database last, in one transaction: what
-    was stopped is called again. The tables `sign_ins` are emptied in the end. Raises `BackupError` and `OSError`.
+    was stopped before that is called again. The tables `sign_ins` come empty. Raises `BackupError` and `OSError`.
     """
     manifest = check_backup(folder, tell=tell)
     _check_versions(manifest)
@@ -193,14 +195,16 @@ def restore_backup(folder: Path, *, sign_ins: Collection[str], tell: Told) -> Re
     report.artefacts = _compare_files(artefacts, folder, ARTEFACTS, tell=tell)
     report.media = _compare_files(media, folder, MEDIA, tell=tell)
     tell("database", 0, None)
-    tables = restore_database(folder)
+    os.sync()  # no row without its files
+    tables = restore_database(folder, emptied=sign_ins)
+    for name in set(sign_ins) & set(manifest["tables"]):
+        manifest["tables"][name] = EMPTY
     differing = [name for name in manifest["tables"] | tables if manifest["tables"].get(name) != tables.get(name)]
     if differing:
         raise BackupError(
             f"the database is not what was saved, use it for nothing: {', '.join(sorted(differing))} differ"
         )
     report.tables, report.rows = len(tables), _count_rows(tables)
-    end_sign_ins(sign_ins)
     report.missing_migrations = sorted(list_known_migrations() - set(manifest["migrations"]))
     return report
 

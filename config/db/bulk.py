@@ -105,9 +105,17 @@ def insert_missing_rows(model: type[models.Model], *, field: str, values: Sequen
 
 def insert_selection(model: type[models.Model], *, run_id: int, images: QuerySet[Any]) -> int:
     """Insert a row with `run` and `image_id` for each of the images, each once; return how many."""
-    table, names = _quote_names(model, ("run", "image_id"))
+    return insert_chosen(model, "image_id", run_id=run_id, rows=images.order_by())
+
+
+def insert_chosen(model: type[models.Model], field: str, *, run_id: int, rows: QuerySet[Any]) -> int:
+    """Insert a row with `run` and the field, an id, for each of the rows, each once; return how many.
+
+    The database chooses them, and no process holds their ids.
+    """
+    table, names = _quote_names(model, ("run", field))
     try:
-        sql, parameters = images.order_by().values("pk").query.sql_with_params()
+        sql, parameters = rows.values("pk").query.sql_with_params()
     except EmptyResultSet:
         return 0
     with connection.cursor() as cursor:

@@ -34,7 +34,10 @@ def find_reading_database(request: HttpRequest) -> str:
 
 def _is_near_enough() -> bool:
     global _asks_again_at, _is_near
-    with _lock:
+    # One asks; meanwhile the others go by what was known, for a copy that has vanished answers late.
+    if not _lock.acquire(blocking=False):
+        return _is_near
+    try:
         if time.monotonic() >= _asks_again_at:
             try:
                 lag = measure_lag()
@@ -47,6 +50,8 @@ def _is_near_enough() -> bool:
                 logger.warning("the database's copy is away, lists are read from the database: %s", str(error).strip())
             _asks_again_at = time.monotonic() + pause
         return _is_near
+    finally:
+        _lock.release()
 
 
 def measure_lag() -> float:

@@ -104,6 +104,14 @@ else:
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     options = DATABASES["default"].setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 3)
+    # A machine that vanishes says no goodbye: without these a connection to it is waited for a quarter of an hour.
+    for name, value in {
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }.items():
+        options.setdefault(name, value)
     if env.bool("DATABASE_POOLER", default=False):
         # Between two transactions a connection is somebody else's, and what it starts with is the pooler's to say.
         DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
@@ -115,7 +123,8 @@ REPLICA_LAG_SECONDS = env.float("REPLICA_LAG_SECONDS", default=5.0)
 if DATABASE_REPLICA_URL := env.str("DATABASE_REPLICA_URL", default=""):
     DATABASES["replica"] = DATABASES["default"] | env.db_url_config(DATABASE_REPLICA_URL)
     DATABASES["replica"]["TEST"] = {"MIRROR": "default"}
-    DATABASES["replica"]["OPTIONS"] = dict(DATABASES["default"]["OPTIONS"])
+    own = env.db_url_config(DATABASE_REPLICA_URL).get("OPTIONS", {})
+    DATABASES["replica"]["OPTIONS"] = DATABASES["default"]["OPTIONS"] | own
     if "sqlite" in DATABASES["default"]["ENGINE"] + DATABASES["replica"]["ENGINE"]:
         raise ImproperlyConfigured("DATABASE_REPLICA_URL: expected a copy of a PostgreSQL that DATABASE_URL names")
 # After which PostgreSQL ends a statement of the site (`config.db.statements`); workers and commands have no limit.

@@ -89,6 +89,7 @@ def test_the_list_can_be_filtered_and_searched(admin_client: Client) -> None:
     assert list_ids(admin_client, confidence="0.9") == [boot.pk, bag.pk]
     assert list_ids(admin_client, confidence="0.7") == []
     assert list_ids(admin_client, confidence="nonsense", model_version="x") == [bare.pk, boot.pk, bag.pk]
+    assert list_ids(admin_client, model_version="9" * 20) == [bare.pk, boot.pk, bag.pk]
     version = create_model_version()
     bag.label.model_version = version
     bag.label.save()

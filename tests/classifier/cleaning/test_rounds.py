@@ -73,6 +73,19 @@ def test_a_round_whose_worker_died_goes_on_where_it_was(outbox: Outbox) -> None:
     assert CleaningRun.objects.get().state == "done"
 
 
+def test_the_slower_of_two_in_one_round_takes_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = CleaningRun.objects.create()
+
+    def finish_meanwhile(phase: str, *_: object) -> tuple[str, int]:
+        CleaningRun.objects.update(phase="files", after=9, state="done")
+        return phase, 1
+
+    monkeypatch.setattr("classifier.cleaning.tasks.clean_next", finish_meanwhile)
+    assert do_next_step(run.pk) is False
+    run.refresh_from_db()
+    assert (run.phase, run.after, run.state) == ("files", 9, "done")
+
+
 def test_a_round_waits_for_a_storage_that_is_away(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     send_cleaning_runs()
     run = CleaningRun.objects.get()

@@ -86,7 +86,11 @@ def give_label(version: ModelVersion) -> None:
     ProductLabel.objects.filter(product=ProductLabel.objects.first().product).update(model_version=version)
 
 
-@pytest.mark.parametrize("hold", [run_labelling, run_closing, run_adoption, give_label])
+def prepare(version: ModelVersion) -> None:
+    ModelVersion.objects.filter(pk=version.pk).update(stage="preproduction")
+
+
+@pytest.mark.parametrize("hold", [run_labelling, run_closing, run_adoption, give_label, prepare])
 def test_one_that_is_needed_keeps_what_it_said(
     versions: list[ModelVersion], hold: Callable[[ModelVersion], None]
 ) -> None:

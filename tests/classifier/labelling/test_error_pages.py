@@ -195,7 +195,7 @@ def test_many_pictures_are_changed_together(client: Client, run: LabellingRun) -
     assert list(LabelTask.objects.order_by("pk").values_list("state", flat=True)) == ["ignored", "ignored", "done"]
 
 
-@pytest.mark.parametrize("chosen", [{}, {"task": ["x", "--1", "²", "9" * 40]}])
+@pytest.mark.parametrize("chosen", [{}, {"task": ["x", "--1", "²", "9" * 40, "9" * 5_000]}])
 def test_a_form_without_a_choice_changes_nothing_and_says_so(
     client: Client, run: LabellingRun, chosen: dict[str, Any]
 ) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from catalog.models import Image
 from classifier.labelling.errors import mend_image
-from classifier.models import LabellingRun, LabelTask, ModelVersion
+from classifier.models import Classification, LabellingRun, LabelTask, ModelVersion
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version
 from tests.support.make_images import jpeg
@@ -132,6 +132,16 @@ def test_a_picture_that_is_there_already_keeps_its_own_tasks(task: LabelTask) ->
         "cancelled",
         "done",
     }
+
+
+def test_a_picture_that_the_run_labelled_from_its_features_closes_the_task(task: LabelTask) -> None:
+    known = create_image()
+    Classification.objects.create(
+        image=known, model_version=task.model_version, run=task.run, sha256="0" * 64, group="Bags", garment="Bag",
+        confidence=0.9, abstained=False, garment_probabilities=[],
+    )  # fmt: skip
+    assert mend_image(task.image, url=known.url)[2] == 0
+    assert LabelTask.objects.get().state == "cancelled"
 
 
 def test_it_takes_both_permissions_and_each_page_offers_it_to_those(client: Client, task: LabelTask) -> None:

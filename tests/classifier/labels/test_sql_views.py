@@ -97,8 +97,24 @@ def test_who_may_read_a_view_may_read_it_behind_a_migration() -> None:
         cursor.execute('CREATE ROLE "the warehouse"')
         cursor.execute('GRANT SELECT ON v_product_label TO "the warehouse"')
     drop_views(using="default", plan=["a migration"])
+    drop_views(using="default", plan=["a migration"])  # the first one failed
     create_views(using="default")
     (row,) = read("SELECT has_table_privilege('the warehouse', 'v_product_label', 'SELECT') AS may")
     assert row["may"] is True
     (row,) = read("SELECT has_table_privilege('the warehouse', 'v_label_history', 'SELECT') AS may")
     assert row["may"] is False
+
+
+@pytest.mark.postgresql
+def test_a_role_that_is_gone_keeps_no_view_away(caplog: pytest.LogCaptureFixture) -> None:
+    with connection.cursor() as cursor:
+        for role in ("warehouse", "gone"):
+            cursor.execute(f"CREATE ROLE {role}")
+            cursor.execute(f"GRANT SELECT ON v_product_label TO {role}")
+        drop_views(using="default", plan=["a migration"])
+        cursor.execute("DROP ROLE gone")
+    create_views(using="default")
+    (row,) = read("SELECT has_table_privilege('warehouse', 'v_product_label', 'SELECT') AS may")
+    assert row["may"] is True
+    assert "gone may not SELECT v_product_label any more" in caplog.text
+    assert not exists("v_grants")

@@ -13,6 +13,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
+from config.db import replica
 from config.settings import base
 from tests.support.servers import (
     DURABLE_SETTINGS,
@@ -125,6 +126,28 @@ def test_readers_have_lists_of_the_copy_while_it_is_near_and_members_what_they_w
     output, errors = process.communicate("\n", timeout=60)
     assert json.loads(output) == [["first", "second"], False], errors
     assert "the database's copy is away" in errors
+
+
+def test_a_copy_has_options_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "VAR_DIR": str(tmp_path),
+        "DATABASE_URL": "postgres://a/b?connect_timeout=7",
+        "DATABASE_REPLICA_URL": "postgres://c/b?sslmode=verify-full",
+    }.items():
+        monkeypatch.setenv(name, value)
+    databases = runpy.run_path(base.__file__)["DATABASES"]
+    assert "sslmode" not in databases["default"]["OPTIONS"]
+    options = databases["replica"]["OPTIONS"]
+    assert (options["sslmode"], options["connect_timeout"], options["tcp_user_timeout"]) == ("verify-full", 7, 10_000)
+
+
+def test_who_asks_while_somebody_else_does_goes_by_what_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica, "measure_lag", lambda: pytest.fail("it is asked by two"))
+    monkeypatch.setattr(replica, "_asks_again_at", 0.0)
+    for is_near in (True, False):
+        monkeypatch.setattr(replica, "_is_near", is_near)
+        with replica._lock:
+            assert replica._is_near_enough() is is_near
 
 
 @pytest.mark.parametrize("url", ["sqlite:///x", ""])
