@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from catalog.browse.filters import PRODUCT_ORDERINGS, ProductCriteria, list_model_versions
 from catalog.models import Product, ProductImages, ProductLabel
@@ -89,5 +89,7 @@ def with_thumbnails(products: QuerySet[Product]) -> QuerySet[Product]:
 
 def list_labelling_versions() -> list[str]:
     """Return the names of the versions that labels come from, newest first, each once."""
-    with_labels = list_model_versions().filter(Exists(ProductLabel.objects.filter(model_version=OuterRef("pk"))))
+    # Of each version one label: where it is asked whether any exists PostgreSQL may read all labels, 0.3 s a million.
+    label = Subquery(ProductLabel.objects.filter(model_version=OuterRef("pk")).values("pk")[:1])
+    with_labels = list_model_versions().annotate(label=label).filter(label__isnull=False)
     return list(dict.fromkeys(with_labels.values_list("name", flat=True)))
