@@ -58,13 +58,15 @@ class PictureArchive:
         self.used: set[str] = set()
         self._archive = _open(file)
         self.pictures = list(self._list_pictures())
-        self._names = _index(self.pictures)
+        self._exact = _index((picture.path, picture.name) for picture in self.pictures)
+        folded = [(_fold(picture.path), picture.name) for picture in self.pictures]
+        self._folded = _index((path.rpartition("/")[2], name) for path, name in folded) | _index(folded)
 
     def rename(self, rows: Iterable[ProductRecord | RowError]) -> Iterator[ProductRecord | RowError]:
         """Yield the rows with the names in the storage where they name pictures of the archive."""
         for row in rows:
             if isinstance(row, ProductRecord) and row.images:
-                names = [self._names.get(_fold(image)) for image in row.images]
+                names = [self._exact.get(image) or self._folded.get(_fold(image)) for image in row.images]
                 self.used.update(name for name in names if name)
                 row = replace(row, images=tuple(name or url for name, url in zip(names, row.images, strict=True)))
             yield row
@@ -147,13 +149,12 @@ def _decode_name(entry: zipfile.ZipInfo) -> str:
     return entry.filename
 
 
-def _index(pictures: list[_Picture]) -> dict[str, str]:
-    """Return the name in the storage by the path in the archive, and by its last part where that says which."""
-    names = {_fold(picture.path): picture.name for picture in pictures}
-    by_last: dict[str, set[str]] = {}
-    for picture in pictures:
-        by_last.setdefault(_fold(picture.path).rpartition("/")[2], set()).add(picture.name)
-    return {last: next(iter(found)) for last, found in by_last.items() if len(found) == 1} | names
+def _index(names: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the name in the storage by what rows may call it, where that says which."""
+    found: dict[str, set[str]] = {}
+    for called, name in names:
+        found.setdefault(called, set()).add(name)
+    return {called: next(iter(of)) for called, of in found.items() if len(of) == 1}
 
 
 def _fold(name: str) -> str:
