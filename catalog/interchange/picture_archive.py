@@ -90,13 +90,17 @@ class PictureArchive:
             if entry.is_dir() or any(part in path for part in _LEFT_BY_SYSTEMS):
                 continue
             try:
+                _check(entry)
+                # What is refused once it is unpacked costs as much as a picture.
+                unpacked += entry.file_size
+                if unpacked > MAX_UNPACKED_BYTES:
+                    raise ArchiveError(
+                        f"expected at most {MAX_UNPACKED_BYTES // 1_048_576} MB of pictures, received more"
+                    )
                 data = self._read(entry)
             except _REFUSALS as error:
                 self.refused.append(f"{shorten(path)}: {error}")
                 continue
-            unpacked += len(data)
-            if unpacked > MAX_UNPACKED_BYTES:
-                raise ArchiveError(f"expected at most {MAX_UNPACKED_BYTES // 1_048_576} MB of pictures, received more")
             format = find_format(data)
             if format is None:
                 self.refused.append(f"{shorten(path)}: expected JPEG, PNG, WebP or GIF, received something else")
@@ -104,17 +108,9 @@ class PictureArchive:
             yield _Picture(entry, path, build_upload_name(path, data=data, extension=EXTENSIONS[format]))
 
     def _read(self, entry: zipfile.ZipInfo) -> bytes:
-        if entry.flag_bits & 1:
-            raise ValueError("expected a file without a password, received an encrypted one")
-        if entry.compress_type not in _COMPRESSIONS or stat.S_ISLNK(entry.external_attr >> 16):
-            raise ValueError("expected a file as ZIP programs usually pack it, received another kind")
-        if entry.file_size > max(_MAX_RATIO * entry.compress_size, 65_536):
-            raise ValueError(f"expected a picture, received what unpacks to more than {_MAX_RATIO} times its size")
         with self._archive.open(entry) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise ValueError(f"expected at most {MAX_FILE_BYTES // 1_048_576} MB, received more")
-        return data
+            # No more is unpacked than the entry says; of what holds more the checksum is another.
+            return file.read(entry.file_size)
 
 
 _REFUSALS: Final = (ValueError, EOFError, OSError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -137,6 +133,18 @@ def _open(file: IO[bytes]) -> zipfile.ZipFile:
     if len(archive.infolist()) > MAX_PICTURES:
         raise ArchiveError(f"expected a ZIP of at most {MAX_PICTURES:,} pictures, received {len(archive.infolist()):,}")
     return archive
+
+
+def _check(entry: zipfile.ZipInfo) -> None:
+    """Raise `ValueError` for what is not to be unpacked, by what the archive says of it."""
+    if entry.flag_bits & 1:
+        raise ValueError("expected a file without a password, received an encrypted one")
+    if entry.compress_type not in _COMPRESSIONS or stat.S_ISLNK(entry.external_attr >> 16):
+        raise ValueError("expected a file as ZIP programs usually pack it, received another kind")
+    if entry.file_size > max(_MAX_RATIO * entry.compress_size, 65_536):
+        raise ValueError(f"expected a picture, received what unpacks to more than {_MAX_RATIO} times its size")
+    if entry.file_size > MAX_FILE_BYTES:
+        raise ValueError(f"expected at most {MAX_FILE_BYTES // 1_048_576} MB, received more")
 
 
 def _decode_name(entry: zipfile.ZipInfo) -> str:

@@ -135,6 +135,29 @@ def test_a_size_that_lies_is_not_believed() -> None:
     assert "Bad CRC" in PictureArchive(io.BytesIO(bytes(damaged))).refused[0]
 
 
+def test_what_is_refused_counts_towards_what_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = bytearray(pack({"a.png": b"x" * 400, "b.png": draw()}).getvalue())
+    damaged[60] ^= 1
+    monkeypatch.setattr(picture_archive, "MAX_UNPACKED_BYTES", 400)
+    with pytest.raises(ArchiveError, match="expected at most 0 MB of pictures"):
+        PictureArchive(io.BytesIO(bytes(damaged)))
+
+
+def test_what_says_that_it_is_too_large_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = pack({"large.png": draw() + bytes(1_000), "good.png": draw()})
+    monkeypatch.setattr(picture_archive, "MAX_FILE_BYTES", 1_000)
+    monkeypatch.setattr(picture_archive, "MAX_UNPACKED_BYTES", 1_000)
+    opened: list[str] = []
+    unpack = zipfile.ZipFile.open
+
+    def watch(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Any:
+        opened.append(entry.filename)
+        return unpack(archive, entry)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", watch)
+    assert [picture.path for picture in PictureArchive(content).pictures] == opened == ["good.png"]
+
+
 def test_what_systems_leave_in_archives_is_passed_over() -> None:
     files = {"__MACOSX/._a.png": b"x", "a/.DS_Store": b"x", "Thumbs.db": b"x", "folder/": b"", "a/a.png": draw()}
     archive = PictureArchive(pack(files))
