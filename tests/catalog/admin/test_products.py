@@ -104,6 +104,21 @@ def test_a_search_of_very_many_words_is_refused_in_words(admin_client: Client, m
     assert "Expected at most 8 words; received 1,000." in response.text
 
 
+@pytest.mark.parametrize("query", ["garment_unsure=x", "status=%00", "confidence=%00", "model_version=%00"])
+def test_a_choice_that_is_none_chooses_all(admin_client: Client, query: str) -> None:
+    product = create_product("Hat")
+    response = admin_client.get(f"{PRODUCTS}?{query}")
+    assert response.status_code == 200
+    assert list(response.context["cl"].result_list) == [product]
+
+
+def test_a_nul_character_in_a_search_for_completion_is_refused(admin_client: Client) -> None:
+    parameters = {"app_label": "catalog", "model_name": "productimages", "field_name": "image"}
+    answer = admin_client.get("/admin/autocomplete/", parameters | {"term": "a\x00b"})
+    assert (answer.status_code, "received a NUL character" in answer.text) == (400, True)
+    assert admin_client.get("/admin/autocomplete/", parameters | {"term": "ab"}).status_code == 200
+
+
 def test_the_search_looks_for_parts_of_words_in_titles_and_descriptions(admin_client: Client) -> None:
     titled = create_product("Linen shirt, red")
     described = create_product("Shirt 17", descriptions={"de": ("Rotes Leinenhemd", "Red linen shirt")})
