@@ -145,6 +145,22 @@ def test_file_left_half_by_a_crash_is_written_again(media_root):
     assert (media_root / row.storage_name).read_bytes() == make.jpeg()
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_bucket", [False, True])
+def test_damaged_file_of_the_same_size_is_written_again(media_root, monkeypatch, is_bucket):
+    storage = InMemoryStorage() if is_bucket else default_storage
+    monkeypatch.setattr(pictures, "default_storage", storage)
+    image = create_image()
+    name = store(image, make.jpeg()).storage_name
+    storage.delete(name)
+    storage.save(name, ContentFile(bytes(len(make.jpeg()))))
+    assert pictures.find_picture_bytes(image) is None
+
+    store(image, make.jpeg())
+
+    assert pictures.find_picture_bytes(image) == make.jpeg()
+
+
 def test_full_disk_leaves_no_part_of_a_file(media_root):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
