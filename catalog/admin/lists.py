@@ -41,6 +41,11 @@ class LabelFilter(admin.SimpleListFilter):
         """Return what can be chosen."""
         return list(self.values)
 
+    def value(self) -> str | None:
+        """Return what is chosen; None for what cannot be, which a column might refuse."""
+        value = super().value()
+        return value if any(value == choice for choice, _ in self.lookup_choices) else None
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows of the chosen value."""
         column, value = f"{self.path}{self.parameter_name}", self.value()

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet, TextField
 from django.forms import Textarea
 from django.http import HttpRequest, HttpResponseBase
@@ -267,7 +267,12 @@ class ImageAdmin(WithLabelsMixin):
 
     def remove(self, request: HttpRequest, queryset: QuerySet[Image]) -> None:
         """Delete the images with what was said of their pictures; a person's label stays for other images of these."""
-        shown = ProductImages.objects.filter(image__in=queryset.order_by().values("pk"), image_index=0)
+        image_ids = queryset.order_by().values("pk")
+        if connection.features.has_select_for_update:
+            # Images before labels, as whoever marks a picture has them: otherwise each would wait for the other.
+            locked = Image.objects.select_for_update(no_key=True).filter(pk__in=image_ids).order_by("pk")
+            list(locked.values_list("pk", flat=True))
+        shown = ProductImages.objects.filter(image__in=image_ids, image_index=0)
         product_ids = list(shown.order_by("product_id").values_list("product_id", flat=True))
         super().remove(request, queryset)
         refresh_labels(product_ids)

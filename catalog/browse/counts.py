@@ -72,8 +72,9 @@ def count_list(criteria: ProductCriteria, *, limit: int = COUNTED) -> ListCounts
 
 def _count_or_keep(criteria: ProductCriteria, known: Any, *, limit: int) -> Any:
     """Count the first products by status and group; what was known if the database ended the counting."""
-    products = list_labelled_products(criteria).order_by().values("pk")[: limit + 1]
     try:
+        # PostgreSQL is asked here already what a search finds.
+        products = list_labelled_products(criteria).order_by().values("pk")[: limit + 1]
         rows = ProductLabel.objects.filter(product__in=products).order_by().values_list("status", "group")
         return [list(row) for row in rows.annotate(number=Count("pk"))]
     except OperationalError as error:

@@ -114,6 +114,8 @@ def product_import_run(request: HttpRequest) -> HttpResponse:
         return _answer_gone(request, ticket)
     except OutdatedPreviewError:
         return _show(request, ticket, refusal=OUTDATED)
+    except (SourceError, ArchiveError):
+        return _show(request, ticket)  # which says why
     except StorageError:
         return _show(request, ticket, refusal=NO_STORAGE)
     except DatabaseError as error:

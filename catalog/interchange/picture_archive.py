@@ -58,13 +58,15 @@ class PictureArchive:
         self.used: set[str] = set()
         self._archive = _open(file)
         self.pictures = list(self._list_pictures())
-        self._names = _index(self.pictures)
+        self._exact = _index((picture.path, picture.name) for picture in self.pictures)
+        folded = [(_fold(picture.path), picture.name) for picture in self.pictures]
+        self._folded = _index((path.rpartition("/")[2], name) for path, name in folded) | _index(folded)
 
     def rename(self, rows: Iterable[ProductRecord | RowError]) -> Iterator[ProductRecord | RowError]:
         """Yield the rows with the names in the storage where they name pictures of the archive."""
         for row in rows:
             if isinstance(row, ProductRecord) and row.images:
-                names = [self._names.get(_fold(image)) for image in row.images]
+                names = [self._exact.get(image) or self._folded.get(_fold(image)) for image in row.images]
                 self.used.update(name for name in names if name)
                 row = replace(row, images=tuple(name or url for name, url in zip(names, row.images, strict=True)))
             yield row
@@ -88,13 +90,17 @@ class PictureArchive:
             if entry.is_dir() or any(part in path for part in _LEFT_BY_SYSTEMS):
                 continue
             try:
+                _check(entry)
+                # What is refused once it is unpacked costs as much as a picture.
+                unpacked += entry.file_size
+                if unpacked > MAX_UNPACKED_BYTES:
+                    raise ArchiveError(
+                        f"expected at most {MAX_UNPACKED_BYTES // 1_048_576} MB of pictures, received more"
+                    )
                 data = self._read(entry)
             except _REFUSALS as error:
                 self.refused.append(f"{shorten(path)}: {error}")
                 continue
-            unpacked += len(data)
-            if unpacked > MAX_UNPACKED_BYTES:
-                raise ArchiveError(f"expected at most {MAX_UNPACKED_BYTES // 1_048_576} MB of pictures, received more")
             format = find_format(data)
             if format is None:
                 self.refused.append(f"{shorten(path)}: expected JPEG, PNG, WebP or GIF, received something else")
@@ -102,17 +108,9 @@ class PictureArchive:
             yield _Picture(entry, path, build_upload_name(path, data=data, extension=EXTENSIONS[format]))
 
     def _read(self, entry: zipfile.ZipInfo) -> bytes:
-        if entry.flag_bits & 1:
-            raise ValueError("expected a file without a password, received an encrypted one")
-        if entry.compress_type not in _COMPRESSIONS or stat.S_ISLNK(entry.external_attr >> 16):
-            raise ValueError("expected a file as ZIP programs usually pack it, received another kind")
-        if entry.file_size > max(_MAX_RATIO * entry.compress_size, 65_536):
-            raise ValueError(f"expected a picture, received what unpacks to more than {_MAX_RATIO} times its size")
         with self._archive.open(entry) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise ValueError(f"expected at most {MAX_FILE_BYTES // 1_048_576} MB, received more")
-        return data
+            # No more is unpacked than the entry says; of what holds more the checksum is another.
+            return file.read(entry.file_size)
 
 
 _REFUSALS: Final = (ValueError, EOFError, OSError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -137,6 +135,18 @@ def _open(file: IO[bytes]) -> zipfile.ZipFile:
     return archive
 
 
+def _check(entry: zipfile.ZipInfo) -> None:
+    """Raise `ValueError` for what is not to be unpacked, by what the archive says of it."""
+    if entry.flag_bits & 1:
+        raise ValueError("expected a file without a password, received an encrypted one")
+    if entry.compress_type not in _COMPRESSIONS or stat.S_ISLNK(entry.external_attr >> 16):
+        raise ValueError("expected a file as ZIP programs usually pack it, received another kind")
+    if entry.file_size > max(_MAX_RATIO * entry.compress_size, 65_536):
+        raise ValueError(f"expected a picture, received what unpacks to more than {_MAX_RATIO} times its size")
+    if entry.file_size > MAX_FILE_BYTES:
+        raise ValueError(f"expected at most {MAX_FILE_BYTES // 1_048_576} MB, received more")
+
+
 def _decode_name(entry: zipfile.ZipInfo) -> str:
     """Return the path in the archive; macOS writes UTF-8 and does not say so."""
     if not entry.flag_bits & 0x800:
@@ -147,13 +157,12 @@ def _decode_name(entry: zipfile.ZipInfo) -> str:
     return entry.filename
 
 
-def _index(pictures: list[_Picture]) -> dict[str, str]:
-    """Return the name in the storage by the path in the archive, and by its last part where that says which."""
-    names = {_fold(picture.path): picture.name for picture in pictures}
-    by_last: dict[str, set[str]] = {}
-    for picture in pictures:
-        by_last.setdefault(_fold(picture.path).rpartition("/")[2], set()).add(picture.name)
-    return {last: next(iter(found)) for last, found in by_last.items() if len(found) == 1} | names
+def _index(names: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the name in the storage by what rows may call it, where that says which."""
+    found: dict[str, set[str]] = {}
+    for called, name in names:
+        found.setdefault(called, set()).add(name)
+    return {called: next(iter(of)) for called, of in found.items() if len(of) == 1}
 
 
 def _fold(name: str) -> str:

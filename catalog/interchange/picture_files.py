@@ -23,9 +23,8 @@ MANIFEST_NAME: Final = "manifest.jsonl"
 CHUNK_BYTES: Final = 1_048_576
 #: The folder of pictures without a group.
 UNLABELLED: Final = "unlabelled"
-# Every answer of `find_format`; its place here is what is remembered of a picture.
-_FORMATS: Final = (None, *EXTENSIONS)
-_NO_FORMAT: Final = _FORMATS.index(None)
+#: The place of its format here is what is remembered of a picture.
+_FORMATS: Final = tuple(EXTENSIONS)
 _NO_NAME: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -94,16 +93,20 @@ def _list_files(
             formats = written.find({key for key in keys if key is not None})
             fresh: dict[int, int] = {}
             for picture, key in zip(batch, keys, strict=True):
-                if key is not None and key not in formats:
+                path = None
+                if key is not None and key in formats:
+                    path = build_path(picture, format=_FORMATS[formats[key]])
+                elif key is not None:
                     content = b""
                     with suppress(StorageError):  # a file that cannot be read now is missing from this export
                         content = find_picture_bytes(picture.image) or b""
-                    fresh[key] = formats[key] = _FORMATS.index(find_format(content))
-                    path = build_path(picture, format=_FORMATS[fresh[key]])
-                    if path is not None:
+                    format = find_format(content)
+                    path = build_path(picture, format=format)
+                    # Nothing is remembered of what is not there: another image may hold the same bytes elsewhere.
+                    if format is not None and path is not None:
+                        fresh[key] = formats[key] = _FORMATS.index(format)
                         report.files += 1
                         yield path, content
-                path = build_path(picture, format=_FORMATS[_NO_FORMAT if key is None else formats[key]])
                 report.products += 1
                 report.missing += path is None
                 manifest.write(build_line(picture, path=path))
@@ -112,16 +115,16 @@ def _list_files(
 
 def _build_key(picture: ExportedPicture) -> int | None:
     """Return a number of 62 bits for the picture in its group, or None where we hold no bytes of it."""
-    stored = getattr(picture.image, "stored_picture", None)
+    stored = picture.image.picture
     return None if stored is None else hash62((picture.label["group"], stored.sha256))
 
 
 def build_path(picture: ExportedPicture, *, format: str | None) -> str | None:
     """Return the picture's path in the export; None if its bytes are not there or of no format that we read."""
-    extension = EXTENSIONS.get(format or "")
-    if extension is None:
+    stored, extension = picture.image.picture, EXTENSIONS.get(format or "")
+    if stored is None or extension is None:
         return None
-    return f"{build_folder_name(picture.label['group'])}/{picture.image.stored_picture.sha256}.{extension}"
+    return f"{build_folder_name(picture.label['group'])}/{stored.sha256}.{extension}"
 
 
 def build_folder_name(group: object) -> str:
@@ -131,7 +134,7 @@ def build_folder_name(group: object) -> str:
 
 def build_line(picture: ExportedPicture, *, path: str | None) -> bytes:
     """Return the manifest's line of a product, whose picture has that path, or is missing."""
-    stored = getattr(picture.image, "stored_picture", None)
+    stored = picture.image.picture
     document = {
         "path": path,
         "missing": path is None,

@@ -31,6 +31,8 @@ from config.files import new_file, write_file
 
 #: What lies in the folders is ours by its name alone; whatever else is there stays.
 _OWN_NAME: Final = re.compile(rf"([0-9a-f]{{64}})\.({'|'.join(EXTENSIONS.values())})")
+#: What a process that is killed leaves of the file that it was writing.
+_LEFT_NAME: Final = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 _FORMAT_OF_EXTENSION: Final = {extension: format for format, extension in EXTENSIONS.items()}
 
 
@@ -64,6 +66,19 @@ def update_pictures(
         manifest.seek(0)
         _replace(target, MANIFEST_NAME, manifest)
     mirror.remove_others()
+
+
+def is_begun(folder: Path) -> bool:
+    """Return whether a folder has nothing but what an update left that broke off before its first manifest."""
+    groups = {build_folder_name(group) for group in (*GROUPS, None)}
+    for path in folder.iterdir():
+        if _LEFT_NAME.fullmatch(path.name):
+            continue
+        if path.name not in groups or not path.is_dir():
+            return False
+        if not all(_OWN_NAME.fullmatch(file.name) or _LEFT_NAME.fullmatch(file.name) for file in path.iterdir()):
+            return False
+    return True
 
 
 class _Mirror:

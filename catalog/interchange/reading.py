@@ -64,10 +64,10 @@ def read_records(
     header = read_header(lines, format=format)
     if header.unused:
         more = f" and {len(header.unused) - SHOWN_COLUMNS:,} others" if len(header.unused) > SHOWN_COLUMNS else ""
-        notes += (f"Columns that are not used: {', '.join(header.unused[:SHOWN_COLUMNS])}{more}.",)
+        notes += (f"Columns that are not used: {_show(', '.join(header.unused[:SHOWN_COLUMNS]))}{more}.",)
     if "country_code" not in header.columns and {"original_text", "translated_text"}.intersection(header.columns):
         notes += (f"Texts are taken for those of the country {country}, for the file names none.",)
-    separator = SEPARATORS.get(header.separator, header.separator)
+    separator = SEPARATORS.get(header.separator, _show(header.separator))
     return CatalogueFile(
         format="shopify" if header.is_shopify else "csv",
         words=f"{'Shopify' if header.is_shopify else 'CSV'}, {written}, {separator}",
@@ -76,6 +76,11 @@ def read_records(
         encoding=lines.encoding,
         head=header.text,
     )
+
+
+def _show(text: str) -> str:
+    """Return the text with `?` for what is none, so that a page or a terminal can write it."""
+    return text.encode(errors="replace").decode()
 
 
 def _read_json(lines: Lines, *, written: str, notes: tuple[str, ...]) -> CatalogueFile:

@@ -22,6 +22,8 @@ from config.db.statements import allow_long_statements
 #: The folder of the media storage with the pictures that came with a request.
 UPLOADS = "uploads"
 _MAX_NAME_CHARACTERS = 100
+# A file system takes 255; the extension and what hides the file until it is whole have 28 of them.
+_MAX_NAME_BYTES = 220
 
 
 @allow_long_statements()
@@ -55,7 +57,6 @@ def store_upload(path: str, data: bytes) -> str:
 def build_upload_name(path: str, *, data: bytes, extension: str) -> str:
     """Return the name in the media storage: the same for the same bytes under the same name, whoever sends them."""
     stem = PurePosixPath(path.replace("\\", "/")).stem or "picture"
-    stem = (
-        get_valid_filename(f"{unicodedata.normalize('NFC', stem)}_")[:-1][:_MAX_NAME_CHARACTERS].strip(".") or "picture"
-    )
+    stem = get_valid_filename(f"{unicodedata.normalize('NFC', stem)}_")[:-1][:_MAX_NAME_CHARACTERS]
+    stem = stem.encode()[:_MAX_NAME_BYTES].decode(errors="ignore").strip(".") or "picture"
     return f"{UPLOADS}/{hashlib.sha256(data).hexdigest()[:16]}/{stem}.{extension}"

@@ -289,8 +289,8 @@ def write_once(name: str, content: bytes, *, is_named: bool = False) -> None:
     """Put the content under exactly this name of the media storage, whole or not at all.
 
     Whoever else does the same at the same time writes the same: a file that has this size already is left alone. It is
-    made young, unless a row names it already (`is_named`): who removes what no row names leaves young files. Raises
-    StorageError.
+    made young, unless a row names it already (`is_named`): who removes what no row names leaves young files. What a row
+    names may have been damaged since, and is written anew if its content is another. Raises StorageError.
     """
     with reaching_storage():
         if not isinstance(default_storage, FileSystemStorage):
@@ -299,13 +299,14 @@ def write_once(name: str, content: bytes, *, is_named: bool = False) -> None:
                 default_storage.save(name, ContentFile(content))
                 return
             is_there = default_storage.exists(name)
-            if is_there and (is_named or _is_younger(name, timezone.now() - UNNAMED_AGE / 2)):
+            half_age = timezone.now() - UNNAMED_AGE / 2
+            if is_there and (_has_content(name, content) if is_named else _is_younger(name, half_age)):
                 return
             save_object(default_storage, name, ContentFile(content), replace=is_there)
             return
         path = Path(default_storage.path(name))
         with suppress(FileNotFoundError, PermissionError):
-            if path.stat().st_size == len(content):
+            if path.stat().st_size == len(content) and (not is_named or path.read_bytes() == content):
                 if not is_named:
                     os.utime(path)
                 return
@@ -327,6 +328,11 @@ def save_object(target: Storage, name: str, content: "File[bytes]", *, replace: 
         target.delete(name)
         content.seek(0)
         target.save(name, content)
+
+
+def _has_content(name: str, content: bytes) -> bool:
+    with default_storage.open(name) as file:
+        return bool(file.size == len(content) and file.read() == content)
 
 
 def _is_younger(name: str, than: datetime) -> bool:

@@ -31,12 +31,6 @@ class LabelModelVersionFilter(LabelFilter):
         """Return the versions, newest first."""
         return [(str(pk), name) for pk, name in ModelVersion.objects.order_by("-pk").values_list("pk", "name")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the products that the chosen version labelled."""
-        value = self.value() or ""
-        is_id = value.isascii() and value.isdigit() and len(value) < 19
-        return super().queryset(request, queryset) if is_id else queryset
-
 
 class OwnModelVersionFilter(LabelModelVersionFilter):
     """Labels by model version."""

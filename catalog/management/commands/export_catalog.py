@@ -16,7 +16,7 @@ from rest_framework.exceptions import ValidationError
 
 from catalog.interchange.exporting import ProductExportQuery, describe_refusals, encode_export, list_exported_pictures
 from catalog.interchange.picture_files import MANIFEST_NAME, write_folder
-from catalog.interchange.picture_mirror import MirrorReport, update_pictures
+from catalog.interchange.picture_mirror import MirrorReport, is_begun, update_pictures
 from catalog.interchange.writing import ExportReport
 from catalog.pictures.storage import StorageError
 from config.console import ReportingCommand
@@ -151,7 +151,7 @@ Exit status: 0 done; 1 failed, nothing is left behind; 2 bad usage."""
 
 
 def _find_target(options: dict[str, Any]) -> Storage:
-    """Return where an update writes: a folder that is new, empty or has a manifest."""
+    """Return where an update writes: a folder that is new, empty, has a manifest, or has what an update began."""
     if options["format"] != "pictures":
         raise CommandError("--update needs --format pictures", returncode=2)
     if options["output"] == STANDARD_OUTPUT:
@@ -159,7 +159,7 @@ def _find_target(options: dict[str, Any]) -> Storage:
     folder = Path(options["output"])
     if not folder.parent.is_dir() or (folder.exists() and not folder.is_dir()):
         raise CommandError(f"expected --output to be a folder in one that is there, received {folder}", returncode=2)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST_NAME).is_file():
+    if folder.is_dir() and not (folder / MANIFEST_NAME).is_file() and not is_begun(folder):
         raise CommandError(f"expected a folder that is empty or has {MANIFEST_NAME}, received {folder}", returncode=2)
     return FileSystemStorage(location=folder)
 

@@ -1,14 +1,18 @@
 """The admin of products and images: what it shows, what it costs, who may act."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
-from django.test import Client
+from django.db import connection, transaction
+from django.test import Client, RequestFactory
 
-from catalog.models import Image, Product
+from catalog.models import Image, Product, ProductLabel
+from classifier.labels.services import lock_images
 from classifier.models import LabellingRun, LabelTask, QueueCanary, Review, ReviewRun
 from classifier.reviews.tasks import record_reviews_task
 from config.web.admin import LargeTableAdmin
@@ -103,6 +107,21 @@ def test_a_search_of_very_many_words_is_refused_in_words(admin_client: Client, m
     response = admin_client.get(f"/admin/{model}/", {"q": "word " * 1_000})
     assert response.status_code == 400
     assert "Expected at most 8 words; received 1,000." in response.text
+
+
+@pytest.mark.parametrize("query", ["garment_unsure=x", "status=%00", "confidence=%00", "model_version=%00"])
+def test_a_choice_that_is_none_chooses_all(admin_client: Client, query: str) -> None:
+    product = create_product("Hat")
+    response = admin_client.get(f"{PRODUCTS}?{query}")
+    assert response.status_code == 200
+    assert list(response.context["cl"].result_list) == [product]
+
+
+def test_a_nul_character_in_a_search_for_completion_is_refused(admin_client: Client) -> None:
+    parameters = {"app_label": "catalog", "model_name": "productimages", "field_name": "image"}
+    answer = admin_client.get("/admin/autocomplete/", parameters | {"term": "a\x00b"})
+    assert (answer.status_code, "received a NUL character" in answer.text) == (400, True)
+    assert admin_client.get("/admin/autocomplete/", parameters | {"term": "ab"}).status_code == 200
 
 
 def test_the_search_looks_for_parts_of_words_in_titles_and_descriptions(admin_client: Client) -> None:
@@ -387,3 +406,37 @@ def test_images_show_our_copy_and_its_facts(admin_client: Client) -> None:
     page = admin_client.get(f"/admin/catalog/image/{image.pk}/change/").text
     assert image.stored_picture.sha256 in page
     assert f"{image.stored_picture.width} x {image.stored_picture.height}" in page
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_deleting_an_image_waits_for_who_marks_it_and_neither_fails(rf: RequestFactory) -> None:
+    create_model_version()
+    product = create_labelled_product("Bag")
+    image = product.product_images.get().image
+    image_admin = site.get_model_admin(Image)
+    is_deleted, problems = threading.Event(), []
+
+    def delete() -> None:
+        try:
+            image_admin.delete_model(rf.post(IMAGES), image)
+        except Exception as error:
+            problems.append(error)
+        finally:
+            connection.close()
+            is_deleted.set()
+
+    with transaction.atomic():
+        lock_images([image.pk])
+        thread = threading.Thread(target=delete)
+        thread.start()
+        with connection.cursor() as cursor:
+            while True:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                if cursor.fetchone() == (1,):
+                    break
+                assert not is_deleted.wait(0.05), problems
+        ProductLabel.objects.filter(product=product).update(garment="Bag")
+    thread.join()
+    assert problems == []
+    assert not Image.objects.exists()

@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError
 from django.test import Client
 
 from catalog.browse.counts import ListCounts, count_list
@@ -52,6 +53,18 @@ def test_what_was_counted_a_moment_ago_costs_no_query(django_assert_max_num_quer
 def test_a_long_list_is_counted_up_to_a_limit() -> None:
     assert count_list(ProductCriteria(search="red"), limit=2) == ListCounts(at_least=2)
     assert count_list(ProductCriteria(search="red"), limit=3).total == 3
+
+
+@pytest.mark.parametrize("place", ["list_labelled_products", "ProductLabel.objects.filter"])
+def test_a_count_that_takes_too_long_leaves_the_page_without_one(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    class TooLongError(Exception):
+        pgcode = "57014"
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise OperationalError from TooLongError()
+
+    monkeypatch.setattr(f"catalog.browse.counts.{place}", fail)
+    assert count_list(ProductCriteria(search="red")) == ListCounts()
 
 
 @pytest.mark.parametrize(

@@ -280,6 +280,13 @@ def test_it_says_what_it_does_not_use_and_whose_texts_it_takes_them_for() -> Non
     assert list_products(source)[0][3] == {"de": ("Ein Rock", None)}
 
 
+def test_a_name_or_a_separator_that_is_no_text_is_shown_all_the_same() -> None:
+    source = read("title,größe,".encode() + b"pr\xffis\nRock,38,5\n")
+    assert source.notes == ("Columns that are not used: größe, pr?is.",)
+    source = read(b"sep=\xff\ntitle\xffprice\nRock\xff5\n", encoding="utf-8-sig")
+    assert (source.words, len(list_products(source))) == ("CSV, UTF-8, ?", 1)
+
+
 def test_of_many_columns_some_are_named() -> None:
     (note,) = read(write_csv(["title", *(f"attribute {number}" for number in range(30))], []).encode()).notes
     assert note.endswith("attribute 18, attribute 19 and 10 others.")

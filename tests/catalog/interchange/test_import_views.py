@@ -219,6 +219,13 @@ def test_a_file_that_cannot_be_read_is_refused_as_a_whole(
     assert is_empty()
 
 
+def test_a_column_whose_name_is_no_text_is_shown(client: Client) -> None:
+    sign_importer_in(client)
+    page = upload(client, b"title,gr\xc3\xb6\xc3\x9fe,pr\xffis\nHat,38,5\n", name="a.csv")
+    assert page.status_code == 200
+    assert page.context["preview"].notes == ["Columns that are not used: größe, pr?is."]
+
+
 def test_a_file_that_is_too_large_is_refused_before_it_is_kept(client: Client, var_folder: Path) -> None:
     sign_importer_in(client)
     page = upload(client, b" " * (MAX_UPLOAD_BYTES + 1))
@@ -335,6 +342,18 @@ def test_refused_rows_are_downloaded_corrected_and_imported(client: Client) -> N
         ("Shirt", [("at", "Größe", None), ("de", "Hemd", None)]),
         ("Hat", []),
     ]
+
+
+def test_a_file_that_cannot_be_read_is_refused_when_it_is_to_be_imported(client: Client) -> None:
+    sign_importer_in(client)
+    page = upload(client, "id,price\n1,5\n", name="a.csv")
+    run = confirm(client, page)
+    assert (run.status_code, run.context["refusal"]) == (400, page.context["refusal"])
+    files = [SimpleUploadedFile("a.csv", b"title\nHat\n"), SimpleUploadedFile("a.zip", b"no archive")]
+    run = confirm(client, send(client, files=files))
+    assert run.status_code == 400
+    assert "expected a ZIP" in run.context["refusal"]
+    assert is_empty()
 
 
 def test_a_zip_gives_the_pictures_that_the_rows_name(client: Client) -> None:

@@ -53,6 +53,23 @@ def test_rows_find_pictures_by_path_or_by_a_name_that_is_there_once() -> None:
     assert archive.describe() == "The ZIP has 4 pictures, of which the rows use 4."
 
 
+def test_names_that_differ_in_case_alone_stand_each_for_its_own_picture() -> None:
+    archive = PictureArchive(pack({"a/IMG.png": draw("red"), "a/img.png": draw("blue"), "IMG.png": draw("green")}))
+    assert rename(archive, "a/IMG.png", "a/img.png", "img.PNG") == ["IMG.png", "img.png", "IMG.png"]
+    assert archive.used == {picture.name for picture in archive.pictures}
+    # Two pictures have that name.
+    assert rename(archive, "A/Img.png") == ["A/Img.png"]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_two_pictures_have_stands_for_none() -> None:
+    content = pack({"a.png": draw("red")})
+    with zipfile.ZipFile(content, "a") as file:
+        file.writestr("a.png", draw("blue"))
+    archive = PictureArchive(content)
+    assert (len(archive.pictures), rename(archive, "a.png"), archive.used) == (2, ["a.png"], set())
+
+
 def test_a_name_without_the_flag_of_utf_8_is_utf_8_all_the_same() -> None:
     assert picture_archive._decode_name(zipfile.ZipInfo("Größe.png".encode().decode("cp437"))) == "Größe.png"
 
@@ -116,6 +133,29 @@ def test_a_size_that_lies_is_not_believed() -> None:
     damaged = bytearray(pack({"a.png": draw()}).getvalue())
     damaged[60] ^= 1
     assert "Bad CRC" in PictureArchive(io.BytesIO(bytes(damaged))).refused[0]
+
+
+def test_what_is_refused_counts_towards_what_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = bytearray(pack({"a.png": b"x" * 400, "b.png": draw()}).getvalue())
+    damaged[60] ^= 1
+    monkeypatch.setattr(picture_archive, "MAX_UNPACKED_BYTES", 400)
+    with pytest.raises(ArchiveError, match="expected at most 0 MB of pictures"):
+        PictureArchive(io.BytesIO(bytes(damaged)))
+
+
+def test_what_says_that_it_is_too_large_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = pack({"large.png": draw() + bytes(1_000), "good.png": draw()})
+    monkeypatch.setattr(picture_archive, "MAX_FILE_BYTES", 1_000)
+    monkeypatch.setattr(picture_archive, "MAX_UNPACKED_BYTES", 1_000)
+    opened: list[str] = []
+    unpack = zipfile.ZipFile.open
+
+    def watch(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Any:
+        opened.append(entry.filename)
+        return unpack(archive, entry)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", watch)
+    assert [picture.path for picture in PictureArchive(content).pictures] == opened == ["good.png"]
 
 
 def test_what_systems_leave_in_archives_is_passed_over() -> None:

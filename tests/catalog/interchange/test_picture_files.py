@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.core.files.storage import default_storage
 
 from catalog.interchange.exporting import list_exported_pictures
 from catalog.interchange.picture_files import encode_zip
@@ -14,7 +15,7 @@ from catalog.interchange.writing import ExportReport
 from catalog.models import Image, Product
 from catalog.pictures.storage import StorageError, build_stored_picture, read_media_picture, record_stored_pictures
 from tests.support.factories import create_product
-from tests.support.fakes import create_painted_image
+from tests.support.fakes import create_painted_image, create_stored_image
 
 pytestmark = pytest.mark.django_db
 
@@ -73,6 +74,31 @@ def test_a_file_that_the_storage_cannot_read_now_is_missing_and_counted(monkeypa
     report = ExportReport()
     b"".join(encode_zip(list_exported_pictures(Product.objects.all()), report=report, modified=NOON))
     assert (report.products, report.files, report.missing) == (1, 0, 1)
+
+
+def test_a_row_whose_file_is_gone_hides_the_same_picture_of_no_other() -> None:
+    gone = create_painted_image("Bag")
+    data = read_media_picture(gone.url)
+    held = create_stored_image(data)
+    record_stored_pictures([build_stored_picture(image, data, storage_name=image.url) for image in (gone, held)])
+    for image in (gone, held, gone):
+        create_product(images=[image])
+    default_storage.delete(gone.url)
+    report = ExportReport()
+    batches = list_exported_pictures(Product.objects.all())
+    with zipfile.ZipFile(io.BytesIO(b"".join(encode_zip(batches, report=report, modified=NOON)))) as archive:
+        lines = [json.loads(line) for line in archive.read("manifest.jsonl").splitlines()]
+        assert [line["path"] for line in lines] == [None, *archive.namelist()[:1] * 2]
+    assert (report.products, report.files, report.missing) == (3, 1, 1)
+
+
+def test_a_picture_of_another_address_is_not_named() -> None:
+    image = create_held_image()
+    create_product(images=[image])
+    Image.objects.filter(pk=image.pk).update(url="https://shop.example/other.jpg")
+    with zipfile.ZipFile(io.BytesIO(b"".join(encode()))) as archive:
+        (line,) = (json.loads(line) for line in archive.read("manifest.jsonl").splitlines())
+    assert (line["path"], line["missing"], line["sha256"]) == (None, True, None)
 
 
 def test_an_archive_that_fails_half_way_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

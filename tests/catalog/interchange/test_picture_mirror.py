@@ -145,3 +145,36 @@ def test_the_command_updates_a_folder_of_its_own_alone(tmp_path: Path, capsys: p
         call_command("export_catalog", **options, output=str(tmp_path / "mine"))
     with pytest.raises(CommandError, match="--format pictures"):
         call_command("export_catalog", update=True, format="csv")
+
+
+def test_the_first_update_of_a_folder_that_breaks_off_is_ended_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_pictured("Bags")
+    create_pictured("Footwear")
+    options = {"format": "pictures", "update": True, "json": True, "output": str(tmp_path / "outputs")}
+    write = picture_mirror._write
+
+    def fail_at_shoes(target: Storage, path: str, content: bytes) -> None:
+        if path.startswith("footwear/"):
+            raise StorageError("the disk is full")
+        write(target, path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(picture_mirror, "_write", fail_at_shoes)
+        with pytest.raises(CommandError, match="the next update goes on from here"):
+            call_command("export_catalog", **options)
+    # What a process that is killed leaves.
+    (tmp_path / "outputs" / "bags" / f".{'a' * 64}.png.{'0' * 16}.part").write_bytes(b"x")
+    call_command("export_catalog", **options)
+    document = json.loads(capsys.readouterr().out)
+    assert (document["added"], document["kept"]) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["bags", "bags/holiday.jpg", "holiday/a.jpg"])
+def test_a_folder_with_anything_of_others_is_not_begun(tmp_path: Path, name: str) -> None:
+    (tmp_path / "unlabelled").mkdir()
+    assert picture_mirror.is_begun(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"x")
+    assert not picture_mirror.is_begun(tmp_path)

@@ -16,6 +16,7 @@ from catalog.models import Image, StoredPicture
 from catalog.pictures import storage as pictures
 from catalog.pictures.decoding import DecodedPicture, PictureError
 from catalog.pictures.formats import MAX_FILE_BYTES
+from catalog.pictures.replacing import store_upload
 from tests.support import make_images as make
 from tests.support.colour_profiles import PROPHOTO, build_rgb_profile
 
@@ -144,6 +145,22 @@ def test_file_left_half_by_a_crash_is_written_again(media_root):
     assert (media_root / row.storage_name).read_bytes() == make.jpeg()
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_bucket", [False, True])
+def test_damaged_file_of_the_same_size_is_written_again(media_root, monkeypatch, is_bucket):
+    storage = InMemoryStorage() if is_bucket else default_storage
+    monkeypatch.setattr(pictures, "default_storage", storage)
+    image = create_image()
+    name = store(image, make.jpeg()).storage_name
+    storage.delete(name)
+    storage.save(name, ContentFile(bytes(len(make.jpeg()))))
+    assert pictures.find_picture_bytes(image) is None
+
+    store(image, make.jpeg())
+
+    assert pictures.find_picture_bytes(image) == make.jpeg()
+
+
 def test_full_disk_leaves_no_part_of_a_file(media_root):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
@@ -154,6 +171,14 @@ def test_full_disk_leaves_no_part_of_a_file(media_root):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     assert list_files(media_root) == []
+
+
+@pytest.mark.parametrize("letter", ["a", "ß", "服", "𠮷"])
+def test_an_upload_with_a_long_name_in_any_script_is_written(media_root, letter):
+    name = store_upload(f"{letter * 200}.png", make.png())
+
+    assert list_files(media_root) == [name]
+    assert name.rpartition("/")[2].strip(letter) == ".png"
 
 
 def test_object_storage_gets_the_same_names(monkeypatch):
