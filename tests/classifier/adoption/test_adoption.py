@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from catalog.models import Product, ProductLabel
 from classifier.adoption import runs as adoption_runs
@@ -107,6 +108,23 @@ def test_going_back_waits_for_the_step_of_an_adoption_and_neither_fails() -> Non
     while adopt_next_step(AdoptionRun.objects.get(state="running").pk):
         pass
     assert set(get_garments().values()) == {"Dress"}
+
+
+@pytest.mark.postgresql
+def test_postgresql_learns_which_labels_there_are_as_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adoption_runs, "STEP_SIZE", 1)
+    monkeypatch.setattr(adoption_runs, "LEARNT_FROM", 2)
+    first, second = create_model_version(), create_model_version(stage="candidate")
+    products = [create_product(images=[create_painted_image("Bag")]) for _ in range(5)]
+    label_with(first, dict.fromkeys(products, "Bag"))
+    labelling = activate(second).labelling_run
+    batch = claim_tasks(list(labelling.tasks.values_list("pk", flat=True)))
+    hashes = {product.product_images.get().image_id: f"{product.pk:064x}" for product in products}
+    finish_tasks(batch, [build_outcome(task.image, "Dress", sha256=hashes[task.image_id]) for task in batch.tasks])
+    with CaptureQueriesContext(connection) as queries:
+        activate(first)
+    # At two and four of five.
+    assert sum("ANALYZE" in query["sql"] for query in queries) == 2
 
 
 @pytest.mark.parametrize("step", [1, 2, 1000])
