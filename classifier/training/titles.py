@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catalog.labels import with_first_image
 from catalog.models import Product, ProductDescription, StoredPicture
@@ -27,6 +28,8 @@ from classifier.training.heads import get_heads, save_heads
 MINIMUM_TITLES: Final = 300
 MINIMUM_OF_GROUP: Final = 20
 MAXIMUM_TITLES: Final = 20_000
+#: So none of a group is looked for beyond its share: a catalogue that came by groups has pictures of the last ones too.
+MAXIMUM_OF_GROUP: Final = MAXIMUM_TITLES // len(GROUPS)
 #: Of 256 pictures so many judge and do not teach, by the first byte of their hash: no picture is on both sides.
 HELD_OUT: Final = 51
 # Products that are read together, and those among whom enough titles are looked for before a page offers it.
@@ -50,24 +53,33 @@ class TitledPicture:
 def list_titled_pictures(version: ModelVersion) -> Iterator[TitledPicture]:
     """Yield the different photographs whose product's title names one group and in which the version's base looked.
 
-    Pictures in canonical form teach nothing, for the head answers for none: so no test picture asks for what taught it.
-    Nor do those that reviews brought into test.
+    Of each group the first `MAXIMUM_OF_GROUP` are there. Pictures in canonical form teach nothing, for the head answers
+    for none: so no test picture asks for what taught it. Nor do those that reviews brought into test.
     """
-    after, seen = 0, set()
+    after, seen, numbers = 0, set(), Counter[int]()
     while rows := list(
         with_first_image(Product.objects.filter(pk__gt=after))
         .order_by("pk")
         .values_list("pk", "title", "first_image_id")[:CHUNK_SIZE]
     ):
         after = rows[-1][0]
-        groups = {image_id: group for image_id, group in _read_titles(rows).items() if image_id is not None}
+        groups = {
+            image_id: group
+            for image_id, group in _read_titles(rows).items()
+            if image_id is not None and numbers[group] < MAXIMUM_OF_GROUP
+        }
         pictures = StoredPicture.objects.filter(image__in=groups).select_related("image").order_by("image_id")
         held = {row.image_id: row.sha256 for row in pictures if row.url == row.image.url}
         features = find_features(version.base_id, set(held.values()) - find_tested(held.values()))
         for image_id, sha256 in held.items():
-            if sha256 in features and sha256 not in seen and not features[sha256].canonical:
+            group = groups[image_id]
+            is_new = sha256 in features and sha256 not in seen and not features[sha256].canonical
+            if is_new and numbers[group] < MAXIMUM_OF_GROUP:
                 seen.add(sha256)
-                yield TitledPicture(image_id, sha256, groups[image_id], features[sha256])
+                numbers[group] += 1
+                yield TitledPicture(image_id, sha256, group, features[sha256])
+        if all(numbers[group] == MAXIMUM_OF_GROUP for group in range(len(GROUPS))):
+            return
 
 
 def _read_titles(rows: list[tuple[int, str, int | None]]) -> dict[int | None, int]:
@@ -97,11 +109,7 @@ def teach_by_titles(request: TrainingRequest, *, output: Path, progress: Progres
     """
     version = get_active_model_version()
     progress(TrainingProgress("load"))
-    pictures = []
-    for picture in list_titled_pictures(version):
-        pictures.append(picture)
-        if len(pictures) == MAXIMUM_TITLES:
-            break
+    pictures = list(list_titled_pictures(version))
     numbers = Counter(picture.group for picture in pictures)
     if len(pictures) < MINIMUM_TITLES or min(numbers[group] for group in range(len(GROUPS))) < MINIMUM_OF_GROUP:
         found = ", ".join(f"{numbers[group]} of {name}" for group, name in enumerate(GROUPS))
@@ -112,8 +120,7 @@ def teach_by_titles(request: TrainingRequest, *, output: Path, progress: Progres
     progress(TrainingProgress("train"))
     features = SeenPictures.of([picture.features for picture in pictures]).features.astype(np.float32)
     groups = np.array([picture.group for picture in pictures])
-    held_out = np.array([bytes.fromhex(picture.sha256)[0] < HELD_OUT for picture in pictures])
-    taught = teach(features, groups=groups, held_out=held_out)
+    taught = teach(features, groups=groups, held_out=_hold_out(pictures))
     progress(TrainingProgress("save", metrics={"accuracy": taught.accuracy}))
     figures = {
         "titles": {"pictures": len(pictures)},
@@ -127,6 +134,12 @@ def teach_by_titles(request: TrainingRequest, *, output: Path, progress: Progres
     calibration = get_heads(version).calibration
     heads = Heads(calibration, photographs=taught.head)
     return save_heads(version, heads, request=request, output=output, figures={"parts": figures})
+
+
+def _hold_out(pictures: list[TitledPicture]) -> NDArray[np.bool_]:
+    """Return which of the pictures judge, bool[N]; of each group the one of the least hash does in any case."""
+    least = {group: min(one.sha256 for one in pictures if one.group == group) for group in range(len(GROUPS))}
+    return np.array([bytes.fromhex(one.sha256)[0] < HELD_OUT or one.sha256 == least[one.group] for one in pictures])
 
 
 def _judge_by_reviews(pictures: list[TitledPicture], taught: TaughtHead) -> dict[str, float]:

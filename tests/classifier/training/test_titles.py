@@ -59,6 +59,26 @@ def test_pictures_are_those_whose_title_names_one_group(shop: ModelVersion) -> N
     assert has_enough_titles()
 
 
+def test_a_catalogue_that_came_by_groups_teaches_all_of_them(
+    version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(titles, "MAXIMUM_TITLES", 15)
+    monkeypatch.setattr(titles, "MAXIMUM_OF_GROUP", 3)
+    monkeypatch.setattr(titles, "CHUNK_SIZE", 4)
+    monkeypatch.setattr(titles, "MINIMUM_TITLES", 15)
+    monkeypatch.setattr(titles, "MINIMUM_OF_GROUP", 3)
+    for number in range(60):
+        create_seen(version.base, number, title=TITLES[number // 12], shows=number // 12)
+    assert [picture.group for picture in list_titled_pictures(version)] == [group for group in range(5) for _ in "123"]
+    assert teach().state == "done"
+
+
+def test_of_each_group_one_is_held_out_whatever_the_hashes(shop: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(titles, "HELD_OUT", 0)
+    run = teach()
+    assert find_manifest(run.model_version).training["parts"]["held_out"]["pictures"] == len(GROUPS)
+
+
 def test_pictures_in_test_teach_nothing(shop: ModelVersion) -> None:
     digest = hashlib.sha256(b"7").digest()
     taught = {picture.sha256 for picture in list_titled_pictures(shop)}
