@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from catalog.labels import with_first_image
 from catalog.models import Product, ProductDescription, StoredPicture
+from classifier.adoption.reviewed import list_test_pictures
 from classifier.features.selectors import find_features
-from classifier.labels.facts import find_picture_facts
 from classifier.ml.heads import Heads, SeenPictures
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
@@ -44,7 +44,6 @@ class TooFewTitlesError(Exception):
 class TitledPicture:
     """A picture that a product shows first, what its title calls it, and what the base saw in it."""
 
-    image_id: int
     sha256: str
     group: int
     features: Features
@@ -54,7 +53,7 @@ def list_titled_pictures(version: ModelVersion) -> Iterator[TitledPicture]:
     """Yield the different photographs whose product's title names one group and in which the version's base looked.
 
     Of each group the first `MAXIMUM_OF_GROUP` are there. Pictures in canonical form teach nothing, for the head answers
-    for none: so no test picture asks for what taught it. Nor do those that reviews brought into test.
+    for none: so no test picture asks for what taught it. Nor do those of the catalogue's test part.
     """
     after, seen, numbers = 0, set(), Counter[int]()
     while rows := list(
@@ -77,7 +76,7 @@ def list_titled_pictures(version: ModelVersion) -> Iterator[TitledPicture]:
             if is_new and numbers[group] < MAXIMUM_OF_GROUP:
                 seen.add(sha256)
                 numbers[group] += 1
-                yield TitledPicture(image_id, sha256, group, features[sha256])
+                yield TitledPicture(sha256, group, features[sha256])
         if all(numbers[group] == MAXIMUM_OF_GROUP for group in range(len(GROUPS))):
             return
 
@@ -129,7 +128,7 @@ def teach_by_titles(request: TrainingRequest, *, output: Path, progress: Progres
             "accuracy": taught.accuracy,
             "balanced_accuracy": taught.balanced_accuracy,
         },
-        "reviewed": _judge_by_reviews(pictures, taught),
+        "reviewed": _judge_by_reviews(version, taught),
     }
     calibration = get_heads(version).calibration
     heads = Heads(calibration, photographs=taught.head)
@@ -142,17 +141,18 @@ def _hold_out(pictures: list[TitledPicture]) -> NDArray[np.bool_]:
     return np.array([bytes.fromhex(one.sha256)[0] < HELD_OUT or one.sha256 == least[one.group] for one in pictures])
 
 
-def _judge_by_reviews(pictures: list[TitledPicture], taught: TaughtHead) -> dict[str, float]:
-    """Return how many of the pictures people labelled, and of how many of these the head says what they said."""
-    facts = find_picture_facts([picture.image_id for picture in pictures])
-    reviewed = [
-        (picture.features, GROUPS.index(of.review.group))
-        for picture in pictures
-        if (of := facts.get(picture.image_id)) is not None and of.review is not None and of.review.group in GROUPS
+def _judge_by_reviews(version: ModelVersion, taught: TaughtHead) -> dict[str, float]:
+    """Return how many pictures that taught nothing people labelled, and of how many of these the head says the same.
+
+    That are photographs of the test part that show a group, by which the gate judges as well.
+    """
+    judging = [
+        (picture.features[0], picture.shows)
+        for picture in list_test_pictures([version.base_id])
+        if picture.shows < len(GROUPS) and not picture.features[0].canonical
     ]
-    if not reviewed:
+    if not judging:
         return {"pictures": 0}
-    features = SeenPictures.of([features for features, _ in reviewed]).features
-    said = taught.head.probabilities(features).argmax(axis=1)
-    right = float((said == np.array([group for _, group in reviewed])).mean())
-    return {"pictures": len(reviewed), "accuracy": right}
+    said = taught.head.probabilities(SeenPictures.of([seen for seen, _ in judging]).features).argmax(axis=1)
+    right = float((said == np.array([shows for _, shows in judging])).mean())
+    return {"pictures": len(judging), "accuracy": right}
