@@ -19,6 +19,7 @@ from classifier.models import (
     PictureFeatures,
     Review,
     SplitAssignment,
+    SplitPicture,
     TrainingRun,
 )
 from classifier.registry.services import find_heads, find_manifest
@@ -131,6 +132,24 @@ def test_heads_know_what_is_none_of_the_groups_and_a_review_that_the_others_cont
     assert [row.title for row in response.context["contradictions"]] == ["Acme alpha"]
     assert response.context["contradictions"][0].sentence.startswith("Reviewed as Bags; the others say Upper part, ")
     assert response.context["catalogue"]["table"]["columns"][-1] == "This version, out of fold"
+
+
+def test_the_test_figures_count_none_of_these_as_the_gate_does(
+    shop: list[Image], version: ModelVersion, reviewer: User
+) -> None:
+    # 36 marks teach that something is none of the groups, and the version before knew nothing of that.
+    more = [create_seen(version.base, number, shows=NONE, part="training") for number in range(180, 192)]
+    record_reviews([image.pk for image in more], group="", verdict="none_of_these", reviewer_id=reviewer.pk)
+    first = SplitAssignment.objects.filter(part="test").earliest("pk")
+    # Two pictures of one family judge once.
+    of_one_group = [hashlib.sha256(str(number).encode()).digest() for number in (144, 150)]
+    SplitPicture.objects.filter(sha256__in=of_one_group).update(assignment=first)
+    found = find_manifest(train().model_version).training["catalogue"]["test"]
+    assert (found["this"]["products"], found["difference"]["images"]) == (35, 35)
+    # All six that are none of these are told, ...
+    assert found["this"]["confusion"]["counts"][NONE] == [0, 0, 0, 0, 0, 6, 0]
+    # ... and count: the version before, which has no head, takes all pictures for one group, of which there are six.
+    assert found["difference"]["difference"] == pytest.approx(29 / 35, abs=1e-5)
 
 
 def test_too_few_reviews_are_refused_in_words(version: ModelVersion, reviewer: User) -> None:
