@@ -32,8 +32,9 @@ from classifier.training.heads import get_heads, save_heads
 RECIPE: Final = "reviewed"
 #: More than the newest of these say nothing new.
 MAXIMUM_REVIEWS: Final = 20_000
-# Images that are read together.
-_CHUNK_SIZE: Final = 2000
+# Images that are read together: parts may be missing, for which their files are read, and a training can be cancelled
+# between two chunks.
+_CHUNK_SIZE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,13 @@ class ReviewedPicture:
     place: Place
 
 
-def list_reviewed_pictures(version: ModelVersion) -> list[ReviewedPicture]:
+def list_reviewed_pictures(
+    version: ModelVersion, *, progress: ProgressCallback = lambda _progress: None
+) -> list[ReviewedPicture]:
     """Return the different photographs that people labelled and in which the version's base looked, newest last.
 
     Those that fell into no part are left out, as are unusable pictures and those in canonical form, for which no head
-    answers.
+    answers. `progress` is called after each chunk.
     """
     pictures: dict[str, ReviewedPicture] = {}
     image_ids = _list_reviewed_images()
@@ -68,6 +71,7 @@ def list_reviewed_pictures(version: ModelVersion) -> list[ReviewedPicture]:
             if shows is not None and seen is not None and not seen.canonical and image_id in places:
                 title, place = titles.get(image_id, ""), places[image_id]
                 pictures.setdefault(sha256, ReviewedPicture(review.id, shows, title, seen, place))
+        progress(TrainingProgress("load"))
     return sorted(pictures.values(), key=lambda picture: picture.review_id)
 
 
@@ -108,7 +112,7 @@ def train_by_reviews(
     version = get_active_model_version()
     progress(TrainingProgress("load"))
     former = get_heads(version)
-    pictures = list_reviewed_pictures(version)
+    pictures = list_reviewed_pictures(version, progress=progress)
     taught = [picture for picture in pictures if picture.place.part != Part.TEST]
     # One picture of each family, as the gate takes.
     test = list({picture.place.family: picture for picture in pictures if picture.place.part == Part.TEST}.values())

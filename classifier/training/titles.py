@@ -49,11 +49,14 @@ class TitledPicture:
     features: Features
 
 
-def list_titled_pictures(version: ModelVersion) -> Iterator[TitledPicture]:
+def list_titled_pictures(
+    version: ModelVersion, *, progress: ProgressCallback = lambda _progress: None
+) -> Iterator[TitledPicture]:
     """Yield the different photographs whose product's title names one group and in which the version's base looked.
 
     Of each group the first `MAXIMUM_OF_GROUP` are there. Pictures in canonical form teach nothing, for the head answers
-    for none: so no test picture asks for what taught it. Nor do those of the catalogue's test part.
+    for none: so no test picture asks for what taught it. Nor do those of the catalogue's test part. After each chunk of
+    products `progress` is called.
     """
     after, seen, numbers = 0, set(), Counter[int]()
     while rows := list(
@@ -77,6 +80,7 @@ def list_titled_pictures(version: ModelVersion) -> Iterator[TitledPicture]:
                 seen.add(sha256)
                 numbers[group] += 1
                 yield TitledPicture(sha256, group, features[sha256])
+        progress(TrainingProgress("load"))
         if all(numbers[group] == MAXIMUM_OF_GROUP for group in range(len(GROUPS))):
             return
 
@@ -108,7 +112,7 @@ def teach_by_titles(request: TrainingRequest, *, output: Path, progress: Progres
     """
     version = get_active_model_version()
     progress(TrainingProgress("load"))
-    pictures = list(list_titled_pictures(version))
+    pictures = list(list_titled_pictures(version, progress=progress))
     numbers = Counter(picture.group for picture in pictures)
     if len(pictures) < MINIMUM_TITLES or min(numbers[group] for group in range(len(GROUPS))) < MINIMUM_OF_GROUP:
         found = ", ".join(f"{numbers[group]} of {name}" for group, name in enumerate(GROUPS))

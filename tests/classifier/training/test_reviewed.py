@@ -13,6 +13,7 @@ from django.utils import timezone
 from catalog.models import Image
 from classifier.ml.heads import SeenPictures, predict
 from classifier.ml.labels import GROUPS
+from classifier.ml.types import TrainingProgress
 from classifier.models import (
     ModelVersion,
     OutOfFoldAnswer,
@@ -24,8 +25,9 @@ from classifier.models import (
 )
 from classifier.registry.services import find_heads, find_manifest
 from classifier.reviews.services import record_reviews
+from classifier.training import reviewed, runs
 from classifier.training.reviewed import count_new_reviews, list_reviewed_pictures
-from classifier.training.runs import carry_out_training
+from classifier.training.runs import cancel_training_run, carry_out_training
 from classifier.training.starting import start_training_run
 from tests.support.artefacts import register_active_version
 from tests.support.members import create_member, sign_in
@@ -160,3 +162,19 @@ def test_too_few_reviews_are_refused_in_words(version: ModelVersion, reviewer: U
     run = TrainingRun.objects.get()
     assert (run.state, ModelVersion.objects.count()) == ("failed", 1)
     assert "received 1 of 1" in run.error
+
+
+def test_a_training_can_be_cancelled_while_it_collects(shop: list[Image], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviewed, "_CHUNK_SIZE", 20)
+    monkeypatch.setattr(runs, "PROGRESS_SECONDS", 0.0)
+    run = start_training_run(here=True, recipe="reviewed", seed=1)
+    reported: list[str] = []
+
+    def cancel_at_the_third(progress: TrainingProgress) -> None:
+        reported.append(progress.phase)
+        if len(reported) == 3:
+            cancel_training_run(run)
+
+    carry_out_training(run, watch=cancel_at_the_third)
+    run.refresh_from_db()
+    assert (run.state, reported) == ("cancelled", ["load"] * 3)
