@@ -212,12 +212,12 @@ def _find_thresholds(product: Product, then: LabelThen, *, sha256: str | None) -
     heads = find_heads(version) if version else None
     if version is None or heads is None:
         return None
-    canonical = sha256 is not None and _is_canonical(bytes.fromhex(sha256), base_id=version.base_id)
+    # Asked only where it makes a difference.
+    canonical = False
+    if heads.threshold is not None and sha256 is not None:
+        seen = PictureFeatures.objects.filter(base=version.base_id, sha256=bytes.fromhex(sha256))
+        canonical = seen.filter(canonical=True).exists()
     return {group: heads.find_threshold(group, canonical=canonical) for group in GROUPS}
-
-
-def _is_canonical(digest: bytes, *, base_id: int) -> bool:
-    return PictureFeatures.objects.filter(base=base_id, sha256=digest, canonical=True).exists()
 
 
 def to_hex(digest: bytes | memoryview | None) -> str | None:
