@@ -9,15 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 from django.db.models import Q
-from numpy.typing import NDArray
 
-from classifier.adoption.reviewed import list_test_pictures
+from classifier.adoption.reviewed import list_said, list_test_pictures
 from classifier.ml import pipeline
 from classifier.ml.artefacts import ArtefactError, manifest_sha256, verify_artefact
 from classifier.ml.data.dataset import DatasetError, find_fashion_mnist
-from classifier.ml.heads import Heads, SeenPictures, predict
+from classifier.ml.heads import SeenPictures, predict
 from classifier.ml.inference import Classifier
-from classifier.ml.judging.fusion import DOUBTED
 from classifier.ml.judging.gate import Comparison, compare_groups
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TestAnswers
@@ -167,20 +165,10 @@ def _compare_catalogue(
         return None
     truth = np.array([picture.shows for picture in pictures])
     mine, others = (
-        _say(SeenPictures.of([picture.features[place] for picture in pictures]), heads=one.heads)
+        list_said(predict(SeenPictures.of([picture.features[place] for picture in pictures]), heads=one.heads))
         for place, one in enumerate((candidate, production))
     )
     return compare_groups(mine, other=others, truth=truth, names=_SHOWN) or None
-
-
-def _say(seen: SeenPictures, *, heads: Heads) -> NDArray[np.int64]:
-    """Return what is said of pictures, by what a base saw: indices of `_SHOWN`."""
-    return np.array(
-        [
-            len(GROUPS) if said.none_probability >= DOUBTED else GROUPS.index(said.group)
-            for said in predict(seen, heads=heads)
-        ]
-    )
 
 
 def _find_base_id(folder: Path) -> int | None:

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from classifier.features.selectors import find_features
 from classifier.labels.decision import Reviewed
 from classifier.labels.facts import find_picture_facts
 from classifier.ml.data.parts import Part
+from classifier.ml.judging.fusion import DOUBTED
 from classifier.ml.labels import GROUPS
-from classifier.ml.types import Features
+from classifier.ml.types import Features, Prediction
 from classifier.models import Review, Verdict
 from classifier.splits.selectors import find_parts
 
@@ -46,6 +50,11 @@ def list_test_pictures(base_ids: Sequence[int]) -> list[TestPicture]:
                 picture = TestPicture(shows, tuple(features[of.sha256] for features in seen))
                 pictures.setdefault(places[image_id].family, picture)
     return list(pictures.values())
+
+
+def list_said(said: Sequence[Prediction]) -> NDArray[np.int64]:
+    """Return what is said of pictures, as `TestPicture` says what they show: none is said from `DOUBTED` on."""
+    return np.array([len(GROUPS) if one.none_probability >= DOUBTED else GROUPS.index(one.group) for one in said])
 
 
 def _find_class(review: Reviewed) -> int | None:

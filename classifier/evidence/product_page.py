@@ -1,6 +1,6 @@
 """Everything that a product's page shows: its pictures with label, thresholds and opinions, and its texts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from django.utils.text import Truncator
 
 from catalog.models import ProductLabel
 from classifier.evidence.words import WordsPage, describe_disagreement
+from classifier.features.selectors import find_canonical
 from classifier.labelling.errors import get_error_words
 from classifier.labels.decision import PLACEHOLDER
 from classifier.labels.reads import ProductDetail, ProductImageDetail, ProductTexts, get_product_detail
@@ -213,7 +214,7 @@ class ProductPage(ProductDetail):
 
 
 def get_product_page(product_id: int) -> ProductPage:
-    """Return what the product's page shows, in fourteen queries; raise `Product.DoesNotExist`."""
+    """Return what the product's page shows, in fifteen queries; raise `Product.DoesNotExist`."""
     detail = get_product_detail(product_id)
     image_ids = [image.id for image in detail.images]
     newest_first = Classification.objects.filter(image_id__in=image_ids)
@@ -227,6 +228,8 @@ def get_product_page(product_id: int) -> ProductPage:
     )
     known = {review.pk: review for review in reviews}
     changes = LabelChange.objects.filter(product_id=product_id)[:SHOWN_LENGTH]
+    said = [image.label.classification for image in detail.images if image.label.classification]
+    canonical = find_canonical([one.model_version.base_id for one in said], [one.sha256 for one in said])
     heads: dict[ModelVersion, Heads | None] = {}
     return ProductPage(
         product=detail.product,
@@ -237,6 +240,7 @@ def get_product_page(product_id: int) -> ProductPage:
                 texts=detail.texts,
                 classifications=classifications,
                 reviews=reviews,
+                canonical=canonical,
                 heads=heads,
             )
             for image in detail.images
@@ -253,6 +257,7 @@ def _build_image_page(
     texts: ProductTexts,
     classifications: list[Classification],
     reviews: list[Review],
+    canonical: Collection[tuple[int, str]],
     heads: dict[ModelVersion, Heads | None],
 ) -> ImagePage:
     said = image.label.classification
@@ -261,7 +266,10 @@ def _build_image_page(
         # How labels follow from what the version saw; none when this machine has not its files.
         heads[said.model_version] = find_heads(said.model_version)
     answering = heads[said.model_version] if said else None
-    threshold = answering.find_threshold(said.group) if said and answering else None
+    threshold = None
+    if said and answering:
+        is_canonical = (said.model_version.base_id, said.sha256) in canonical
+        threshold = answering.find_threshold(said.group, canonical=is_canonical)
     too_little_evidence = bool(said and said.abstained and threshold is not None and said.confidence >= threshold)
     if image.label.evidence in (ProductLabel.Evidence.TEXT, ProductLabel.Evidence.BOTH):
         threshold = KEPT_CONFIDENCE

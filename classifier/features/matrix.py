@@ -76,7 +76,7 @@ class LoadedFeatures:
         self._count = 0
         # What was read reaches up to here, and up to there for good: nothing comes below it any more.
         self._until = self._settled = 0
-        self._reading, self._catching_up = threading.Lock(), threading.Lock()
+        self._refreshing, self._reading, self._catching_up = threading.Lock(), threading.Lock(), threading.Lock()
         self._looked_at: float | None = None
 
     @property
@@ -88,14 +88,25 @@ class LoadedFeatures:
     def refresh(self) -> FeatureMatrix:
         """Return the features as they were SIMILAR_REFRESH_SECONDS ago or later.
 
-        Of more than CHUNK_ROWS new ones the others are read by a thread of this process, and found by later calls.
+        While one thread reads others get what was there; the first time they wait for it, since that is nothing. Of
+        more than CHUNK_ROWS new ones the others are read by a thread of this process, and found by later calls.
         """
-        now = time.monotonic()
-        if self._looked_at is None or now - self._looked_at >= settings.SIMILAR_REFRESH_SECONDS:
-            self._looked_at = now
-            if self.read_on():
-                threading.Thread(target=self._catch_up, name="features", daemon=True).start()
+        if self._is_due() and self._refreshing.acquire(blocking=self._looked_at is None):
+            try:
+                # Another thread may have read while this one waited.
+                if self._is_due():
+                    now = time.monotonic()
+                    is_behind = self.read_on()
+                    # Only now: who comes after a read that failed reads.
+                    self._looked_at = now
+                    if is_behind:
+                        threading.Thread(target=self._catch_up, name="features", daemon=True).start()
+            finally:
+                self._refreshing.release()
         return self.matrix
+
+    def _is_due(self) -> bool:
+        return self._looked_at is None or time.monotonic() - self._looked_at >= settings.SIMILAR_REFRESH_SECONDS
 
     def read_on(self) -> bool:
         """Add what is new, CHUNK_ROWS rows at most; return whether there is more."""

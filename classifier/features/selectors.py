@@ -24,6 +24,13 @@ def find_features(base_id: int, sha256s: Collection[str]) -> dict[str, Features]
     return found
 
 
+def find_canonical(base_ids: Collection[int], sha256s: Collection[str]) -> set[tuple[int, str]]:
+    """Return the base and the hash of those of the pictures that the base found in canonical form."""
+    wanted = [bytes.fromhex(sha256) for sha256 in set(sha256s)]
+    rows = PictureFeatures.objects.filter(base__in=set(base_ids), sha256__in=wanted, canonical=True).order_by()
+    return {(base_id, bytes(sha256).hex()) for base_id, sha256 in rows.values_list("base_id", "sha256")}
+
+
 def _list_seen(base_id: int, sha256s: Collection[str]) -> QuerySet[PictureFeatures]:
     wanted = [bytes.fromhex(sha256) for sha256 in set(sha256s)]
     return PictureFeatures.objects.filter(base=base_id, sha256__in=wanted, logits__isnull=False).order_by()

@@ -12,7 +12,7 @@ from catalog.models import Product, ProductLabel
 from classifier.ml.judging.fusion import KEPT_CONFIDENCE
 from classifier.ml.labels import GROUPS
 from classifier.ml.text.reading import Word
-from classifier.models import LabelChange, ModelVersion, TextEvidence
+from classifier.models import LabelChange, ModelVersion, PictureFeatures, TextEvidence
 from classifier.registry.services import find_heads
 from config.db.arrays import AnyOf
 from config.db.commit_order import get_settled_id
@@ -153,7 +153,7 @@ def summarise_change(change: LabelChange, *, side: str, names: Mapping[int, str]
 
 
 def find_provenance(product: Product, then: LabelThen) -> Provenance:
-    """Return what a product's label was made of at a time; in one query at most, of the product of a `ProductDetail`.
+    """Return what a product's label was made of at a time; in two queries at most, of the product of a `ProductDetail`.
 
     `then` is what `find_present_label` or `find_labels_then` said of it.
     """
@@ -172,7 +172,7 @@ def find_provenance(product: Product, then: LabelThen) -> Provenance:
         )
     if then.is_present:
         found = _add_present(found, product=product, summary=summary)
-    return replace(found, thresholds=_find_thresholds(product, then))
+    return replace(found, thresholds=_find_thresholds(product, then, sha256=found.sha256))
 
 
 def _add_present(found: Provenance, *, product: Product, summary: LabelSummary) -> Provenance:
@@ -194,7 +194,7 @@ def _add_present(found: Provenance, *, product: Product, summary: LabelSummary) 
     )
 
 
-def _find_thresholds(product: Product, then: LabelThen) -> Mapping[str, float] | None:
+def _find_thresholds(product: Product, then: LabelThen, *, sha256: str | None) -> Mapping[str, float] | None:
     """Return from which confidence on a label of each group was kept; None of a person's label or without files."""
     summary = then.summary
     if summary.source != ProductLabel.Source.MACHINE or summary.model_version is None:
@@ -210,7 +210,14 @@ def _find_thresholds(product: Product, then: LabelThen) -> Mapping[str, float] |
     else:
         version = ModelVersion.objects.filter(name=summary.model_version).first()
     heads = find_heads(version) if version else None
-    return {group: heads.find_threshold(group) for group in GROUPS} if heads else None
+    if version is None or heads is None:
+        return None
+    # Asked only where it makes a difference.
+    canonical = False
+    if heads.threshold is not None and sha256 is not None:
+        seen = PictureFeatures.objects.filter(base=version.base_id, sha256=bytes.fromhex(sha256))
+        canonical = seen.filter(canonical=True).exists()
+    return {group: heads.find_threshold(group, canonical=canonical) for group in GROUPS}
 
 
 def to_hex(digest: bytes | memoryview | None) -> str | None:

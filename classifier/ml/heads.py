@@ -171,9 +171,9 @@ class Heads:
     titles: TitleHead | None = None
     threshold: float | None = None
 
-    def find_threshold(self, group: str) -> float:
-        """The confidence from which on a photograph's label of that group is kept."""
-        return self.calibration.thresholds[group] if self.threshold is None else self.threshold
+    def find_threshold(self, group: str, *, canonical: bool = False) -> float:
+        """The confidence from which on a label of that group is kept; of a ``canonical`` picture no head decides it."""
+        return self.calibration.thresholds[group] if canonical or self.threshold is None else self.threshold
 
 
 def write_heads(heads: Heads) -> bytes:

@@ -52,8 +52,11 @@ def answer_product(said: Prediction, *, title: str = "", country: str = "", lear
 
 
 def learn_titles(titles: Sequence[str], *, heads: Heads) -> list[Sequence[float]]:
-    """What reviews taught about each title, as `TextSaid` has it; nothing where they taught nothing of titles."""
-    return heads.titles.odds(titles).tolist() if heads.titles is not None else [()] * len(titles)
+    """What reviews taught about each title, as `TextSaid` has it; nothing of none, and where they taught nothing."""
+    if heads.titles is None:
+        return [()] * len(titles)
+    # Without a title the picture decides alone, as it does for the catalogue's own products.
+    return [odds if title else () for title, odds in zip(titles, heads.titles.odds(titles).tolist(), strict=True)]
 
 
 def judge_wrong_titles(

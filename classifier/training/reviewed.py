@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.models import Product
+from classifier.adoption.reviewed import list_said
 from classifier.features.selectors import find_features
 from classifier.labels.decision import Reviewed
 from classifier.labels.facts import find_picture_facts
 from classifier.ml.data.parts import Part
 from classifier.ml.heads import SeenPictures, predict
 from classifier.ml.judging.catalogues import TRUE, Answer, judge_answers
-from classifier.ml.judging.fusion import DOUBTED, Evidence
+from classifier.ml.judging.fusion import DOUBTED, KEPT_CONFIDENCE, Evidence
 from classifier.ml.judging.gate import compare
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
@@ -31,8 +32,9 @@ from classifier.training.heads import get_heads, save_heads
 RECIPE: Final = "reviewed"
 #: More than the newest of these say nothing new.
 MAXIMUM_REVIEWS: Final = 20_000
-# Images that are read together.
-_CHUNK_SIZE: Final = 2000
+# Images that are read together: parts may be missing, for which their files are read, and a training can be cancelled
+# between two chunks.
+_CHUNK_SIZE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,13 @@ class ReviewedPicture:
     place: Place
 
 
-def list_reviewed_pictures(version: ModelVersion) -> list[ReviewedPicture]:
+def list_reviewed_pictures(
+    version: ModelVersion, *, progress: ProgressCallback = lambda _progress: None
+) -> list[ReviewedPicture]:
     """Return the different photographs that people labelled and in which the version's base looked, newest last.
 
     Those that fell into no part are left out, as are unusable pictures and those in canonical form, for which no head
-    answers.
+    answers. `progress` is called after each chunk.
     """
     pictures: dict[str, ReviewedPicture] = {}
     image_ids = _list_reviewed_images()
@@ -67,6 +71,7 @@ def list_reviewed_pictures(version: ModelVersion) -> list[ReviewedPicture]:
             if shows is not None and seen is not None and not seen.canonical and image_id in places:
                 title, place = titles.get(image_id, ""), places[image_id]
                 pictures.setdefault(sha256, ReviewedPicture(review.id, shows, title, seen, place))
+        progress(TrainingProgress("load"))
     return sorted(pictures.values(), key=lambda picture: picture.review_id)
 
 
@@ -107,9 +112,10 @@ def train_by_reviews(
     version = get_active_model_version()
     progress(TrainingProgress("load"))
     former = get_heads(version)
-    pictures = list_reviewed_pictures(version)
+    pictures = list_reviewed_pictures(version, progress=progress)
     taught = [picture for picture in pictures if picture.place.part != Part.TEST]
-    test = [picture for picture in pictures if picture.place.part == Part.TEST]
+    # One picture of each family, as the gate takes.
+    test = list({picture.place.family: picture for picture in pictures if picture.place.part == Part.TEST}.values())
     progress(TrainingProgress("train"))
     retrained = retrain(
         ReviewedPictures(
@@ -131,12 +137,13 @@ def train_by_reviews(
     }
     if test:
         seen, truth = _join(test), _name_shown(test)
-        said = [_answer(predict(seen, heads=heads)) for heads in (retrained.heads, former)]
-        right = [np.array([one.group == true for one, true in zip(of, truth, strict=True)]) for of in said]
+        said = [predict(seen, heads=heads) for heads in (retrained.heads, former)]
+        shown = np.array([picture.shows for picture in test])
+        this, other = (list_said(of) == shown for of in said)
         figures["test"] = {
-            "this": judge_answers(said[0], truth=truth),
-            "in_production": judge_answers(said[1], truth=truth),
-            "difference": compare(right[0], other=right[1]).to_json(),
+            "this": judge_answers(_answer(said[0]), truth=truth),
+            "in_production": judge_answers(_answer(said[1]), truth=truth),
+            "difference": compare(this, other=other).to_json(),
         }
     progress(TrainingProgress("save"))
     trained = save_heads(version, retrained.heads, request=request, output=output, figures={"catalogue": figures})
@@ -164,7 +171,7 @@ def _name_shown(pictures: Sequence[ReviewedPicture]) -> list[str]:
 def _answer(said: Sequence[Prediction]) -> list[Answer]:
     """Return what pictures alone answer."""
     return [
-        Answer(one.group, not one.abstained, one.confidence, Evidence.PICTURE, none_score=one.none_probability)
+        _build_answer(one.group, is_kept=not one.abstained, confidence=one.confidence, none=one.none_probability)
         for one in said
     ]
 
@@ -172,13 +179,19 @@ def _answer(said: Sequence[Prediction]) -> list[Answer]:
 def _answer_out_of_fold(retrained: Retrained) -> list[Answer]:
     nones, groups = retrained.by_pictures[:, NONE], retrained.by_pictures[:, :NONE]
     confidence = groups.max(axis=1) / np.maximum(1 - nones, 1e-9)
-    sure = (confidence >= (retrained.heads.threshold or 0.0)) & (nones < DOUBTED)
+    kept = (confidence >= (retrained.heads.threshold or 0.0)) & (nones < DOUBTED)
     return [
-        Answer(GROUPS[group], is_sure, certain, Evidence.PICTURE, none_score=none)
-        for group, is_sure, certain, none in zip(
-            groups.argmax(axis=1).tolist(), sure.tolist(), confidence.tolist(), nones.tolist(), strict=True
+        _build_answer(GROUPS[group], is_kept=is_kept, confidence=certain, none=none)
+        for group, is_kept, certain, none in zip(
+            groups.argmax(axis=1).tolist(), kept.tolist(), confidence.tolist(), nones.tolist(), strict=True
         )
     ]
+
+
+def _build_answer(group: str, *, is_kept: bool, confidence: float, none: float) -> Answer:
+    """Return what a picture makes of its product: none of the groups from `KEPT_CONFIDENCE` of that on."""
+    is_none = none >= KEPT_CONFIDENCE
+    return Answer(None if is_none else group, is_none or is_kept, confidence, Evidence.PICTURE, none_score=none)
 
 
 def _describe_titles(retrained: Retrained) -> dict[str, Any]:

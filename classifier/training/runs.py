@@ -139,9 +139,11 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
             )
         reporter.check()
         data_dir = Path(run.data_dir) if run.data_dir else None
+        # What was recorded stays, so that a database that is away for a moment costs neither that nor the training.
         if not run.output:
-            record_answers(trained.folder, data_dir=data_dir)
-        examination = examine_artefact(trained.folder, data_dir=data_dir) if run.activate else None
+            retry_while_unreachable(partial(record_answers, trained.folder, data_dir=data_dir))
+        examine = partial(examine_artefact, trained.folder, data_dir=data_dir)
+        examination = retry_while_unreachable(examine) if run.activate else None
         copied = None if run.output else copy_artefact(trained.folder)
 
         # One transaction: a run that is cancelled or given up meanwhile leaves no version. If only the answer to the

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catalog.labels import with_first_image
 from catalog.models import Product, ProductDescription, StoredPicture
+from classifier.adoption.reviewed import list_test_pictures
 from classifier.features.selectors import find_features
-from classifier.labels.facts import find_picture_facts
 from classifier.ml.heads import Heads, SeenPictures
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
@@ -27,6 +28,8 @@ from classifier.training.heads import get_heads, save_heads
 MINIMUM_TITLES: Final = 300
 MINIMUM_OF_GROUP: Final = 20
 MAXIMUM_TITLES: Final = 20_000
+#: So none of a group is looked for beyond its share: a catalogue that came by groups has pictures of the last ones too.
+MAXIMUM_OF_GROUP: Final = MAXIMUM_TITLES // len(GROUPS)
 #: Of 256 pictures so many judge and do not teach, by the first byte of their hash: no picture is on both sides.
 HELD_OUT: Final = 51
 # Products that are read together, and those among whom enough titles are looked for before a page offers it.
@@ -41,33 +44,45 @@ class TooFewTitlesError(Exception):
 class TitledPicture:
     """A picture that a product shows first, what its title calls it, and what the base saw in it."""
 
-    image_id: int
     sha256: str
     group: int
     features: Features
 
 
-def list_titled_pictures(version: ModelVersion) -> Iterator[TitledPicture]:
+def list_titled_pictures(
+    version: ModelVersion, *, progress: ProgressCallback = lambda _progress: None
+) -> Iterator[TitledPicture]:
     """Yield the different photographs whose product's title names one group and in which the version's base looked.
 
-    Pictures in canonical form teach nothing, for the head answers for none: so no test picture asks for what taught it.
-    Nor do those that reviews brought into test.
+    Of each group the first `MAXIMUM_OF_GROUP` are there. Pictures in canonical form teach nothing, for the head answers
+    for none: so no test picture asks for what taught it. Nor do those of the catalogue's test part. After each chunk of
+    products `progress` is called.
     """
-    after, seen = 0, set()
+    after, seen, numbers = 0, set(), Counter[int]()
     while rows := list(
         with_first_image(Product.objects.filter(pk__gt=after))
         .order_by("pk")
         .values_list("pk", "title", "first_image_id")[:CHUNK_SIZE]
     ):
         after = rows[-1][0]
-        groups = {image_id: group for image_id, group in _read_titles(rows).items() if image_id is not None}
+        groups = {
+            image_id: group
+            for image_id, group in _read_titles(rows).items()
+            if image_id is not None and numbers[group] < MAXIMUM_OF_GROUP
+        }
         pictures = StoredPicture.objects.filter(image__in=groups).select_related("image").order_by("image_id")
         held = {row.image_id: row.sha256 for row in pictures if row.url == row.image.url}
         features = find_features(version.base_id, set(held.values()) - find_tested(held.values()))
         for image_id, sha256 in held.items():
-            if sha256 in features and sha256 not in seen and not features[sha256].canonical:
+            group = groups[image_id]
+            is_new = sha256 in features and sha256 not in seen and not features[sha256].canonical
+            if is_new and numbers[group] < MAXIMUM_OF_GROUP:
                 seen.add(sha256)
-                yield TitledPicture(image_id, sha256, groups[image_id], features[sha256])
+                numbers[group] += 1
+                yield TitledPicture(sha256, group, features[sha256])
+        progress(TrainingProgress("load"))
+        if all(numbers[group] == MAXIMUM_OF_GROUP for group in range(len(GROUPS))):
+            return
 
 
 def _read_titles(rows: list[tuple[int, str, int | None]]) -> dict[int | None, int]:
@@ -97,11 +112,7 @@ def teach_by_titles(request: TrainingRequest, *, output: Path, progress: Progres
     """
     version = get_active_model_version()
     progress(TrainingProgress("load"))
-    pictures = []
-    for picture in list_titled_pictures(version):
-        pictures.append(picture)
-        if len(pictures) == MAXIMUM_TITLES:
-            break
+    pictures = list(list_titled_pictures(version, progress=progress))
     numbers = Counter(picture.group for picture in pictures)
     if len(pictures) < MINIMUM_TITLES or min(numbers[group] for group in range(len(GROUPS))) < MINIMUM_OF_GROUP:
         found = ", ".join(f"{numbers[group]} of {name}" for group, name in enumerate(GROUPS))
@@ -112,8 +123,7 @@ def teach_by_titles(request: TrainingRequest, *, output: Path, progress: Progres
     progress(TrainingProgress("train"))
     features = SeenPictures.of([picture.features for picture in pictures]).features.astype(np.float32)
     groups = np.array([picture.group for picture in pictures])
-    held_out = np.array([bytes.fromhex(picture.sha256)[0] < HELD_OUT for picture in pictures])
-    taught = teach(features, groups=groups, held_out=held_out)
+    taught = teach(features, groups=groups, held_out=_hold_out(pictures))
     progress(TrainingProgress("save", metrics={"accuracy": taught.accuracy}))
     figures = {
         "titles": {"pictures": len(pictures)},
@@ -122,24 +132,31 @@ def teach_by_titles(request: TrainingRequest, *, output: Path, progress: Progres
             "accuracy": taught.accuracy,
             "balanced_accuracy": taught.balanced_accuracy,
         },
-        "reviewed": _judge_by_reviews(pictures, taught),
+        "reviewed": _judge_by_reviews(version, taught),
     }
     calibration = get_heads(version).calibration
     heads = Heads(calibration, photographs=taught.head)
     return save_heads(version, heads, request=request, output=output, figures={"parts": figures})
 
 
-def _judge_by_reviews(pictures: list[TitledPicture], taught: TaughtHead) -> dict[str, float]:
-    """Return how many of the pictures people labelled, and of how many of these the head says what they said."""
-    facts = find_picture_facts([picture.image_id for picture in pictures])
-    reviewed = [
-        (picture.features, GROUPS.index(of.review.group))
-        for picture in pictures
-        if (of := facts.get(picture.image_id)) is not None and of.review is not None and of.review.group in GROUPS
+def _hold_out(pictures: list[TitledPicture]) -> NDArray[np.bool_]:
+    """Return which of the pictures judge, bool[N]; of each group the one of the least hash does in any case."""
+    least = {group: min(one.sha256 for one in pictures if one.group == group) for group in range(len(GROUPS))}
+    return np.array([bytes.fromhex(one.sha256)[0] < HELD_OUT or one.sha256 == least[one.group] for one in pictures])
+
+
+def _judge_by_reviews(version: ModelVersion, taught: TaughtHead) -> dict[str, float]:
+    """Return how many pictures that taught nothing people labelled, and of how many of these the head says the same.
+
+    That are photographs of the test part that show a group, by which the gate judges as well.
+    """
+    judging = [
+        (picture.features[0], picture.shows)
+        for picture in list_test_pictures([version.base_id])
+        if picture.shows < len(GROUPS) and not picture.features[0].canonical
     ]
-    if not reviewed:
+    if not judging:
         return {"pictures": 0}
-    features = SeenPictures.of([features for features, _ in reviewed]).features
-    said = taught.head.probabilities(features).argmax(axis=1)
-    right = float((said == np.array([group for _, group in reviewed])).mean())
-    return {"pictures": len(reviewed), "accuracy": right}
+    said = taught.head.probabilities(SeenPictures.of([seen for seen, _ in judging]).features).argmax(axis=1)
+    right = float((said == np.array([shows for _, shows in judging])).mean())
+    return {"pictures": len(judging), "accuracy": right}

@@ -26,13 +26,15 @@ def retry_while_unreachable(operation: Callable[[], Result]) -> Result:
     """Return what `operation` returns; while the database is away, wait and call it again on a new connection.
 
     `operation` must be safe to repeat, since nobody knows whether the try that failed was committed. Raises the
-    database's error when LABELLING_RECONNECT_SECONDS have passed, and at once inside a transaction.
+    database's error when LABELLING_RECONNECT_SECONDS have passed since the first, and at once inside a transaction.
     """
-    deadline = time.monotonic() + settings.LABELLING_RECONNECT_SECONDS
+    deadline = None
     while True:
         try:
             return operation()
         except Error as error:
+            # Not from when it was called: what asks a network first may take longer than that by itself.
+            deadline = deadline or time.monotonic() + settings.LABELLING_RECONNECT_SECONDS
             if not is_unreachable(error) or connection.in_atomic_block or time.monotonic() >= deadline:
                 raise
             logger.warning("database not reachable, trying again: %s", error)

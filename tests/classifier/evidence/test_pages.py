@@ -10,13 +10,18 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
 
-from catalog.models import ProductLabel, StoredPicture
+from catalog.models import Product, ProductLabel, StoredPicture
 from catalog.pictures.storage import THUMBNAIL_SIZE, StorageError
-from classifier.evidence import explanations
+from classifier.evidence import explanations, product_page
 from classifier.evidence.explanations import create_explanation, explanation_name, find_explanation
+from classifier.evidence.product_page import get_product_page
+from classifier.labels import history
 from classifier.ml.artefacts import ArtefactMissingError
+from classifier.ml.heads import Heads
+from classifier.ml.judging.calibration import Calibration
+from classifier.ml.labels import GROUPS
 from classifier.ml.preprocessing import CanonicalView
-from classifier.models import Classification, Review
+from classifier.models import Classification, PictureFeatures, Review
 from classifier.reviews.services import record_review
 from tests.support.artefacts import register_active_version
 from tests.support.factories import create_product, create_product_image
@@ -78,6 +83,26 @@ def test_a_page_says_which_part_the_label_hangs_on(client: Client, network: Fake
     assert classification.model_version.name in page
     assert "Summer shoe</a>" in page
     assert not re.search(r"<script(?! src=./static/)|<style|\sstyle=|https?://", page)
+
+
+@pytest.mark.parametrize("canonical", [False, True])
+def test_the_threshold_named_is_that_of_what_the_picture_is(
+    client: Client, monkeypatch: pytest.MonkeyPatch, canonical: bool
+) -> None:
+    classification = create_sandal()
+    calibration = Calibration(1.0, dict.fromkeys(GROUPS, 0.7), 0.0, dict.fromkeys(GROUPS, 1.0))
+    for module in (product_page, history):
+        monkeypatch.setattr(module, "find_heads", lambda version: Heads(calibration, threshold=0.9))
+    PictureFeatures.objects.update_or_create(
+        base=classification.model_version.base,
+        sha256=bytes.fromhex(classification.sha256),
+        defaults={"features": b"", "blank": False, "canonical": canonical},
+    )
+    product = Product.objects.get()
+    expected = 0.7 if canonical else 0.9
+    assert get_product_page(product.pk).images[0].threshold == expected
+    thresholds = client.get(f"/api/v1/products/{product.pk}/").json()["provenance"]["thresholds"]
+    assert thresholds == dict.fromkeys(GROUPS, expected)
 
 
 def test_the_part_for_the_product_page_is_no_page(client: Client, network: FakeNetwork) -> None:

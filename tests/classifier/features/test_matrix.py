@@ -1,9 +1,13 @@
 """What a process has in memory of a base's features: exact, continued, complete whoever commits when."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from classifier.features import matrix
@@ -111,6 +115,36 @@ def test_what_is_settled_is_not_looked_at_again(base: Base, django_assert_num_qu
     loaded.read_on()
     with django_assert_num_queries(4):
         loaded.read_on()
+
+
+def test_others_wait_for_the_first_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, reading, may_end = LoadedFeatures(1, size=64), threading.Event(), threading.Event()
+
+    def read_on() -> bool:
+        reading.set()
+        assert may_end.wait(10)
+        loaded._add([(7, np.ones(64, "<f2").tobytes())])
+        return False
+
+    monkeypatch.setattr(loaded, "read_on", read_on)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(loaded.refresh)
+        assert reading.wait(10)
+        second = pool.submit(loaded.refresh)
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.2)
+        may_end.set()
+        assert [found.result(10).ids.tolist() for found in (first, second)] == [[7], [7]]
+
+
+def test_after_a_read_that_failed_the_next_one_reads(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = see(base, draw(3))
+    loaded = LoadedFeatures(base.pk, size=64)
+    with monkeypatch.context() as failing:
+        failing.setattr(loaded, "read_on", Mock(side_effect=OperationalError))
+        with pytest.raises(OperationalError):
+            loaded.refresh()
+    assert loaded.refresh().ids.tolist() == ids
 
 
 def test_other_bases_and_other_sizes_are_left_out(base: Base) -> None:

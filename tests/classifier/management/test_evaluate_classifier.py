@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from PIL import Image
@@ -15,10 +16,12 @@ from PIL import Image
 from catalog.demo.rendering import render_picture
 from catalog.demo.sample import read_pictures, read_true_garments
 from classifier.ml import pipeline
-from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest, verify_artefact
+from classifier.ml.heads import CLASSES, Heads, TitleHead, read_heads
 from classifier.ml.labels import GROUP_OF_GARMENT, GROUPS
 from classifier.ml.reports.documents import load_document
-from classifier.reports.evaluations import list_evaluations
+from classifier.ml.text.ngrams import BUCKETS
+from classifier.reports.evaluations import learn_titles, list_evaluations
 from tests.support.drawings import draw_dataset, render_for_shop
 
 pytestmark = pytest.mark.django_db
@@ -204,6 +207,12 @@ def test_wrong_titles_are_of_other_groups_and_end_wrong_or_as_none_or_unsure(dem
         run("--catalogue", demo, "--wrong-titles", "0")
     with pytest.raises(CommandError, match="needs --catalogue"):
         run("--wrong-titles", "3")
+
+
+def test_without_a_title_the_picture_decides_alone() -> None:
+    taught = TitleHead(np.zeros((BUCKETS, CLASSES), np.float32), np.zeros(CLASSES, np.float32))
+    heads = Heads(read_heads(verify_artefact(DEFAULT_ARTEFACT)).calibration, titles=taught)
+    assert learn_titles(["", "Linen"], heads=heads) == [(), pytest.approx([1 / CLASSES] * CLASSES)]
 
 
 def test_a_picture_that_cannot_be_read_is_left_out_and_counted(shop: Path) -> None:

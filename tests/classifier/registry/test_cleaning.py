@@ -1,5 +1,6 @@
 """What is left in ARTEFACTS_DIR when a process dies, and what the cleaning does about it."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from classifier.ml.artefacts import BASE_FOLDER, DEFAULT_ARTEFACT, MANIFEST_FILE
 from classifier.models import ModelVersion
 from classifier.registry.cleaning import SAFE_AGE_SECONDS, CleaningReport, clean_artefacts
 from classifier.registry.services import get_artefact_folder, register_model_version
@@ -62,6 +64,32 @@ def test_what_versions_name_and_what_is_not_ours_stays(artefacts_folder: Path) -
     assert clean_artefacts(dry_run=True).removed == sorted(left_behind)
     assert clean_artefacts() == CleaningReport(removed=sorted(left_behind), damaged={})
     assert {path.name for path in artefacts_folder.iterdir()} == {version.folder, "notes", ".git"}
+
+
+def register_on_recalibrated_base(folder: Path) -> tuple[ModelVersion, str]:
+    """Register a head on a base that has the shipped one's networks and another manifest; return that base's name."""
+    shutil.copytree(DEFAULT_ARTEFACT, folder)
+    base, head = (each / MANIFEST_FILE for each in (folder / BASE_FOLDER, folder))
+    base.write_text(json.dumps(json.loads(base.read_text()) | {"version": "recalibrated-1"}))
+    name = hashlib.sha256(base.read_bytes()).hexdigest()
+    head.write_text(json.dumps(json.loads(head.read_text()) | {"base": name}))
+    return register_model_version(folder), name
+
+
+def test_a_base_that_a_manifest_alone_names_stays(artefacts_folder: Path, tmp_path: Path) -> None:
+    first = register_model_version(DEFAULT_ARTEFACT)
+    version, base = register_on_recalibrated_base(tmp_path / "recalibrated")
+    assert version.base == first.base
+    assert first.base.folder != base
+    for path in artefacts_folder.iterdir():
+        grow_old(path)
+    assert clean_artefacts() == CleaningReport(removed=[], damaged={})
+    # Which base its heads stand on is not known without the manifest: nothing goes that may be it.
+    (artefacts_folder / version.folder / MANIFEST_FILE).write_text("{}")
+    (artefacts_folder / ".training-x").mkdir()
+    report = clean_artefacts(older_than_seconds=-60)
+    assert (report.removed, list(report.damaged)) == ([".training-x"], [version.pk])
+    assert (artefacts_folder / base).is_dir()
 
 
 def test_what_somebody_still_writes_into_stays(artefacts_folder: Path) -> None:

@@ -14,7 +14,9 @@ def create_family(part: str, *, pictures: int, products: int = 0, **left_out: ob
     family = SplitAssignment.objects.create(part=part, **left_out)
     for number in range(pictures):
         SplitPicture.objects.create(
-            sha256=bytes([family.pk, number]) * 16, assignment=family, fingerprint=bytes(FINGERPRINT_BYTES)
+            sha256=family.pk.to_bytes(16) + number.to_bytes(16),
+            assignment=family,
+            fingerprint=bytes(FINGERPRINT_BYTES),
         )
     for number in range(products):
         SplitProduct.objects.create(product_id=family.pk * 100 + number, assignment=family)

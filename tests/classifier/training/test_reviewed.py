@@ -13,18 +13,21 @@ from django.utils import timezone
 from catalog.models import Image
 from classifier.ml.heads import SeenPictures, predict
 from classifier.ml.labels import GROUPS
+from classifier.ml.types import TrainingProgress
 from classifier.models import (
     ModelVersion,
     OutOfFoldAnswer,
     PictureFeatures,
     Review,
     SplitAssignment,
+    SplitPicture,
     TrainingRun,
 )
 from classifier.registry.services import find_heads, find_manifest
 from classifier.reviews.services import record_reviews
+from classifier.training import reviewed, runs
 from classifier.training.reviewed import count_new_reviews, list_reviewed_pictures
-from classifier.training.runs import carry_out_training
+from classifier.training.runs import cancel_training_run, carry_out_training
 from classifier.training.starting import start_training_run
 from tests.support.artefacts import register_active_version
 from tests.support.members import create_member, sign_in
@@ -133,6 +136,24 @@ def test_heads_know_what_is_none_of_the_groups_and_a_review_that_the_others_cont
     assert response.context["catalogue"]["table"]["columns"][-1] == "This version, out of fold"
 
 
+def test_the_test_figures_count_none_of_these_as_the_gate_does(
+    shop: list[Image], version: ModelVersion, reviewer: User
+) -> None:
+    # 36 marks teach that something is none of the groups, and the version before knew nothing of that.
+    more = [create_seen(version.base, number, shows=NONE, part="training") for number in range(180, 192)]
+    record_reviews([image.pk for image in more], group="", verdict="none_of_these", reviewer_id=reviewer.pk)
+    first = SplitAssignment.objects.filter(part="test").earliest("pk")
+    # Two pictures of one family judge once.
+    of_one_group = [hashlib.sha256(str(number).encode()).digest() for number in (144, 150)]
+    SplitPicture.objects.filter(sha256__in=of_one_group).update(assignment=first)
+    found = find_manifest(train().model_version).training["catalogue"]["test"]
+    assert (found["this"]["products"], found["difference"]["images"]) == (35, 35)
+    # All six that are none of these are told, ...
+    assert found["this"]["confusion"]["counts"][NONE] == [0, 0, 0, 0, 0, 6, 0]
+    # ... and count: the version before, which has no head, takes all pictures for one group, of which there are six.
+    assert found["difference"]["difference"] == pytest.approx(29 / 35, abs=1e-5)
+
+
 def test_too_few_reviews_are_refused_in_words(version: ModelVersion, reviewer: User) -> None:
     image = create_seen(version.base, 0, shows=0, part="training")
     record_reviews([image.pk], group=GROUPS[0], reviewer_id=reviewer.pk)
@@ -141,3 +162,19 @@ def test_too_few_reviews_are_refused_in_words(version: ModelVersion, reviewer: U
     run = TrainingRun.objects.get()
     assert (run.state, ModelVersion.objects.count()) == ("failed", 1)
     assert "received 1 of 1" in run.error
+
+
+def test_a_training_can_be_cancelled_while_it_collects(shop: list[Image], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviewed, "_CHUNK_SIZE", 20)
+    monkeypatch.setattr(runs, "PROGRESS_SECONDS", 0.0)
+    run = start_training_run(here=True, recipe="reviewed", seed=1)
+    reported: list[str] = []
+
+    def cancel_at_the_third(progress: TrainingProgress) -> None:
+        reported.append(progress.phase)
+        if len(reported) == 3:
+            cancel_training_run(run)
+
+    carry_out_training(run, watch=cancel_at_the_third)
+    run.refresh_from_db()
+    assert (run.state, reported) == ("cancelled", ["load"] * 3)

@@ -238,3 +238,22 @@ def test_a_database_that_is_away_while_it_registers_does_not_cost_the_training(
     monkeypatch.setattr(training_runs, "record_model_version", lose_the_first)
     run = run_training(start().pk)
     assert (run.state, run.model_version, len(tries)) == (State.DONE, ModelVersion.objects.get(), 2)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("step", ["record_answers", "examine_artefact"])
+def test_nor_does_one_that_is_away_while_it_is_examined(
+    monkeypatch: pytest.MonkeyPatch, fake_training: list, step: str
+) -> None:
+    carry_out, tries = getattr(training_runs, step), []
+
+    def lose_the_first(*arguments: object, **options: object) -> object:
+        tries.append(carry_out(*arguments, **options))
+        if len(tries) == 1:
+            raise OperationalError("server closed the connection")
+        return tries[-1]
+
+    monkeypatch.setattr(training_runs, step, lose_the_first)
+    run = run_training(start(activate=True, reason="first").pk)
+    assert (run.state, len(tries)) == (State.DONE, 2)
+    assert run.model_version is not None

@@ -7,15 +7,24 @@ from typing import Any
 import numpy as np
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from catalog.models import Image
-from classifier.ml.data.fingerprints import FINGERPRINT_BYTES
+from catalog.models import Image, Product
+from classifier.ml.data.parts import Part, draw_part
 from classifier.ml.labels import GROUPS
-from classifier.models import ModelVersion, PictureFeatures, SplitAssignment, SplitPicture, TrainingRun
+from classifier.ml.types import TrainingProgress
+from classifier.models import (
+    ModelVersion,
+    PictureFeatures,
+    SplitAssignment,
+    SplitPicture,
+    SplitProduct,
+    TrainingRun,
+)
 from classifier.registry.services import find_heads, find_manifest
 from classifier.reviews.services import record_review
-from classifier.training import titles
-from classifier.training.runs import carry_out_training
+from classifier.training import runs, titles
+from classifier.training.runs import cancel_training_run, carry_out_training
 from classifier.training.starting import start_training_run
 from classifier.training.titles import TooFewTitlesError, has_enough_titles, list_titled_pictures
 from tests.support.artefacts import register_active_version
@@ -39,7 +48,7 @@ def shop(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> ModelVersion
     monkeypatch.setattr(titles, "MINIMUM_TITLES", 60)
     monkeypatch.setattr(titles, "MINIMUM_OF_GROUP", 12)
     for number in range(60):
-        create_seen(version.base, number, title=TITLES[number % 5], shows=number % 5)
+        create_seen(version.base, number, title=TITLES[number % 5], shows=number % 5, part="training")
     create_seen(version.base, 60, title="Nice thing", shows=0)
     return version
 
@@ -59,20 +68,59 @@ def test_pictures_are_those_whose_title_names_one_group(shop: ModelVersion) -> N
     assert has_enough_titles()
 
 
+def test_a_catalogue_that_came_by_groups_teaches_all_of_them(
+    version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(titles, "MAXIMUM_TITLES", 15)
+    monkeypatch.setattr(titles, "MAXIMUM_OF_GROUP", 3)
+    monkeypatch.setattr(titles, "CHUNK_SIZE", 4)
+    monkeypatch.setattr(titles, "MINIMUM_TITLES", 15)
+    monkeypatch.setattr(titles, "MINIMUM_OF_GROUP", 3)
+    for number in range(60):
+        create_seen(version.base, number, title=TITLES[number // 12], shows=number // 12, part="training")
+    assert [picture.group for picture in list_titled_pictures(version)] == [group for group in range(5) for _ in "123"]
+    assert teach().state == "done"
+
+
+def test_of_each_group_one_is_held_out_whatever_the_hashes(shop: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(titles, "HELD_OUT", 0)
+    run = teach()
+    assert find_manifest(run.model_version).training["parts"]["held_out"]["pictures"] == len(GROUPS)
+
+
 def test_pictures_in_test_teach_nothing(shop: ModelVersion) -> None:
-    digest = hashlib.sha256(b"7").digest()
+    """Whether a picture is there itself, or a product that shows it; and none that left test's way for ever."""
     taught = {picture.sha256 for picture in list_titled_pictures(shop)}
-    for part in ("training", "test"):
-        family = SplitAssignment.objects.create(part=part)
-        SplitPicture.objects.update_or_create(
-            sha256=digest, defaults={"assignment": family, "fingerprint": bytes(FINGERPRINT_BYTES)}
-        )
-        left = taught - {picture.sha256 for picture in list_titled_pictures(shop)}
-        assert left == ({digest.hex()} if part == "test" else set())
+    of_picture, of_product, of_left_out = (hashlib.sha256(str(number).encode()) for number in (7, 8, 9))
+    test = SplitAssignment.objects.create(part="test")
+    SplitPicture.objects.filter(sha256=of_picture.digest()).update(assignment=test)
+    product = Product.objects.get(product_images__image__stored_picture__sha256=of_product.hexdigest())
+    SplitProduct.objects.create(product_id=product.pk, assignment=test)
+    SplitAssignment.objects.filter(pictures__sha256=of_left_out.digest()).update(
+        left_out_because="photograph", left_out_for=test, left_out_at=timezone.now()
+    )
+    left = taught - {picture.sha256 for picture in list_titled_pictures(shop)}
+    assert left == {of.hexdigest() for of in (of_picture, of_product, of_left_out)}
+
+
+def test_pictures_that_would_fall_into_test_teach_nothing(version: ModelVersion) -> None:
+    digests = [hashlib.sha256(str(number).encode()).digest() for number in range(60)]
+    for number in range(60):
+        create_seen(version.base, number, title=TITLES[0], shows=0)
+    expected = {digest.hex() for digest in digests if draw_part(digest) != Part.TEST}
+    assert {picture.sha256 for picture in list_titled_pictures(version)} == expected
+    assert 30 < len(expected) < 60
+
+
+def test_reviews_judge_by_pictures_that_taught_nothing(shop: ModelVersion) -> None:
+    reviewer = create_member("add_review")
+    record_review(Image.objects.order_by("pk")[1], group="Bags", reviewer=reviewer)
+    record_review(create_seen(shop.base, 70, title="", shows=2, part="test"), group=GROUPS[2], reviewer=reviewer)
+    parts = find_manifest(teach().model_version).training["parts"]
+    assert parts["reviewed"] == {"pictures": 1, "accuracy": 1.0}
 
 
 def test_titles_make_a_candidate_on_the_base_in_production(shop: ModelVersion) -> None:
-    record_review(Image.objects.order_by("pk")[1], group="Bottom part", reviewer=create_member("add_review"))
     run = teach()
     assert (run.state, run.model_version.stage, run.model_version.recipe) == ("done", "candidate", "titles")
     assert (run.model_version.base, run.model_version.metrics) == (shop.base, shop.metrics)
@@ -81,7 +129,7 @@ def test_titles_make_a_candidate_on_the_base_in_production(shop: ModelVersion) -
     assert said.argmax(axis=1).tolist() == list(range(len(GROUPS)))
     assert manifest.base == shop.manifest_sha256
     parts = manifest.training["parts"]
-    assert (parts["titles"], parts["reviewed"]) == ({"pictures": 60}, {"pictures": 1, "accuracy": 1.0})
+    assert (parts["titles"], parts["reviewed"]) == ({"pictures": 60}, {"pictures": 0})
     assert 0 < parts["held_out"]["pictures"] < 60
     assert parts["held_out"]["balanced_accuracy"] > 0.9
 
@@ -103,3 +151,19 @@ def test_the_page_offers_it_where_titles_are_enough(
     sign_in(client, "view_trainingrun", "add_trainingrun")
     response = client.get("/training-runs/")
     assert ("titles" in [recipe.name for recipe in response.context["recipes"]]) == (needed == 60)
+
+
+def test_a_training_can_be_cancelled_while_it_collects(shop: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(titles, "CHUNK_SIZE", 20)
+    monkeypatch.setattr(runs, "PROGRESS_SECONDS", 0.0)
+    run = start_training_run(here=True, recipe="titles", seed=1)
+    reported: list[str] = []
+
+    def cancel_at_the_third(progress: TrainingProgress) -> None:
+        reported.append(progress.phase)
+        if len(reported) == 3:
+            cancel_training_run(run)
+
+    carry_out_training(run, watch=cancel_at_the_third)
+    run.refresh_from_db()
+    assert (run.state, reported) == ("cancelled", ["load"] * 3)

@@ -1,5 +1,7 @@
 """Waiting for a database that is away."""
 
+import time
+
 import pytest
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, connection
 
@@ -44,6 +46,18 @@ def test_patience_ends_with_the_databases_error(settings) -> None:
     with pytest.raises(OperationalError, match="server closed"):
         retry_while_unreachable(operation)
     assert operation.calls == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_patience_begins_with_the_first_failure(settings) -> None:
+    settings.LABELLING_RECONNECT_SECONDS = 0.2
+    flaky = Flaky(1)
+
+    def work_long() -> str:
+        time.sleep(0.3)
+        return flaky()
+
+    assert retry_while_unreachable(work_long) == "done"
 
 
 @pytest.mark.django_db(transaction=True)
