@@ -47,7 +47,7 @@ def new_file(path: Path, *, mode: int = 0o644, durable: bool = False, replace: b
     """
     temporary = _build_temporary_path(path)
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
         if durable:
             _flush(temporary)
