@@ -212,14 +212,14 @@ def test_a_product_shows_every_image_with_its_probabilities_and_texts(client: Cl
 
 
 @pytest.mark.parametrize("images", [1, 6])
-def test_a_product_costs_seventeen_queries(client: Client, images: int, django_assert_num_queries) -> None:
+def test_a_product_costs_eighteen_queries(client: Client, images: int, django_assert_num_queries) -> None:
     create_model_version()
     painted = [create_painted_image("Sandal") for _ in range(images)]
     product = create_product("Shoe", images=painted, descriptions={"us": ("a", "b")})
     label_everything()
     for image in painted:
         record_review(image, group="Bags", reviewer=create_member())
-    with django_assert_num_queries(17):
+    with django_assert_num_queries(18):
         page = client.get(f"/products/{product.pk}/").text
     assert page.count('class="image"') == images
 
