@@ -1,6 +1,5 @@
 """The admin of products and images: what it shows, what it costs, who may act."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import Client, RequestFactory
 
 from catalog.models import Image, Product, ProductLabel
@@ -16,6 +15,7 @@ from classifier.labels.services import lock_images
 from classifier.models import LabellingRun, LabelTask, QueueCanary, Review, ReviewRun
 from classifier.reviews.tasks import record_reviews_task
 from config.web.admin import LargeTableAdmin
+from tests.support.blocked import run_until_blocked
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.importing import Importer, counts
@@ -415,28 +415,9 @@ def test_deleting_an_image_waits_for_who_marks_it_and_neither_fails(rf: RequestF
     product = create_labelled_product("Bag")
     image = product.product_images.get().image
     image_admin = site.get_model_admin(Image)
-    is_deleted, problems = threading.Event(), []
-
-    def delete() -> None:
-        try:
-            image_admin.delete_model(rf.post(IMAGES), image)
-        except Exception as error:
-            problems.append(error)
-        finally:
-            connection.close()
-            is_deleted.set()
-
     with transaction.atomic():
         lock_images([image.pk])
-        thread = threading.Thread(target=delete)
-        thread.start()
-        with connection.cursor() as cursor:
-            while True:
-                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-                if cursor.fetchone() == (1,):
-                    break
-                assert not is_deleted.wait(0.05), problems
+        end = run_until_blocked(lambda: image_admin.delete_model(rf.post(IMAGES), image))
         ProductLabel.objects.filter(product=product).update(garment="Bag")
-    thread.join()
-    assert problems == []
+    assert end() == []
     assert not Image.objects.exists()

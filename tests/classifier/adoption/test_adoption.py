@@ -1,6 +1,5 @@
 """Another version in production: labels follow from what was said before, and going back brings them back."""
 
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +17,7 @@ from classifier.labels.walk import refresh_all_labels
 from classifier.models import AdoptionRun, LabelChange, LabellingRun, LabelTask, ModelVersion
 from classifier.reviews.services import record_review
 from tests.support.artefacts import bring_into_production
+from tests.support.blocked import run_until_blocked
 from tests.support.factories import create_product
 from tests.support.fakes import FakeClassifier, build_outcome, create_model_version, create_painted_image
 from tests.support.labels import label_everything
@@ -63,6 +63,19 @@ def activate(version: ModelVersion) -> AdoptionRun:
     return run
 
 
+def adopt_another(number: int) -> tuple[ModelVersion, ModelVersion]:
+    """Return a version that said bags of so many products, and the one in production, which says dresses of them."""
+    first, second = create_model_version(), create_model_version(stage="candidate")
+    products = [create_product(images=[create_painted_image("Bag")]) for _ in range(number)]
+    label_with(first, dict.fromkeys(products, "Bag"))
+    labelling = activate(second).labelling_run
+    assert labelling is not None
+    batch = claim_tasks(list(labelling.tasks.values_list("pk", flat=True)))
+    hashes = {product.product_images.get().image_id: f"{product.pk:064x}" for product in products}
+    finish_tasks(batch, [build_outcome(task.image, "Dress", sha256=hashes[task.image_id]) for task in batch.tasks])
+    return first, second
+
+
 def get_garments() -> dict[int, str]:
     return dict(ProductLabel.objects.values_list("product_id", "garment"))
 
@@ -70,40 +83,15 @@ def get_garments() -> dict[int, str]:
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_going_back_waits_for_the_step_of_an_adoption_and_neither_fails() -> None:
-    first, second = create_model_version(), create_model_version(stage="candidate")
-    bags = [create_product(images=[create_painted_image("Bag")]) for _ in range(3)]
-    label_with(first, dict.fromkeys(bags, "Bag"))
-    labelling = activate(second).labelling_run
-    batch = claim_tasks(list(labelling.tasks.values_list("pk", flat=True)))
-    hashes = {product.product_images.get().image_id: f"{product.pk:064x}" for product in bags}
-    finish_tasks(batch, [build_outcome(task.image, "Dress", sha256=hashes[task.image_id]) for task in batch.tasks])
+    first, second = adopt_another(3)
     bring_into_production(first)
     run = AdoptionRun.objects.get(state="running")
-    is_back, problems = threading.Event(), []
-
-    def go_back() -> None:
-        try:
-            bring_into_production(second)
-        except Exception as error:
-            problems.append(error)
-        finally:
-            connection.close()
-            is_back.set()
-
     with transaction.atomic():
         assert adopt_next_step(run.pk)
         assert LabelChange.objects.filter(why="activated", version_name=first.name).count() == 3
-        thread = threading.Thread(target=go_back)
-        thread.start()
-        # It has all versions now, and waits for the run that this step holds.
-        with connection.cursor() as cursor:
-            while True:
-                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-                if cursor.fetchone() == (1,):
-                    break
-                assert not is_back.wait(0.05), problems
-    thread.join()
-    assert problems == []
+        # It has all versions then, and waits for the run that this step holds.
+        end = run_until_blocked(lambda: bring_into_production(second))
+    assert end() == []
     assert ModelVersion.objects.get(stage="production") == second
     while adopt_next_step(AdoptionRun.objects.get(state="running").pk):
         pass
@@ -114,13 +102,7 @@ def test_going_back_waits_for_the_step_of_an_adoption_and_neither_fails() -> Non
 def test_postgresql_learns_which_labels_there_are_as_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adoption_runs, "STEP_SIZE", 1)
     monkeypatch.setattr(adoption_runs, "LEARNT_FROM", 2)
-    first, second = create_model_version(), create_model_version(stage="candidate")
-    products = [create_product(images=[create_painted_image("Bag")]) for _ in range(5)]
-    label_with(first, dict.fromkeys(products, "Bag"))
-    labelling = activate(second).labelling_run
-    batch = claim_tasks(list(labelling.tasks.values_list("pk", flat=True)))
-    hashes = {product.product_images.get().image_id: f"{product.pk:064x}" for product in products}
-    finish_tasks(batch, [build_outcome(task.image, "Dress", sha256=hashes[task.image_id]) for task in batch.tasks])
+    first, _ = adopt_another(5)
     with CaptureQueriesContext(connection) as queries:
         activate(first)
     # At two and four of five.
