@@ -79,8 +79,8 @@ def run_on_database(
 ) -> None:
     """Run a benchmark of the command line on a PostgreSQL of its own, with the product's tables, and print its result.
 
-    `measure` takes the arguments, and a function that says what it is at;
-    `print_result` takes the result, and a `console`. `environment` is set before the settings are read.
+    `measure` takes the arguments, and a function that says what it is at; `print_result` takes the result, and a
+    `console`. `environment` is set before the settings are read.
     """
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     arguments = parser.parse_args()

@@ -31,7 +31,7 @@ from config.cached_counts import forget_cached_count
 from config.db.paging import InvalidCursorError
 from config.db.replica import find_reading_database
 from config.web.problems import answer_problem, find_refusal
-from config.web.queries import check_parameters, pick_parameters
+from config.web.queries import check_parameters, parse_id, pick_parameters
 from config.web.security import FILE_POLICY, PICTURE_POLICY
 
 # Suffix and name of what the list can be exported as.
@@ -39,7 +39,6 @@ EXPORTS = (("csv", "CSV"), ("jsonl", "JSON Lines"), ("zip", "pictures"))
 
 # What one action takes at most: more than a page shows.
 MAXIMUM_CHOSEN = 100
-MAXIMUM_DIGITS = 19
 # Of the session: what takes back the last action, until the list is shown.
 UNDO = "list-undo"
 
@@ -110,7 +109,7 @@ def product_action(request: HttpRequest) -> HttpResponseBase:
     if action is None:
         raise PermissionDenied
     chosen = request.POST.getlist("product")[:MAXIMUM_CHOSEN]
-    ids = [int(text) for text in chosen if text.isascii() and text.isdecimal() and len(text) < MAXIMUM_DIGITS]
+    ids = [pk for pk in map(parse_id, chosen) if pk is not None]
     if ids:
         product_admin = admin.site.get_model_admin(Product)
         products = product_admin.get_queryset(request).filter(pk__in=ids)

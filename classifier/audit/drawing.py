@@ -34,9 +34,11 @@ def refresh_audit() -> AuditRound | None:
     drawn.
     """
     version = find_active_model_version()
-    if version is None or not _is_due(version):
+    if version is None:
         return None
     if any(runs.objects.filter(state__in=OPEN_STATES).exists() for runs in (AdoptionRun, LabellingRun)):
+        return None
+    if not _is_due(version):
         return None
     with transaction.atomic():
         # Of two workers that sweep at once the second finds what the first has drawn.

@@ -27,7 +27,7 @@ from catalog.pictures.formats import MAX_FILE_BYTES
 from catalog.pictures.replacing import store_upload
 from catalog.pictures.storage import StorageError
 from catalog.values import RecordError, clean_image_url
-from classifier.labelling.api import MAXIMUM_ID, ErrorListQuery
+from classifier.labelling.api import ErrorListQuery
 from classifier.labelling.errors import (
     MAXIMUM_ERRORS,
     MENDING,
@@ -53,7 +53,7 @@ from config.db.paging import InvalidCursorError, get_page
 from config.web.bodies import takes_body
 from config.web.idempotency import MAXIMUM_KEY_LENGTH
 from config.web.permissions import get_member
-from config.web.queries import check_parameters, pick_parameters
+from config.web.queries import check_parameters, parse_id, pick_parameters
 from config.web.texts import format_duration, remove_bidi_controls
 
 # Pictures that one press of the button tries again at most; a request then takes a few seconds, and says what is left.
@@ -316,9 +316,9 @@ def image_mend(request: HttpRequest, image_id: int) -> HttpResponse:
             change_message=f"Replaced by image {replacement.pk} in {products}.",
         )
     messages.success(request, " ".join(said) or "This picture has not failed, or is being tried already.")
-    product = request.POST.get("product", "")
-    if product.isascii() and product.isdecimal() and len(product) < 19:
-        return redirect(f"{reverse('product-detail', args=[int(product)])}{keep_list_query(request.GET)}")
+    product = parse_id(request.POST.get("product", ""))
+    if product is not None:
+        return redirect(f"{reverse('product-detail', args=[product])}{keep_list_query(request.GET)}")
     return redirect_to_errors(request)
 
 
@@ -334,10 +334,8 @@ def describe_refusal(error: Exception) -> str:
 def change_chosen(request: HttpRequest, *, change: Callable[[Collection[int]], int], done: str) -> HttpResponse:
     """Apply the change to the pictures that the form names: the one whose button was pressed, or those with a mark."""
     chosen = request.POST.getlist("only") or request.POST.getlist("task")
-    # Of very many digits Python makes no number.
-    texts = [text for text in chosen[:MAXIMUM_CHOSEN] if len(text) <= 20 and text.isascii()]
-    numbers = (int(text) for text in texts if text.removeprefix("-").isdecimal())
-    task_ids = [pk for pk in dict.fromkeys(numbers) if abs(pk) <= MAXIMUM_ID]
+    numbers = ((text, parse_id(text.removeprefix("-"))) for text in dict.fromkeys(chosen[:MAXIMUM_CHOSEN]))
+    task_ids = [-pk if text.startswith("-") else pk for text, pk in numbers if pk is not None]
     if task_ids:
         changed = change(task_ids)
         pictures = "1 picture is" if changed == 1 else f"{changed} pictures are"

@@ -1,7 +1,6 @@
 """What the review page shows: its tiles, with what was said of them, and what its keys and buttons do."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from django.http import QueryDict
 from django.urls import reverse
@@ -12,11 +11,10 @@ from classifier.reviews.batches import Tile, list_tiles
 from classifier.reviews.recording import Submission
 from classifier.reviews.services import check_label
 from config.db.arrays import AnyOf
+from config.web.queries import parse_id
 
 #: What a label may be: its value, its words and its key.
 LABELS = [(value, words, key) for (value, words), key in zip(SUGGESTION_CHOICES, "123456x", strict=True)]
-#: So many digits no id has, and of many more Python makes no number.
-_NO_ID_DIGITS: Final = 20
 #: Each group with the keys of its garments.
 GARMENTS = [(group, list(zip("7890", names, strict=False))) for group, names in GARMENTS_OF_GROUPS]
 #: What a button of the page does, its words, its key, and how the key is written.
@@ -152,14 +150,13 @@ def read_form(batch: ReviewBatch, form: QueryDict) -> list[Submission]:
         verdict, group = split_label(value)
         garment = tile.garment if value == tile.suggestion else ""
         check_label(group, garment, verdict=verdict)
-        seen = form.get(f"seen-{tile.image_id}", "")
         submissions.append(
             Submission(
                 image=tile.image_id,
                 verdict=verdict,
                 group=group,
                 garment=garment,
-                seen_review=int(seen) if seen.isdecimal() and len(seen) < _NO_ID_DIGITS else None,
+                seen_review=parse_id(form.get(f"seen-{tile.image_id}", "")),
                 appearance=form.get(f"appearance-{tile.image_id}", ""),
                 batch=batch.pk,
             )

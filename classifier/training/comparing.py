@@ -16,6 +16,7 @@ from classifier.ml.reports.curves import build_history
 from classifier.ml.words import UNKNOWN
 from classifier.models import ModelVersion, TrainingRun
 from classifier.registry.selectors import find_active_model_version
+from config.web.queries import parse_id
 from config.web.texts import format_duration
 
 #: More do not fit beside each other.
@@ -40,8 +41,9 @@ class Row:
 @permission_required("classifier.view_trainingrun", raise_exception=True)
 def training_run_compare(request: HttpRequest) -> HttpResponse:
     """Answer with the trainings that the address names, side by side; up to `MAXIMUM_RUNS`."""
-    chosen = request.GET.getlist("run")
-    if not all(text.isascii() and text.isdecimal() and len(text) < 19 for text in chosen):
+    texts = request.GET.getlist("run")
+    chosen = [pk for pk in map(parse_id, texts) if pk is not None]
+    if len(chosen) < len(texts):
         raise BadRequest("Expected numbers of trainings as run.")
     runs = list(TrainingRun.objects.filter(pk__in=chosen[:MAXIMUM_RUNS]).select_related("model_version").order_by("pk"))
     production = find_active_model_version()

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from config.db.paging import CappedPaginator
-from config.web.queries import MAXIMUM_SEARCH_WORDS
+from config.web.queries import MAXIMUM_SEARCH_WORDS, parse_id
 
 
 class LargeTableAdmin(admin.ModelAdmin):
@@ -48,8 +48,8 @@ class LargeTableAdmin(admin.ModelAdmin):
             raise BadRequest("Expected words to look for; received a NUL character.")
         if len(term.split()) > MAXIMUM_SEARCH_WORDS:
             raise BadRequest(f"Expected at most {MAXIMUM_SEARCH_WORDS} words; received {len(term.split()):,}.")
-        if term.isascii() and term.isdigit() and len(term) < 20:
-            by_id = queryset.filter(pk=term)
+        if (pk := parse_id(term)) is not None:
+            by_id = queryset.filter(pk=pk)
             if by_id.exists():
                 return by_id, False
         if not term:

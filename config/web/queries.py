@@ -15,6 +15,14 @@ MAXIMUM_PAGE_SIZE = 100
 MAXIMUM_SEARCH_WORDS = 8
 
 
+def parse_id(text: str) -> int | None:
+    """Return the id that a text of a form or an address is; None for what can be none.
+
+    Longer numbers fit in no column, and of thousands of digits Python makes none.
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
 class AnyOfField(serializers.MultipleChoiceField):
     """A choice that may be made more than once: a row has any of the values. A tuple, without empty ones."""
 

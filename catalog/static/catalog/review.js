@@ -52,11 +52,11 @@ function addPage(list) {
     element.setAttribute("role", "option");
     element.tabIndex = -1;
     const title = element.querySelector(".title").textContent;
-    const isTakenBack = ({ key }) => waiting.some(({ withdrawn = [] }) => withdrawn.some((row) => row.key === key));
-    const unsaved = waiting.flatMap(({ labels = [] }) => labels).findLast((row) => row.image === image);
     // A label that is still to be taken back is none, whether the site has it by now or not.
-    const wasGiven = label && !waiting.some(({ withdrawn = [] }) => withdrawn.some((row) => row.image === image));
-    const given = unsaved && !isTakenBack(unsaved) ? unsaved : wasGiven ? { value: label, garment } : null;
+    const taken = waiting.flatMap(({ withdrawn = [] }) => withdrawn).filter((row) => row.image === image);
+    const said = waiting.flatMap(({ labels = [] }) => labels).filter((row) => row.image === image);
+    const unsaved = said.findLast(({ key }) => !taken.some((row) => row.key === key));
+    const given = unsaved ?? (label && taken.length === 0 ? { value: label, garment } : null);
     return { page: added, element, index, image, appearance, suggestion, suggestedGarment, title, label: given, isGone: false };
   });
   added.tiles.forEach(paint);

@@ -13,7 +13,6 @@ from django.utils import timezone
 from catalog.models import Image
 from classifier.ml.heads import SeenPictures, predict
 from classifier.ml.labels import GROUPS
-from classifier.ml.types import TrainingProgress
 from classifier.models import (
     ModelVersion,
     OutOfFoldAnswer,
@@ -25,11 +24,12 @@ from classifier.models import (
 )
 from classifier.registry.services import find_heads, find_manifest
 from classifier.reviews.services import record_reviews
-from classifier.training import reviewed, runs
+from classifier.training import reviewed
 from classifier.training.reviewed import count_new_reviews, list_reviewed_pictures
-from classifier.training.runs import cancel_training_run, carry_out_training
+from classifier.training.runs import carry_out_training
 from classifier.training.starting import start_training_run
 from tests.support.artefacts import register_active_version
+from tests.support.collecting import cancel_at_the_third_report
 from tests.support.members import create_member, sign_in
 from tests.support.seen import create_seen
 
@@ -166,15 +166,4 @@ def test_too_few_reviews_are_refused_in_words(version: ModelVersion, reviewer: U
 
 def test_a_training_can_be_cancelled_while_it_collects(shop: list[Image], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reviewed, "_CHUNK_SIZE", 20)
-    monkeypatch.setattr(runs, "PROGRESS_SECONDS", 0.0)
-    run = start_training_run(here=True, recipe="reviewed", seed=1)
-    reported: list[str] = []
-
-    def cancel_at_the_third(progress: TrainingProgress) -> None:
-        reported.append(progress.phase)
-        if len(reported) == 3:
-            cancel_training_run(run)
-
-    carry_out_training(run, watch=cancel_at_the_third)
-    run.refresh_from_db()
-    assert (run.state, reported) == ("cancelled", ["load"] * 3)
+    assert cancel_at_the_third_report("reviewed", monkeypatch) == ("cancelled", ["load"] * 3)

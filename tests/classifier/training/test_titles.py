@@ -12,7 +12,6 @@ from django.utils import timezone
 from catalog.models import Image, Product
 from classifier.ml.data.parts import Part, draw_part
 from classifier.ml.labels import GROUPS
-from classifier.ml.types import TrainingProgress
 from classifier.models import (
     ModelVersion,
     PictureFeatures,
@@ -23,11 +22,12 @@ from classifier.models import (
 )
 from classifier.registry.services import find_heads, find_manifest
 from classifier.reviews.services import record_review
-from classifier.training import runs, titles
-from classifier.training.runs import cancel_training_run, carry_out_training
+from classifier.training import titles
+from classifier.training.runs import carry_out_training
 from classifier.training.starting import start_training_run
 from classifier.training.titles import TooFewTitlesError, has_enough_titles, list_titled_pictures
 from tests.support.artefacts import register_active_version
+from tests.support.collecting import cancel_at_the_third_report
 from tests.support.members import create_member, sign_in
 from tests.support.seen import create_seen
 
@@ -155,15 +155,4 @@ def test_the_page_offers_it_where_titles_are_enough(
 
 def test_a_training_can_be_cancelled_while_it_collects(shop: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(titles, "CHUNK_SIZE", 20)
-    monkeypatch.setattr(runs, "PROGRESS_SECONDS", 0.0)
-    run = start_training_run(here=True, recipe="titles", seed=1)
-    reported: list[str] = []
-
-    def cancel_at_the_third(progress: TrainingProgress) -> None:
-        reported.append(progress.phase)
-        if len(reported) == 3:
-            cancel_training_run(run)
-
-    carry_out_training(run, watch=cancel_at_the_third)
-    run.refresh_from_db()
-    assert (run.state, reported) == ("cancelled", ["load"] * 3)
+    assert cancel_at_the_third_report("titles", monkeypatch) == ("cancelled", ["load"] * 3)
