@@ -78,13 +78,15 @@ class GroupHead:
     """A linear head for the groups of photographs: weights float32[F, 5] on features, bias float32[5].
 
     ``prior`` is how much what was said before it was taught counts beside it, as a power of those probabilities.
-    ``doubts`` is how much of the doubt about turned photographs it keeps, 0 to 1: older ones keep none.
+    ``doubts`` is how much of the doubt about turned photographs it keeps, 0 to 1: older ones keep none. ``undoubted``
+    is 1 where what was said before is meant without any doubt, as ``answer_undoubted`` has it; in older ones 0.
     """
 
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
     prior: float = 0.0
     doubts: float = 0.0
+    undoubted: float = 0.0
 
     def __post_init__(self) -> None:
         _check_shapes(self.weights, self.bias, count=len(GROUPS))
@@ -213,8 +215,8 @@ def parse_heads(content: bytes, *, calibration: Calibration) -> Heads:
         found = take(name, "weights", "bias")
         if found is None:
             return None
-        prior, doubts = (float(arrays.get(f"{name}/{part}", [0.0])[0]) for part in ("prior", "doubts"))
-        return GroupHead(found[0], found[1], prior=prior, doubts=doubts)
+        scalars = {part: float(arrays.get(f"{name}/{part}", [0.0])[0]) for part in ("prior", "doubts", "undoubted")}
+        return GroupHead(found[0], found[1], **scalars)
 
     titles, none = take("titles", "weights", "bias"), take("none", "mean", "weights", "roots", "bias")
     threshold = arrays.get("threshold")
@@ -266,6 +268,19 @@ def answer_zero_reviews(seen: SeenPictures, *, calibration: Calibration) -> Judg
     )
 
 
+def answer_undoubted(seen: SeenPictures, *, heads: Heads) -> NDArray[np.float64]:
+    """The groups float64[N, 5] of photographs before any review, as if all stood upright and none were unusual.
+
+    It is the prior of what reviews teach, which find out themselves how much there is to doubt.
+    """
+    if heads.first is not None:
+        return heads.first.probabilities(seen.features)
+    calibration, logits = heads.calibration, seen.logits.astype(np.float32)
+    photographs = calibration.photographs
+    garments = calibration.probabilities(logits) if photographs is None else photographs.weighted(logits)
+    return np.asarray(group_probabilities(garments), dtype=np.float64)
+
+
 def trust_photographs(seen: SeenPictures, *, calibration: Calibration) -> NDArray[np.float64]:
     """How much what is said of each photograph counts beside an even chance, float64[N]: less where it looks turned."""
     if calibration.photographs is None:
@@ -280,9 +295,12 @@ def _judge_photographs(judged: Judgement, *, seen: SeenPictures, heads: Heads, n
     features, garments = seen.features[photographs], judged.garment_probabilities.copy()
     trust = trust_photographs(seen.take(photographs), calibration=heads.calibration)
     said = group_probabilities(garments[photographs]).astype(np.float64)
-    for head in (heads.first, heads.photographs):
-        if head is not None:
-            said = head.probabilities(features, groups=said, trust=trust)
+    if heads.photographs is not None and heads.photographs.undoubted:
+        said = answer_undoubted(seen.take(photographs), heads=heads)
+    elif heads.first is not None:
+        said = heads.first.probabilities(features, groups=said, trust=trust)
+    if heads.photographs is not None:
+        said = heads.photographs.probabilities(features, groups=said, trust=trust)
     garments[photographs] = within_groups(garments[photographs], groups=said)
     predicted, confidence = said.argmax(axis=1), said.max(axis=1, initial=0.0)
     threshold = np.array([heads.find_threshold(name) for name in GROUPS])[predicted]

@@ -20,7 +20,7 @@ from classifier.ml.heads import (
     NoneHead,
     SeenPictures,
     TitleHead,
-    answer_zero_reviews,
+    answer_undoubted,
     log_answer,
     trust_photographs,
 )
@@ -28,7 +28,7 @@ from classifier.ml.judging.calibration import Calibration, choose_threshold, sof
 from classifier.ml.judging.fusion import DOUBTED
 from classifier.ml.judging.photographs import doubt
 from classifier.ml.judging.shares import STANDARD_DEVIATIONS
-from classifier.ml.labels import GROUPS, group_probabilities
+from classifier.ml.labels import GROUPS
 from classifier.ml.teaching.group_heads import fit_logistic
 from classifier.ml.text.ngrams import count_ngrams
 
@@ -103,11 +103,8 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration, first: Grou
             f"{garments.sum()} of {len(np.unique(classes[garments]))}"
         )
     features = reviewed.seen.features.astype(np.float64)
-    judged = answer_zero_reviews(reviewed.seen, calibration=calibration)
-    said = group_probabilities(judged.garment_probabilities).astype(np.float64)
+    prior = PRIOR * log_answer(answer_undoubted(reviewed.seen, heads=Heads(calibration, first=first)))
     trust = trust_photographs(reviewed.seen, calibration=calibration)
-    before = said if first is None else first.probabilities(features, groups=said, trust=trust)
-    prior = PRIOR * log_answer(before)
 
     def teach_groups(taught: NDArray[np.bool_]) -> GroupHead:
         chosen = taught & garments
@@ -117,6 +114,8 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration, first: Grou
     logits = _ask_out_of_fold(
         lambda taught, asked: _logits(teach_groups(taught), features[asked], prior[asked]), folds=folds
     )
+    doubts = _measure_doubts(trust[garments], wrong=logits[garments].argmax(axis=1) != classes[garments])
+    trust = 1 - doubts * (1 - trust)
     temperature = _fit_temperature(logits[garments], classes=classes[garments], trust=trust[garments])
     groups = doubt(softmax(logits / temperature), trust=trust)
     nones, none_head = _teach_none(features, classes=classes, folds=folds)
@@ -135,7 +134,8 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration, first: Grou
                 (head.weights / temperature).astype(np.float32),
                 (head.bias / temperature).astype(np.float32),
                 prior=PRIOR / temperature,
-                doubts=1.0,
+                doubts=doubts,
+                undoubted=1.0,
             ),
             first=first,
             none=none_head,
@@ -185,6 +185,15 @@ def _search(loss: Callable[[float], float], *, bounds: tuple[float, float]) -> f
         lambda logarithm: loss(float(np.exp(logarithm))), bounds=tuple(np.log(bounds)), method="bounded"
     )
     return float(np.exp(found.x))
+
+
+def _measure_doubts(trust: NDArray[np.float64], *, wrong: NDArray[np.bool_]) -> float:
+    """How much of the doubt about photographs that look turned is borne out, 0 to 1: the share of them that is wrong.
+
+    Each counts by how little it is trusted, and one that nobody saw as wrong: without reviews of such all doubt stays.
+    """
+    doubted = 1 - trust
+    return float((1 + doubted[wrong].sum()) / (1 + doubted.sum()))
 
 
 def _fit_temperature(logits: NDArray[np.float64], *, classes: NDArray[np.int64], trust: NDArray[np.float64]) -> float:

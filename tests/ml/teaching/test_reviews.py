@@ -4,10 +4,20 @@ import dataclasses
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
-from classifier.ml.heads import GroupHead, SeenPictures, parse_heads, predict, write_heads
-from classifier.ml.labels import GROUPS
+from classifier.ml.heads import (
+    GroupHead,
+    SeenPictures,
+    answer_zero_reviews,
+    parse_heads,
+    predict,
+    trust_photographs,
+    write_heads,
+)
+from classifier.ml.judging.calibration import Calibration
+from classifier.ml.labels import GROUPS, group_probabilities
 from classifier.ml.teaching.reviews import (
     MINIMUM_MARKS,
     NONE,
@@ -161,31 +171,64 @@ def test_too_few_reviews_are_refused(count: int, classes: int) -> None:
         retrain(draw(count, classes=classes), calibration=CALIBRATION)
 
 
-def test_what_looks_turned_is_doubted_as_before_it_was_taught() -> None:
+def look_turned(reviewed: ReviewedPictures, *, turned: np.ndarray) -> ReviewedPictures:
+    """The pictures with the one feature by which `find_turned_by_one_feature` tells which of them look turned."""
+    features = reviewed.seen.features.copy()
+    features[:, 40] = turned
+    return dataclasses.replace(reviewed, seen=dataclasses.replace(reviewed.seen, features=features))
+
+
+def find_turned_by_one_feature() -> Calibration:
     photographs = CALIBRATION.photographs
     assert photographs is not None
-    # Nothing but the first of the network's numbers says that a picture is turned; half of these look so.
-    upright = [0.0] * 10, [0.0] * 40 + [-80.0] + [0.0] * 23
-    calibration = dataclasses.replace(
+    return dataclasses.replace(
         CALIBRATION,
         photographs=dataclasses.replace(
-            photographs, upright_logits=upright[0], upright_embedding=upright[1], upright_bias=20.0
+            photographs,
+            upright_logits=[0.0] * 10,
+            upright_embedding=[0.0] * 40 + [-40.0] + [0.0] * 23,
+            upright_bias=20.0,
         ),
     )
-    heads = retrain(draw(300), calibration=calibration).heads
-    others = draw(400, seed=1)
-    features = others.seen.features.copy()
-    features[:200, 40] += 1
-    said = predict(dataclasses.replace(others.seen, features=features), heads=heads)
+
+
+def test_what_looks_turned_is_doubted_as_before_while_nobody_reviewed_such() -> None:
+    heads = retrain(look_turned(draw(300), turned=np.zeros(300)), calibration=find_turned_by_one_feature()).heads
+    others = look_turned(draw(400, seed=1), turned=np.arange(400) < 200)
+    said = predict(others.seen, heads=heads)
     confidence = np.array([one.confidence for one in said])
     assert confidence[:200].max() < 0.21
     assert np.median(confidence[200:]) > 0.9
     assert all(one.abstained for one in said[:200])
     # Heads of files that were written before doubt nothing.
     former = dataclasses.replace(heads, photographs=dataclasses.replace(heads.photographs, doubts=0.0))
-    assert (
-        np.median(
-            [one.confidence for one in predict(dataclasses.replace(others.seen, features=features), heads=former)[:200]]
-        )
-        > 0.9
+    assert np.median([one.confidence for one in predict(others.seen, heads=former)[:200]]) > 0.9
+
+
+@pytest.mark.parametrize("are_right, least, most", [(True, 0.0, 0.1), (False, 0.7, 1.0)])
+def test_what_looks_turned_is_doubted_as_far_as_reviews_bear_it_out(are_right: bool, least: float, most: float) -> None:
+    reviewed = look_turned(draw(300), turned=np.arange(300) < 30)
+    # Of those that look turned a garment is taken for another one, if it is.
+    classes = reviewed.classes.copy()
+    if not are_right:
+        classes[:30] = np.random.default_rng(5).integers(0, NONE, 30)
+    heads = retrain(dataclasses.replace(reviewed, classes=classes), calibration=find_turned_by_one_feature()).heads
+    assert least < heads.photographs.doubts <= most
+
+
+def test_heads_of_older_files_go_on_from_what_was_said_with_its_doubts() -> None:
+    heads = retrain(draw(60, noise=0.35), calibration=CALIBRATION).heads
+    content = safetensors.numpy.load(write_heads(heads))
+    assert content.pop("groups/undoubted") == [1.0]
+    older = parse_heads(safetensors.numpy.save(content), calibration=CALIBRATION)
+    seen = draw(50, seed=1).seen
+    judged = answer_zero_reviews(seen, calibration=CALIBRATION)
+    expected = heads.photographs.probabilities(
+        seen.features,
+        groups=group_probabilities(judged.garment_probabilities),
+        trust=trust_photographs(seen, calibration=CALIBRATION),
     )
+    said = [[one.group_probabilities[name] for name in GROUPS] for one in predict(seen, heads=older)]
+    np.testing.assert_allclose(said, expected, atol=1e-6)
+    now = [[one.group_probabilities[name] for name in GROUPS] for one in predict(seen, heads=heads)]
+    assert np.abs(np.array(now) - expected).max() > 0.01
