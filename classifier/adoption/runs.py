@@ -4,24 +4,19 @@ Nothing is fetched and nothing is inferred. A step is one transaction over STEP_
 the run has come, so one that was killed is done again. What the version has not classified goes on a labelling run.
 """
 
-from contextlib import suppress
-
-from django.db import OperationalError, connection, transaction
+from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef
 from django.db.models.functions import Now
 
 from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labelling.starting import start_labelling_run
-from classifier.labels.services import Why, refresh_product_range
+from classifier.labels.services import Why, refresh_product_range, refresh_statistics
 from classifier.models import AdoptionRun, Classification, LabelChange, LabellingRun
 from classifier.registry.selectors import find_active_model_version
 
 State = AdoptionRun.State
 # Products of one step; whoever labels one of them waits for about a third of a second.
 STEP_SIZE = 1000
-# From so many changed labels on, and at each doubling, PostgreSQL learns which labels there are now. By what it knew it
-# reads a group's list past all labels that have left the group: 1 s a page after 160,000.
-LEARNT_FROM = 1 << 14
 
 
 def adopt_next_step(run_id: int) -> bool:
@@ -51,16 +46,8 @@ def adopt_next_step(run_id: int) -> bool:
         run.started_at = run.started_at or Now()
         run.sent_at = Now()
         run.save()
-    if run.changed >= LEARNT_FROM and run.changed.bit_length() > before.bit_length():
-        _refresh_statistics()
+    refresh_statistics(before=before, changed=run.changed)
     return True
-
-
-def _refresh_statistics() -> None:
-    """Let PostgreSQL look at labels now, where it would by itself within minutes."""
-    if connection.vendor == "postgresql":
-        with suppress(OperationalError), transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"ANALYZE {ProductLabel._meta.db_table}")
 
 
 def _count_moved(run: AdoptionRun, *, until: int) -> int:

@@ -17,6 +17,7 @@ from django.db.models.functions import JSONObject, Now
 from catalog.models import Image, ProductImages, StoredPicture
 from classifier.labelling import ledger
 from classifier.labelling.classifications import find_held, find_seen_images, label_from_features
+from classifier.labels.services import refresh_statistics
 from classifier.models import Classification, LabellingRun, LabellingRunQuerySet, LabelTask, LabelTaskQuerySet
 from config.db.statements import allow_long_statements
 
@@ -171,7 +172,9 @@ def take_next_step(run_id: int) -> bool:
         run = held.filter(pk=run_id, taken_until=run.taken_until).first()
         if run is None:
             return False
+        before = run.from_features
         taken = take_step(run, step)
+    refresh_statistics(before=before, changed=run.from_features)
     if not run.is_taking:
         ledger.close_finished_runs({run_id})
     logger.debug("labelling run %s took %s pictures up to image %s", run_id, taken, run.taken_until)

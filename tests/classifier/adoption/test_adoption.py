@@ -13,6 +13,7 @@ from classifier.adoption.runs import adopt_next_step, list_version_counts
 from classifier.labelling.batches import label_batch
 from classifier.labelling.ledger import claim_tasks, finish_tasks
 from classifier.labelling.starting import start_labelling_run
+from classifier.labels import services as labels_services
 from classifier.labels.walk import refresh_all_labels
 from classifier.models import AdoptionRun, LabelChange, LabellingRun, LabelTask, ModelVersion
 from classifier.reviews.services import record_review
@@ -101,7 +102,7 @@ def test_going_back_waits_for_the_step_of_an_adoption_and_neither_fails() -> Non
 @pytest.mark.postgresql
 def test_postgresql_learns_which_labels_there_are_as_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adoption_runs, "STEP_SIZE", 1)
-    monkeypatch.setattr(adoption_runs, "LEARNT_FROM", 2)
+    monkeypatch.setattr(labels_services, "LEARNT_FROM", 2)
     first, _ = adopt_another(5)
     with CaptureQueriesContext(connection) as queries:
         activate(first)

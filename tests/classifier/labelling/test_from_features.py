@@ -1,7 +1,9 @@
 """Labels that follow from features: no task and no message, in one transaction with the run's position."""
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from catalog.models import Image, ProductLabel, StoredPicture
 from classifier.adoption.impact import preview_next_step, start_due_impact_runs
@@ -12,6 +14,7 @@ from classifier.labelling.reports import get_run_report
 from classifier.labelling.runs import cancel_labelling_run, do_run_steps, take_next_step
 from classifier.labelling.starting import start_labelling_run
 from classifier.labelling.tasks import send_taking_runs, take_pictures_task
+from classifier.labels import services
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, verify_artefact
 from classifier.ml.heads import Heads, SeenPictures, predict, read_heads
 from classifier.models import (
@@ -91,6 +94,18 @@ def test_a_shadow_of_other_heads_knows_at_once_and_exactly_what_would_change(ima
     impact.refresh_from_db()
     assert (impact.state, impact.missing, impact.mix) == ("done", 0, {"needs_review": 5})
     assert list_labels() == labels
+
+
+@pytest.mark.postgresql
+def test_postgresql_learns_which_labels_there_are_as_a_run_writes_them(
+    images: list[Image], heads_only: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "LEARNT_FROM", 2)
+    run = start_labelling_run()
+    with CaptureQueriesContext(connection) as queries:
+        finish(run)
+    # The start took two pictures; at four of five.
+    assert sum("ANALYZE" in query["sql"] for query in queries) == 1
 
 
 def test_two_runs_that_take_the_same_pictures_at_once_label_each_once(
