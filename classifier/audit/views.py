@@ -23,7 +23,7 @@ from classifier.ml.labels import GROUPS
 from classifier.ml.words import percent, write_fraction, write_share
 from classifier.models import ModelVersion, Verdict, describe_label
 from classifier.registry.selectors import find_active_model_version
-from classifier.registry.services import find_manifest
+from classifier.registry.services import find_heads
 from config.db.arrays import AnyOf
 from config.web.permissions import get_member
 
@@ -143,11 +143,15 @@ def list_pictures(image_ids: list[int]) -> list[Any]:
 
 def build_histograms(version: ModelVersion | None) -> list[Histogram]:
     """Return how sure the machine's labels of each group are; the bars of one group have one scale."""
-    manifest = find_manifest(version) if version else None
-    thresholds = manifest.calibration_values().thresholds if manifest else {}
+    heads = find_heads(version) if version else None
     counts = count_confidences()
     return [
-        Histogram(group, numbers, [number / max(numbers) for number in numbers], thresholds.get(group))
+        Histogram(
+            group,
+            numbers,
+            [number / max(numbers) for number in numbers],
+            heads.find_threshold(group) if heads else None,
+        )
         for group in GROUPS
         if any(numbers := counts.get(group, []))
     ]

@@ -1,14 +1,24 @@
-"""Addresses without their last slash: whoever asks is sent to the one with it."""
+"""Addresses without their last slash, where whoever asks is sent to the one with it, and such that no page can read."""
 
 from http import HTTPStatus
 
-from django.http import HttpRequest
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 
 
 class SlashMiddleware(CommonMiddleware):
     """Django's own, whose redirect lets nobody repeat a POST as a GET: a 308 keeps method and body."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        """Refuse a NUL character in a page of the admin: Django's own filters hand it to PostgreSQL, which takes none.
+
+        Other pages and the API say themselves which parameter they cannot read.
+        """
+        if request.path_info.startswith("/admin/") and "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("Expected text in the address; received a NUL character.")
+        return super().process_request(request)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Return the response, or the redirect."""

@@ -109,12 +109,27 @@ def test_a_search_of_very_many_words_is_refused_in_words(admin_client: Client, m
     assert "Expected at most 8 words; received 1,000." in response.text
 
 
-@pytest.mark.parametrize("query", ["garment_unsure=x", "status=%00", "confidence=%00", "model_version=%00"])
+@pytest.mark.parametrize("query", ["garment_unsure=x", "status=x", "confidence=x", "model_version=x"])
 def test_a_choice_that_is_none_chooses_all(admin_client: Client, query: str) -> None:
     product = create_product("Hat")
     response = admin_client.get(f"{PRODUCTS}?{query}")
     assert response.status_code == 200
     assert list(response.context["cl"].result_list) == [product]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "catalog/product/?status=%00",
+        "classifier/labellingrun/?state__exact=%00",
+        "auth/user/?q=%00",
+        "auth/group/?q=a%00b",
+    ],
+)
+def test_a_nul_character_in_an_address_is_refused(admin_client: Client, address: str) -> None:
+    answer = admin_client.get(f"/admin/{address}")
+    assert (answer.status_code, "received a NUL character" in answer.text) == (400, True)
+    assert admin_client.get(f"/admin/{address.replace('%00', 'b')}").status_code in (200, 302)
 
 
 def test_a_nul_character_in_a_search_for_completion_is_refused(admin_client: Client) -> None:

@@ -3,9 +3,12 @@
 import pytest
 from django.test import Client
 
+from classifier.audit import views
 from classifier.audit.agreement import measure_reviewers
 from classifier.audit.drawing import draw_round
 from classifier.audit.selectors import list_unanswered
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
+from classifier.ml.heads import Heads
 from classifier.models import Review, Verdict
 from classifier.reviews.services import record_review
 from tests.support.factories import create_product
@@ -54,6 +57,19 @@ def test_the_page_tells_the_audit_the_confusion_and_its_pictures(client: Client)
     assert [numbers for _, numbers in response.context["confidences"]] == [[number] for number in histogram.numbers]
     # An address that names no cell shows none.
     assert not client.get("/accuracy/", {"true": "Hats", "said": "x"}).context["pictures"]
+
+
+def test_the_histogram_shows_the_threshold_of_what_reviews_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = create_model_version()
+    create_product(images=[create_painted_image("Bag")])
+    label_everything()
+    calibration = load_manifest(DEFAULT_ARTEFACT).calibration_values()
+    for heads, expected in (
+        (Heads(calibration, threshold=0.83), 0.83),
+        (Heads(calibration), calibration.thresholds["Bags"]),
+    ):
+        monkeypatch.setattr(views, "find_heads", lambda _, heads=heads: heads)
+        assert [each.threshold for each in views.build_histograms(version)] == [expected]
 
 
 def test_the_start_page_says_how_good_the_labels_are_here(client: Client) -> None:
