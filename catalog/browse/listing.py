@@ -19,7 +19,7 @@ def get_product_ordering(criteria: ProductCriteria) -> KeysetOrdering:
     """
     ordering = PRODUCT_ORDERINGS[criteria.ordering]
     if ordering.fields == ("pk",) and criteria.label_conditions:
-        return replace(ordering, fields=("label__product_id",), same_as_last=("pk",))
+        return replace(ordering, fields=("label__product_id",))
     return ordering
 
 

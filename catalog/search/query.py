@@ -107,7 +107,7 @@ class TextSearch:
         PostgreSQL is told which they are, or made to ask the index by itself: it would guess how many there are, and
         knows nothing of words that never stand together, or only at the far end of a list.
         """
-        id_field = walk.id_fields[0]
+        id_field = walk.id_field
         if [] in known.words:
             return _keep_ids(products, known.named, id_field=id_field)
         terms = known.get_terms()
@@ -117,7 +117,8 @@ class TextSearch:
         by_parts = count is not None and walk.by_id and known.fits_parts
         ids = _find_ids(terms, maximum=MAXIMUM_FOUND_BEFORE_PARTS if by_parts else MAXIMUM_FOUND)
         if ids is not None:
-            return _keep_ids(products, [*ids, *known.named], id_field=id_field)
+            # PostgreSQL would look up those before the start one after the other, to find that the list has none.
+            return _keep_ids(products, [id for id in [*ids, *known.named] if walk.reaches(id)], id_field=id_field)
         if by_parts and count is not None:
             return _keep_by_parts(products, known=known, count=count, walk=walk)
         # Within CASE it is no join: it becomes a hash table in which each product is looked up.
@@ -215,11 +216,10 @@ def _keep_by_parts(products: QuerySet[Product], *, known: _KnownWords, count: in
     if not parts:
         return products.none()
     found = f"product.id IN (SELECT catalog_find_products_of(%s, part.number){_NAMED})"
-    inside = products.filter(_Condition(found, [known.get_terms(), known.named], id_field=walk.id_fields[0]))
+    inside = products.filter(_Condition(found, [known.get_terms(), known.named], id_field=walk.id_field))
     first = RawSQL(f"part.number << {PART_BITS}", [], output_field=BigIntegerField())  # noqa: S611
     behind = RawSQL(f"(part.number + 1) << {PART_BITS}", [], output_field=BigIntegerField())  # noqa: S611
-    for field in walk.id_fields:
-        inside = inside.filter(**{f"{field}__gte": first, f"{field}__lt": behind})
+    inside = inside.filter(**{f"{walk.id_field}__gte": first, f"{walk.id_field}__lt": behind})
     of_part, parameters = inside.values("pk")[:count].query.sql_with_params()
     # The statement is the queryset's own, with its parameters beside it.
     found = f"""

@@ -21,15 +21,19 @@ class InvalidCursorError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """How a list goes on: `id_fields` are the columns that have the id.
+    """How a list goes on: `id_field` is the column that has the id.
 
     A list that goes `by_id`, and by nothing else, begins behind the id `start`, or at its end.
     """
 
-    id_fields: tuple[str, ...] = ("pk",)
+    id_field: str = "pk"
     by_id: bool = False
     descending: bool = False
     start: int | None = None
+
+    def reaches(self, number: int) -> bool:
+        """Return whether a row with this id is not before the start."""
+        return self.start is None or (number <= self.start if self.descending else number >= self.start)
 
 
 #: The walk of rows of which nothing is known but that they have an id.
@@ -40,16 +44,12 @@ BY_NOTHING: Final = Walk()
 class KeysetOrdering:
     """An ordering by `fields` (lookups such as ``label__confidence``), the last of which is unique.
 
-    Rows without a value in one of the fields have no place in it; leave them out of the queryset. `same_as_last` names
-    columns of joined tables that always have the value of the last field, which no database knows of a range: the
-    condition is repeated for them where that field is the only one, so that none of the tables is read from its
-    beginning.
+    Rows without a value in one of the fields have no place in it; leave them out of the queryset.
     """
 
     name: str
     fields: tuple[str, ...]
     descending: bool = False
-    same_as_last: tuple[str, ...] = ()
 
     def order_by(self, *, reverse: bool) -> list[str]:
         """Return the arguments of `QuerySet.order_by`."""
@@ -60,8 +60,6 @@ class KeysetOrdering:
         """Return the condition for rows after the one with these values (before it when `reverse`)."""
         comparison = "lt" if self.descending != reverse else "gt"
         condition = Q(**{f"{self.fields[-1]}__{comparison}": values[-1]})
-        if len(self.fields) == 1:
-            condition &= Q(**{f"{field}__{comparison}": values[-1] for field in self.same_as_last})
         for field, value in reversed(list(zip(self.fields[:-1], values[:-1], strict=True))):
             # Equivalent to `field beyond value OR (field = value AND condition)`, but the first factor is a range on
             # the leading column, which is what lets PostgreSQL start inside the index.
@@ -74,7 +72,7 @@ class KeysetOrdering:
         """Return how a list goes on from these values, or from its beginning; the last of the fields is the id."""
         by_id = len(self.fields) == 1
         return Walk(
-            id_fields=(self.fields[-1], *self.same_as_last),
+            id_field=self.fields[-1],
             by_id=by_id,
             descending=self.descending != reverse,
             start=values[-1] if values and by_id else None,

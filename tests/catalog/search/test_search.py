@@ -2,15 +2,17 @@
 
 import itertools
 import logging
+import re
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from catalog.browse.filters import ProductCriteria
-from catalog.browse.listing import list_labelled_products
+from catalog.browse.listing import find_product_page, list_labelled_products
 from catalog.models import Product, ProductDescription
 from catalog.search import query as search
 from catalog.search.index import adding_words, build_search_index
@@ -177,6 +179,25 @@ def test_a_search_costs_a_bounded_number_of_queries(monkeypatch: pytest.MonkeyPa
         assert len(TextSearch("3").find_first(products, count=5)) == 1
     with django_assert_num_queries(2):
         assert TextSearch("quixotic").find_first(products, count=5) == []
+
+
+@postgresql
+@pytest.mark.parametrize("ordering", ["id", "-id"])
+def test_what_stands_before_what_was_looked_at_is_not_looked_up(monkeypatch: pytest.MonkeyPatch, ordering: str) -> None:
+    monkeypatch.setattr(search, "WINDOW", 1)
+    products = [create_labelled_product(f"Linen {number}") for number in range(4)]
+    # Linen coats wait, and are the last or the first of all products.
+    waiting = [create_product(f"Linen coat {number}").pk for number in range(4)]
+    if ordering == "-id":
+        products, waiting = [Product.objects.get(pk=pk) for pk in waiting], [product.pk for product in products]
+    status = ["labelled"] if ordering == "-id" else ["no_image"]
+    criteria = ProductCriteria(search="linen", status=status, ordering=ordering)
+    with CaptureQueriesContext(connection) as queries:
+        page = find_product_page(criteria, page_size=10)
+    assert [row.pk for row in page.rows] == sorted(waiting, reverse=ordering == "-id")
+    looked_up = [query["sql"] for query in queries if "= ANY ('{" in query["sql"]]
+    assert len(looked_up) == 1
+    assert not [product.pk for product in products if re.search(rf"\b{product.pk}\b", looked_up[0])]
 
 
 @postgresql

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from django.core import signing
-from django.db.models import Q
 
 from catalog.browse.filters import PRODUCT_ORDERINGS, ProductCriteria
 from catalog.browse.listing import find_product_page, list_labelled_products
@@ -101,12 +100,6 @@ def test_the_capped_paginator_never_looks_beyond_its_maximum(django_assert_num_q
     with django_assert_num_queries(1) as captured:
         assert (paginator.count, paginator.num_pages) == (3, 2)
     assert "LIMIT 3" in captured[0]["sql"]
-
-
-def test_a_condition_is_repeated_for_columns_of_the_same_value() -> None:
-    alone = KeysetOrdering("id", ("label__product_id",), same_as_last=("pk",))
-    assert alone.beyond([7], reverse=False) == Q(label__product_id__gt=7) & Q(pk__gt=7)
-    assert alone.beyond([7], reverse=True) == Q(label__product_id__lt=7) & Q(pk__lt=7)
 
 
 def test_the_first_rows_are_chosen_before_anything_is_joined() -> None:
