@@ -102,7 +102,7 @@ def measure(site: DemoSite, *, pages: int, pause: float) -> dict[str, Any]:
     """Return the figures of so many pages each way; raises `RuntimeError` without a Chromium."""
     program = find_chromium()
     if program is None:
-        raise RuntimeError("expected a Chromium: Debian's package chromium, or its path in CHROMIUM")
+        raise RuntimeError("expected a Chromium: Debian's package chromium-headless-shell, or its path in CHROMIUM")
     ways = {"pointer": Work(), "keyboard": Work()}
     with sync_playwright() as playwright:
         context = create_context(launch(playwright, program), site)

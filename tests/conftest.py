@@ -42,6 +42,7 @@ from tests.support.side_by_side import (
     divides_tests,
     get_worker_number,
     order_groups,
+    stand_back,
     write_groups,
 )
 
@@ -182,6 +183,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     order_groups(items)  # pytest-django has put the tests in an order of its own
     if get_worker_number(config) == 0:
         write_groups(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave the processors to those tests that take longest."""
+    if get_worker_number(item.config) is not None:
+        stand_back(item)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 The product is `manage.py demo` on a folder of its own: an embedded database, a worker, and the site that people meet.
 TEST_SITE names one that runs already, as http://admin:PASSWORD@127.0.0.1:8000, so that trying a test takes seconds.
-Chromium is the system's (Debian's package `chromium`, or what CHROMIUM names); without one these tests are skipped.
+Chromium is the system's (Debian's package `chromium-headless-shell` or `chromium`, or what CHROMIUM names); without one
+these tests are skipped.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def browser() -> Iterator[Browser]:
     """A headless Chromium; skips where there is none."""
     program = find_chromium()
     if program is None:
-        pytest.skip("needs Chromium: Debian's package chromium, or its path in CHROMIUM")
+        pytest.skip("needs Chromium: Debian's package chromium-headless-shell, or its path in CHROMIUM")
     with sync_playwright() as playwright:
         # One process for all pages of a profile and none for drawing, where there would be some for each page.
         browser = launch(playwright, program, "--process-per-site", "--renderer-process-limit=1", "--in-process-gpu")

@@ -27,8 +27,9 @@ def read_site(text: str) -> DemoSite:
 
 
 def find_chromium() -> str | None:
-    """Return the path of the system's Chromium, or None."""
-    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    """Return the path of the system's Chromium, or None; its shell without windows takes less of a processor."""
+    programs = ("chromium-headless-shell", "chromium", "google-chrome")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, programs)), None)
 
 
 def launch(playwright: Playwright, program: str, *options: str) -> Browser:

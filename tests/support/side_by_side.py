@@ -20,6 +20,9 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 GROUPS = ("processes", "network")
+# How much the others stand back where there are too few processors: the group of processes takes longest, and they fill
+# what it leaves.
+STEP_BACK = 10
 # Set by the process that divides the tests: the path of the file with the group of each test that has one.
 FILE_VARIABLE = "TEST_GROUPS_FILE"
 
@@ -66,6 +69,12 @@ def order_groups(items: list[pytest.Item]) -> None:
         return GROUPS.index(group) if group is not None else len(GROUPS) + (item.get_closest_marker("long") is None)
 
     items.sort(key=get_place)
+
+
+def stand_back(item: pytest.Item) -> None:
+    """Leave the processors to the group of processes, if this process does not run it."""
+    if find_group(item) != GROUPS[0] and os.getpriority(os.PRIO_PROCESS, 0) < STEP_BACK:
+        os.nice(STEP_BACK)
 
 
 def write_groups(items: list[pytest.Item]) -> None:
