@@ -89,7 +89,9 @@ def with_thumbnails(products: QuerySet[Product]) -> QuerySet[Product]:
 
 def list_labelling_versions() -> list[str]:
     """Return the names of the versions that labels come from, newest first, each once."""
-    # Of each version one label: where it is asked whether any exists PostgreSQL may read all labels, 0.3 s a million.
-    label = Subquery(ProductLabel.objects.filter(model_version=OuterRef("pk")).values("pk")[:1])
-    with_labels = list_model_versions().annotate(label=label).filter(label__isnull=False)
+    # The first label from each version on, which only an index gives: for one of just that version PostgreSQL reads all
+    # of them in their order, 0.1 s a million where there is none.
+    labels = ProductLabel.objects.filter(model_version_id__gte=OuterRef("pk")).order_by("model_version_id")
+    first = Subquery(labels.values("model_version_id")[:1])
+    with_labels = list_model_versions().annotate(first=first).filter(first=F("pk"))
     return list(dict.fromkeys(with_labels.values_list("name", flat=True)))

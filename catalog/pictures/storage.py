@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +22,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage, default_storage
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils import timezone
 from PIL import Image as PillowImage
 
@@ -42,6 +43,8 @@ _JPEG_QUALITY = 85
 FREE_BYTES = 4 * 2**20
 # How old a file may be that a picture which has no row yet relies on: longer than any batch is in a worker's hand.
 UNNAMED_AGE = timedelta(hours=1)
+# Stands for the content hash in a path that is known but for it.
+_ANY_HASH = "0" * 64
 # What a file system says of a name that no file of it has, or can have.
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
@@ -394,5 +397,11 @@ def remove_file(name: str, *, newest: datetime, dry_run: bool = False) -> int | 
 
 def get_thumbnail_path(sha256: str) -> str:
     """Return the path of the thumbnail of the picture with this content hash."""
-    extension = PurePosixPath(thumbnail_name(sha256)).suffix.removeprefix(".")
-    return reverse("thumbnail", kwargs={"sha256": sha256, "extension": extension})
+    return _find_thumbnail_path(get_script_prefix()).replace(_ANY_HASH, sha256)
+
+
+@cache
+def _find_thumbnail_path(_prefix: str) -> str:
+    """Return the path that thumbnails have below the prefix where the site stands: a page would ask for it 50 times."""
+    extension = PurePosixPath(thumbnail_name(_ANY_HASH)).suffix.removeprefix(".")
+    return reverse("thumbnail", kwargs={"sha256": _ANY_HASH, "extension": extension})
