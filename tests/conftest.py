@@ -38,8 +38,10 @@ from tests.support.servers import (
 )
 from tests.support.side_by_side import (
     FILE_VARIABLE,
+    GROUPS,
     WholeModulesScheduling,
     divides_tests,
+    find_group,
     get_worker_number,
     order_groups,
     stand_back,
@@ -188,8 +190,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave the processors to those tests that take longest."""
-    if get_worker_number(item.config) is not None:
-        stand_back(item)
+    if get_worker_number(item.config) is not None and find_group(item) != GROUPS[0]:
+        stand_back()
 
 
 @pytest.fixture(scope="session")

@@ -87,12 +87,13 @@ class TextSearch:
         rows = list(_keep_by_looking(products.filter(pk__in=window), words=self.words)[:count])
         if len(rows) == count:
             return rows
-        known = _look_up_words(self.words, beyond=products.values("pk")[WINDOW : WINDOW + 1])
-        if known.beyond is None:
+        known = _look_up_words(self.words, listed=products.values("pk"))
+        if known.ends_in_window:
             return rows
         if walk.by_id:
-            # What stands before that was looked at: of a list that begins late nothing has to be passed.
-            walk = replace(walk, start=known.beyond)
+            # Of a list that begins late nothing before it has to be passed. Not from behind the window on: rows may
+            # have left the list since that was read, and others have come nearer that nobody looked at.
+            walk = replace(walk, start=known.first)
         found = self._keep_known(products, known=known, walk=walk, count=count)
         # Chosen before anything is joined to them, and by columns that an index has.
         others = products.filter(pk__in=found.values("pk")[:count])
@@ -130,13 +131,14 @@ class TextSearch:
 class _KnownWords:
     """For each word of a search those of the catalogue that contain it, None where they are too many.
 
-    `named` are the products that meet the search by their ids. `beyond` is the first one behind a list's window, None
-    if it ends within; `parts` are the first and the last part with products.
+    `named` are the products that meet the search by their ids. `first` is the first one of a list, `ends_in_window`
+    whether all of it was looked at; `parts` are the first and the last part with products.
     """
 
     words: list[list[str] | None]
     named: list[int]
-    beyond: int | None
+    first: int | None
+    ends_in_window: bool
     parts: range
 
     @property
@@ -154,8 +156,8 @@ class _KnownWords:
         return ["\n".join(_build_word_queries(known)) for known in self.words if known is not None]
 
 
-def _look_up_words(words: list[str], *, beyond: QuerySet[Any] | None = None) -> _KnownWords:
-    """Return what the catalogue knows of the words, and the id that `beyond` has; one query."""
+def _look_up_words(words: list[str], *, listed: QuerySet[Any] | None = None) -> _KnownWords:
+    """Return what the catalogue knows of the words, and where the list with these ids begins and ends; one query."""
     parameters: list[Any] = []
     for word in words:
         parameters += [MAXIMUM_WORDS, f"%{word.translate(_LIKE_ESCAPES)}%", MAXIMUM_WORDS + 1]
@@ -165,18 +167,18 @@ def _look_up_words(words: list[str], *, beyond: QuerySet[Any] | None = None) -> 
         # The ids are in there twice: as the rows to look at, and in place of the words that they are.
         named = f"ARRAY(SELECT product_id FROM catalog_searchdocument WHERE product_id = ANY (%s) AND {matches})"  # noqa: S608
         parameters += [ids, *patterns]
-    behind = "NULL::bigint"
-    if beyond is not None:
+    ends = ["NULL::bigint"] * 2
+    if listed is not None:
         with suppress(EmptyResultSet):
-            sql, beyond_parameters = beyond.query.sql_with_params()
-            behind = f"({sql})"
-            parameters += beyond_parameters
-    columns = [*[_MATCHING_WORDS] * len(words), named, *_PARTS, behind]
+            found = [rows.query.sql_with_params() for rows in (listed[:1], listed[WINDOW : WINDOW + 1])]
+            ends = [f"({sql})" for sql, _ in found]
+            parameters += [parameter for _, of_one in found for parameter in of_one]
+    columns = [*[_MATCHING_WORDS] * len(words), named, *_PARTS, *ends]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(columns)}", parameters)
-        *known, by_id, first, last, beyond_id = cursor.fetchone()
-    parts = range(0) if first is None else range(first, last + 1)
-    return _KnownWords(words=known, named=by_id, beyond=beyond_id, parts=parts)
+        *known, by_id, first_part, last_part, first, beyond = cursor.fetchone()
+    parts = range(0) if first_part is None else range(first_part, last_part + 1)
+    return _KnownWords(words=known, named=by_id, first=first, ends_in_window=beyond is None, parts=parts)
 
 
 def _build_word_queries(words: list[str]) -> list[str]:

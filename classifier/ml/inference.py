@@ -81,7 +81,10 @@ class _Engine:
 
 
 class _ColourEngine:
-    """The second branch of a base in memory, for one thread at a time. Raises ``ValueError`` for other bytes."""
+    """The second branch of a base in memory, for one thread at a time.
+
+    Raises ``ValueError`` for other bytes, and ``RuntimeError`` for a network that LiteRT cannot prepare.
+    """
 
     def __init__(self, network: bytes) -> None:
         self._interpreter = Interpreter(model_content=network, num_threads=1)
@@ -169,7 +172,7 @@ class Classifier:
             ) from error
         try:
             self._colour = _ColourEngine(colour) if colour is not None else None
-        except ValueError as error:
+        except (RuntimeError, ValueError) as error:
             raise ArtefactFormatError(f"{COLOUR_FILE} of {manifest.version} is no second branch: {error}") from error
 
     @classmethod

@@ -23,7 +23,7 @@ class InvalidCursorError(ValueError):
 class Walk:
     """How a list goes on: `id_field` is the column that has the id.
 
-    A list that goes `by_id`, and by nothing else, begins behind the id `start`, or at its end.
+    A list that goes `by_id`, and by nothing else, begins at the id `start` or behind it; None where nothing is known.
     """
 
     id_field: str = "pk"

@@ -13,6 +13,7 @@ changed. So the first process writes down which test is in which group, and the 
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,10 @@ def order_groups(items: list[pytest.Item]) -> None:
     items.sort(key=get_place)
 
 
-def stand_back(item: pytest.Item) -> None:
-    """Leave the processors to the group of processes, if this process does not run it."""
-    if find_group(item) != GROUPS[0] and os.getpriority(os.PRIO_PROCESS, 0) < STEP_BACK:
-        os.nice(STEP_BACK)
+@cache
+def stand_back() -> None:
+    """Leave the processors to the group of processes, once and for all."""
+    os.nice(STEP_BACK)
 
 
 def write_groups(items: list[pytest.Item]) -> None:

@@ -51,6 +51,8 @@ NONE_STRENGTH: Final = 10.0
 #: Of reviewed garments this share may be unsure for being far from the others, while nothing is marked as none.
 _FAR_SHARE: Final = 0.05
 _SHRINKAGE: Final = 0.1
+#: A photograph that is trusted less than this looks turned.
+_LOOKS_TURNED: Final = 0.5
 _ODDS_OF_TYPICAL: Final = 0.01
 _TEMPERATURES: Final = (0.2, 10.0)
 _POWERS: Final = (0.05, 3.0)
@@ -191,8 +193,9 @@ def _measure_doubts(trust: NDArray[np.float64], *, wrong: NDArray[np.bool_]) -> 
     """How much of the doubt about photographs that look turned is borne out, 0 to 1: the share of them that is wrong.
 
     Each counts by how little it is trusted, and one that nobody saw as wrong: without reviews of such all doubt stays.
+    Of those that look upright there is a little doubt too, which says nothing of turned ones.
     """
-    doubted = 1 - trust
+    doubted = np.where(trust < _LOOKS_TURNED, 1 - trust, 0.0)
     return float((1 + doubted[wrong].sum()) / (1 + doubted.sum()))
 
 

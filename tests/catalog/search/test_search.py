@@ -4,6 +4,7 @@ import itertools
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -13,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from catalog.browse.filters import ProductCriteria
 from catalog.browse.listing import find_product_page, list_labelled_products
-from catalog.models import Product, ProductDescription
+from catalog.models import Product, ProductDescription, ProductLabel
 from catalog.search import query as search
 from catalog.search.index import adding_words, build_search_index
 from catalog.search.query import TextSearch
@@ -195,9 +196,25 @@ def test_what_stands_before_what_was_looked_at_is_not_looked_up(monkeypatch: pyt
     with CaptureQueriesContext(connection) as queries:
         page = find_product_page(criteria, page_size=10)
     assert [row.pk for row in page.rows] == sorted(waiting, reverse=ordering == "-id")
-    looked_up = [query["sql"] for query in queries if "= ANY ('{" in query["sql"]]
-    assert len(looked_up) == 1
-    assert not [product.pk for product in products if re.search(rf"\b{product.pk}\b", looked_up[0])]
+    (looked_up,) = [found for query in queries for found in re.findall(r"= ANY \('\{([\d,]*)\}", query["sql"])]
+    assert {int(pk) for pk in looked_up.split(",")} == set(waiting)
+    assert not set(waiting) & {product.pk for product in products}
+
+
+@postgresql
+def test_rows_that_leave_a_list_while_it_is_searched_hide_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "WINDOW", 2)
+    plain = [create_labelled_product(f"Wool {number}").pk for number in range(3)]
+    linen = [create_labelled_product(f"Linen {number}").pk for number in range(2)]
+    look_up_words = search._look_up_words
+
+    def leave_first(*arguments: Any, **options: Any) -> Any:
+        ProductLabel.objects.filter(product__in=plain[:2]).update(status="pending")
+        return look_up_words(*arguments, **options)
+
+    monkeypatch.setattr(search, "_look_up_words", leave_first)
+    criteria = ProductCriteria(search="linen", status=["labelled"], ordering="id")
+    assert [row.pk for row in find_product_page(criteria, page_size=10).rows] == linen
 
 
 @postgresql

@@ -216,6 +216,15 @@ def test_what_looks_turned_is_doubted_as_far_as_reviews_bear_it_out(are_right: b
     assert least < heads.photographs.doubts <= most
 
 
+def test_a_little_doubt_about_upright_photographs_takes_none_of_that_about_turned_ones() -> None:
+    # A base without colours doubts each photograph a little.
+    upright = dataclasses.replace(find_turned_by_one_feature().photographs, upright_bias=3.0, upright_colours=None)
+    calibration = dataclasses.replace(CALIBRATION, photographs=upright)
+    reviewed = look_turned(draw(300), turned=np.zeros(300))
+    assert 0.02 < 1 - trust_photographs(reviewed.seen, calibration=calibration).max() < 0.1
+    assert retrain(reviewed, calibration=calibration).heads.photographs.doubts == 1.0
+
+
 def test_heads_of_older_files_go_on_from_what_was_said_with_its_doubts() -> None:
     heads = retrain(draw(60, noise=0.35), calibration=CALIBRATION).heads
     content = safetensors.numpy.load(write_heads(heads))
