@@ -292,15 +292,15 @@ def trust_photographs(seen: SeenPictures, *, calibration: Calibration) -> NDArra
 def _judge_photographs(judged: Judgement, *, seen: SeenPictures, heads: Heads, nones: NDArray[np.float64]) -> Judgement:
     """The judgement with photographs as the heads say, and the shares of garments within a group as they were."""
     photographs = np.flatnonzero(~seen.canonical)
-    features, garments = seen.features[photographs], judged.garment_probabilities.copy()
-    trust = trust_photographs(seen.take(photographs), calibration=heads.calibration)
+    shown, garments = seen.take(photographs), judged.garment_probabilities.copy()
+    trust = trust_photographs(shown, calibration=heads.calibration)
     said = group_probabilities(garments[photographs]).astype(np.float64)
     if heads.photographs is not None and heads.photographs.undoubted:
-        said = answer_undoubted(seen.take(photographs), heads=heads)
+        said = answer_undoubted(shown, heads=heads)
     elif heads.first is not None:
-        said = heads.first.probabilities(features, groups=said, trust=trust)
+        said = heads.first.probabilities(shown.features, groups=said, trust=trust)
     if heads.photographs is not None:
-        said = heads.photographs.probabilities(features, groups=said, trust=trust)
+        said = heads.photographs.probabilities(shown.features, groups=said, trust=trust)
     garments[photographs] = within_groups(garments[photographs], groups=said)
     predicted, confidence = said.argmax(axis=1), said.max(axis=1, initial=0.0)
     threshold = np.array([heads.find_threshold(name) for name in GROUPS])[predicted]

@@ -60,7 +60,7 @@ MIDDLEWARE = [
     "config.web.bodies.BodyLimitMiddleware",
     "config.web.guesses.GuessLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "config.web.redirects.SlashMiddleware",
+    "config.web.addresses.AddressMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

@@ -1,4 +1,4 @@
-"""Addresses without their last slash, where whoever asks is sent to the one with it, and such that no page can read."""
+"""Addresses that are answered before any page: without their last slash, or with what no page of the admin can read."""
 
 from http import HTTPStatus
 
@@ -8,8 +8,8 @@ from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 
 
-class SlashMiddleware(CommonMiddleware):
-    """Django's own, whose redirect lets nobody repeat a POST as a GET: a 308 keeps method and body."""
+class AddressMiddleware(CommonMiddleware):
+    """Django's own, whose redirect to the slash lets nobody repeat a POST as a GET: a 308 keeps method and body."""
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         """Refuse a NUL character in a page of the admin: Django's own filters hand it to PostgreSQL, which takes none.
