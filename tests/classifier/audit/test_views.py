@@ -59,6 +59,17 @@ def test_the_page_tells_the_audit_the_confusion_and_its_pictures(client: Client)
     assert not client.get("/accuracy/", {"true": "Hats", "said": "x"}).context["pictures"]
 
 
+def test_a_sample_that_nobody_answered_yet_is_told_in_one_sentence(client: Client) -> None:
+    version = create_model_version()
+    create_product(images=[create_painted_image("Bag")])
+    label_everything()
+    draw_round(version_id=version.pk, seed=0)
+    sign_in(client, "view_review")
+    page = client.get("/accuracy/").content.decode()
+    assert "From 30 answers on the audit tells" in page
+    assert "drawn at random and shown without their label" not in page
+
+
 def test_the_histogram_shows_the_threshold_of_what_reviews_taught(monkeypatch: pytest.MonkeyPatch) -> None:
     version = create_model_version()
     create_product(images=[create_painted_image("Bag")])
