@@ -3,6 +3,7 @@
 For the site behind the front that docs/operations.md describes, which alone can wait for slow readers and senders.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.urls import get_resolver
 from gunicorn.arbiter import Arbiter
 
 from config.logs import build_logging
@@ -45,3 +47,13 @@ def post_fork(_server: Any, worker: Any) -> None:
         words = f"{type(error).__name__}: {error}" if isinstance(error, ImproperlyConfigured) else str(error)
         sys.stderr.write(f"{words}\n")
         sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+def post_worker_init(_worker: Any) -> None:
+    """Load what the first page would load, and let the collector of cycles pass over all that: none of it ever goes.
+
+    It would look at 170,000 objects every few hundred pages, while all threads wait for 80 ms.
+    """
+    _ = get_resolver().url_patterns
+    gc.collect()
+    gc.freeze()

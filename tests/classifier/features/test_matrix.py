@@ -105,16 +105,50 @@ def test_a_row_whose_transaction_ends_after_later_ones_is_found_once(base: Base)
         assert list_ids(loaded) == settled + young + late
 
 
-def test_what_is_settled_is_not_looked_at_again(base: Base, django_assert_num_queries) -> None:
-    see(base, draw(3))
+def test_late_rows_are_looked_for_only_where_an_id_is_missing(base: Base, django_assert_num_queries) -> None:
+    ids = see(base, draw(3))
     loaded = LoadedFeatures(base.pk, size=64)
+    loaded.read_on()
+    ids += see(base, draw(1), age=timedelta(0), ids=[ids[-1] + 1])
     loaded.read_on()
     with django_assert_num_queries(3):
         loaded.read_on()
-    see(base, draw(1), age=timedelta(0))
+    see(base, draw(1), age=timedelta(0), ids=[ids[-1] + 2])
     loaded.read_on()
     with django_assert_num_queries(4):
         loaded.read_on()
+
+
+def test_a_late_row_is_found_where_many_ids_are_missing(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "CHUNK_ROWS", 4)
+    (settled,) = see(base, draw(1))
+    young = see(base, draw(2), age=timedelta(0), ids=[settled + 10, settled + 20])
+    loaded = LoadedFeatures(base.pk, size=64)
+    loaded.read_on()
+    late = see(base, draw(1), age=timedelta(0), ids=[settled + 5])
+    for _ in range(2):
+        loaded.read_on()
+        assert list_ids(loaded) == [settled, *young, *late]
+
+
+def test_what_is_late_is_found_once_what_is_new_was_read(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "CHUNK_ROWS", 4)
+    young = see(base, draw(2), age=timedelta(0))
+    late, others = young[-1] + 1, range(young[-1] + 2, young[-1] + 11)
+    see(base, draw(9), age=timedelta(0), ids=[*others])
+    loaded = LoadedFeatures(base.pk, size=64)
+    assert loaded.read_on()
+    see(base, draw(1), age=timedelta(0), ids=[late])
+    while loaded.read_on():
+        pass
+    assert sorted(list_ids(loaded)) == [*young, late, *others]
+
+
+def test_halves_are_widened_to_the_bit() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)].reshape(-1, 2)
+    widened = matrix._widen(finite, out=np.empty(finite.shape, np.int32))
+    assert (widened * matrix._HALF_SCALE).tobytes() == finite.astype(np.float32).tobytes()
 
 
 def test_others_wait_for_the_first_read(monkeypatch: pytest.MonkeyPatch) -> None:
