@@ -34,20 +34,25 @@ images:
 OUTPUTS := $(or $(GITHUB_OUTPUT),/dev/stdout)
 push: login
 	for target in $(TARGETS); do docker push --quiet $(IMAGE):$$target && \
-	  docker inspect --format '{{index .RepoDigests 0}}' $(IMAGE):$$target | sed "s/.*@/$$target=/" >> $(OUTPUTS) || exit 1; done
+	  published=$$(docker inspect --format '{{index .RepoDigests 0}}' $(IMAGE):$$target) && \
+	  echo "$$target=$${published#*@}" >> $(OUTPUTS) || exit 1; done
 
 # By whoever runs it, whom the certificate names: no key is kept anywhere.
-sign: login
+sign: digests login
 	for digest in $(LIGHT) $(TRAINING); do cosign sign --yes $(IMAGE)@$$digest || exit 1; done
 
 # On the machine of an environment: only images of these digests, signed by this repository's release, are started.
 deploy: export SECRETS_DIR := $(or $(SECRETS_DIR),/etc/catalogue/secrets)
-deploy: login
+deploy: digests login
 	for digest in $(LIGHT) $(TRAINING); do cosign verify --certificate-identity $(SIGNED_BY) \
 	  --certificate-oidc-issuer https://token.actions.githubusercontent.com $(IMAGE)@$$digest > /dev/null || exit 1; done
 	LIGHT_IMAGE=$(IMAGE)@$(LIGHT) TRAINING_IMAGE=$(IMAGE)@$(TRAINING) docker compose up --detach --wait --remove-orphans
 
-.PHONY: login
+.PHONY: login digests
+digests:
+	@test "$(words $(filter sha256:%,$(LIGHT))) $(words $(filter sha256:%,$(TRAINING)))" = "1 1" || { \
+	  echo "Expected the images' digests as LIGHT and TRAINING, sha256:..., found '$(LIGHT)' and '$(TRAINING)'." >&2; exit 1; }
+
 login:
 	@test -z "$$REGISTRY_TOKEN" || \
 	  echo "$$REGISTRY_TOKEN" | docker login --username "$$REGISTRY_USER" --password-stdin $(firstword $(subst /, ,$(IMAGE)))

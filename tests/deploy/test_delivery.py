@@ -1,0 +1,100 @@
+"""How images are published, signed and started, with stand-ins for the programs that need a registry."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.light import REPOSITORY
+
+IMAGE = "registry.example/shop/catalogue"
+DIGESTS = {"LIGHT": "sha256:1a", "TRAINING": "sha256:2b"}
+SIGNER = "https://example.org/release.yaml@refs/tags/v1"
+#: Writes down how it was called; what fails is named by FAILS, as a part of that.
+STAND_IN = """#!/bin/sh
+line="$(basename "$0") $*"
+echo "$line" >> "$CALLS"
+[ "$1" = login ] && { echo "password: $(cat)" >> "$CALLS"; }
+[ "$2" = up ] && { echo "images: $LIGHT_IMAGE $TRAINING_IMAGE" >> "$CALLS"; }
+case "$line" in *"${FAILS:-nothing fails}"*) exit 1 ;; esac
+case "$line" in
+  *inspect*:light) echo "registry.example/shop/catalogue@sha256:1a" ;;
+  *inspect*:training) echo "registry.example/shop/catalogue@sha256:2b" ;;
+esac
+exit 0
+"""
+
+
+def run_make(folder: Path, target: str, **variables: str) -> tuple[int, str, list[str]]:
+    """Make the target; its exit status, what it said, and the calls of the stand-ins."""
+    programs, calls = folder / "programs", folder / "calls"
+    programs.mkdir()
+    for name in ("docker", "cosign"):
+        (programs / name).write_text(STAND_IN)
+        (programs / name).chmod(0o755)
+    calls.touch()
+    environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "CALLS": str(calls), "IMAGE": IMAGE}
+    made = subprocess.run(
+        ["make", "--silent", target],
+        cwd=REPOSITORY,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return made.returncode, made.stderr, calls.read_text().splitlines()
+
+
+def test_what_is_published_is_named_by_its_digest(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    status, said, calls = run_make(
+        tmp_path, "push", GITHUB_OUTPUT=str(outputs), REGISTRY_USER="somebody", REGISTRY_TOKEN="secret"
+    )
+    assert status == 0, said
+    # A password among the arguments would be seen by every program of the machine.
+    assert calls[:2] == ["docker login --username somebody --password-stdin registry.example", "password: secret"]
+    assert calls[2::2] == [f"docker push --quiet {IMAGE}:{target}" for target in ("light", "training")]
+    assert outputs.read_text().splitlines() == ["light=sha256:1a", "training=sha256:2b"]
+
+
+@pytest.mark.parametrize("fails", ["push --quiet", "inspect"])
+def test_an_image_that_is_not_published_has_no_digest(fails: str, tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    status, _, _ = run_make(tmp_path, "push", GITHUB_OUTPUT=str(outputs), FAILS=fails)
+    assert status != 0
+    assert not outputs.exists()
+
+
+def test_both_images_are_signed_by_their_digests(tmp_path: Path) -> None:
+    status, said, calls = run_make(tmp_path, "sign", **DIGESTS)
+    assert status == 0, said
+    assert calls == [f"cosign sign --yes {IMAGE}@{digest}" for digest in DIGESTS.values()]
+
+
+def test_what_is_signed_by_the_release_is_started(tmp_path: Path) -> None:
+    status, said, calls = run_make(tmp_path, "deploy", **DIGESTS, SIGNED_BY=SIGNER)
+    assert status == 0, said
+    verified = [call for call in calls if call.startswith("cosign verify")]
+    assert [call.split()[-1] for call in verified] == [f"{IMAGE}@{digest}" for digest in DIGESTS.values()]
+    assert all(f"--certificate-identity {SIGNER} " in call for call in verified)
+    assert calls[len(verified) :] == [
+        "docker compose up --detach --wait --remove-orphans",
+        f"images: {IMAGE}@sha256:1a {IMAGE}@sha256:2b",
+    ]
+
+
+@pytest.mark.parametrize("digest", DIGESTS.values())
+def test_an_image_that_somebody_else_signed_is_not_started(digest: str, tmp_path: Path) -> None:
+    status, _, calls = run_make(tmp_path, "deploy", **DIGESTS, SIGNED_BY=SIGNER, FAILS=digest)
+    assert status != 0
+    assert not any(call.startswith("docker") for call in calls)
+
+
+@pytest.mark.parametrize("target", ["sign", "deploy"])
+@pytest.mark.parametrize("given", [{}, {"LIGHT": "sha256:1a"}, {"LIGHT": "sha256:1a", "TRAINING": "latest"}])
+def test_no_image_goes_on_without_a_digest(target: str, given: dict[str, str], tmp_path: Path) -> None:
+    status, said, calls = run_make(tmp_path, target, **given, SIGNED_BY=SIGNER)
+    assert status != 0
+    assert "Expected the images' digests" in said
+    assert calls == []
