@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from django.core.cache import cache
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
@@ -9,6 +10,9 @@ from catalog.browse.filters import PRODUCT_ORDERINGS, ProductCriteria, list_mode
 from catalog.models import Product, ProductImages, ProductLabel
 from catalog.search.query import TextSearch
 from config.db.paging import KeysetOrdering, Page, find_adjacent_rows, get_page, write_place
+
+#: A filter may come to know so much later that labels come from another version.
+VERSIONS_FRESH_SECONDS = 10
 
 
 def get_product_ordering(criteria: ProductCriteria) -> KeysetOrdering:
@@ -88,7 +92,12 @@ def with_thumbnails(products: QuerySet[Product]) -> QuerySet[Product]:
 
 
 def list_labelling_versions() -> list[str]:
-    """Return the names of the versions that labels come from, newest first, each once."""
+    """Return the names of the versions that labels came from a moment ago, newest first, each once."""
+    names: list[str] = cache.get_or_set("labelling-versions", _find_labelling_versions, VERSIONS_FRESH_SECONDS)
+    return names
+
+
+def _find_labelling_versions() -> list[str]:
     # The first label from each version on, which only an index gives: for one of just that version PostgreSQL reads all
     # of them in their order, 0.1 s a million where there is none.
     labels = ProductLabel.objects.filter(model_version_id__gte=OuterRef("pk")).order_by("model_version_id")
