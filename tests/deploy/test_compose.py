@@ -40,7 +40,8 @@ def test_the_products_containers_have_no_powers_and_wait_for_the_migrations(name
         "SECRET_KEY",
         "ARTEFACT_KEY",
     }
-    if name != "migrate":
+    # What ends by itself; a backup is made before the migrations of a new release.
+    if name not in ("migrate", "backup"):
         assert service["restart"] == "unless-stopped"
         assert service["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
@@ -99,6 +100,12 @@ def test_each_command_runs_as_it_stands_in_the_file(composed: Composed, record_p
             assert subprocess.run(["sh", "-c", check], check=False).returncode == 0
             (composed.folder / f"{name}-alive").unlink()
             assert subprocess.run(["sh", "-c", check], check=False, capture_output=True).returncode != 0
+
+    # a backup is made beside them, where its image is,
+    if composed.can_run("backup"):
+        assert composed.run("backup") == 0, composed.read_log("backup-1")
+        (backup,) = composed.backups.iterdir()
+        assert (backup / "SHA256SUMS").is_file()
 
     # and all end well at the signal that a container is stopped with.
     if not composed.images:
