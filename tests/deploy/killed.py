@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from tests.deploy.composed import Composed
+from tests.support.front import find_caddy
 from tests.support.light import REPOSITORY
 from tests.support.ports import find_port, is_listening
 from tests.support.servers import Server
@@ -164,15 +164,6 @@ class Front:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-
-
-def find_caddy() -> str:
-    """The program, where it is new enough for deploy/Caddyfile; empty elsewhere."""
-    program = shutil.which("caddy")
-    if program is None:
-        return ""
-    version = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
-    return program if [int(part) for part in re.findall(r"\d+", version)[:2]] >= [2, 7] else ""
 
 
 def end_leases() -> None:

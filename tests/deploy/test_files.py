@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 from deploy.licences import find_problems
 from deploy.prune import NAMED
+from tests.support.front import find_caddy
 from tests.support.light import REPOSITORY
 
 DEPLOY = REPOSITORY / "deploy"
@@ -158,7 +159,6 @@ def test_nothing_comes_into_production_but_through_preproduction() -> None:
     assert deploy["environment"] == "${{ inputs.environment }}"
 
 
-def test_secrets_are_made_once_and_for_one_owner(tmp_path: Path) -> None:
 def test_an_environment_may_name_each_foreign_image_by_its_digest() -> None:
     images = re.findall(r"^ +image: (.*)$", (REPOSITORY / "compose.yaml").read_text(), flags=re.MULTILINE)
     foreign = [image for image in images if "fashion-catalogue" not in image]
@@ -169,6 +169,7 @@ def test_an_environment_may_name_each_foreign_image_by_its_digest() -> None:
     assert {name: told[name] for name in named} == {name: f"${{{{ vars.{name} }}}}" for name in named}
 
 
+def test_secrets_are_made_once_and_for_one_owner(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     command = [sys.executable, DEPLOY / "make_secrets.py", folder]
     subprocess.run(command, check=True)
@@ -213,10 +214,8 @@ def test_every_service_is_in_a_sandbox_and_starts_again(units: list[Path]) -> No
 
 
 def test_caddy_takes_its_configuration() -> None:
-    caddy = shutil.which("caddy")
-    version = subprocess.run([caddy, "version"], capture_output=True, text=True, check=True).stdout if caddy else ""
-    if [int(part) for part in re.findall(r"\d+", version)[:2]] < [2, 7]:
-        pytest.skip(f"needs Caddy 2.7 or newer, found {version.strip() or 'none'}")
+    if not (caddy := find_caddy()):
+        pytest.skip("needs Caddy 2.7 or newer")
     command = [caddy, "validate", "--config", DEPLOY / "Caddyfile", "--adapter", "caddyfile"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
