@@ -1,4 +1,5 @@
-# Two images of one product: `light` is the site and the labelling workers, `training` has TensorFlow besides.
+# Images of one product: `light` is the site and the labelling workers, `training` has TensorFlow besides, `backup` is
+# `light` with PostgreSQL's programs for backups.
 # See docs/containers.md. Any base with Python 3.11 to 3.13 does; `make base` makes this one of Debian's packages.
 ARG BASE=localhost/python-base:bookworm
 
@@ -52,6 +53,21 @@ LABEL org.opencontainers.image.title="Fashion catalogue, light" \
       org.opencontainers.image.description="The site and the labelling workers" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.revision="${REVISION}"
+
+# Programs of the server's version or newer: Debian's, or PostgreSQL's own where Debian has none of that version.
+FROM light AS backup
+ARG POSTGRESQL=18
+USER 0:0
+RUN apt-get update && \
+    { apt-get install -y --no-install-recommends "postgresql-client-$POSTGRESQL" || \
+      { apt-get install -y --no-install-recommends ca-certificates postgresql-common && \
+        /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y && \
+        apt-get install -y --no-install-recommends "postgresql-client-$POSTGRESQL" && \
+        apt-get purge -y --auto-remove postgresql-common; }; } && \
+    rm -rf /var/lib/apt/lists/*
+USER 10001:0
+LABEL org.opencontainers.image.title="Fashion catalogue, backup" \
+      org.opencontainers.image.description="The light image with the client programs of PostgreSQL"
 
 FROM product AS training
 COPY --from=training-packages /opt/venv /opt/venv

@@ -1,7 +1,7 @@
 # What delivers the product: images, lock files, gates. The workflows in .github call these targets alone.
 # See docs/containers.md.
 
-.PHONY: lock base images push sign deploy secrets licences audit sbom lint-workflows
+.PHONY: lock base pinned-base images push sign deploy secrets licences audit sbom lint-workflows
 
 TOOLS := $(VENV)/delivery
 BUILDER ?= buildah
@@ -30,6 +30,11 @@ images:
 	for target in $(TARGETS); do $(BUILDER) build $(BUILD_OPTIONS) --build-arg BASE=$(BASE) --build-arg REVISION=$(REVISION) \
 	  --target $$target --tag $(IMAGE):$$target . || exit 1; done
 
+# What is released stands on a base that nobody can exchange.
+pinned-base:
+	@test -n "$(findstring @sha256:,$(BASE))" || { \
+	  echo "Expected the base by its digest as BASE, IMAGE@sha256:..., found '$(BASE)'." >&2; exit 1; }
+
 # What is published has a digest, which the next steps name; the outputs are those of a workflow's step.
 OUTPUTS := $(or $(GITHUB_OUTPUT),/dev/stdout)
 push: login
@@ -37,9 +42,11 @@ push: login
 	  published=$$(docker inspect --format '{{index .RepoDigests 0}}' $(IMAGE):$$target) && \
 	  echo "$$target=$${published#*@}" >> $(OUTPUTS) || exit 1; done
 
-# By whoever runs it, whom the certificate names: no key is kept anywhere.
+# By whoever runs it, whom the certificate names: no key is kept anywhere. An image's SBOM is signed with it.
 sign: digests login
-	for digest in $(LIGHT) $(TRAINING); do cosign sign --yes $(IMAGE)@$$digest || exit 1; done
+	sbom=$$(mktemp) && for digest in $(LIGHT) $(TRAINING); do cosign sign --yes $(IMAGE)@$$digest && \
+	  docker run --rm $(IMAGE)@$$digest cat /opt/venv/sbom.cdx.json > $$sbom && \
+	  cosign attest --yes --type cyclonedx --predicate $$sbom $(IMAGE)@$$digest || exit 1; done
 
 # On the machine of an environment: only images of these digests, signed by this repository's release, are started.
 deploy: export SECRETS_DIR := $(or $(SECRETS_DIR),/etc/catalogue/secrets)

@@ -174,6 +174,27 @@ def _check_files(folder: Path, sums: Path, *, what: str, tell: Told) -> None:
         tell(f"check of {what}", number, None)
 
 
+def describe_backup(folder: Path, *, tell: Told) -> Report:
+    """Return what a backup has that this code could restore; nothing is written, no database and no storage is asked.
+
+    Pictures of which it has the hashes alone are among those left out. Raises `BackupError` and `OSError`.
+    """
+    manifest = check_backup(folder, tell=tell)
+    known = _check_migrations(manifest)
+    tables = manifest["tables"]
+    media, artefacts = (sum(1 for _ in read_sums(folder / _list_of(what))) for what in (MEDIA, ARTEFACTS))
+    return Report(
+        str(folder),
+        manifest["version"],
+        tables=len(tables),
+        rows=_count_rows(tables),
+        media=media,
+        artefacts=artefacts,
+        left_out=manifest["left_out"] + (["pictures"] if manifest["media"] == "list" else []),
+        missing_migrations=sorted(known - set(manifest["migrations"])),
+    )
+
+
 def restore_backup(folder: Path, *, sign_ins: Collection[str], tell: Told) -> Report:
     """Make a site of the backup on an empty database, and compare it with the backup.
 
@@ -181,7 +202,11 @@ def restore_backup(folder: Path, *, sign_ins: Collection[str], tell: Told) -> Re
     was stopped before that is called again. The tables `sign_ins` come empty. Raises `BackupError` and `OSError`.
     """
     manifest = check_backup(folder, tell=tell)
-    _check_versions(manifest)
+    known = _check_migrations(manifest)
+    if manifest["database"] != connection.vendor:
+        raise BackupError(
+            f"expected a backup of {connection.vendor}, which DATABASE_URL names; it is one of {manifest['database']}"
+        )
     check_target()
     media, artefacts = get_media(), get_artefacts()
     check_empty(artefacts, folder / ARTEFACTS, folder / _list_of(ARTEFACTS), what="artefacts")
@@ -205,22 +230,20 @@ def restore_backup(folder: Path, *, sign_ins: Collection[str], tell: Told) -> Re
             f"the database is not what was saved, use it for nothing: {', '.join(sorted(differing))} differ"
         )
     report.tables, report.rows = len(tables), _count_rows(tables)
-    report.missing_migrations = sorted(list_known_migrations() - set(manifest["migrations"]))
+    report.missing_migrations = sorted(known - set(manifest["migrations"]))
     return report
 
 
-def _check_versions(manifest: dict[str, Any]) -> None:
-    newer = sorted(set(manifest["migrations"]) - list_known_migrations())
-    if newer:
+def _check_migrations(manifest: dict[str, Any]) -> set[str]:
+    """Return the migrations that this code knows; raise `BackupError` if the backup has others."""
+    known = list_known_migrations()
+    if newer := sorted(set(manifest["migrations"]) - known):
         others = f" and {len(newer) - 1} others" if len(newer) > 1 else ""
         raise BackupError(
             f"expected a backup of version {VERSION} or an older one; it is of {manifest['version']}, with the "
             f"migration {newer[0]}{others}, which this code does not know. Restore it with that version"
         )
-    if manifest["database"] != connection.vendor:
-        raise BackupError(
-            f"expected a backup of {connection.vendor}, which DATABASE_URL names; it is one of {manifest['database']}"
-        )
+    return known
 
 
 def _compare_files(store: Storage, folder: Path, what: str, *, tell: Told) -> int:

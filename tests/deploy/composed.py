@@ -22,16 +22,16 @@ from tests.support.light import REPOSITORY
 from tests.support.ports import find_port
 
 #: What stands in for the containers' own names: folders, and the programs of the virtual environment.
-STATE, SECRETS = "/var/lib/catalogue", "/run/secrets"
+STATE, SECRETS, BACKUPS = "/var/lib/catalogue", "/run/secrets", "/backups"
 PROGRAMS = {"python": [sys.executable], "gunicorn": [sys.executable, "-m", "gunicorn"]}
 PROGRAMS["celery"] = [sys.executable, "-m", "celery"]
 #: Any user id will do; the group is 0.
 USER = "12345:0"
 
 
-def read_services() -> dict[str, dict[str, Any]]:
-    """The services of compose.yaml by name, each variable at its default."""
-    text = (REPOSITORY / "compose.yaml").read_text()
+def read_services(file: str = "compose.yaml") -> dict[str, dict[str, Any]]:
+    """The services of a compose file by name, each variable at its default."""
+    text = (REPOSITORY / file).read_text()
     text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text).replace("$$", "$")
     services: dict[str, dict[str, Any]] = yaml.safe_load(text)["services"]
     return services
@@ -58,12 +58,14 @@ class Composed:
         self.services = read_services()
         self.port = find_port()
         self.secrets = self.folder / "secrets"
-        self.state = self.folder / "var"
+        self.state, self.backups = self.folder / "var", self.folder / "backups"
         self.images = os.environ.get("PRODUCT_IMAGE", "") if os.geteuid() == 0 and shutil.which("buildah") else ""
-        self.state.mkdir(mode=0o2770, exist_ok=True)
-        if self.images and (folder := socket_folder(self.database_url)):
+        for folder in (self.state, self.backups):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o2770)
+        if self.images and (socket := socket_folder(self.database_url)):
             # Another user than the server's gets at its socket.
-            Path(folder).chmod(0o711)
+            Path(socket).chmod(0o711)
         make = [sys.executable, REPOSITORY / "deploy/make_secrets.py", self.secrets]
         subprocess.run(make, stdout=subprocess.DEVNULL, check=True)
         for name, url in (("database_url", self.database_url), ("broker_url", self.broker_url)):
@@ -74,6 +76,15 @@ class Composed:
     def way(self) -> str:
         """How the processes run, in words."""
         return f"in the root of {self.images}" if self.images else "as plain processes"
+
+    def can_run(self, name: str) -> bool:
+        """Whether what the service runs in is here: `make images` makes no image for backups by itself."""
+        look = ["buildah", "inspect", "--type", "image", self.name_image(name)]
+        return not self.images or subprocess.run(look, capture_output=True, check=False).returncode == 0
+
+    def name_image(self, name: str) -> str:
+        """The image of the service, as it was built here."""
+        return f"{self.images}:{self.services[name]['image'].rpartition(':')[2]}"
 
     def read_environment(self, name: str) -> dict[str, str]:
         """What the service's process finds in its environment, by its image and by compose.yaml."""
@@ -89,14 +100,15 @@ class Composed:
         command = [str(word) for word in self.services[name]["command"]]
         command = [word.replace("0.0.0.0:8000", f"127.0.0.1:{self.port}") for word in command]
         if not self.images:
+            command = [str(self.backups) if word == BACKUPS else word for word in command]
             return [*PROGRAMS[command[0]], *command[1:]]
         if name not in self.containers:
-            image = f"{self.images}:{self.services[name]['image'].rpartition(':')[2]}"
-            made = subprocess.run(["buildah", "from", image], capture_output=True, text=True, check=True)
+            make = ["buildah", "from", self.name_image(name)]
+            made = subprocess.run(make, capture_output=True, text=True, check=True)
             self.containers[name] = made.stdout.strip()
         # As compose does it, each secret by itself: the folder is its owner's alone.
         secrets = [(file, f"{SECRETS}/{file.name}") for file in self.secrets.iterdir()]
-        volumes = [(self.state, STATE), *secrets, (socket_folder(self.database_url), None)]
+        volumes = [(self.state, STATE), (self.backups, BACKUPS), *secrets, (socket_folder(self.database_url), None)]
         mounts = [f"--volume={here}:{there or here}" for here, there in volumes if here]
         told = [f"--env={key}={value}" for key, value in self.read_environment(name).items()]
         head = ["buildah", "run", "--isolation", "chroot", "--user", USER, *mounts, *told, self.containers[name], "--"]

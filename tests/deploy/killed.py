@@ -1,15 +1,14 @@
 """Every process that compose.yaml names, killed in random order while a run labels: ``python -m tests.deploy.killed``.
 
 Each dies with all that it started, as a container does, and is started again, as `restart` says. The commands, the
-settings and the limits are those of compose.yaml. Database and broker are the tests' servers; the front is Caddy where
-2.7 or newer is installed, and is left out elsewhere, which the report says.
+settings and the limits are those of compose.yaml. Database and broker are the tests' servers. What has no image or no
+program here, as the front without Caddy 2.7 or newer, is left out, which the report says.
 """
 
 import argparse
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from tests.deploy.composed import Composed
+from tests.support.front import find_caddy
 from tests.support.light import REPOSITORY
 from tests.support.ports import find_port, is_listening
 from tests.support.servers import Server
@@ -38,6 +38,8 @@ START_SECONDS = 300.0
 POLL_SECONDS = 0.2
 #: After so much of the run nobody is killed any more, so that all of it matters.
 LAST_SHARE = 0.9
+#: What ends by itself, and is killed before that.
+ONE_SHOTS = ("migrate", "backup")
 
 
 @dataclass
@@ -66,13 +68,17 @@ class Victims:
     def __init__(self, product: Composed, *, database: Server, broker: Server, is_hasty: bool) -> None:
         self.product, self.database, self.broker, self.is_hasty = product, database, broker, is_hasty
         self.front = Front(product) if find_caddy() else None
+        one_shots = [name for name in ONE_SHOTS if product.can_run(name)]
         self.killers: dict[str, Callable[[], None]] = {
             "database": self._kill_database,
             "broker": self._kill_broker,
-            "migrate": self._kill_migrate,
+            **{name: self._build_interrupter(name) for name in one_shots},
             **{name: self._build_killer(name) for name in ("site", "labelling", "training")},
         }
-        if self.front is not None:
+        self.left_out = [f"{name}: no image of it here" for name in ONE_SHOTS if name not in one_shots]
+        if self.front is None:
+            self.left_out.append("front: no Caddy 2.7 or newer")
+        else:
             self.killers["front"] = self.front.restart
 
     def start(self) -> None:
@@ -86,7 +92,7 @@ class Victims:
         """Start again what has ended by itself, which a process may do whose server is gone."""
         for key, process in list(self.product.processes.items()):
             name, _, number = key.rpartition("-")
-            if name != "migrate" and process.poll() is not None:
+            if name not in ONE_SHOTS and process.poll() is not None:
                 self.product.start(name, number=int(number))
 
     def _build_killer(self, name: str) -> Callable[[], None]:
@@ -100,12 +106,16 @@ class Victims:
 
         return kill
 
-    def _kill_migrate(self) -> None:
-        """Begin the migrations of a database that has them, which an interrupted upgrade does, and kill them."""
-        process = self.product.start("migrate")
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(random.uniform(0.1, 2.0))
-        self.product.kill("migrate-1")
+    def _build_interrupter(self, name: str) -> Callable[[], None]:
+        """Begin a backup, or the migrations of a database that has them, as an interrupted upgrade does; kill it."""
+
+        def interrupt() -> None:
+            process = self.product.start(name)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(random.uniform(0.1, 2.0))
+            self.product.kill(f"{name}-1")
+
+        return interrupt
 
     def _kill_broker(self) -> None:
         self.broker.kill(signal.SIGKILL)
@@ -154,15 +164,6 @@ class Front:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-
-
-def find_caddy() -> str:
-    """The program, where it is new enough for deploy/Caddyfile; empty elsewhere."""
-    program = shutil.which("caddy")
-    if program is None:
-        return ""
-    version = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
-    return program if [int(part) for part in re.findall(r"\d+", version)[:2]] >= [2, 7] else ""
 
 
 def end_leases() -> None:
@@ -253,7 +254,7 @@ def execute(
     product = Composed(folder, database.url, broker.url, forks=forks)
     outcome = Outcome(labels, product.way)
     victims = Victims(product, database=database, broker=broker, is_hasty=is_hasty)
-    outcome.left_out = [] if victims.front else ["front: no Caddy 2.7 or newer"]
+    outcome.left_out = victims.left_out
     try:
         assert product.run("migrate") == 0, product.read_log("migrate-1")
         # What is registered here is signed for the workers.

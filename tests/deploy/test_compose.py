@@ -40,9 +40,19 @@ def test_the_products_containers_have_no_powers_and_wait_for_the_migrations(name
         "SECRET_KEY",
         "ARTEFACT_KEY",
     }
-    if name != "migrate":
+    # What ends by itself; a backup is made before the migrations of a new release.
+    if name not in ("migrate", "backup"):
         assert service["restart"] == "unless-stopped"
         assert service["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+
+
+def test_a_bucket_is_known_and_reached_by_every_service_of_the_product() -> None:
+    added = read_services("deploy/bucket.yaml")
+    assert sorted(added) == sorted(list_own_services())
+    for service in added.values():
+        assert set(service["environment"]) == {"STORAGE_URL", "AWS_SHARED_CREDENTIALS_FILE"}
+        assert service["secrets"] == ["bucket_credentials"]
+        assert "outside" in service["networks"]
 
 
 def test_no_secret_stands_in_the_file_and_only_the_front_is_reached_from_outside() -> None:
@@ -90,6 +100,12 @@ def test_each_command_runs_as_it_stands_in_the_file(composed: Composed, record_p
         lambda: all(" ready." in composed.read_log(worker) for worker in workers),
         what=lambda: "\n".join(map(composed.read_log, workers)),
     )
+
+    # a backup is made beside them, where its image is,
+    if composed.can_run("backup"):
+        assert composed.run("backup") == 0, composed.read_log("backup-1")
+        (backup,) = composed.backups.iterdir()
+        assert (backup / "SHA256SUMS").is_file()
 
     # their health checks hold (in an image each has a /tmp of its own),
     if not composed.images:

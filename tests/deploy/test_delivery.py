@@ -27,7 +27,7 @@ exit 0
 
 
 def run_make(folder: Path, target: str, **variables: str) -> tuple[int, str, list[str]]:
-    """Make the target; its exit status, what it said, and the calls of the stand-ins."""
+    """Make the target, or targets; their exit status, what it said, and the calls of the stand-ins."""
     programs, calls = folder / "programs", folder / "calls"
     programs.mkdir()
     for name in ("docker", "cosign"):
@@ -36,7 +36,7 @@ def run_make(folder: Path, target: str, **variables: str) -> tuple[int, str, lis
     calls.touch()
     environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "CALLS": str(calls), "IMAGE": IMAGE}
     made = subprocess.run(
-        ["make", "--silent", target],
+        ["make", "--silent", *target.split()],
         cwd=REPOSITORY,
         env=environment | variables,
         capture_output=True,
@@ -66,10 +66,38 @@ def test_an_image_that_is_not_published_has_no_digest(fails: str, tmp_path: Path
     assert not outputs.exists()
 
 
-def test_both_images_are_signed_by_their_digests(tmp_path: Path) -> None:
-    status, said, calls = run_make(tmp_path, "sign", **DIGESTS)
+def test_both_images_are_signed_by_their_digests_with_their_sboms(tmp_path: Path) -> None:
+    status, said, calls = run_make(tmp_path, "sign", **DIGESTS, TMPDIR=str(tmp_path))
     assert status == 0, said
-    assert calls == [f"cosign sign --yes {IMAGE}@{digest}" for digest in DIGESTS.values()]
+    (sbom,) = tmp_path.glob("tmp.*")
+    assert calls == [
+        call
+        for image in (f"{IMAGE}@{digest}" for digest in DIGESTS.values())
+        for call in (
+            f"cosign sign --yes {image}",
+            f"docker run --rm {image} cat /opt/venv/sbom.cdx.json",
+            f"cosign attest --yes --type cyclonedx --predicate {sbom} {image}",
+        )
+    ]
+
+
+@pytest.mark.parametrize("base", ["", "docker.io/library/python:3.11-slim-bookworm", "python@3.11"])
+def test_no_release_stands_on_a_base_without_a_digest(base: str, tmp_path: Path) -> None:
+    status, said, calls = run_make(tmp_path, "pinned-base", BASE=base)
+    assert status != 0
+    assert "Expected the base by its digest" in said
+    assert calls == []
+
+
+def test_a_release_stands_on_the_base_whose_digest_it_was_given(tmp_path: Path) -> None:
+    base = "docker.io/library/python@sha256:3c"
+    programs = {"BASE": base, "BUILDER": "docker", "REVISION": "1a2b3c"}
+    status, said, calls = run_make(tmp_path, "pinned-base images", **programs)
+    assert status == 0, said
+    assert calls == [
+        f"docker build --build-arg BASE={base} --build-arg REVISION=1a2b3c --target {target} --tag {IMAGE}:{target} ."
+        for target in ("light", "training")
+    ]
 
 
 def test_what_is_signed_by_the_release_is_started(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from packaging.requirements import Requirement
 
 from deploy.licences import find_problems
 from deploy.prune import NAMED
+from tests.support.front import find_caddy
 from tests.support.light import REPOSITORY
 
 DEPLOY = REPOSITORY / "deploy"
@@ -123,20 +125,48 @@ def test_a_workflow_calls_make_alone_and_foreign_actions_by_their_hash(file: Pat
                 assert set(named) <= targets
 
 
-def test_every_supported_python_is_tested() -> None:
-    tests = yaml.safe_load((REPOSITORY / ".github/workflows/tests.yaml").read_text())
-    assert tests["jobs"]["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+def read_workflow(name: str) -> dict[Any, Any]:
+    workflow: dict[Any, Any] = yaml.safe_load((REPOSITORY / ".github/workflows" / name).read_text())
+    return workflow
+
+
+def test_every_supported_python_is_tested_and_an_earlier_commits_code_too() -> None:
+    test = read_workflow("tests.yaml")["jobs"]["test"]
+    assert test["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    checkout = test["steps"][0]
+    assert checkout["uses"].startswith("actions/checkout@")
+    assert checkout["with"]["fetch-depth"] == 0
+
+
+def test_nothing_is_published_untested_or_on_a_base_without_a_digest() -> None:
+    assert "workflow_call" in read_workflow("tests.yaml")[True]  # YAML takes `on` for a truth
+    jobs = read_workflow("release.yaml")["jobs"]
+    assert jobs["tests"]["uses"] == "./.github/workflows/tests.yaml"
+    publishing = [name for name, job in jobs.items() if job["permissions"].get("packages") == "write"]
+    assert [jobs[name]["needs"] for name in publishing] == ["tests"]
+    commands = [step["run"] for name in publishing for step in jobs[name]["steps"] if "run" in step]
+    assert commands == ["make pinned-base images", "make push", "make sign"]
 
 
 def test_nothing_comes_into_production_but_through_preproduction() -> None:
-    jobs = yaml.safe_load((REPOSITORY / ".github/workflows/release.yaml").read_text())["jobs"]
+    jobs = read_workflow("release.yaml")["jobs"]
     assert jobs["production"]["needs"] == ["images", "preproduction"]
     assert [jobs[name]["with"]["environment"] for name in ("preproduction", "production")] == [
         "preproduction",
         "production",
     ]
-    deploy = yaml.safe_load((REPOSITORY / ".github/workflows/deploy.yaml").read_text())["jobs"]["deploy"]
+    deploy = read_workflow("deploy.yaml")["jobs"]["deploy"]
     assert deploy["environment"] == "${{ inputs.environment }}"
+
+
+def test_an_environment_may_name_each_foreign_image_by_its_digest() -> None:
+    images = re.findall(r"^ +image: (.*)$", (REPOSITORY / "compose.yaml").read_text(), flags=re.MULTILINE)
+    foreign = [image for image in images if "fashion-catalogue" not in image]
+    named = re.findall(r"^\$\{(\w+):-[^}]+\}$", "\n".join(foreign), flags=re.MULTILINE)
+    assert sorted(named) == ["BROKER_IMAGE", "DATABASE_IMAGE", "FRONT_IMAGE"]
+    assert len(foreign) == len(named)
+    told = read_workflow("deploy.yaml")["jobs"]["deploy"]["steps"][-1]["env"]
+    assert {name: told[name] for name in named} == {name: f"${{{{ vars.{name} }}}}" for name in named}
 
 
 def test_secrets_are_made_once_and_for_one_owner(tmp_path: Path) -> None:
@@ -184,10 +214,8 @@ def test_every_service_is_in_a_sandbox_and_starts_again(units: list[Path]) -> No
 
 
 def test_caddy_takes_its_configuration() -> None:
-    caddy = shutil.which("caddy")
-    version = subprocess.run([caddy, "version"], capture_output=True, text=True, check=True).stdout if caddy else ""
-    if [int(part) for part in re.findall(r"\d+", version)[:2]] < [2, 7]:
-        pytest.skip(f"needs Caddy 2.7 or newer, found {version.strip() or 'none'}")
+    if not (caddy := find_caddy()):
+        pytest.skip("needs Caddy 2.7 or newer")
     command = [caddy, "validate", "--config", DEPLOY / "Caddyfile", "--adapter", "caddyfile"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr

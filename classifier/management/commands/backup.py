@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from config.console import ReportingCommand
 
 
 class Command(ReportingCommand):
-    """`backup FOLDER [--media copy|link|list] [--without-features] [--json]`."""
+    """`backup FOLDER [--dated] [--media copy|link|list] [--without-features] [--json]`."""
 
     help = (
         "Write a backup into FOLDER, which must be empty or not there: the database as it is at one moment, the\n"
@@ -23,6 +24,7 @@ class Command(ReportingCommand):
         "elsewhere.\n\n"
         "Examples:\n"
         "  manage.py backup /backups/2026-12-01\n"
+        "  manage.py backup /backups --dated\n"
         "  manage.py backup /backups/2026-12-01 --media link\n\n"
         "To check it: sha256sum --check SHA256SUMS in the folder, and likewise ../media.sha256 in its folder media.\n"
         "Exit status: 0 done; 1 nothing was written, and why; 2 bad usage."
@@ -32,6 +34,9 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
         parser.add_argument("folder", type=Path, metavar="FOLDER")
+        parser.add_argument(
+            "--dated", action="store_true", help="write a folder within FOLDER, named by the time (UTC)"
+        )
         parser.add_argument(
             "--media",
             choices=["copy", "link", "list"],
@@ -45,8 +50,10 @@ class Command(ReportingCommand):
             help="leave out what networks saw in pictures; versions look again when labels are made anew",
         )
 
-    def handle(self, *args: Any, folder: Path, media: str, without_features: bool, **options: Any) -> None:
+    def handle(self, *args: Any, folder: Path, dated: bool, media: str, without_features: bool, **options: Any) -> None:
         """Write the backup, and report."""
+        if dated:
+            folder /= f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
         left_out = {"sessions": Session, **({"features": PictureFeatures} if without_features else {})}
         with telling_errors(), following(self, options) as tell:
             tables = [model._meta.db_table for model in left_out.values()]

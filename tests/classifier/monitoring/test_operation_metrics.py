@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from datetime import timedelta
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -25,7 +26,8 @@ from tests.support.members import sign_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
-RULES = Path(__file__).resolve().parents[3] / "docs/alerts.yml"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+RULES, OPERATIONS = DOCS / "alerts.yml", DOCS / "operations.md"
 
 
 def read_metrics(client: Client) -> dict[tuple[str, ...], float]:
@@ -111,7 +113,7 @@ def test_a_broker_that_is_away_is_said_and_the_rest_is_told(client: Client, sett
     assert read["catalogue_open_tasks",] == 0
 
 
-def test_alert_rules_read_what_is_exported(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alert_rules_read_what_is_exported(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     create_model_version()
     create_product()
     settings.REDIS_URL = "redis://nowhere"
@@ -125,7 +127,14 @@ def test_alert_rules_read_what_is_exported(settings: Any, monkeypatch: pytest.Mo
     assert text.count("severity: page}") == 4
     promtool = shutil.which("promtool")
     if promtool is not None:
-        checked = subprocess.run([promtool, "check", "rules", RULES], capture_output=True, text=True, check=False)
+        # The documented configuration, with these rules.
+        (scrapes,) = re.findall(r"^    scrape_configs:\n(?:     .*\n)+", OPERATIONS.read_text(), re.MULTILINE)
+        token = "/etc/prometheus/catalogue-token"
+        assert token in scrapes
+        (tmp_path / "token").touch()
+        config = tmp_path / "prometheus.yml"
+        config.write_text(dedent(scrapes).replace(token, str(tmp_path / "token")) + f"rule_files: [{RULES}]\n")
+        checked = subprocess.run([promtool, "check", "config", config], capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stderr
         assert "11 rules found" in checked.stdout
 

@@ -134,6 +134,8 @@ def test_what_an_option_leaves_out_is_not_there(shop: Shop, other: Elsewhere, ca
     report = back_up(shop, capsys, "--media", "list", "--without-features")
     assert report["left_out"] == ["features", "sessions"]
     assert not (shop.folder / "media").exists()
+    call_command("restore", str(shop.folder), "--check", "--json")
+    assert json.loads(capsys.readouterr().out) == report | {"left_out": ["features", "sessions", "pictures"]}
     missing = other.run("restore", str(shop.folder))
     assert missing.returncode == 1
     assert "expected media as they were saved" in missing.stderr
@@ -156,8 +158,10 @@ def test_linked_pictures_take_no_room_and_stay_as_they_were(shop: Shop, capsys: 
 
 
 def test_a_live_site_is_not_written_over(shop: Shop, other: Elsewhere, capsys: Any) -> None:
-    back_up(shop, capsys)
+    report = back_up(shop, capsys)
     before = Product.objects.count()
+    call_command("restore", str(shop.folder), "--check", "--json")
+    assert json.loads(capsys.readouterr().out) == report
     with pytest.raises(CommandError, match=r"expected an empty database, this one has \d+ tables"):
         call_command("restore", str(shop.folder))
     assert Product.objects.count() == before

@@ -101,8 +101,9 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_what_is_not_as_it_was_written_is_refused(backup: Path, harm: str) -> None:
     do, expected = HARMS[harm]
     do(backup)
-    with pytest.raises(CommandError, match=expected):
-        call_command("restore", str(backup))
+    for options in ([], ["--check"]):
+        with pytest.raises(CommandError, match=expected):
+            call_command("restore", str(backup), *options)
 
 
 def test_no_folder_is_written_over(backup: Path) -> None:
