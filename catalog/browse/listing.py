@@ -93,8 +93,7 @@ def with_thumbnails(products: QuerySet[Product]) -> QuerySet[Product]:
 
 def list_labelling_versions() -> list[str]:
     """Return the names of the versions that labels came from a moment ago, newest first, each once."""
-    names: list[str] = cache.get_or_set("labelling-versions", _find_labelling_versions, VERSIONS_FRESH_SECONDS)
-    return names
+    return cache.get_or_set("labelling-versions", _find_labelling_versions, VERSIONS_FRESH_SECONDS) or []
 
 
 def _find_labelling_versions() -> list[str]:
