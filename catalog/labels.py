@@ -2,7 +2,7 @@
 
 How a label comes about is decided elsewhere: whoever decides, and keeps the history, registers that here when the site
 starts, as a project registers an admin of its own. Every write of the catalogue calls `refresh_labels` inside its
-transaction. What other programs wrote past it is found later; until then a missing row reads as *pending*.
+transaction. What other programs wrote past it is found later; until then a product has no row.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
@@ -18,6 +18,9 @@ from catalog.models import LabelTally, Product, ProductLabel
 from config.db.bulk import insert_or_update_rows
 
 Status = ProductLabel.Status
+
+#: What a missing row means, wherever one is looked for: nobody has looked at the product yet.
+WITHOUT_ROW: Final = Status.PENDING
 
 #: Rows of one kind from which on they become one: a few more cost a reader nothing.
 _FOLDED_FROM: Final = 16
@@ -73,7 +76,7 @@ def get_label_summary(product: Product) -> LabelSummary:
     """Return the product's label; no query where the product came with its label and the label's version."""
     label: ProductLabel | None = getattr(product, "label", None)
     if label is None:
-        return LabelSummary(status=Status.PENDING)
+        return LabelSummary(status=WITHOUT_ROW)
     return LabelSummary(
         status=label.status,
         group=label.group or None,

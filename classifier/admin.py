@@ -12,6 +12,7 @@ from classifier.labelling.admin import (
     ClassificationAdmin,
     LabellingRunAdmin,
     LabelTaskAdmin,
+    OutputRunAdmin,
     SuspectedPictureAdmin,
 )
 from classifier.labelling.errors import mend_image
@@ -76,24 +77,6 @@ class CleaningRunAdmin(ReadOnlyAdmin):
     def removed(self, run: CleaningRun) -> str:
         """Show what went, in words."""
         return Figures(**run.figures).words
-
-
-class OutputRunAdmin(ReadOnlyAdmin):
-    """Updates of the pictures by group."""
-
-    list_display = fields = (
-        "id",
-        "state",
-        "storage",
-        "filters",
-        "done",
-        "figures",
-        "started_at",
-        "finished_at",
-        "error",
-    )
-    ordering = ("-id",)
-    sortable_by = ()
 
 
 admin.site.unregister([Product, Image])

@@ -35,6 +35,7 @@ from classifier.reviews.views import (
     product_image_review,
     review_queue,
     review_queue_list,
+    review_run_cancel,
     review_run_detail,
     review_run_withdraw,
 )
@@ -57,6 +58,7 @@ urlpatterns = [
     path("review/", review_queue_list, name="review-queue-list"),
     path("review/<slug:name>/", review_queue, name="review-queue"),
     path("review-runs/<int:pk>/", review_run_detail, name="review-run-detail"),
+    path("review-runs/<int:pk>/cancel/", review_run_cancel, name="review-run-cancel"),
     path("review-runs/<int:pk>/withdraw/", review_run_withdraw, name="review-run-withdraw"),
     path("images/<int:image_id>/explanation/", image_explanation, name="image-explanation"),
     path("images/<int:image_id>/mend/", image_mend, name="image-mend"),

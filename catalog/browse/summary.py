@@ -9,7 +9,7 @@ from typing import Any
 from django.db import OperationalError
 from django.utils import timezone
 
-from catalog.labels import count_labels
+from catalog.labels import WITHOUT_ROW, count_labels
 from catalog.models import Product, ProductLabel
 from classifier.ml.labels import GROUPS
 from config.cached_counts import get_cached_count
@@ -116,7 +116,7 @@ def count_catalogue() -> CatalogueSummary:
     # What other programs added a moment ago has no row yet: seen where all products are counted.
     if cells.total() <= COUNTED_EXACTLY:
         counted = Product.objects.order_by()[: COUNTED_EXACTLY + 1].count()
-        cells[Status.PENDING, ""] += max(0, counted - cells.total())
+        cells[WITHOUT_ROW, ""] += max(0, counted - cells.total())
     period_name, periods = build_periods(days, today=timezone.now().date())
     return CatalogueSummary(
         counted_at=timezone.now(),

@@ -1,6 +1,6 @@
 """How far a version's adoption is, and which versions the labels of the catalogue are from; counted now and then."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,8 @@ from classifier.adoption.runs import list_version_counts
 from classifier.ml.words import NONE, percent, write_share
 from classifier.models import AdoptionRun, ModelVersion
 from classifier.runs.counts import get_run_count
+
+Watch = AdoptionRun.Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,32 @@ class AdoptionReport:
     def share(self) -> float:
         """How much it has looked at, 0 to 1."""
         return min(1.0, self.run.done / self.total) if self.total else 1.0
+
+    @property
+    def progress(self) -> str:
+        """How many products it has looked at."""
+        return f"{self.run.done:,} of {self.total:,} products looked at"
+
+    @property
+    def forced(self) -> str:
+        """Why the version was activated though it may be worse; empty where it is not known to be."""
+        reason = self.run.reason
+        return f"Activated though it may be worse than the version before: {reason}" if reason else ""
+
+    @property
+    def departure(self) -> str:
+        """In what its labels are not those that were promised; empty where they are, or it is not known yet."""
+        return describe_departure(self.run.watched) if self.run.watch == Watch.DEPARTED else ""
+
+    @property
+    def watched(self) -> str:
+        """What the watch knows of its labels; empty where nothing was promised."""
+        return f"Watched since its activation: {self.run.get_watch_display()}." if self.run.watch else ""
+
+
+def describe_departure(watched: Mapping[str, Any]) -> str:
+    """Return in sentences what the watch found that was not promised."""
+    return f"Its labels are not as they were promised. {' '.join(watched['departures'])}"
 
 
 def describe_activation(*, instead_of: ModelVersion | None) -> str:

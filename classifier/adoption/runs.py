@@ -10,9 +10,11 @@ from django.db.models.functions import Now
 
 from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labelling.starting import start_labelling_run
+from classifier.labels.facts import find_held_hashes
 from classifier.labels.services import Why, refresh_product_range, refresh_statistics
 from classifier.models import AdoptionRun, Classification, LabelChange, LabellingRun
 from classifier.registry.selectors import find_active_model_version
+from config.db.arrays import AnyOf
 
 State = AdoptionRun.State
 # Products of one step; whoever labels one of them waits for about a third of a second.
@@ -71,10 +73,15 @@ def cancel_adoption_run(run: AdoptionRun) -> bool:
 
 
 def count_missing(run: AdoptionRun, product_ids: list[int]) -> int:
-    """Return how many of the products have a picture that other versions classified, and no label of the run's."""
-    labels = ProductLabel.objects.filter(product__in=product_ids).exclude(source=ProductLabel.Source.PERSON)
-    said = Classification.objects.filter(image=OuterRef("image")).exclude(model_version=run.model_version_id)
-    return labels.exclude(model_version=run.model_version_id).filter(Exists(said.order_by())).count()
+    """Return how many pictures of the products other versions classified, and the run's has not as we hold them."""
+    places = ProductImages.objects.filter(AnyOf("product", product_ids)).order_by()
+    images = set(places.values_list("image_id", flat=True))
+    held = find_held_hashes(images)
+    # Not by a join of places and classifications: PostgreSQL may read all of these for it.
+    rows = Classification.objects.filter(AnyOf("image", images)).order_by()
+    said = list(rows.values_list("image_id", "model_version_id", "sha256"))
+    own = {pk for pk, version_id, sha256 in said if version_id == run.model_version_id and sha256 == held.get(pk)}
+    return len({pk for pk, version_id, _ in said if version_id != run.model_version_id} - own)
 
 
 def label_what_is_missing(run: AdoptionRun) -> LabellingRun | None:

@@ -15,6 +15,7 @@ from django.db.models import Count
 
 from catalog.models import ProductLabel
 from classifier.adoption.impact import OUTCOMES, name_outcome
+from classifier.adoption.reports import describe_departure
 from classifier.adoption.services import Asker, RefusedChangeError, StaleActivationError, Way, roll_back
 from classifier.labels.decision import Decision
 from classifier.ml.artefacts import ArtefactError
@@ -48,7 +49,7 @@ def watch_adoptions() -> int:
             is_judged = AdoptionRun.objects.filter(pk=run.pk, watch=Watch.WATCHING).update(watch=watch, watched=found)
             judged += is_judged
             if is_judged and watch == Watch.DEPARTED:
-                reason = f"Its labels are not as they were promised. {' '.join(found['departures'])}"
+                reason = describe_departure(found)
                 logger.error("version %s: %s", run.model_version.name, reason)
                 if settings.WATCH_ROLLS_BACK:
                     _go_back(reason)

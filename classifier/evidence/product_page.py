@@ -191,6 +191,11 @@ class ProductPage(ProductDetail):
     changes: Sequence[Change]
 
     @property
+    def images_title(self) -> str:
+        """What stands above the images."""
+        return "Image" if len(self.images) == 1 else f"{len(self.images)} images"
+
+    @property
     def words(self) -> WordsPage:
         """What the texts say."""
         return WordsPage(self.texts)

@@ -1,4 +1,4 @@
-"""What the networks saw in pictures: written once for a picture and base, and nearest neighbours in it.
+"""What the networks saw in pictures, their embedding: written once for a picture and base; nearest neighbours in it.
 
 For `labelling` and every package above it.
 """

@@ -20,11 +20,12 @@ from django.utils.safestring import SafeString
 from catalog.admin.lists import render_thumbnail, show_confidence
 from catalog.models import ProductImages
 from classifier.labelling.errors import MAXIMUM_ERRORS, ignore_errors, retry_errors
+from classifier.labelling.outputs import cancel_output_run
 from classifier.labelling.reports import get_run_report
 from classifier.labelling.runs import cancel_labelling_run
 from classifier.labels.placeholders import answer_suspects
 from classifier.labels.reads import get_probabilities
-from classifier.models import Classification, LabellingRun, LabelTask, SuspectedPicture
+from classifier.models import Classification, LabellingRun, LabelTask, OutputRun, SuspectedPicture
 from classifier.runs.admin import RunAdmin
 from classifier.runs.pages import warn_without_worker
 from config.web.admin import Question, ReadOnlyAdmin, ask
@@ -83,6 +84,31 @@ class LabellingRunAdmin(RunAdmin):
     def count_left(self, running: Sequence[LabellingRun]) -> int:
         """Return how many pictures the runs hold."""
         return LabelTask.objects.open().filter(run__in=running).count()
+
+
+class OutputRunAdmin(RunAdmin):
+    """Updates of the pictures by group."""
+
+    list_display = fields = (
+        "id",
+        "state",
+        "storage",
+        "filters",
+        "done",
+        "figures",
+        "started_at",
+        "finished_at",
+        "error",
+    )
+    ordering = ("-id",)
+    sortable_by = ()
+    cancel_run = staticmethod(cancel_output_run)
+    cancel_permission = "classifier.change_outputrun"
+    cancel_text = "Files that were written stay, each of them whole, and the next update goes on from there."
+
+    def view_on_site(self, run: OutputRun) -> str:
+        """Return the address of the run's page."""
+        return reverse("output-run-detail", args=[run.pk])
 
 
 class ClassificationAdmin(ReadOnlyAdmin):

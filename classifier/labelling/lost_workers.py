@@ -10,6 +10,8 @@ from celery.exceptions import WorkerLostError
 from celery.worker.request import Request
 from django.db import Error, connections
 
+from classifier.labelling import ledger, tasks
+
 logger = logging.getLogger(__name__)
 
 # What a process is ended by for what it does itself; nobody else sends these.
@@ -39,8 +41,6 @@ def give_back_lost_tasks(task_ids: list[int], *, by_own_fault: bool) -> None:
 
     A database that is down is logged: the leases run out by themselves.
     """
-    from classifier.labelling import ledger, tasks
-
     try:
         lost = ledger.give_back_lost_tasks(task_ids, by_own_fault=by_own_fault)
         logger.warning("a child was lost; gave %s of its %s tasks back", lost, len(task_ids))

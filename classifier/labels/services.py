@@ -14,7 +14,7 @@ from types import MappingProxyType
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
 
-from catalog.labels import with_first_image
+from catalog.labels import WITHOUT_ROW, with_first_image
 from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labels.decision import DISAGREEMENT, SILENT, Decision, PictureFacts, decide
 from classifier.labels.facts import find_picture_facts
@@ -57,7 +57,7 @@ _CHANGE_FIELDS = (
 )
 #: How every product begins; whatever else is known of it is a change.
 _BEGINNINGS = (ProductLabel.Status.PENDING, ProductLabel.Status.NO_IMAGE)
-_PENDING = Decision(status=ProductLabel.Status.PENDING)
+_WITHOUT_ROW = Decision(status=WITHOUT_ROW)
 # From so many changed labels on, and at each doubling, PostgreSQL learns which labels there are now. By what it knew it
 # reads the list of a group or status past all labels that have left it: 1 s a page after 160,000.
 LEARNT_FROM = 1 << 14
@@ -128,7 +128,7 @@ def preview_product_labels(
 ) -> dict[int, tuple[Decision, Decision]]:
     """Return each product's label as it is, and as it would be if this version were in production; write nothing.
 
-    Products that are gone are left out; one without a label has a pending one.
+    Products that are gone are left out.
     """
     products = with_first_image(Product.objects.filter(AnyOf("pk", product_ids))).order_by()
     firsts = dict(products.values_list("pk", "first_image_id"))
@@ -136,7 +136,7 @@ def preview_product_labels(
     texts = _find_texts_of_classified(firsts, facts=facts, production=production)
     labels = _read_labels(firsts)
     return {
-        pk: (labels.get(pk, Decision(status=ProductLabel.Status.PENDING)), decision)
+        pk: (labels.get(pk, _WITHOUT_ROW), decision)
         for pk, decision in _decide_products(firsts, facts=facts, texts=texts)
     }
 
@@ -165,7 +165,7 @@ def _write_labels(firsts: dict[int, int | None], *, why: str, created: Set[int] 
         new=created,
     )
     changes = [
-        (pk, former.get(pk, _PENDING), decision)
+        (pk, former.get(pk, _WITHOUT_ROW), decision)
         for pk, decision in stale
         if pk in former or decision.status not in _BEGINNINGS
     ]

@@ -9,20 +9,22 @@ from typing import Any, Final
 
 from django.db import DatabaseError, connections, transaction
 
+from catalog.labels import WITHOUT_ROW
+
 logger = logging.getLogger(__name__)
 
 #: Name -> the query behind it; `HEX(...)` stands for a hash of bytes in hexadecimal digits.
 VIEWS: Final = {
-    "v_product_label": """
+    "v_product_label": f"""
         SELECT product.id AS product_id, label."group" AS label_group, label.garment, label.garment_unsure,
-               label.confidence, COALESCE(label.status, 'pending') AS status, label.source, label.reason,
+               label.confidence, COALESCE(label.status, '{WITHOUT_ROW}') AS status, label.source, label.reason,
                CASE WHEN label.evidence = '' AND label.source = 'machine' THEN 'picture' ELSE label.evidence
                END AS evidence,
                label.model_version_id, version.name AS model_version, label.review_id, said.run_id,
                said.sha256 AS classified_sha256, label.labelled_at
         FROM product LEFT JOIN classifier_productlabel AS label ON label.product_id = product.id
         LEFT JOIN classifier_modelversion AS version ON version.id = label.model_version_id
-        LEFT JOIN classifier_classification AS said ON said.id = label.classification_id""",
+        LEFT JOIN classifier_classification AS said ON said.id = label.classification_id""",  # noqa: S608 - our word
     "v_label_history": """
         SELECT id AS change_id, product_id, at AS valid_from,
                lag(at) OVER (PARTITION BY product_id ORDER BY id DESC) AS valid_until, why,

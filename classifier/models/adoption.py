@@ -12,7 +12,8 @@ class AdoptionRun(Run):
     """Labels rewritten after an activation, from the classifications that exist: product by product, in steps.
 
     `done` counts the products it looked at up to `taken_until`, `changed` those whose label is another now. `missing`
-    have a picture that the version has not classified; `labelling_run` is what labels them, once it was started.
+    are pictures of theirs that other versions classified and this one has not; `labelling_run` is what labels these,
+    once it was started.
     `comparison` is what the gate of `--activate` found, if it was asked; with a `reason` it was passed by force.
     `promised` is what the version's impact said would change, if it was known; `moved` of the changed have another
     group or status. Once the labels are the version's they are held against it: see `adoption/watch.py`.

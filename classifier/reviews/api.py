@@ -16,6 +16,7 @@ from classifier.reviews.batches import LeaseError, list_tiles, renew_batch, star
 from classifier.reviews.idempotency import OtherCallError, answer_once
 from classifier.reviews.queues import QUEUES, find_queue
 from classifier.reviews.recording import Outcome, Result, Submission, submit_reviews
+from classifier.reviews.runs import cancel_review_run
 from classifier.reviews.serializers import (
     MAXIMUM_REVIEWS,
     QueueSerializer,
@@ -27,7 +28,7 @@ from classifier.reviews.serializers import (
 )
 from classifier.reviews.services import may_withdraw, withdraw_reviews
 from classifier.reviews.starting import withdraw_review_run
-from classifier.runs.api import RunDetailView, RunView
+from classifier.runs.api import RunCancelView, RunDetailView, RunView
 from config.web.idempotency import IDEMPOTENCY_KEY, read_idempotency_key
 from config.web.model_views import ModelView, PagedListView
 from config.web.permissions import ModelPermissions, WriteThrottle, get_member
@@ -189,10 +190,33 @@ class ReviewRunView(RunView):
     serializer_class = ReviewRunSerializer
     permission_classes = [ReviewerPermissions]
 
+    def find_own(self, pk: int) -> ReviewRun:
+        """Return a run that the caller may end. Raises `PermissionDenied` for somebody else's."""
+        run = get_object_or_404(self.get_queryset(), pk=pk)
+        if not may_withdraw(run, user=get_member(self.request)):
+            raise PermissionDenied
+        return run
+
 
 @extend_schema(parameters=[RUN_ID], responses={200: ReviewRunSerializer, **PROBLEMS})
 class ReviewRunDetailView(ReviewRunView, RunDetailView):
     """One run of reviews."""
+
+
+class ReviewRunCancelView(ReviewRunView, RunCancelView):
+    """The end of one run of reviews before its time."""
+
+    cancel_run = staticmethod(cancel_review_run)
+
+    @extend_schema(
+        parameters=[RUN_ID], request=None, responses={200: ReviewRunSerializer, **problems(401, 403, 404, 409, 429)}
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Cancel a run: what it has labelled stays, the rest gets no label by it. Cancelling twice is no error.
+
+        Your own; those of others by whoever may change reviews.
+        """
+        return super().post(request, self.find_own(pk).pk)
 
 
 class ReviewRunWithdrawalView(ReviewRunView):
@@ -207,9 +231,7 @@ class ReviewRunWithdrawalView(ReviewRunView):
         Each picture has the label then that it would have without the run; of many, workers withdraw the last. Your
         own; those of others by whoever may change reviews.
         """
-        run = get_object_or_404(self.get_queryset(), pk=pk)
-        if not may_withdraw(run, user=get_member(request)):
-            raise PermissionDenied
+        run = self.find_own(pk)
         withdraw_review_run(run)
         return Response(self.get_serializer(run).data)
 

@@ -108,7 +108,7 @@ def withdraw_reviews(reviews: QuerySet[Review]) -> int:
 
 
 def may_withdraw(given: Review | ReviewRun, *, user: User) -> bool:
-    """Return whether the user may withdraw a review, or a run of them: one's own, or anybody's with the permission."""
+    """Return whether the user may withdraw a review or end a run of them: one's own, anybody's with the permission."""
     by = given.reviewer_id if isinstance(given, Review) else given.requested_by_id
     return by == user.pk or user.has_perm("classifier.change_review")
 

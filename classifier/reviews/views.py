@@ -22,11 +22,11 @@ from classifier.reviews.batches import find_open_batch, start_batch
 from classifier.reviews.queues import QUEUES, find_queue
 from classifier.reviews.recording import submit_reviews
 from classifier.reviews.review_page import ACTS, GARMENTS, HELP, LABELS, list_tile_views, read_form
-from classifier.reviews.runs import list_given
+from classifier.reviews.runs import cancel_review_run, list_given
 from classifier.reviews.serializers import MAXIMUM_ID, ReviewSerializer
 from classifier.reviews.services import ReviewError, may_withdraw
 from classifier.reviews.starting import withdraw_review_run
-from classifier.runs.pages import describe_run
+from classifier.runs.pages import cancel_run, describe_run
 from config.web.permissions import get_member
 from config.web.queries import check_parameters, pick_parameters
 
@@ -66,19 +66,33 @@ def product_image_review(request: HttpRequest, product_id: int, image_id: int) -
 @login_required
 @permission_required("classifier.add_review", raise_exception=True)
 def review_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """Answer with one run of reviews: how far it is, and a button that withdraws all its labels as one."""
+    """Answer with one run of reviews: how far it is, and buttons that cancel it or withdraw all its labels as one."""
     run = get_object_or_404(ReviewRun.objects.select_related("requested_by"), pk=pk)
     seen, standing = run.done + run.skipped, list_given(run).count()
     is_left = not run.is_withdrawing and (standing > 0 or run.withdrawn_at is None)
+    may_end = may_withdraw(run, user=get_member(request))
     context = {
-        **describe_run(request, run, is_due=run.is_withdrawing),
+        **describe_run(request, run, route="review-run", is_due=run.is_withdrawing, may_cancel=may_end),
         "live": run.is_open or run.is_withdrawing,
         "share": seen / run.total if run.total else 1.0,
         "seen": seen,
         "standing": standing,
-        "may_withdraw": is_left and may_withdraw(run, user=get_member(request)),
+        "withdrawal": describe_withdrawal(run) if is_left and may_end else "",
     }
     return render(request, "classifier/review_run_detail.html", context)
+
+
+def describe_withdrawal(run: ReviewRun) -> str:
+    """Return what the button says that withdraws the labels of a run."""
+    return "Cancel the run and withdraw its labels" if run.is_open else "Withdraw all its labels"
+
+
+@require_POST
+@login_required
+@permission_required("classifier.add_review", raise_exception=True)
+def review_run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Cancel a run that has not ended, and answer with its page; the labels that it gave stay."""
+    return cancel_run(request, find_own_run(request, pk), cancel=cancel_review_run, route="review-run")
 
 
 @require_POST
@@ -86,11 +100,16 @@ def review_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
 @permission_required("classifier.add_review", raise_exception=True)
 def review_run_withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     """Withdraw all labels of a run as one, and answer with its page."""
+    withdraw_review_run(find_own_run(request, pk))
+    return redirect("review-run-detail", pk)
+
+
+def find_own_run(request: HttpRequest, pk: int) -> ReviewRun:
+    """Return a run that the user may end. Raises `PermissionDenied` for somebody else's."""
     run = get_object_or_404(ReviewRun, pk=pk)
     if not may_withdraw(run, user=get_member(request)):
         raise PermissionDenied
-    withdraw_review_run(run)
-    return redirect("review-run-detail", pk)
+    return run
 
 
 class ReviewPageQuery(ProductListQuery):
@@ -110,9 +129,14 @@ def review_queue_list(request: HttpRequest) -> HttpResponse:
     context = {
         "queues": queues,
         "own": find_own_controls(member.pk),
-        "runs": ReviewRun.objects.filter(requested_by=member)[:SHOWN_RUNS],
+        "runs": [(run, describe_review_run(run)) for run in ReviewRun.objects.filter(requested_by=member)[:SHOWN_RUNS]],
     }
     return render(request, "classifier/review_queues.html", context)
+
+
+def describe_review_run(run: ReviewRun) -> str:
+    """Return which label a run gives, and to how many pictures."""
+    return f"{run.words}, {run.total:,} picture{'' if run.total == 1 else 's'}"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -53,12 +53,16 @@ def answer_run_list(
     return render(request, f"classifier/{route.replace('-', '_')}_list.html", context, status=status)
 
 
-def describe_run(request: HttpRequest, run: Run, *, route: str = "", is_due: bool = False) -> dict[str, Any]:
+def describe_run(
+    request: HttpRequest, run: Run, *, route: str = "", is_due: bool = False, may_cancel: bool | None = None
+) -> dict[str, Any]:
     """Return what `classifier/run_state.html`, `run_facts.html` and `worker.html` show of a run.
 
-    With a `route` it may be cancelled there. `is_due` says that workers have something to do for one that has ended.
+    With a `route` it may be cancelled there, by whoever has the permission to change such runs, or as `may_cancel`
+    says. `is_due` says that workers have something to do for one that has ended.
     """
-    may_cancel = request.user.has_perm(f"classifier.change_{run._meta.model_name}")
+    if may_cancel is None:
+        may_cancel = request.user.has_perm(f"classifier.change_{run._meta.model_name}")
     is_stoppable = run.is_open and not run.cancel_requested
     since = run.started_at or run.created_at
     return {

@@ -20,7 +20,7 @@ from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.labels import label_everything
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 PRODUCTS, IMAGES = "/admin/catalog/product/", "/admin/catalog/image/"
 PREFIX = "product_images"

@@ -99,6 +99,7 @@ def test_the_schema_is_valid_and_complete(client: Client, tmp_path) -> None:
         "/api/v1/review-batches/{id}/",
         "/api/v1/review-batches/{id}/renew/",
         "/api/v1/review-runs/{id}/",
+        "/api/v1/review-runs/{id}/cancel/",
         "/api/v1/review-runs/{id}/withdraw/",
         "/api/v1/reviews/",
         "/api/v1/reviews/{id}/withdraw/",

@@ -133,9 +133,9 @@ def test_workers_update_by_themselves_where_a_setting_says_how_often(settings: A
     assert OutputRun.objects.get().filters == "status=labelled&status=reviewed"
 
 
-def test_the_page_the_api_and_the_command_start_and_follow_updates() -> None:
+def test_page_api_command_and_admin_start_follow_and_cancel_updates() -> None:
     create_labelled("Bags")
-    user, client = create_member(), Client()
+    user, client = create_member(staff=True), Client()
     user.user_permissions.set(Permission.objects.filter(content_type__model="outputrun"))
     client.force_login(user)
     assert "No pictures have been put out yet" in client.get("/output-runs/").content.decode()
@@ -145,6 +145,13 @@ def test_the_page_the_api_and_the_command_start_and_follow_updates() -> None:
     assert client.post(f"/api/v1{address}cancel/").json()["state"] == "cancelled"
     answer = client.post("/api/v1/output-runs/", json.dumps({"filters": "size=1"}), content_type="application/json")
     assert (answer.status_code, list(answer.json()["errors"])) == (400, ["filters"])
+    client.post("/output-runs/", {"filters": "", "storage": "outputs"})
+    run = OutputRun.objects.get(state="running")
+    chosen = {"action": "cancel_selected", "_selected_action": [run.pk]}
+    assert "Cancel these runs?" in client.post("/admin/classifier/outputrun/", chosen).content.decode()
+    client.post("/admin/classifier/outputrun/", {**chosen, "confirmed": "yes"})
+    run.refresh_from_db()
+    assert run.state == "cancelled"
 
     output = io.StringIO()
     call_command("update_outputs", "--json", stdout=output)

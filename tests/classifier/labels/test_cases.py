@@ -107,12 +107,12 @@ def test_the_first_picture_removed(show: Callable[..., None]) -> None:
     assert get_label(product) == ("", "no_image")
 
 
-def test_two_pictures_exchanged(tmp_path: Path) -> None:
+def test_two_pictures_exchanged(show: Callable[..., None]) -> None:
     create_model_version()
     bag, dress = create_painted_image("Bag"), create_painted_image("Dress")
     product = create_product(images=[bag, dress])
     label_everything()
-    import_product(tmp_path, product, [dress, bag])
+    show(product, [dress, bag])
     assert get_label(product) == ("Dress", "labelled")
 
 

@@ -72,9 +72,10 @@ class Site:
         form = urlencode({"username": "admin", "password": password, "next": "/healthz/live"}).encode()
         assert "ok" in self.ask(SIGN_IN, form, kind="application/x-www-form-urlencoded"), "expected to be signed in"
 
-    def label_again(self) -> bool:
-        """Start a run over every picture, and return whether it was done in good time."""
-        run = json.loads(self.ask("/api/v1/labelling-runs/", json.dumps({"relabel": True}).encode()))
+    def label_again(self, pictures: int | None) -> bool:
+        """Start a run over so many pictures, or every one, and return whether it was done in good time."""
+        wish = json.dumps({"relabel": True, "limit": pictures}).encode()
+        run = json.loads(self.ask("/api/v1/labelling-runs/", wish))
 
         def has_ended() -> bool:
             return bool(json.loads(self.ask(f"/api/v1/labelling-runs/{run['id']}/"))["state"] == "done")
@@ -133,18 +134,23 @@ def watch(folder: Path, *, minutes: float, every: float, busy: int) -> Outcome:
         assert wait_until(lambda: "The site is on" in output.read_text() or demo.poll(), seconds=START_SECONDS)
         password = re.search(r"as admin with the password (\S+)", output.read_text())
         assert password, output.read_text()
-        end = time.monotonic() + 60 * minutes
         wait_until(lambda: is_up(site), seconds=START_SECONDS)
         site.sign_in(password[1])
-        while (started := time.monotonic()) < end:
-            outcome.runs += 1
-            outcome.runs_stuck += not site.label_again()
-            took = time.monotonic() - started
-            outcome.slowest_run_seconds = max(outcome.slowest_run_seconds, round(took, 1))
-            time.sleep(max(0.0, min(60 * every - took, end - time.monotonic())))
-        outcome.silent = site.list_silent()
-    outcome.workers_ended = len(re.findall(r"^The \w+ worker .* started again", output.read_text(), re.MULTILINE))
+        use(site, outcome, every=every, output=output)
     return outcome
+
+
+def use(site: Site, outcome: Outcome, *, every: float, output: Path, pictures: int | None = None) -> None:
+    """Ask for a run every so many minutes, for as long as the outcome says, and add what became of runs and workers."""
+    end = time.monotonic() + 60 * outcome.minutes
+    while (started := time.monotonic()) < end:
+        outcome.runs += 1
+        outcome.runs_stuck += not site.label_again(pictures)
+        took = time.monotonic() - started
+        outcome.slowest_run_seconds = max(outcome.slowest_run_seconds, round(took, 1))
+        time.sleep(max(0.0, min(60 * every - took, end - time.monotonic())))
+    outcome.silent = site.list_silent()
+    outcome.workers_ended = len(re.findall(r"^The \w+ worker .* started again", output.read_text(), re.MULTILINE))
 
 
 def is_up(site: Site) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from classifier.management.demo_summary import DemoSummary, list_summary_lines
+from tests.classifier.management.lasting_demo import Outcome, Site, use
 from tests.support.running_demo import RunningDemo
 
 # The browser's tests, which come before these, look at the same demo; the last test here ends it.
@@ -37,6 +38,13 @@ def test_a_second_run_does_nothing_twice_and_serves_the_site(running_demo: Runni
     assert '"group":"Bags"' in read(f"{running_demo.address}/api/v1/products/?group=Bags")
     assert "/thumbnails/" in read(f"{running_demo.address}/")
     assert "<title>Log in | Fashion catalogue</title>" in read(f"{running_demo.address}/admin/")
+
+
+def test_the_demo_left_alone_keeps_its_workers_and_finishes_its_runs(running_demo: RunningDemo) -> None:
+    site, outcome = Site(running_demo.address), Outcome(minutes=0.005, busy=0)
+    site.sign_in(running_demo.password)
+    use(site, outcome, every=1, output=running_demo.output, pictures=5)
+    assert outcome.is_clean(), outcome
 
 
 def test_a_worker_that_dies_is_started_again_and_ctrl_c_ends_all(running_demo: RunningDemo) -> None:

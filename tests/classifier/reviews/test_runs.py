@@ -248,9 +248,9 @@ def test_whoever_started_a_run_withdraws_it_on_its_page_and_over_http(client: Cl
     own, others = start(*create_images(1), reviewer=user), start(*create_images(1))
     for run in (own, others):
         do_steps(run.pk, step=record_next_step, seconds=60)
-    assert f'href="/review-runs/{own.pk}/"' in client.get("/review/").content.decode()
-    assert client.get(f"/review-runs/{own.pk}/").context["may_withdraw"]
-    assert not client.get(f"/review-runs/{others.pk}/").context["may_withdraw"]
+    assert f'<a href="/review-runs/{own.pk}/">Bags, 1 picture</a>' in client.get("/review/").content.decode()
+    assert client.get(f"/review-runs/{own.pk}/").context["withdrawal"] == "Withdraw all its labels"
+    assert not client.get(f"/review-runs/{others.pk}/").context["withdrawal"]
     for prefix in ("", "/api/v1"):
         assert client.post(f"{prefix}/review-runs/{others.pk}/withdraw/").status_code == 403
     answer = client.get(f"/api/v1/review-runs/{own.pk}/").json()
@@ -262,6 +262,27 @@ def test_whoever_started_a_run_withdraws_it_on_its_page_and_over_http(client: Cl
     answer = client.post(f"/api/v1/review-runs/{others.pk}/withdraw/").json()
     assert (answer["withdrawal_requested"], answer["withdrawn_at"] is None) == (True, False)
     assert not Review.objects.standing().exists()
+
+
+def test_whoever_started_a_run_cancels_it_on_its_page_and_over_http(client: Client) -> None:
+    user = sign_in(client, "add_review")
+    first, second = (start(*create_images(3), reviewer=user) for _ in range(2))
+    others = start(*create_images(1))
+    record_next_step(first.pk)
+    shown = client.get(f"/review-runs/{first.pk}/").context
+    assert shown["cancel_address"] == f"/review-runs/{first.pk}/cancel/"
+    assert shown["withdrawal"] == "Cancel the run and withdraw its labels"
+    assert not client.get(f"/review-runs/{others.pk}/").context["cancel_address"]
+    for prefix in ("", "/api/v1"):
+        assert client.post(f"{prefix}/review-runs/{others.pk}/cancel/").status_code == 403
+    assert client.post(f"/review-runs/{first.pk}/cancel/").url == f"/review-runs/{first.pk}/"
+    assert (get_facts(first), Review.objects.standing().count()) == (("cancelled", 3, 2, 0), 2)
+    for _ in range(2):
+        assert client.post(f"/api/v1/review-runs/{second.pk}/cancel/").json()["state"] == "cancelled"
+    assert get_facts(others)[0] == "running"
+    do_steps(others.pk, step=record_next_step, seconds=60)
+    client.force_login(create_member("add_review", "change_review"))
+    assert client.post(f"/api/v1/review-runs/{others.pk}/cancel/").status_code == 409
 
 
 def test_a_run_over_nothing_is_done_and_one_of_an_unknown_group_is_none(outbox: Outbox) -> None:
