@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from classifier.adoption.reviewed import list_test_pictures
 from classifier.features.selectors import find_features
 from classifier.labels.facts import find_held_hashes
+from classifier.labels.precision import refresh_precisions
 from classifier.labels.texts import list_named
 from classifier.ml.heads import Heads, SeenPictures
 from classifier.ml.labels import GROUPS
@@ -98,6 +99,8 @@ def teach_by_titles(request: TrainingRequest, *, output: Path, progress: Progres
     """
     version = get_active_model_version()
     progress(TrainingProgress("load"))
+    # What pictures say of titles before these teach any stays for good.
+    refresh_precisions()
     pictures = list(list_titled_pictures(version, progress=progress))
     numbers = Counter(picture.group for picture in pictures)
     if len(pictures) < MINIMUM_TITLES or min(numbers[group] for group in range(len(GROUPS))) < MINIMUM_OF_GROUP:
