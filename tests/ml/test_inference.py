@@ -161,7 +161,7 @@ def test_a_tall_photograph_has_the_mean_of_what_is_looked_at(
     np.testing.assert_allclose(output.logits[1], alone[1], atol=1e-4)
     assert output.photograph.tolist() == [True, True]
     # One that is sure at first is not asked again.
-    monkeypatch.setattr(inference, "_SURE_AT_FIRST", 0.0)
+    monkeypatch.setattr(inference, "SURE_AT_FIRST", 0.0)
     np.testing.assert_allclose(classifier.run(pictures).logits, alone[:2], atol=1e-4)
 
 
