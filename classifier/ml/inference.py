@@ -20,6 +20,7 @@ from classifier.ml.artefacts import (
     verify_artefact,
 )
 from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE, colour_views
+from classifier.ml.data.forms import find_test_forms
 from classifier.ml.heads import Heads, SeenPictures, predict, read_heads
 from classifier.ml.judging.calibration import Judgement, softmax
 from classifier.ml.labels import GARMENTS, group_probabilities
@@ -238,6 +239,7 @@ class Classifier:
             blank=output.blank,
             canonical=~output.photograph,
             views=output.views,
+            test_form=find_test_forms(looks.forms),
         )
 
     def _look_at_colours(

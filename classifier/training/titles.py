@@ -55,8 +55,8 @@ def list_titled_pictures(
     """Yield the different photographs whose product's title names one group and in which the version's base looked.
 
     Of each group the first `MAXIMUM_OF_GROUP` are there. Pictures in canonical form teach nothing, for the head answers
-    for none: so no test picture asks for what taught it. Nor do those of the catalogue's test part. After each chunk of
-    products `progress` is called.
+    for none, nor do test pictures in disguise, nor those of the catalogue's test part. After each chunk of products
+    `progress` is called.
     """
     after, seen, numbers = 0, set(), Counter[int]()
     while rows := list(list_named().filter(pk__gt=after)[:CHUNK_SIZE]):
@@ -80,7 +80,7 @@ def _find_teaching(version: ModelVersion, rows: Iterable[tuple[int, str, int]]) 
     return [
         TitledPicture(sha256, groups[image_id], features[sha256])
         for image_id, sha256 in sorted(held.items())
-        if sha256 in features and not features[sha256].canonical
+        if sha256 in features and features[sha256].may_teach
     ]
 
 
