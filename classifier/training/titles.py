@@ -32,8 +32,10 @@ MAXIMUM_TITLES: Final = 20_000
 MAXIMUM_OF_GROUP: Final = MAXIMUM_TITLES // len(GROUPS)
 #: Of 256 pictures so many judge and do not teach, by the first byte of their hash: no picture is on both sides.
 HELD_OUT: Final = 51
-# Products that are read together, all with such titles, and those among whom a page looks for enough before it offers.
+# Products that are read together, all with such titles, and those among whom a page looks for enough before it offers
+# the training: mostly it finds these among the first few.
 CHUNK_SIZE: Final = 2000
+_OFFER_SIZE: Final = 500
 
 
 class TooFewTitlesError(Exception):
@@ -89,7 +91,12 @@ def has_enough_titles() -> bool:
     version = find_active_model_version()
     if version is None:
         return False
-    return len({picture.sha256 for picture in _find_teaching(version, list_named()[:CHUNK_SIZE])}) >= MINIMUM_TITLES
+    rows, found = list(list_named()[:CHUNK_SIZE]), set[str]()
+    for start in range(0, len(rows), _OFFER_SIZE):
+        found |= {picture.sha256 for picture in _find_teaching(version, rows[start : start + _OFFER_SIZE])}
+        if len(found) >= MINIMUM_TITLES:
+            return True
+    return False
 
 
 def teach_by_titles(request: TrainingRequest, *, output: Path, progress: ProgressCallback) -> TrainedArtefact:
