@@ -19,6 +19,8 @@ from rich.table import Table
 
 from benchmarks.classified_rows import count_labels_unlike, fill_classified
 from benchmarks.environment import run_on_database
+from classifier.ml.colours import COLOUR_FEATURES
+from classifier.ml.types import EMBEDDING_SIZE
 
 # For a million pictures.
 FLOOR_SECONDS, GOAL_SECONDS = 900.0, 240.0
@@ -43,7 +45,7 @@ def fill(products: int) -> None:
         cursor.execute(_TASKS)
         for start in range(1, products + 1, _ROWS_AT_ONCE):
             ids = range(start, min(start + _ROWS_AT_ONCE, products + 1))
-            features = generator.standard_normal((len(ids), 64)).astype("<f2")
+            features = generator.standard_normal((len(ids), EMBEDDING_SIZE + COLOUR_FEATURES)).astype("<f2")
             logits = (3 * generator.standard_normal((len(ids), 10))).astype("<f2")
             rows = (
                 f"1\t\\\\x{sha256(str(id).encode()).hexdigest()}\t\\\\x{numbers.tobytes().hex()}\t"

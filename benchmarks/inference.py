@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.energy import NOT_MEASURABLE, Cost, measure
+from benchmarks.looks import describe_looks, measure_looks
 from benchmarks.machine import count_cores, describe_machine, machine_lines
 from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, WEIGHTS_FILE, verify_artefact
@@ -41,6 +42,9 @@ from classifier.ml.preprocessing import canonical_pictures
 from config.console import ProgressReport
 
 REPEATS: Final = 5
+#: Test pictures as a shop might show them.
+_PHOTOGRAPHS: Final = 200
+_PHOTOGRAPH_SIDE: Final = 80
 PUBLISHED_SIDE: Final = 224
 PUBLISHED_CLASSES: Final = 5
 #: As many pictures at 224 x 224 lie ready at a time (75 MB).
@@ -173,10 +177,10 @@ def _chunks(pictures: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
         yield pictures[start : start + _CHUNK]
 
 
-def _enlarge(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return grey pictures uint8[N, H, W] as uint8[N, 224, 224, 3]."""
-    side = (PUBLISHED_SIDE, PUBLISHED_SIDE)
-    large = [np.asarray(Image.fromarray(picture).resize(side, Image.Resampling.BILINEAR)) for picture in pictures]
+def _enlarge(pictures: NDArray[np.uint8], *, side: int = PUBLISHED_SIDE) -> NDArray[np.uint8]:
+    """Return grey pictures uint8[N, H, W] as uint8[N, side, side, 3]."""
+    size = (side, side)
+    large = [np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)) for picture in pictures]
     return np.repeat(np.stack(large)[..., None], 3, axis=3)
 
 
@@ -195,7 +199,7 @@ def _spread(costs: Sequence[Cost], *, images: int) -> float | None:
     return 1000 * statistics.median(joules) / images if joules else None
 
 
-def print_rates(rates: Sequence[Rate], *, machine: dict[str, Any], console: Console) -> None:
+def print_rates(rates: Sequence[Rate], *, looks: dict[str, float], machine: dict[str, Any], console: Console) -> None:
     """Print the table; the last rate is the published network's."""
     published = rates[-1]
     table = Table(box=None, pad_edge=False, header_style="bold", title="Fashion-MNIST test pictures")
@@ -215,6 +219,7 @@ def print_rates(rates: Sequence[Rate], *, machine: dict[str, Any], console: Cons
     if published.joules_per_1000 is None:
         console.print(f"joules per 1,000 pictures: {NOT_MEASURABLE}")
     console.print(f"{published.details['parameters']:,} parameters in the published network, batch norm not counted")
+    console.print(describe_looks(looks, size=f"{_PHOTOGRAPH_SIDE}x{_PHOTOGRAPH_SIDE}"))
     for line in machine_lines(machine):
         console.print(line)
 
@@ -244,11 +249,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             measure_keras(data.test_images),
             measure_published(data.test_images[: options.published_images], report=report),
         ]
+    # Dark on white, as no picture in canonical form is.
+    photographs = 255 - _enlarge(data.test_images[:_PHOTOGRAPHS], side=_PHOTOGRAPH_SIDE)
+    looks = measure_looks(DEFAULT_ARTEFACT, list(photographs))
     if options.json:
-        result = {"machine": machine, "rates": [rate.to_json(published=rates[-1]) for rate in rates]}
-        sys.stdout.write(json.dumps(result) + "\n")
+        shown = [rate.to_json(published=rates[-1]) for rate in rates]
+        sys.stdout.write(json.dumps({"machine": machine, "rates": shown, "photographs": looks}) + "\n")
     else:
-        print_rates(rates, machine=machine, console=Console(highlight=False, width=100))
+        print_rates(rates, looks=looks, machine=machine, console=Console(highlight=False, width=100))
     return 0
 
 

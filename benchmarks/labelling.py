@@ -17,9 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.environment import Site, running_site, running_worker
+from benchmarks.looks import describe_looks, measure_looks
 from benchmarks.machine import count_cores, describe_machine, machine_lines
-from benchmarks.shop_pictures import parse_size
+from benchmarks.shop_pictures import draw_pictures, parse_size
 from benchmarks.usage import find_peak_memory, read_usage, seconds_used
+from catalog.pictures.decoding import DECODED_SIZE, decode_picture
+from classifier.ml.artefacts import DEFAULT_ARTEFACT
 from config.console import ProgressReport
 
 #: Pictures labelled end to end for each size; the bare loop labels half as many before and half as many after.
@@ -28,6 +31,8 @@ _OTHER_IMAGES: Final = 1_000
 _LIBRARIES: Final = ("celery", "django", "psycopg2-binary", "aiohttp", "pillow", "ai-edge-litert", "numpy")
 #: Batches for each core that are labelled before the clock starts, so that every worker process has its network.
 _WARM_BATCHES: Final = 4
+#: Pictures that are looked at with and without the branch for colours.
+_LOOKED_AT: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Measurement:
     bare_images_per_second: float
     processor_seconds: dict[str, float]
     worker_peak_bytes: int | None
+    look_milliseconds: dict[str, float]
 
     @property
     def images_per_second(self) -> float:
@@ -73,6 +79,7 @@ class Measurement:
             "cores_busy": self.cores_busy,
             "milliseconds_an_image": self.milliseconds_an_image,
             "worker_peak_bytes": self.worker_peak_bytes,
+            "look_milliseconds": self.look_milliseconds,
         }
 
 
@@ -109,6 +116,8 @@ def measure_size(site: Site, *, size: str, images: int, report: ProgressReport) 
         used = seconds_used(usage, read_usage(programs))
         peak = find_peak_memory(worker)
     after = paths.label_in_bare_loop(parts["after"], version=version)
+    files = draw_pictures(parse_size(size), count=_LOOKED_AT)
+    shown = [decode_picture(file, target_size=DECODED_SIZE).pixels for file in files]
     return Measurement(
         size=size,
         images=labelled.images,
@@ -116,6 +125,7 @@ def measure_size(site: Site, *, size: str, images: int, report: ProgressReport) 
         bare_images_per_second=(before.images + after.images) / (before.seconds + after.seconds),
         processor_seconds=used,
         worker_peak_bytes=peak,
+        look_milliseconds=measure_looks(DEFAULT_ARTEFACT, shown),
     )
 
 
@@ -145,6 +155,8 @@ def print_measurements(measurements: Sequence[Measurement], *, machine: dict[str
         )
     console.print(rates)
     console.print(usage)
+    for row in measurements:
+        console.print(describe_looks(row.look_milliseconds, size=row.size))
     for line in machine_lines(machine):
         console.print(line)
 

@@ -10,13 +10,14 @@ from typing import Any, Final
 import numpy as np
 from django.db.models import Q
 
-from classifier.adoption.reviewed import list_said, list_test_pictures
+from classifier.adoption.reviewed import TestPicture, list_said, list_test_pictures, list_titled_test_pictures
 from classifier.ml import pipeline
 from classifier.ml.artefacts import ArtefactError, manifest_sha256, verify_artefact
 from classifier.ml.data.dataset import DatasetError, find_fashion_mnist
 from classifier.ml.heads import SeenPictures, predict
 from classifier.ml.inference import Classifier
 from classifier.ml.judging.gate import Comparison, compare_groups
+from classifier.ml.judging.shares import LEAST_COUNT
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TestAnswers
 from classifier.models import ArtefactAnswers, Base, ModelVersion
@@ -33,18 +34,20 @@ _SHOWN: Final = (*GROUPS, "none of these")
 class Examination:
     """What the gate found out about an artefact while `tag` stood for the version in production.
 
-    `test_pictures` are the comparisons on Fashion-MNIST's, `catalogue` those on the catalogue's own; None where there
-    was nothing to compare with, or too little. `problem` says why the gate is not met, empty where it is.
+    `test_pictures` are the comparisons on Fashion-MNIST's, `catalogue` those on the catalogue's own, and `titled` those
+    by titles, of what titles taught; None where there was nothing to compare with, or too little. `problem` says why
+    the gate is not met, empty where it is.
     """
 
     tag: str
     test_pictures: Sequence[Comparison] | None = None
     catalogue: Sequence[Comparison] | None = None
+    titled: Sequence[Comparison] | None = None
     problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The examination as plain JSON, as it is part of the evidence of a request."""
-        parts = {"test_pictures": self.test_pictures, "catalogue": self.catalogue}
+        parts = {"test_pictures": self.test_pictures, "catalogue": self.catalogue, "titled": self.titled}
         return {"problem": self.problem} | {
             name: None if found is None else [comparison.to_json() for comparison in found]
             for name, found in parts.items()
@@ -93,18 +96,27 @@ def _examine(candidate: Classifier, *, digest: str, base_id: int | None, answer:
         production = get_classifier(active)
     except ArtefactError:
         return Examination(tag)
-    catalogue = _compare_catalogue(candidate, production, base_ids=(base_id, active.base_id))
+    compare = partial(_compare_seen, candidate, production, base_ids=(base_id, active.base_id))
+    catalogue = compare(list_test_pictures)
+    # Heads change nothing of Fashion-MNIST's pictures, and where titles are enough there may be no review.
+    is_taught = candidate.manifest.recipe.get("trainable") == "titles"
+    titled = compare(list_titled_test_pictures) if is_taught else None
+    found: list[Comparison] | None = None
+    problems: list[str] = []
     try:
         answers = [
             answer(one, digest=sha256) for one, sha256 in ((candidate, digest), (production, active.manifest_sha256))
         ]
+        found = pipeline.compare_answers(answers[0], other=answers[1])
     except DatasetError as error:
-        problem = f"It cannot be compared with {active.name}, which is in production: {error}."
-        return Examination(
-            tag, catalogue=catalogue, problem=f"{problem} {_tell_worse(catalogue or (), active)}".strip()
+        problems.append(f"It cannot be compared with {active.name}, which is in production: {error}.")
+    if is_taught and catalogue is None and titled is None:
+        problems.append(
+            f"Titles taught it, and fewer than {LEAST_COUNT} photographs of the catalogue's test part, reviewed or by "
+            f"their titles, say whether it is worse than {active.name}."
         )
-    found = pipeline.compare_answers(answers[0], other=answers[1])
-    return Examination(tag, found, catalogue, problem=_tell_worse((*found, *(catalogue or ())), active))
+    problems.append(_tell_worse((*(found or ()), *(catalogue or ()), *(titled or ())), active))
+    return Examination(tag, found, catalogue, titled, problem=" ".join(filter(None, problems)))
 
 
 def _tell_worse(comparisons: Sequence[Comparison], active: ModelVersion) -> str:
@@ -155,12 +167,16 @@ def record_answers(folder: Path, *, data_dir: Path | None = None) -> None:
             logger.warning("%s was not asked the test pictures: %s", classifier.version, error)
 
 
-def _compare_catalogue(
-    candidate: Classifier, production: Classifier, *, base_ids: tuple[int | None, int]
+def _compare_seen(
+    candidate: Classifier,
+    production: Classifier,
+    list_pictures: Callable[[Sequence[int]], Sequence[TestPicture]],
+    *,
+    base_ids: tuple[int | None, int],
 ) -> list[Comparison] | None:
-    """Return the comparisons on the reviewed pictures of the catalogue's test part, None for fewer than 30."""
+    """Return the comparisons on pictures of the catalogue in which both bases looked, None for fewer than 30."""
     own, other = base_ids
-    pictures = [] if own is None else list_test_pictures([own, other])
+    pictures = [] if own is None else list_pictures([own, other])
     if not pictures:
         return None
     truth = np.array([picture.shows for picture in pictures])

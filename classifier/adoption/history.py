@@ -50,7 +50,11 @@ def describe_gate(gate: Mapping[str, Any] | None) -> Block | None:
     """Return what the gate found as a table with sentences; None where it was not asked."""
     if gate is None:
         return None
-    asked = {"test_pictures": "Fashion-MNIST's test pictures", "catalogue": "The catalogue's own pictures"}
+    asked = {
+        "test_pictures": "Fashion-MNIST's test pictures",
+        "catalogue": "The catalogue's own pictures",
+        "titled": "Its photographs, by their titles",
+    }
     rows = [
         (
             title,
@@ -61,7 +65,7 @@ def describe_gate(gate: Mapping[str, Any] | None) -> Block | None:
             "worse" if found["low"] < -found["margin"] else "met",
         )
         for name, title in asked.items()
-        for found in gate[name] or ()
+        for found in gate.get(name) or ()
     ]
     text = [gate["problem"]] if gate["problem"] else []
     if gate["test_pictures"] is None and not gate["problem"]:

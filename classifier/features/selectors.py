@@ -18,9 +18,11 @@ def find_features(base_id: int, sha256s: Collection[str]) -> dict[str, Features]
     """Return what the base saw in the pictures with these hashes, by the hash; without those that lack logits."""
     found = {}
     row: Any
-    for row in _list_seen(base_id, sha256s).values_list("sha256", "features", "logits", "blank", "canonical", "views"):
-        sha256, numbers, logits, *flags = row
-        found[bytes(sha256).hex()] = Features(bytes(numbers), bytes(logits), *flags)
+    fields = ("sha256", "features", "logits", "blank", "canonical", "views", "test_form")
+    for row in _list_seen(base_id, sha256s).values_list(*fields):
+        sha256, numbers, logits, blank, canonical, views, test_form = row
+        said = Features(bytes(numbers), bytes(logits), blank, canonical, views, test_form=bool(test_form))
+        found[bytes(sha256).hex()] = said
     return found
 
 

@@ -7,7 +7,7 @@ from classifier.ml.types import Features
 from classifier.models import PictureFeatures
 from config.db.bulk import insert_or_update_rows
 
-_FIELDS = ("base", "sha256", "features", "logits", "blank", "canonical", "views", "statistics")
+_FIELDS = ("base", "sha256", "features", "logits", "blank", "canonical", "views", "test_form", "statistics")
 
 
 def record_features(seen: Iterable[tuple[int, str, Features, bytes | None]]) -> None:
@@ -21,7 +21,7 @@ def record_features(seen: Iterable[tuple[int, str, Features, bytes | None]]) -> 
         PictureFeatures,
         fields=_FIELDS,
         rows=[
-            (*key, of.numbers, of.logits, of.blank, of.canonical, of.views, statistics)
+            (*key, of.numbers, of.logits, of.blank, of.canonical, of.views, of.test_form, statistics)
             for key, (of, statistics) in sorted(rows.items(), key=itemgetter(0))
         ],
         key=2,

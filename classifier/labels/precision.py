@@ -20,6 +20,7 @@ from classifier.labels.texts import SPEAKING
 from classifier.ml.judging.fusion import VOTING_PRECISION
 from classifier.ml.text.reading import TITLE_SCORE, Verdict
 from classifier.models import TextEvidence, TextPrecision
+from classifier.registry.selectors import find_active_model_version
 from config.db.statements import allow_long_statements
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,9 @@ ENOUGH_REVIEWS = 30
 ENOUGH_PICTURES = 100
 #: Pictures that are surer than this say whether a title is right.
 SURE = 0.95
+#: The recipe of versions that say of titles what titles taught them.
+TAUGHT_BY_TITLES = "titles"
+_BY_PICTURES = ("sure", "agreed", "mean_confidence")
 
 
 def estimate_precision(
@@ -46,15 +50,19 @@ def refresh_precisions() -> list[str]:
 
     Their labels are to be decided anew by `settle_texts`. One process at a time; another does nothing meanwhile.
     """
+    production = find_active_model_version()
+    is_taught = production is not None and production.recipe == TAUGHT_BY_TITLES
     with allow_long_statements():
         counted = _count_reviews()
-        for country, figures in _count_pictures().items():
+        for country, figures in ({} if is_taught else _count_pictures()).items():
             counted.setdefault(country, {}).update(figures)
     changed: dict[str, bool] = {}
     with transaction.atomic():
         former = {row.country: row for row in TextPrecision.objects.select_for_update().order_by("country")}
         for country in sorted(counted.keys() | former.keys()):
             figures = {"reviewed": 0, "right": 0, "sure": 0, "agreed": 0, "mean_confidence": None}
+            if is_taught and country in former:
+                figures |= {name: getattr(former[country], name) for name in _BY_PICTURES}
             figures |= counted.get(country, {})
             precision = estimate_precision(**figures)
             row: dict[str, Any] = {**figures, "precision": precision, "estimated_at": Now()}

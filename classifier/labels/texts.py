@@ -5,15 +5,26 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
+from catalog.labels import with_first_image
 from catalog.models import Product, ProductDescription
 from classifier.ml.heads import TitleHead
 from classifier.ml.judging.fusion import SILENT as SILENT_TEXTS
 from classifier.ml.judging.fusion import TextSaid
 from classifier.ml.text.lexicon import LEXICON_DIGEST
-from classifier.ml.text.reading import SILENT, TITLE, Text, TextReading, Verdict, choose_languages, read_texts
+from classifier.ml.text.reading import (
+    SILENT,
+    TITLE,
+    TITLE_SCORE,
+    Text,
+    TextReading,
+    Verdict,
+    choose_languages,
+    read_texts,
+)
 from classifier.models import ModelVersion, TextEvidence, TextPrecision
 from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import find_heads
@@ -160,6 +171,13 @@ def weigh_texts(texts: Mapping[int, ReadTexts]) -> dict[int, TextSaid]:
         )
         for product_id, of in texts.items()
     }
+
+
+def list_named() -> QuerySet[Any]:
+    """Return the products with an image whose title names one group, by id: (id, group, id of the first image)."""
+    named = Product.objects.filter(text_evidence__verdict=Verdict.GROUP, text_evidence__score=TITLE_SCORE)
+    shown = with_first_image(named).filter(first_image_id__isnull=False)
+    return shown.order_by("pk").values_list("pk", "text_evidence__group", "first_image_id")
 
 
 def find_text_evidence(product_ids: Collection[int]) -> dict[int, tuple[bytes, list[list[str]]]]:

@@ -23,7 +23,7 @@ from classifier.ml.judging.calibration import Calibration
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.ml.manifest_schema import find_violation
 from classifier.ml.model_card import build_model_card
-from classifier.ml.preprocessing import FORM_VERSION
+from classifier.ml.preprocessing import FORM_VERSION, SURE_AT_FIRST
 from config.files import new_folder, open_file, write_file
 
 DEFAULT_ARTEFACT: Final = Path(__file__).resolve().parent.parent / "artefacts" / "default"
@@ -42,6 +42,8 @@ SCHEMA_VERSION: Final = 2
 MAX_ARTEFACT_BYTES: Final = 12 * 1024 * 1024
 MAX_MANIFEST_BYTES: Final = 1024 * 1024
 _MAX_DEPTH: Final = 20
+#: How sure a first look is, where a digest does not say: those of bases from before it was said stay.
+_SURE_UNSAID: Final = 0.995
 _MAY_BE_LEFT_OUT: Final = frozenset({"base", "colour"})
 
 
@@ -150,13 +152,15 @@ class Manifest:
 
     def looks_sha256(self) -> str:
         """The SHA-256 of what looks at pictures with a base's networks; see `VerifiedArtefact.looks_sha256`."""
-        looks = {
+        looks: dict[str, Any] = {
             "form": FORM_VERSION,
             "networks": {name: digest for name, digest in self.files.items() if name in (NETWORK_FILE, COLOUR_FILE)},
             "preprocessing": asdict(self.preprocessing_spec()),
             # Tall objects of photographs are looked at again.
             "photographs": self.calibration_values().photographs is not None,
         }
+        if SURE_AT_FIRST != _SURE_UNSAID:
+            looks["sure_at_first"] = SURE_AT_FIRST
         return hashlib.sha256(json.dumps(looks, sort_keys=True).encode()).hexdigest()
 
     def calibration_values(self) -> Calibration:

@@ -24,9 +24,11 @@ from classifier.ml.artefacts import (
     verify_artefact,
 )
 from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE, colour_views
+from classifier.ml.data.forms import find_test_forms
 from classifier.ml.inference import Classifier
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.judging.photographs import UPRIGHT_ODDS_BY_COLOURS, fit_distance, fit_upright
+from classifier.ml.preprocessing import canonical_pictures
 from classifier.ml.types import Picture
 
 #: Of the weights that the second branch has, wherever they were had from.
@@ -43,12 +45,14 @@ def build_base(
     ``weights`` is what ``find_backbone_weights`` takes. A base as the source keeps the branch that it has, and needs no
     weights. The head gives each picture the group and garment that the source did; how far a photograph is from usual
     ones is fitted on ``pictures``, and how likely it stands upright on them in four ways of standing. Of none a label
-    is known. The same source, pictures and weights give the same files. Raises ``ArtefactError``, and ``ValueError``
-    for pictures or weights that do not serve.
+    is known, and test pictures among them count for nothing. The same source, pictures and weights give the same files.
+    Raises ``ArtefactError``, and ``ValueError`` for pictures or weights that do not serve.
     """
     artefact = verify_artefact(source)
     if artefact.base is not None:
         raise ValueError(f"expected an artefact with its own networks at {source}, received a head on another base")
+    forms = canonical_pictures(pictures, spec=artefact.manifest.preprocessing_spec())
+    pictures = [pictures[index] for index in np.flatnonzero(~find_test_forms(forms)).tolist()]
     branch, described = artefact.contents.get(COLOUR_FILE), artefact.manifest.colour
     if branch is None or described is None:
         branch, described = _build_branch(pictures, weights=weights)

@@ -26,7 +26,7 @@ CLASSES: Final = len(GROUPS) + 1
 class SeenPictures:
     """What a base saw in N pictures, in half precision, as it is stored.
 
-    ``features`` is float16[N, F], ``logits`` float16[N, 10]; ``blank``, ``canonical`` and ``views`` are N values each.
+    ``features`` is float16[N, F], ``logits`` float16[N, 10]; the others are N values each, as `Features` has them.
     """
 
     features: NDArray[np.float16]
@@ -34,6 +34,7 @@ class SeenPictures:
     blank: NDArray[np.bool_]
     canonical: NDArray[np.bool_]
     views: NDArray[np.uint8]
+    test_form: NDArray[np.bool_]
 
     @classmethod
     def of(cls, pictures: Sequence[Features]) -> Self:
@@ -45,6 +46,7 @@ class SeenPictures:
             blank=np.array([each.blank for each in pictures], dtype=bool),
             canonical=np.array([each.canonical for each in pictures], dtype=bool),
             views=np.array([each.views for each in pictures], dtype=np.uint8),
+            test_form=np.array([each.test_form for each in pictures], dtype=bool),
         )
 
     @classmethod
@@ -54,20 +56,19 @@ class SeenPictures:
 
     def take(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> Self:
         """Those of the pictures that are chosen, by their indices int[M] or as bool[N]."""
-        return type(self)(
-            self.features[chosen], self.logits[chosen], self.blank[chosen], self.canonical[chosen], self.views[chosen]
-        )
+        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def split(self) -> list[Features]:
         """The features of each picture."""
         return [
-            Features(numbers=numbers.tobytes(), logits=logits.tobytes(), blank=blank, canonical=canonical, views=views)
-            for numbers, logits, blank, canonical, views in zip(
+            Features(numbers.tobytes(), logits.tobytes(), *flags)
+            for numbers, logits, *flags in zip(
                 self.features.astype(FEATURE_TYPE, copy=False),
                 self.logits.astype(FEATURE_TYPE, copy=False),
                 self.blank.tolist(),
                 self.canonical.tolist(),
                 self.views.tolist(),
+                self.test_form.tolist(),
                 strict=True,
             )
         ]

@@ -20,18 +20,16 @@ from classifier.ml.artefacts import (
     verify_artefact,
 )
 from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE, colour_views
+from classifier.ml.data.forms import find_test_forms
 from classifier.ml.heads import Heads, SeenPictures, predict, read_heads
 from classifier.ml.judging.calibration import Judgement, softmax
 from classifier.ml.labels import GARMENTS, group_probabilities
-from classifier.ml.preprocessing import CanonicalView, Looks, canonical_view, is_blank, take_looks
+from classifier.ml.preprocessing import SURE_AT_FIRST, CanonicalView, Looks, canonical_view, is_blank, take_looks
 from classifier.ml.types import Picture, Prediction
 
 #: Measured with two looks of MobileNetV2 0.35 at 64 pixels: 3,800 pictures a second and core in batches of 16 or 32,
 #: 3,400 in batches of 64.
 BATCH_SIZE: Final = 32
-#: A tall object is looked at again only where the network gives no group this share of its uncalibrated probability:
-#: of the studio pictures that chose it 1.7 forms are looked at in place of 2.2, and as many are right.
-_SURE_AT_FIRST: Final = 0.995
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +239,7 @@ class Classifier:
             blank=output.blank,
             canonical=~output.photograph,
             views=output.views,
+            test_form=find_test_forms(looks.forms),
         )
 
     def _look_at_colours(
@@ -264,7 +263,7 @@ class Classifier:
         output = self._run_forms(looks.forms, photograph=looks.photograph)
         if self._calibration.photographs is None or not looks.cuts:
             return output
-        sure = group_probabilities(softmax(output.logits.astype(np.float64))).max(axis=1) >= _SURE_AT_FIRST
+        sure = group_probabilities(softmax(output.logits.astype(np.float64))).max(axis=1) >= SURE_AT_FIRST
         chosen = ~sure[looks.owners]
         owners = looks.owners[chosen]
         if not len(owners):

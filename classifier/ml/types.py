@@ -21,7 +21,8 @@ class Features:
 
     ``numbers`` are its features and ``logits`` ten numbers, the mean of members and views, both bytes of
     ``FEATURE_TYPE``. The cosine of two pictures' features is how alike they look. ``canonical`` says that the picture
-    was in canonical form already, ``views`` how many views of it were looked at.
+    was in canonical form already, ``views`` how many views of it were looked at, and ``test_form`` that its form is
+    that of one of Fashion-MNIST's test pictures.
     """
 
     numbers: bytes
@@ -29,6 +30,12 @@ class Features:
     blank: bool
     canonical: bool
     views: int
+    test_form: bool = False
+
+    @property
+    def may_teach(self) -> bool:
+        """Whether a head may learn of it: of no picture in canonical form, for which none answers, nor of the test."""
+        return not (self.canonical or self.test_form)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,10 @@ class PictureFeatures(models.Model):
         null=True, help_text="Six likewise, measured of the pixels; null where that was not done yet."
     )
     views = models.PositiveSmallIntegerField(help_text="How many views of the picture were looked at; 0: not known.")
+    test_form = models.BooleanField(
+        null=True,
+        help_text="Whether its form is that of a test picture of Fashion-MNIST; null where that is not known.",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -56,8 +56,8 @@ def list_reviewed_pictures(
 ) -> list[ReviewedPicture]:
     """Return the different photographs that people labelled and in which the version's base looked, newest last.
 
-    Those that fell into no part are left out, as are unusable pictures and those in canonical form, for which no head
-    answers. `progress` is called after each chunk.
+    Those that fell into no part are left out, as are unusable pictures, those in canonical form, for which no head
+    answers, and test pictures in disguise. `progress` is called after each chunk.
     """
     pictures: dict[str, ReviewedPicture] = {}
     image_ids = _list_reviewed_images()
@@ -68,7 +68,7 @@ def list_reviewed_pictures(
         places, titles = assign_parts(held), _find_titles(held)
         for image_id, (sha256, review) in sorted(held.items()):
             shows, seen = _find_class(review), features.get(sha256)
-            if shows is not None and seen is not None and not seen.canonical and image_id in places:
+            if shows is not None and seen is not None and seen.may_teach and image_id in places:
                 title, place = titles.get(image_id, ""), places[image_id]
                 pictures.setdefault(sha256, ReviewedPicture(review.id, shows, title, seen, place))
         progress(TrainingProgress("load"))

@@ -1,7 +1,7 @@
 """Words teach pictures: titles that name one group teach a head on the base in production, without one review."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -9,18 +9,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.labels import with_first_image
-from catalog.models import Product, ProductDescription, StoredPicture
 from classifier.adoption.reviewed import list_test_pictures
 from classifier.features.selectors import find_features
+from classifier.labels.facts import find_held_hashes
+from classifier.labels.precision import refresh_precisions
+from classifier.labels.texts import list_named
 from classifier.ml.heads import Heads, SeenPictures
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
 from classifier.ml.teaching.group_heads import TaughtHead, teach
-from classifier.ml.text.reading import TITLE, Text, Verdict, choose_languages, read_texts
 from classifier.ml.types import Features, ProgressCallback, TrainingProgress
 from classifier.models import ModelVersion
-from classifier.registry.selectors import get_active_model_version
+from classifier.registry.selectors import find_active_model_version, get_active_model_version
 from classifier.splits.selectors import find_tested
 from classifier.training.heads import get_heads, save_heads
 
@@ -32,8 +32,10 @@ MAXIMUM_TITLES: Final = 20_000
 MAXIMUM_OF_GROUP: Final = MAXIMUM_TITLES // len(GROUPS)
 #: Of 256 pictures so many judge and do not teach, by the first byte of their hash: no picture is on both sides.
 HELD_OUT: Final = 51
-# Products that are read together, and those among whom enough titles are looked for before a page offers it.
+# Products that are read together, all with such titles, and those among whom a page looks for enough before it offers
+# the training: mostly it finds these among the first few.
 CHUNK_SIZE: Final = 2000
+_OFFER_SIZE: Final = 500
 
 
 class TooFewTitlesError(Exception):
@@ -55,54 +57,46 @@ def list_titled_pictures(
     """Yield the different photographs whose product's title names one group and in which the version's base looked.
 
     Of each group the first `MAXIMUM_OF_GROUP` are there. Pictures in canonical form teach nothing, for the head answers
-    for none: so no test picture asks for what taught it. Nor do those of the catalogue's test part. After each chunk of
-    products `progress` is called.
+    for none, nor do test pictures in disguise, nor those of the catalogue's test part. After each chunk of products
+    `progress` is called.
     """
     after, seen, numbers = 0, set(), Counter[int]()
-    while rows := list(
-        with_first_image(Product.objects.filter(pk__gt=after))
-        .order_by("pk")
-        .values_list("pk", "title", "first_image_id")[:CHUNK_SIZE]
-    ):
+    while rows := list(list_named().filter(pk__gt=after)[:CHUNK_SIZE]):
         after = rows[-1][0]
-        groups = {
-            image_id: group
-            for image_id, group in _read_titles(rows).items()
-            if image_id is not None and numbers[group] < MAXIMUM_OF_GROUP
-        }
-        pictures = StoredPicture.objects.filter(image__in=groups).select_related("image").order_by("image_id")
-        held = {row.image_id: row.sha256 for row in pictures if row.url == row.image.url}
-        features = find_features(version.base_id, set(held.values()) - find_tested(held.values()))
-        for image_id, sha256 in held.items():
-            group = groups[image_id]
-            is_new = sha256 in features and sha256 not in seen and not features[sha256].canonical
-            if is_new and numbers[group] < MAXIMUM_OF_GROUP:
-                seen.add(sha256)
-                numbers[group] += 1
-                yield TitledPicture(sha256, group, features[sha256])
+        wanted = [row for row in rows if numbers[GROUPS.index(row[1])] < MAXIMUM_OF_GROUP]
+        for picture in _find_teaching(version, wanted):
+            if picture.sha256 not in seen and numbers[picture.group] < MAXIMUM_OF_GROUP:
+                seen.add(picture.sha256)
+                numbers[picture.group] += 1
+                yield picture
         progress(TrainingProgress("load"))
         if all(numbers[group] == MAXIMUM_OF_GROUP for group in range(len(GROUPS))):
             return
 
 
-def _read_titles(rows: list[tuple[int, str, int | None]]) -> dict[int | None, int]:
-    """Return the group that the title of each product names, by its first image; nothing of others."""
-    countries: dict[int, set[str]] = defaultdict(set)
-    texts = ProductDescription.objects.filter(product__in=[pk for pk, _, _ in rows]).order_by()
-    for product_id, country in texts.values_list("product_id", "country_code"):
-        countries[product_id].add(country)
-    named = {}
-    for product_id, title, image_id in rows:
-        said = read_texts([Text(TITLE, title, choose_languages(countries[product_id]))])
-        if said.verdict == Verdict.GROUP:
-            named[image_id] = GROUPS.index(said.group)
-    return named
+def _find_teaching(version: ModelVersion, rows: Iterable[tuple[int, str, int]]) -> list[TitledPicture]:
+    """Return what the pictures of products, as `list_named` gives them, may teach, by their image's id."""
+    groups = {image_id: GROUPS.index(group) for _, group, image_id in rows}
+    held = find_held_hashes(groups)
+    features = find_features(version.base_id, set(held.values()) - find_tested(held.values()))
+    return [
+        TitledPicture(sha256, groups[image_id], features[sha256])
+        for image_id, sha256 in sorted(held.items())
+        if sha256 in features and features[sha256].may_teach
+    ]
 
 
 def has_enough_titles() -> bool:
-    """Whether the first products of the catalogue have enough titles that name one group."""
-    rows = with_first_image(Product.objects.all()).order_by("pk").values_list("pk", "title", "first_image_id")
-    return len(_read_titles(list(rows[:CHUNK_SIZE]))) >= MINIMUM_TITLES
+    """Whether the first `CHUNK_SIZE` products whose titles name one group have pictures enough that may teach."""
+    version = find_active_model_version()
+    if version is None:
+        return False
+    rows, found = list(list_named()[:CHUNK_SIZE]), set[str]()
+    for start in range(0, len(rows), _OFFER_SIZE):
+        found |= {picture.sha256 for picture in _find_teaching(version, rows[start : start + _OFFER_SIZE])}
+        if len(found) >= MINIMUM_TITLES:
+            return True
+    return False
 
 
 def teach_by_titles(request: TrainingRequest, *, output: Path, progress: ProgressCallback) -> TrainedArtefact:
@@ -112,6 +106,8 @@ def teach_by_titles(request: TrainingRequest, *, output: Path, progress: Progres
     """
     version = get_active_model_version()
     progress(TrainingProgress("load"))
+    # What pictures say of titles before these teach any stays for good.
+    refresh_precisions()
     pictures = list(list_titled_pictures(version, progress=progress))
     numbers = Counter(picture.group for picture in pictures)
     if len(pictures) < MINIMUM_TITLES or min(numbers[group] for group in range(len(GROUPS))) < MINIMUM_OF_GROUP:

@@ -29,6 +29,7 @@ def test_a_real_worker_labels_every_picture_of_the_origin() -> None:
     assert set(row["cores_busy"]) == set(row["milliseconds_an_image"]) == programs
     assert row["milliseconds_an_image"]["worker"] > 0
     assert row["worker_peak_bytes"] > 50_000_000
+    assert row["look_milliseconds"]["with_colours"] > row["look_milliseconds"]["without_colours"] > 0
     assert report["machine"]["cores"] == len(os.sched_getaffinity(0))
 
 
@@ -84,6 +85,7 @@ def test_a_measurement_relates_time_to_pictures() -> None:
         bare_images_per_second=250.0,
         processor_seconds={"worker": 3.0},
         worker_peak_bytes=None,
+        look_milliseconds={"with_colours": 4.0, "without_colours": 3.0},
     )
     assert (measurement.images_per_second, measurement.ratio) == (200.0, 0.8)
     assert measurement.cores_busy == {"worker": 1.5}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from classifier.ml import artefacts
 from classifier.ml.artefacts import (
     BASE_FOLDER,
     COLOUR_FILE,
@@ -265,3 +266,11 @@ def test_the_shipped_artefact_is_whole_small_and_made_by_the_products_command() 
         [BASE_FOLDER, *[MODEL_CARD_FILE, MANIFEST_FILE] * 2, NETWORK_FILE, COLOUR_FILE, WEIGHTS_FILE]
     )
     assert (DEFAULT_ARTEFACT / MODEL_CARD_FILE).read_bytes() == artefact.manifest.model_card()
+
+
+def test_how_sure_a_first_look_is_belongs_to_what_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = load_manifest(DEFAULT_ARTEFACT / BASE_FOLDER)
+    # With another digest every catalogue looks at its pictures anew.
+    assert manifest.looks_sha256() == "d04298f5809e46daf1d85967798205d0da8ac0abca880db896f36c2b73b34c38"
+    monkeypatch.setattr(artefacts, "SURE_AT_FIRST", 0.99)
+    assert not manifest.looks_sha256().startswith("d04298f5")

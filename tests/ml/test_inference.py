@@ -19,6 +19,7 @@ from classifier.ml.artefacts import (
     manifest_sha256,
     verify_artefact,
 )
+from classifier.ml.data import forms
 from classifier.ml.data.dataset import FashionMnist
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
@@ -161,8 +162,12 @@ def test_a_tall_photograph_has_the_mean_of_what_is_looked_at(
     np.testing.assert_allclose(output.logits[1], alone[1], atol=1e-4)
     assert output.photograph.tolist() == [True, True]
     # One that is sure at first is not asked again.
-    monkeypatch.setattr(inference, "_SURE_AT_FIRST", 0.0)
+    monkeypatch.setattr(inference, "SURE_AT_FIRST", 0.0)
     np.testing.assert_allclose(classifier.run(pictures).logits, alone[:2], atol=1e-4)
+    # Whatever comes with the form of a test picture is known for one.
+    known = frozenset(forms._hash_forms(looks.forms[1:]))
+    monkeypatch.setattr(forms, "_load_hashes", lambda: known)
+    assert [of.test_form for of in classifier.look(pictures).split()] == [False, True]
 
 
 def test_an_artefact_of_the_first_schema_looks_once_and_judges_all_alike(artefact_folder: Path) -> None:

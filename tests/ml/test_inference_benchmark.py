@@ -38,6 +38,7 @@ def test_all_ways_label_the_pictures_in_one_run(
     assert product["times_faster_than_published"] == pytest.approx(
         product["images_per_second"] / published["images_per_second"]
     )
+    assert min(report["photographs"].values()) > 0
     told = [row["joules_per_1000_images"] for row in report["rates"]]
     assert all(joules is None for joules in told) or all(joules > 0 for joules in told)
     assert set(report["machine"]) == {"processor", "cores", "load_before", "python", "libraries"}

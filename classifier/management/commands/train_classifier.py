@@ -111,7 +111,10 @@ class Command(ReportingCommand):
             try:
                 carry_out_training(run, watch=partial(_show, report))
             except Exception as error:
-                raise CommandError(f"{title} failed: {error}. Nothing was registered") from error
+                # What does not load passes no gate, as it does where it is registered by hand.
+                is_refused = options["activate"] and isinstance(error, ArtefactError)
+                message = f"{title} failed: {error}. Nothing was registered"
+                raise CommandError(message, returncode=3 if is_refused else 1) from error
         run.refresh_from_db()
         if run.state != TrainingRun.State.DONE:
             raise CommandError(f"{title} is {run.state}. {run.error or 'Nothing was registered.'}")

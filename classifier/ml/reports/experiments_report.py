@@ -42,8 +42,10 @@ def _summarise(records: Sequence[Record]) -> Section:
         "id": "summary",
         "title": "All recipes",
         "text": [
-            f"Measured on the {images:,} test pictures, which trained, stopped, calibrated and chose nothing. Accuracy "
-            "is quoted at argmax, the operating point that serves, and 95 % intervals stand in brackets; of fewer than "
+            f"Measured on the {images:,} test pictures, which trained, stopped and calibrated nothing. Recipes are "
+            "chosen on the validation part and on training parts of photographs since drawn and continued; some "
+            "choices of the earlier ones were made by figures of the test part, as what was tried says. Accuracy is "
+            "quoted at argmax, the operating point that serves, and 95 % intervals stand in brackets; of fewer than "
             f"{LEAST_COUNT} pictures no share is told. Balanced weighs the groups, with factors chosen on "
             "the calibration part, so that as few published cells as possible are higher than ours to two decimals.",
             f"Our times are the median of three runs, from pictures in memory to labels, on a processor with {cores} "
@@ -264,7 +266,9 @@ def _describe_history(record: Record) -> Block:
         "validation_accuracy": "Accuracy, groups",
         "validation_garment_accuracy": "Accuracy, garments",
     }
-    figures = {name: title for name, title in titles.items() if name in history[0]}
+    # The training loss is of groups and garments together: beside that of garments alone it would say nothing.
+    hidden = set() if "validation_loss" in history[0] else {"loss"}
+    figures = {name: title for name, title in titles.items() if name in history[0] and name not in hidden}
     rows = [
         (f"{row['epoch']:.0f}" + (", kept" if row["best"] else ""), *(f"{row[name]:.4f}" for name in figures))
         for row in history
@@ -275,6 +279,7 @@ def _describe_history(record: Record) -> Block:
             "Losses over garments and, by the recipe's weight, over groups together, but where it says garments alone; "
             "the epoch with the least of these is kept. The training loss is counted on augmented pictures, with "
             "dropout, so that it may lie above that of validation."
+            + (" A validation loss of that sum was not kept here: the plot alone shows it." if hidden else "")
         ],
         "plot": record["plots"]["training"],
         "table": build_table("Accuracies on the validation part", ("Epoch", *figures.values()), rows),

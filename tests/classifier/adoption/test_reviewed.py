@@ -1,5 +1,6 @@
 """The catalogue's own pictures judge versions: those of the test part that people labelled."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,15 @@ import numpy as np
 import pytest
 from django.contrib.auth.models import User
 
-from catalog.models import Image
+from catalog.models import Image, Product
 from classifier.adoption import gate
 from classifier.adoption.gate import examine_version
+from classifier.adoption.history import describe_gate
 from classifier.adoption.reviewed import list_test_pictures
+from classifier.labels.texts import find_stale_texts, write_texts
+from classifier.ml.artefacts import MANIFEST_FILE
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
-from classifier.models import Base, ModelVersion, Review, SplitPicture
+from classifier.models import Base, ModelVersion, PictureFeatures, Review, SplitPicture
 from classifier.registry.services import register_model_version
 from classifier.reviews.services import record_reviews, withdraw_reviews
 from tests.support.artefacts import answer_as_registered, create_artefact_twin, register_active_version
@@ -61,25 +65,30 @@ def test_of_a_family_one_picture_judges(version: ModelVersion, images: list[Imag
     assert len(list_test_pictures([version.base_id])) == 35
 
 
-def test_a_version_that_is_wrong_about_the_catalogue_passes_no_gate(
-    version: ModelVersion, images: list[Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of how many pictures the heads are asked: at first the candidate, which says that all of them are tops."""
     answer_as_registered(monkeypatch)
-    candidate = register_model_version(create_artefact_twin(tmp_path / "twin"))
-    assert candidate.base_id == version.base_id
-    calls = []
+    calls: list[int] = []
 
     def say(seen: Any, *, heads: Any) -> list[Any]:
-        """Say what is there of each picture; at first, which is the candidate, that all of them are tops."""
         calls.append(len(seen.features))
         shown = np.argmax(seen.features[:, :6], axis=1) * (len(calls) > 1)
         garments = [next(name for name in GARMENTS if GROUP_OF_GARMENT[name] == GROUPS[min(one, 4)]) for one in shown]
         return [build_prediction(name) for name in garments]
 
     monkeypatch.setattr(gate, "predict", say)
+    return calls
+
+
+def test_a_version_that_is_wrong_about_the_catalogue_passes_no_gate(
+    version: ModelVersion, images: list[Image], tmp_path: Path, asked: list[int]
+) -> None:
+    candidate = register_model_version(create_artefact_twin(tmp_path / "twin"))
+    assert candidate.base_id == version.base_id
     found = examine_version(candidate)
     # 30 of the 36 show a group; that of none of these both call bags.
-    assert calls == [36, 36]
+    assert asked == [36, 36]
     assert [(one.of, one.images, one.is_worse) for one in found.catalogue] == [("all groups", 36, True)]
     assert "all groups: -66.67 points" in found.problem
 
@@ -93,3 +102,27 @@ def test_fewer_than_thirty_are_no_evidence(
     found = examine_version(candidate)
     assert (found.catalogue, found.problem) == (None, "")
     assert found.to_json()["catalogue"] is None
+
+
+def test_what_titles_taught_is_held_against_titles_of_the_test_part(
+    version: ModelVersion, tmp_path: Path, asked: list[int]
+) -> None:
+    titles = ("Blue shirt", "Long trousers", "Summer dress", "Leather boots", "Small handbag", "Leather belt")
+    for number in range(42):
+        part = "training" if number >= 36 else "test"
+        create_seen(version.base, number, title=titles[number % 6], shows=number % 6, part=part)
+    write_texts(find_stale_texts(list(Product.objects.values_list("pk", flat=True))))
+    folder = create_artefact_twin(tmp_path / "twin")
+    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    manifest["recipe"] |= {"name": "titles", "trainable": "titles"}
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    candidate = register_model_version(folder)
+    found = examine_version(candidate)
+    # A belt is none of the groups, and no title teaches that.
+    assert asked == [30, 30]
+    assert (found.catalogue, [(one.of, one.is_worse) for one in found.titled]) == (None, [("all groups", True)])
+    assert "all groups: -80.00 points" in found.problem
+    rows = describe_gate(found.to_json())["table"]["rows"]
+    assert [row[1:3] for row in rows if row[0] == "Its photographs, by their titles"] == [["all groups", "30"]]
+    PictureFeatures.objects.first().delete()
+    assert examine_version(candidate).problem.startswith("Titles taught it, and fewer than 30 photographs")

@@ -134,7 +134,7 @@ def test_reviews_say_how_often_texts_are_right_or_else_sure_pictures(
 
 def test_a_vote_won_or_lost_decides_labels_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("classifier.labels.precision.ENOUGH_PICTURES", 2)
-    create_model_version()
+    version = create_model_version()
     right = [create_product("Bag", images=[create_painted_image("Bag")], descriptions=HALF) for _ in range(2)]
     belt = create_product("Leather belt", images=[create_painted_image("Bag")], descriptions=HALF)
     label_everything()
@@ -155,6 +155,11 @@ def test_a_vote_won_or_lost_decides_labels_anew(monkeypatch: pytest.MonkeyPatch)
         with transaction.atomic():
             Product.objects.filter(pk=product.pk).update(title="Summer dress")
             refresh_labels([product.pk])
+    # What titles taught says nothing of titles.
+    with monkeypatch.context() as patched:
+        patched.setattr("classifier.labels.precision.TAUGHT_BY_TITLES", version.recipe)
+        assert refresh_precisions() == []
+        assert TextPrecision.objects.get().agreed == 2
     assert refresh_precisions() == ["us"]
     settle_texts(seconds=10)
     assert {read_label(product)[3] for product in right} == {""}

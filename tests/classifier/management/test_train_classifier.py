@@ -24,7 +24,13 @@ from classifier.models import AdoptionRun, ModelVersion, TrainingRun
 from classifier.training import runs as training_runs
 from classifier.training.runs import cancel_training_run, claim_training_run
 from classifier.training.starting import start_training_run
-from tests.support.artefacts import OWN_NETWORKS, answer_alike, create_artefact_twin, register_active_version
+from tests.support.artefacts import (
+    OWN_NETWORKS,
+    answer_alike,
+    create_artefact_twin,
+    create_broken_artefact,
+    register_active_version,
+)
 
 pytestmark = pytest.mark.django_db
 Stage = ModelVersion.Stage
@@ -106,6 +112,17 @@ def test_what_may_be_worse_is_a_candidate_and_hours_are_not_lost(
     output, _ = run("--activate", "--force", "--reason", "It knows our shop", "--json")
     assert json.loads(output)["stage"] == "production"
     assert AdoptionRun.objects.first().reason == "It knows our shop"
+
+
+@pytest.mark.parametrize("arguments, status", [([], 1), (["--activate", "--force", "--reason", "So"], 3)])
+def test_what_does_not_load_is_refused_by_force_as_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], status: int
+) -> None:
+    broken = create_broken_artefact(tmp_path / "broken")
+    monkeypatch.setattr(pipeline, "train", lambda *_, **__: TrainedArtefact(broken, load_manifest(broken)))
+    with pytest.raises(CommandError, match=r"broken-1 is not a serving network.*Nothing was registered") as caught:
+        run(*arguments)
+    assert (caught.value.returncode, ModelVersion.objects.exists()) == (status, False)
 
 
 def test_a_head_on_random_weights_is_refused(calls: list[SimpleNamespace], settings: Any) -> None:

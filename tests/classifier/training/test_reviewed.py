@@ -77,11 +77,12 @@ def test_what_trains_is_what_people_said_last_of_pictures_with_a_part(
     record_reviews([shop[0].pk], group="Bags", reviewer_id=reviewer.pk)
     record_reviews([shop[1].pk], group="", verdict="unusable", reviewer_id=reviewer.pk)
     PictureFeatures.objects.filter(sha256=hashlib.sha256(b"2").digest()).update(canonical=True)
+    PictureFeatures.objects.filter(sha256=hashlib.sha256(b"4").digest()).update(test_form=True)
     SplitAssignment.objects.filter(pictures__sha256=hashlib.sha256(b"3").digest()).update(
         left_out_because="between", left_out_at=timezone.now()
     )
     found = {picture.review_id: picture for picture in list_reviewed_pictures(version)}
-    assert len(found) == 180 - 3
+    assert len(found) == 180 - 4
     newest = Review.objects.get(image=shop[0], group="Bags")
     assert (found[newest.pk].shows, found[newest.pk].title) == (GROUPS.index("Bags"), "Acme alpha")
     assert {picture.shows for picture in found.values()} == set(range(6))
@@ -121,12 +122,9 @@ def test_heads_know_what_is_none_of_the_groups_and_a_review_that_the_others_cont
     made = train().model_version
     heads = find_heads(made)
     vectors = np.eye(64)[:6].astype(np.float16)
-    said = predict(
-        SeenPictures(
-            vectors, np.zeros((6, 10), np.float16), np.zeros(6, bool), np.zeros(6, bool), np.ones(6, np.uint8)
-        ),
-        heads=heads,
-    )
+    nothing = np.zeros(6, bool)
+    seen = SeenPictures(vectors, np.zeros((6, 10), np.float16), nothing, nothing, np.ones(6, np.uint8), nothing)
+    said = predict(seen, heads=heads)
     assert [one.group for one in said[:5]] == list(GROUPS)
     assert said[NONE].none_probability > max(one.none_probability for one in said[:5])
     sign_in(client, "view_modelversion")

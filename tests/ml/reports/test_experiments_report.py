@@ -122,6 +122,17 @@ def test_a_long_history_is_thinned_and_keeps_the_best_and_the_last_epoch(markdow
     assert rows[-1][0] == "40"
 
 
+def test_the_losses_of_a_table_are_one_sum(markdown: str) -> None:
+    record = measure_drawings("default").record
+    older = [{name: row[name] for name in row if name != "validation_garment_loss"} for row in record["history"]]
+
+    sections = build_sections([record | {"history": older}], tried=[])
+
+    columns = read_table(write_markdown("# Experiments", sections, folder="experiments"), "While training")[0]
+    assert columns == ["Epoch", "Validation loss, garments alone", "Accuracy, groups", "Accuracy, garments"]
+    assert read_table(markdown, "While training")[0][1:3] == ["Training loss", "Validation loss"]
+
+
 def test_what_an_older_record_does_not_know_is_a_dash() -> None:
     record = measure_drawings("default").record
     older = record | {

@@ -41,9 +41,8 @@ def draw(
     features = np.eye(64)[shown] + noise * generator.normal(size=(count, 64))
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     nothing = np.zeros(count, dtype=bool)
-    seen = SeenPictures(
-        features.astype(np.float16), np.zeros((count, 10), np.float16), nothing, nothing, np.ones(count, np.uint8)
-    )
+    logits, views = np.zeros((count, 10), np.float16), np.ones(count, np.uint8)
+    seen = SeenPictures(features.astype(np.float16), logits, nothing, nothing, views, nothing)
     named = [f"Acme {titles[shown[number] % len(titles)]} {number % 7}".strip() for number in range(count)]
     return ReviewedPictures(seen, shown, named if any(titles) else [""] * count, families=np.arange(count))
 
