@@ -36,7 +36,7 @@ WARMER: Final = 1.13
 #: factor of 1.8 has twice as many garments at home answered as such.
 #: Fitted to both sources at once, and drawn towards even ones: with brands kept apart that is as good as the best fit.
 GROUP_WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
-    {UPPER_PART: 1.0, BOTTOM_PART: 4.8, ONE_PIECE: 5.8, FOOTWEAR: 2.0, BAGS: 1.0}
+    {UPPER_PART: 1.0, BOTTOM_PART: 4.8, ONE_PIECE: 5.8, FOOTWEAR: 2.0, BAGS: 1.2}
 )
 #: The odds of a photograph that stands upright and shows clothes against one that looks like a turned picture; more
 #: answers more of both. Of turned studio pictures a tenth are then answered wrongly, and without it a third.
