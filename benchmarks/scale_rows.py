@@ -128,12 +128,26 @@ _INDEXES: Final = """
 
 
 def fill_catalogue(*, products: int, report: Callable[[str], None]) -> None:
-    """Write so many products into empty tables, in one transaction; then analyse.
-
-    The database's role must be a superuser: triggers and foreign keys are not asked. Pictures have rows and no files.
-    """
+    """Write so many products into empty tables, in one transaction; then analyse."""
     # Django is set up by now.
     from django.db import connection, transaction
+
+    with transaction.atomic():
+        insert_catalogue(products=products, report=report)
+    report("analysing")
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+
+
+def insert_catalogue(*, products: int, report: Callable[[str], None]) -> None:
+    """Write so many products into empty tables, within a transaction.
+
+    The database's role must be a superuser: triggers and foreign keys are not asked, until the transaction ends. What
+    triggers would have counted is counted in the end. Pictures have rows and no files.
+    """
+    from django.db import connection
+
+    from catalog.labels import recount_tallies
 
     ends = [sum(list(GROUP_SHARES.values())[: place + 1]) for place in range(len(GROUP_SHARES))]
     values: dict[str, Any] = {
@@ -154,7 +168,7 @@ def fill_catalogue(*, products: int, report: Callable[[str], None]) -> None:
         "sentences": [sentence for sentences in SENTENCES.values() for sentence in sentences],
         "rare": f" {RARE_WORD}",
     }
-    with transaction.atomic(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute("SET LOCAL maintenance_work_mem = '768MB'")
         for statement in _FEW:
@@ -177,6 +191,5 @@ def fill_catalogue(*, products: int, report: Callable[[str], None]) -> None:
         )
         for table in ("product", "image", "productdescription"):
             cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table, products])
-    report("analysing")
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
+    report("counting labels")
+    recount_tallies()

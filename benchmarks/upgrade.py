@@ -168,8 +168,8 @@ def watching_locks(url: str) -> Iterator[list[tuple[float, float, str, str]]]:
         thread.join()
 
 
-def main() -> int:
-    """Measure and print; return the exit status."""
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options; `begin` are (app, number) of the migrations before those that are measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.upgrade", description=__doc__.partition("\n")[0])
     parser.add_argument("--products", type=int, default=1_000_000, metavar="N", help="products (%(default)s)")
     parser.add_argument(
@@ -182,7 +182,12 @@ def main() -> int:
         help="app.number to migrate to before anything is measured; may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Measure and print; return the exit status."""
+    options = parse_arguments()
     machine, folder = describe_machine(_LIBRARIES), Path(tempfile.mkdtemp(prefix="benchmark-"))
     server = start_postgresql(server_settings=SERVER_SETTINGS)
     os.environ.update(DJANGO_SETTINGS_MODULE="config.settings.base", VAR_DIR=str(folder), DATABASE_URL=server.url)

@@ -5,7 +5,8 @@
 Two sites and two workers of the earlier commit label a catalogue while pages and API are asked so often a second, and
 people's labels are given. Then this commit's migrations are applied, and each process is stopped by SIGTERM and started
 from this commit: workers first, then the sites, each of which gets no requests from when it is told to stop until it is
-ready, as any balancer does it. Exit status 1: a request failed, or a label was lost or came twice.
+ready, as any balancer does it. Then all go back to the earlier commit, on the schema of this one: sites first, then the
+workers, which label some pictures once more. Exit status 1: a request failed, or a label was lost or came twice.
 """
 
 import argparse
@@ -38,6 +39,8 @@ from tests.support.forks import Fork, fork, run_forked
 from tests.support.ports import find_port
 from tests.support.servers import DURABLE_SETTINGS, REPOSITORY, TEMPLATE_VARIABLE, Server, start_postgresql, start_redis
 
+#: Pictures that the earlier commit labels once more, a batch.
+_LABELLED_AGAIN: Final = 32
 #: One request of so many gives a label: writes are 600 a minute at most.
 _WRITE_EVERY: Final = 20
 _PATIENCE_SECONDS: Final = 120.0
@@ -71,6 +74,8 @@ class Report:
     upgrade_seconds: float = 0.0
     labelled_before: int = 0
     labelled_meanwhile: int = 0
+    going_back_seconds: float = 0.0
+    labelled_again: int = 0
     lost: int = 0
     doubled: int = 0
     failed_tasks: int = 0
@@ -252,6 +257,20 @@ class Stage:
             name = f"site-{port}"
             self.wait(partial(_is_ready, port), what=f"{name} to be ready", name=name)
 
+    def replace_workers(self, tree: Path) -> None:
+        """Stop both workers and start them from a tree, one after the other."""
+        for number in range(2):
+            self.stop(f"worker-{number}")
+            self.start_worker(tree, number)
+
+    def replace_sites(self, tree: Path, *ports: int, balancer: Balancer) -> None:
+        """Stop the sites and start them from a tree, one after the other; the balancer sends no requests meanwhile."""
+        for port in ports:
+            balancer.remove(port)
+            self.stop(f"site-{port}")
+            self.start_sites(tree, port)
+            balancer.add(port)
+
     def stop(self, name: str) -> None:
         """Stop a process as a supervisor does, and wait until it is gone."""
         process = self.processes.pop(name)
@@ -354,36 +373,33 @@ def upgrade(*, base: str, per_second: float, pictures: int, seed: int, forks_of:
         for port in ports:
             balancer.add(port)
         load = Load(balancer, per_second=per_second, pictures=pictures, key=key, seed=seed)
-        run = _start_run(ports[0], headers=load.headers)
+        run = _start_run(ports[0], headers=load.headers, relabel=False)
         with load:
             stage.wait(
                 lambda: _count_labelled(stage) > pictures // 20, what="first labels", name="worker-0", seconds=300
             )
             report.labelled_before, upgrading = _count_labelled(stage), time.monotonic()
             stage.manage(REPOSITORY, ("migrate", "--verbosity", "0"))
-            for number in range(2):
-                stage.stop(f"worker-{number}")
-                stage.start_worker(REPOSITORY, number)
-            for port in ports:
-                balancer.remove(port)
-                stage.stop(f"site-{port}")
-                stage.start_sites(REPOSITORY, port)
-                balancer.add(port)
+            stage.replace_workers(REPOSITORY)
+            stage.replace_sites(REPOSITORY, *ports, balancer=balancer)
             report.upgrade_seconds = round(time.monotonic() - upgrading, 1)
             report.labelled_meanwhile = _count_labelled(stage) - report.labelled_before
-            deadline = time.monotonic() + 60 + pictures / 4
-            ended = "SELECT state <> 'running' AND state <> 'queued' FROM classifier_labellingrun WHERE id = %s"
-            while time.monotonic() < deadline and not report.finished:
-                report.finished = bool(stage.ask(ended, run))
-                time.sleep(0.5)
+            finished = _wait_for_end(stage, run, seconds=60 + pictures / 4)
+            going_back = time.monotonic()
+            stage.replace_sites(old, *ports, balancer=balancer)
+            stage.replace_workers(old)
+            report.going_back_seconds = round(time.monotonic() - going_back, 1)
+            again = _start_run(ports[0], headers=load.headers, relabel=True, limit=_LABELLED_AGAIN)
+            report.finished = _wait_for_end(stage, again, seconds=60) and finished
+            report.labelled_again = _count_labelled(stage, run=again)
         _judge(report, stage, load, run=run)
     report.seconds = round(time.monotonic() - started, 1)
     return report
 
 
-def _start_run(port: int, *, headers: dict[str, str]) -> int:
+def _start_run(port: int, *, headers: dict[str, str], **options: Any) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_GIVE_UP_SECONDS)
-    connection.request("POST", "/api/v1/labelling-runs/", body=b'{"relabel": false}', headers=headers)
+    connection.request("POST", "/api/v1/labelling-runs/", body=json.dumps(options).encode(), headers=headers)
     response = connection.getresponse()
     content = response.read()
     connection.close()
@@ -392,8 +408,17 @@ def _start_run(port: int, *, headers: dict[str, str]) -> int:
     return int(json.loads(content)["id"])
 
 
-def _count_labelled(stage: Stage) -> int:
-    return int(stage.ask("SELECT count(*) FROM classifier_classification"))
+def _wait_for_end(stage: Stage, run: int, *, seconds: float) -> bool:
+    """Wait until a labelling run has ended; return whether it has, within so many seconds."""
+    ended = "SELECT state <> 'running' AND state <> 'queued' FROM classifier_labellingrun WHERE id = %s"
+    deadline = time.monotonic() + seconds
+    while not (is_over := bool(stage.ask(ended, run))) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return is_over
+
+
+def _count_labelled(stage: Stage, run: int | None = None) -> int:
+    return int(stage.ask("SELECT count(*) FROM classifier_classification WHERE %s IS NULL OR run_id = %s", run, run))
 
 
 def _judge(report: Report, stage: Stage, load: Load, *, run: int) -> None:
@@ -406,7 +431,7 @@ def _judge(report: Report, stage: Stage, load: Load, *, run: int) -> None:
         "(SELECT FROM classifier_classification WHERE image_id = image.id AND run_id = %s)", run
     )  # fmt: skip
     report.doubled = stage.ask(
-        "SELECT count(*) FROM (SELECT image_id FROM classifier_classification GROUP BY image_id "
+        "SELECT count(*) FROM (SELECT image_id FROM classifier_classification GROUP BY image_id, run_id "
         "HAVING count(*) > 1) AS doubled"
     )
     report.failed_tasks = stage.ask("SELECT count(*) FROM classifier_labeltask WHERE state <> 'done'")

@@ -232,6 +232,27 @@ def test_artefacts_from_before_the_bucket_are_put_there_and_orphans_leave_it(
     assert json.loads(output.getvalue()) == {"removed": [], "damaged": {}, "shared": []}
 
 
+def test_pictures_from_before_the_bucket_are_copied_there_as_they_lie(
+    bucket: BucketServer, client: Client, settings: Any, tmp_path: Path
+) -> None:
+    in_bucket, settings.MEDIA_ROOT = settings.STORAGES, tmp_path / "var" / "media"
+    folder = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    settings.STORAGES = in_bucket | {"default": folder}
+    create_shown(png())
+    picture = StoredPicture.objects.get()
+    settings.STORAGES = in_bucket
+    address = storage.get_thumbnail_path(picture.sha256)
+    assert client.get(address).status_code == 404
+    # As `aws s3 sync var/media s3://bucket/shop/media` does it.
+    for path in settings.MEDIA_ROOT.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(settings.MEDIA_ROOT)
+            bucket.client.upload_file(str(path), Bucket="bucket", Key=f"shop/media/{name}")
+    assert f'src="{address}"' in client.get("/products/").text
+    assert b"".join(client.get(address).streaming_content)[:3] == b"\xff\xd8\xff"  # type: ignore[attr-defined]
+    assert hashlib.sha256(storage.read_media_picture(picture.storage_name)).hexdigest() == picture.sha256
+
+
 def test_a_backup_has_the_artefacts_of_the_bucket_and_puts_them_back(bucket: BucketServer, tmp_path: Path) -> None:
     folder = register_model_version(create_artefact_twin(tmp_path / "made")).folder
     kept = [name for name in bucket.list_keys() if name.startswith("artefacts/")]

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.long]
 @pytest.mark.postgresql
 @pytest.mark.redis
 @pytest.mark.timeout(900)
-def test_processes_of_an_earlier_commit_are_replaced_under_load(
+def test_processes_of_an_earlier_commit_are_replaced_and_come_back_under_load(
     earlier_tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TEST_POSTGRESQL_TEMPLATE", raising=False)
@@ -23,6 +23,7 @@ def test_processes_of_an_earlier_commit_are_replaced_under_load(
     assert report.is_clean(), report
     assert report.requests > 20
     assert report.reviews > 0
+    assert report.labelled_again == 32
 
 
 def test_a_report_is_clean_only_if_nothing_failed_and_nothing_is_lost() -> None:

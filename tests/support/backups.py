@@ -34,12 +34,12 @@ class Elsewhere:
         """Its artefacts."""
         return self.folder / "artefacts"
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, redis_url: str = "") -> subprocess.CompletedProcess[str]:
         """Run `manage.py arguments` there."""
         environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "config.settings.base",
             "DATABASE_URL": self.url,
-            "REDIS_URL": "",
+            "REDIS_URL": redis_url,
             "VAR_DIR": str(self.folder),
         }
         return run_forked("manage.py", *arguments, env=environment)

@@ -238,28 +238,25 @@ def start_redis(*, durable: bool = False) -> Server:
     return Server(url, folder, [program, *arguments], stop_signal="TERM", is_ready=is_ready).start()
 
 
-def start_pgbouncer(database: Mapping[str, Any], *, connect_query: str) -> Server:
-    """Start PgBouncer before a database, given by Django's settings of it, in transaction mode on one connection.
+def start_pgbouncer(database: Mapping[str, Any], *, ini: str) -> Server:
+    """Start PgBouncer before a database, given by Django's settings of it, on one connection for each entry.
 
-    Its port is 6432, its host the server's folder. Raises `ServerError` where there is no PgBouncer (Debian's package
-    ``pgbouncer``).
+    `ini` is its configuration as docs/operations.md has it, with entries for the database `catalogue` on the host `db`.
+    A name of an entry behind the server's URL is the URL to reach it. Raises `ServerError` where there is no PgBouncer
+    (Debian's package ``pgbouncer``).
     """
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         raise ServerError("expected PgBouncer on the PATH, found none")
     user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-    folder = _make_folder("pgbouncer", owner=user)
+    folder, port = _make_folder("pgbouncer", owner=user), find_port()
     named = {"host": "HOST", "port": "PORT", "dbname": "NAME", "user": "USER", "password": "PASSWORD"}
     target = " ".join(f"{name}='{database[key]}'" for name, key in named.items() if database[key])
-    (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n{database['NAME']} = {target} connect_query='{connect_query}'\n"
-        f"[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {folder}\nlisten_addr =\nauth_type = any\n"
-        "pool_mode = transaction\ndefault_pool_size = 1\n"
-    )
-
+    own = f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\ndefault_pool_size = 1\n"
+    (folder / "pgbouncer.ini").write_text(f"{ini.replace('host=db dbname=catalogue', target)}\n{own}")
     command: list[Path | str] = [program, folder / "pgbouncer.ini"]
-    is_ready = partial(is_listening, folder / ".s.PGSQL.6432")
-    return Server(str(folder), folder, command, stop_signal="INT", is_ready=is_ready, user=user).start()
+    url = f"postgres://catalogue@127.0.0.1:{port}/"
+    return Server(url, folder, command, stop_signal="INT", is_ready=partial(is_listening, port), user=user).start()
 
 
 def get_test_database_url() -> str:

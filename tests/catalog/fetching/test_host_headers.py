@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 
 import pytest
 
@@ -9,6 +10,7 @@ from catalog.fetching.host_headers import find_headers, parse_host_headers
 from catalog.fetching.policy import FetchPolicy
 from tests.support.fetching import fetch_one, make_fetcher, name_server, origin, shared_origin
 from tests.support.image_origin import ORIGIN_ADDRESS, response, then_close
+from tests.support.pages import read_block
 
 __all__ = ["make_fetcher", "origin", "shared_origin"]
 
@@ -30,6 +32,14 @@ def test_headers_are_those_of_the_host():
     assert find_headers(headers, "127.0.0.1") == {"X-Local": "1"}
     assert find_headers(headers, "otherxshop.example") == find_headers(headers, "cdn.shop.example.evil.example") == {}
     assert parse_host_headers("") == ()
+
+
+def test_headers_of_the_page_are_understood():
+    (setting,) = shlex.split(read_block("operations.md", "export FETCH_HOST_HEADERS").removeprefix("export "))
+    headers = parse_host_headers(setting.removeprefix("FETCH_HOST_HEADERS="))
+
+    assert find_headers(headers, "cdn.shop.example")["Referer"] == "https://shop.example/"
+    assert find_headers(headers, "a.images.example") == {"Authorization": "Bearer ..."}
 
 
 @pytest.mark.parametrize(

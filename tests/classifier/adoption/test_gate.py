@@ -20,7 +20,7 @@ from classifier.adoption.services import (
     request_stage_change,
 )
 from classifier.ml import pipeline
-from classifier.ml.artefacts import ArtefactError
+from classifier.ml.artefacts import DEFAULT_ARTEFACT, ArtefactError
 from classifier.ml.data.dataset import DatasetError
 from classifier.models import AdoptionRun, ArtefactAnswers, ModelVersion, StageChange
 from classifier.registry import runtime
@@ -99,6 +99,16 @@ def test_a_reason_that_was_not_needed_is_none(twin: Path, monkeypatch: pytest.Mo
     answer_alike(monkeypatch)
     register(twin, "--activate", "--force", "--reason", "To be sure")
     assert (AdoptionRun.objects.first().reason, StageChange.objects.get().forced) == ("", False)
+
+
+def test_where_two_decide_the_first_version_of_all_serves_at_once(settings: Any) -> None:
+    settings.APPROVALS = "two"
+    ann = create_member()
+    said = register(DEFAULT_ARTEFACT, "--activate", "--user", ann.username)
+    version = ModelVersion.objects.get(stage=Stage.PRODUCTION)
+    assert said == f"Model version {version.pk}: {version.name} (production)\n"
+    change = StageChange.objects.get()
+    assert (change.decision, change.rule, change.requested_by) == ("approved", "first", ann)
 
 
 def test_where_two_decide_a_command_asks_by_name(twin: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:

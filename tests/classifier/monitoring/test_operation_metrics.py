@@ -1,14 +1,20 @@
 """What the metrics say of work, queues, hosts, disks and the broker; and the alert rules that read them."""
 
+import json
 import re
+import shlex
 import shutil
 import subprocess
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
+import yaml
+from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db.models.functions import Now
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,7 +28,8 @@ from config import VERSION
 from config.celery import app
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import create_model_version
-from tests.support.members import sign_in
+from tests.support.members import create_member, sign_in
+from tests.support.pages import read_block
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -111,6 +118,18 @@ def test_a_broker_that_is_away_is_said_and_the_rest_is_told(client: Client, sett
     assert read["catalogue_broker_up",] == 0
     assert not [name for name in read if name[0] in ("catalogue_queue_messages", "catalogue_hosts_put_off")]
     assert read["catalogue_open_tasks",] == 0
+
+
+def test_prometheus_asks_as_the_page_has_it_ask(client: Client) -> None:
+    make, job = (read_block("operations.md", begin) for begin in ("manage.py api_tokens", "scrape_configs:"))
+    user = create_member("view_labelchange")
+    User.objects.filter(pk=user.pk).update(username="prometheus")
+    output = StringIO()
+    call_command(*shlex.split(make)[1:], "--json", stdout=output)
+    (scrape,) = yaml.safe_load(job)["scrape_configs"]
+    header = f"{scrape['authorization']['type']} {json.loads(output.getvalue())['key']}"
+    answer = client.get(scrape["metrics_path"], headers={"Authorization": header})
+    assert (answer.status_code, "catalogue_open_tasks" in answer.text) == (200, True)
 
 
 def test_alert_rules_read_what_is_exported(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

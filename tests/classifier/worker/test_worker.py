@@ -51,8 +51,8 @@ def artefacts_folder(settings, tmp_path: Path) -> None:
 
 
 @contextmanager
-def worker(queue: str, *, log: Path, program: str = "celery", **variables: str) -> Iterator[Fork]:
-    """Run a Celery worker for one queue on the test database."""
+def worker(queues: str, *, log: Path, program: str = "celery", **variables: str) -> Iterator[Fork]:
+    """Run a Celery worker for a queue, or some, on the test database."""
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "config.settings.test",
@@ -61,7 +61,7 @@ def worker(queue: str, *, log: Path, program: str = "celery", **variables: str) 
         "ARTEFACTS_DIR": str(django_settings.ARTEFACTS_DIR),
         **variables,
     }
-    options = ("-A", "config", "worker", "-Q", queue, "-c", "1", "-n", f"{queue}@test")
+    options = ("-A", "config", "worker", "-Q", queues, "-c", "1", "-n", "worker@test")
     process = fork("-m", program, *options, output=log, env=environment)
     try:
         yield process
@@ -91,7 +91,7 @@ def test_a_worker_does_what_messages_and_its_timer_tell_it(
     for _ in range(3):
         create_product(images=[create_painted_image()])
     reviewed = Image.objects.filter(pk__in=list(Image.objects.values_list("pk", flat=True)))
-    # Of these two runs no message speaks: the timer finds them.
+    # Of these two runs no message speaks: the timer finds them, and puts the second on the queue of steps.
     unsent, lost = start_labelling_run(), start_review_run(reviewed, group="Bags", reviewer=reviewer)
     redis.Redis.from_url(django_settings.REDIS_URL).flushdb()
     LabelTask.objects.update(sent_at=None)
@@ -103,7 +103,7 @@ def test_a_worker_does_what_messages_and_its_timer_tell_it(
     def wait_until_reviewed(run: ReviewRun) -> None:
         wait_until(lambda: ReviewRun.objects.get(pk=run.pk).state == ReviewRun.State.DONE, log=log)
 
-    with worker("labelling", log=log) as process:
+    with worker("labelling,steps", log=log, STEPS_QUEUE="steps") as process:
         wait_until_labelled(unsent)
         wait_until_reviewed(lost)
         assert Classification.objects.filter(run=unsent).count() == Classification.objects.count() == 3
@@ -129,7 +129,7 @@ def test_a_worker_does_what_messages_and_its_timer_tell_it(
         create_product(images=[create_painted_image()])
         wait_until_labelled(run := start_labelling_run())
         assert set(Classification.objects.filter(run=run).values_list("model_version", flat=True)) == {second.pk}
-        wait_until(lambda: QueueCanary.objects.get().done_at is not None, log=log)
+        wait_until(lambda: not QueueCanary.objects.filter(done_at=None).exists(), log=log)
         assert process.poll() is None
     # Shown with -s, since a busy machine may take its time.
     adoption = AdoptionRun.objects.select_related("model_version").get(pk=adoption.pk)
@@ -140,7 +140,8 @@ def test_a_worker_does_what_messages_and_its_timer_tell_it(
     assert seen < timedelta(seconds=PATIENCE_SECONDS)
     kept = Classification.objects.values_list("model_version_id", "run__model_version_id").distinct().order_by()
     assert set(kept) == {(first.pk, first.pk), (second.pk, second.pk)}
-    assert client.get("/healthz/workers").json() == {"status": "ok", "checks": {"labelling": "ok"}}
+    checks = {"labelling": "ok", "steps": "ok"}
+    assert client.get("/healthz/workers").json() == {"status": "ok", "checks": checks}
 
 
 @pytest.mark.timeout(600)

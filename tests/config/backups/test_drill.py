@@ -3,23 +3,28 @@
 import hashlib
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models.functions import Now
 from django.test import Client
 
 from catalog.models import Image, Product
 from classifier.labels.walk import refresh_all_labels
-from classifier.models import LabelChange, PictureFeatures
+from classifier.models import LabelChange, LabellingRun, LabelTask, ModelVersion, OutputRun, PictureFeatures
 from classifier.reviews.services import record_review
 from config import VERSION
 from config.accounts.services import create_token
@@ -27,6 +32,7 @@ from tests.support.artefacts import register_active_version
 from tests.support.backups import Elsewhere, elsewhere
 from tests.support.cleaning import create_shown, list_paths, take_products_away
 from tests.support.seen import create_seen
+from tests.support.servers import move_redis_url
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
 
@@ -96,6 +102,10 @@ def test_a_site_comes_back_as_it_was_and_what_was_gone_stays_gone(shop: Shop, ot
     media, artefacts = hash_all(Path(settings.MEDIA_ROOT)), hash_all(Path(settings.ARTEFACTS_DIR))
     report = back_up(shop, capsys)
     assert (report["version"], report["left_out"]) == (VERSION, ["sessions"])
+    # Whoever has it checks it without us.
+    for sums, folder in (("SHA256SUMS", shop.folder), ("../media.sha256", shop.folder / "media")):
+        checked = subprocess.run(["sha256sum", "--check", "--quiet", sums], cwd=folder, capture_output=True, text=True)
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
     # After the backup: a product goes with its files, others come, a label is another.
     take_products_away(shop.later)
@@ -188,11 +198,41 @@ def test_a_live_site_is_not_written_over(shop: Shop, other: Elsewhere, capsys: A
     assert "expected an empty database" in again.stderr
 
 
-def test_a_restore_that_was_stopped_goes_on(shop: Shop, other: Elsewhere, capsys: Any) -> None:
-    back_up(shop, capsys)
+def test_the_restore_of_an_older_backup_that_was_stopped_goes_on_to_a_site_with_an_empty_broker(
+    shop: Shop, other: Elsewhere, capsys: Any
+) -> None:
+    version = ModelVersion.objects.get()
+    run = LabellingRun.objects.create(model_version=version, total=1)
+    # Its message lay on the queue, of which a backup has nothing.
+    LabelTask.objects.create(image=shop.kept, model_version=version, run=run, sent_at=Now() - timedelta(seconds=10))
+    # As a release without the last migration has its database.
+    last = ("classifier", "0046_output_runs")
+    with connection.schema_editor() as editor:
+        editor.delete_model(OutputRun)
+    MigrationRecorder(connection).record_unapplied(*last)
+    try:
+        back_up(shop, capsys)
+    finally:
+        with connection.schema_editor() as editor:
+            editor.create_model(OutputRun)
+        MigrationRecorder(connection).record_applied(*last)
     # As one that was killed among the files leaves it.
     shutil.copytree(shop.folder / "artefacts", other.artefacts)
     first = min(path for path in (shop.folder / "media").rglob("*") if path.is_file())
     (other.media / first.relative_to(shop.folder / "media")).parent.mkdir(parents=True)
     shutil.copy(first, other.media / first.relative_to(shop.folder / "media"))
-    restore(other, shop)
+    assert restore(other, shop)["missing_migrations"] == [".".join(last)]
+    migrated = other.run("migrate", "--verbosity", "0")
+    assert migrated.returncode == 0, migrated.stderr
+    assert other.ask(count(OutputRun)) == [(0,)]
+
+    redis_url = move_redis_url(settings.REDIS_URL, by=9) if settings.REDIS_URL else ""
+    if redis_url:
+        redis.Redis.from_url(redis_url).flushdb()
+    swept = other.run("shell", "-c", "from classifier.worker.sweep import sweep; sweep()", redis_url=redis_url)
+    assert swept.returncode == 0, swept.stderr
+    if redis_url:
+        messages = redis.Redis.from_url(redis_url).lrange("labelling", 0, -1)
+    else:
+        messages = [path.read_bytes() for path in (other.folder / "broker").rglob("*.labelling.msg")]
+    assert len([message for message in messages if b"label_batch_task" in message]) == 1

@@ -1,8 +1,12 @@
 """Nothing that one request sets is met by the next on the same connection: behind a pooler that is somebody else."""
 
+import runpy
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from django.core.management import call_command
 from django.db import ProgrammingError, connection, connections, transaction
@@ -12,14 +16,18 @@ from catalog.models import Image
 from classifier.models import LabellingRun, ReviewRun
 from classifier.reviews.starting import start_review_run
 from config.db.statements import allow_long_statements
+from config.settings import base
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version
 from tests.support.members import create_member
-from tests.support.servers import ServerError, start_pgbouncer
+from tests.support.pages import read_block
+from tests.support.servers import Server, ServerError, start_pgbouncer
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
-LIMITS = {"statement_timeout": "5s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"}
+#: Those of docs/operations.md for a command, and for the site.
+COMMAND_LIMITS = {"statement_timeout": "0", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"}
+LIMITS = COMMAND_LIMITS | {"statement_timeout": "2s", "enable_mergejoin": "off"}
 #: All that PostgreSQL keeps for a connection beyond a transaction.
 SESSION_STATE = """
 SELECT 'setting', name, setting FROM pg_settings WHERE source = 'session'
@@ -38,29 +46,42 @@ def read(statement: str) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
+@pytest.fixture(scope="module")
+def pooler(django_db_setup: None) -> Iterator[Server]:
+    """PgBouncer as the page has it configured."""
+    try:
+        server = start_pgbouncer(connections.settings["default"], ini=read_block("operations.md", "[databases]"))
+    except ServerError as error:
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+
+
+def read_settings(url: str, folder: Path) -> dict[str, Any]:
+    """Return the database of a site that is told of a pooler by its environment, as the page says."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {"VAR_DIR": str(folder), "DATABASE_URL": url, "DATABASE_POOLER": "1"}.items():
+            environment.setenv(name, value)
+        database: dict[str, Any] = runpy.run_path(base.__file__)["DATABASES"]["default"]
+    return database
+
+
 @pytest.fixture(params=["directly", "behind PgBouncer"])
-def limits(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+def limits(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The limits of the one connection that everything goes through."""
     database = connections.settings["default"]
     before = {**database}
-    pooler = None
     if request.param == "directly":
         options = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
         database["OPTIONS"] = database["OPTIONS"] | {"options": options}
     else:
-        query = "; ".join(f"SET {name} = ''{value}''" for name, value in LIMITS.items())
-        try:
-            pooler = start_pgbouncer(database, connect_query=query)
-        except ServerError as error:
-            pytest.skip(str(error))
-        database |= {"HOST": pooler.url, "PORT": "6432", "OPTIONS": {}, "DISABLE_SERVER_SIDE_CURSORS": True}
+        url = request.getfixturevalue("pooler").url
+        database |= read_settings(f"{url}catalogue_site", tmp_path)
     connection.close()
     yield LIMITS
     connection.close()
     database.clear()
     database |= before
-    if pooler:
-        pooler.stop()
 
 
 def start_and_cancel_a_run(client: Client) -> None:
@@ -129,3 +150,14 @@ def test_a_statement_is_let_through_for_the_length_of_a_transaction(limits: dict
             shown += read("SHOW statement_timeout")
     shown += read("SHOW statement_timeout")
     assert shown == [("0",), (limits["statement_timeout"],), ("0",), (limits["statement_timeout"],)]
+
+
+def test_commands_have_an_entry_without_a_limit_and_start_up_options_are_refused(pooler: Server) -> None:
+    with closing(psycopg2.connect(f"{pooler.url}catalogue")) as commands, commands.cursor() as cursor:
+        shown = {}
+        for name in COMMAND_LIMITS:
+            cursor.execute(f"SHOW {name}")
+            (shown[name],) = cursor.fetchone()
+    assert shown == COMMAND_LIMITS
+    with pytest.raises(psycopg2.OperationalError, match="unsupported startup parameter"):
+        psycopg2.connect(f"{pooler.url}catalogue", options="-c lock_timeout=5000")

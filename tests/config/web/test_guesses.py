@@ -10,6 +10,7 @@ import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -68,6 +69,17 @@ def test_a_lock_ends_by_itself_and_a_right_password_forgives(client: Client) -> 
     AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(minutes=16))
     assert try_password("right").status_code == 302
     assert not AccessAttempt.objects.exists()
+
+
+def test_an_operator_lists_what_was_tried_and_ends_a_lock(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(5):
+        try_password(f"wrong {number}")
+    assert try_password("right").status_code == 429
+    call_command("axes_list_attempts")
+    assert capsys.readouterr().out == "192.0.2.1\tann\t5\n"
+    call_command("axes_reset_username", "ann")
+    assert capsys.readouterr().out == "1 attempts removed.\n"
+    assert try_password("right").status_code == 302
 
 
 def test_no_password_and_no_address_of_nobody_stands_in_the_database() -> None:
