@@ -18,13 +18,14 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.functions import Now
 from django.test import Client
 
 from catalog.models import Image, Product
 from classifier.labels.walk import refresh_all_labels
-from classifier.models import LabelChange, LabellingRun, LabelTask, ModelVersion, OutputRun, PictureFeatures
+from classifier.models import LabelChange, LabellingRun, LabelTask, ModelVersion, PictureFeatures
 from classifier.reviews.services import record_review
 from config import VERSION
 from config.accounts.services import create_token
@@ -206,15 +207,16 @@ def test_the_restore_of_an_older_backup_that_was_stopped_goes_on_to_a_site_with_
     # Its message lay on the queue, of which a backup has nothing.
     LabelTask.objects.create(image=shop.kept, model_version=version, run=run, sent_at=Now() - timedelta(seconds=10))
     # As a release without the last migration has its database.
-    last = ("classifier", "0046_output_runs")
+    loader = MigrationLoader(connection)
+    (last,) = loader.graph.leaf_nodes("classifier")
     with connection.schema_editor() as editor:
-        editor.delete_model(OutputRun)
+        loader.graph.nodes[last].unapply(loader.project_state(last, at_end=False), editor)
     MigrationRecorder(connection).record_unapplied(*last)
     try:
         back_up(shop, capsys)
     finally:
         with connection.schema_editor() as editor:
-            editor.create_model(OutputRun)
+            loader.graph.nodes[last].apply(loader.project_state(last, at_end=False), editor)
         MigrationRecorder(connection).record_applied(*last)
     # As one that was killed among the files leaves it.
     shutil.copytree(shop.folder / "artefacts", other.artefacts)
@@ -224,7 +226,7 @@ def test_the_restore_of_an_older_backup_that_was_stopped_goes_on_to_a_site_with_
     assert restore(other, shop)["missing_migrations"] == [".".join(last)]
     migrated = other.run("migrate", "--verbosity", "0")
     assert migrated.returncode == 0, migrated.stderr
-    assert other.ask(count(OutputRun)) == [(0,)]
+    assert other.run("migrate", "--check").returncode == 0
 
     redis_url = move_redis_url(settings.REDIS_URL, by=9) if settings.REDIS_URL else ""
     if redis_url:
