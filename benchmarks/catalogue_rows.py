@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from classifier.ml.colours import COLOUR_FEATURES
 from classifier.ml.types import EMBEDDING_SIZE, FEATURE_TYPE
 
 IMAGES_PER_PRODUCT: Final = 2
@@ -188,7 +189,7 @@ def write_features(*, products: int) -> None:
         (image_ids,) = cursor.fetchone()
         for start in range(0, len(image_ids), _FEATURES_AT_ONCE):
             ids = image_ids[start : start + _FEATURES_AT_ONCE]
-            vectors = generator.standard_normal((len(ids), EMBEDDING_SIZE)).astype(FEATURE_TYPE)
+            vectors = generator.standard_normal((len(ids), EMBEDDING_SIZE + COLOUR_FEATURES)).astype(FEATURE_TYPE)
             said = (f"{id}\t{version.pk}\t{run.pk}\t{_hash(id)}\t{_SAID}\t2026-01-01\n" for id in ids)
             seen = (
                 f"{version.base_id}\t\\\\x{_hash(id)}\t\\\\x{vector.tobytes().hex()}\t\\\\x{'00' * 20}\tf\tf\t1\n"

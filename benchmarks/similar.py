@@ -81,7 +81,7 @@ def main() -> int:
     """Measure and print; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--embeddings", type=int, default=500_000, metavar="N")
-    parser.add_argument("--size", type=int, default=64, metavar="N", help="numbers of an embedding (%(default)s)")
+    parser.add_argument("--size", type=int, default=128, metavar="N", help="numbers of an embedding (%(default)s)")
     parser.add_argument("--rounds", type=int, default=20, metavar="N")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     arguments = parser.parse_args()
