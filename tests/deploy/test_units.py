@@ -66,7 +66,8 @@ class Installation:
         """Return what the unit's processes find in their environment; its secrets are handed over as files."""
         for credential in unit["LoadCredential"]:
             name, _, path = credential.partition(":")
-            (self.folder / "credentials" / name).write_bytes(Path(self.replace(path)).read_bytes())
+            if not (handed := self.folder / "credentials" / name).exists():  # others may read it at this moment
+                handed.write_bytes(Path(self.replace(path)).read_bytes())
         told = [word for line in unit["Environment"] for word in shlex.split(line)]
         for path in unit["EnvironmentFile"]:
             told += Path(self.replace(path)).read_text().split()
@@ -147,6 +148,10 @@ def test_the_units_commands_and_those_of_the_page_make_a_site_that_serves(instal
     assert waited.returncode == 0, waited.stderr
     assert installed.start("catalogue-migrate.service").wait(300) == 0, installed.read_log("catalogue-migrate.service")
 
+    workers = ("catalogue-labelling@.service", "catalogue-training.service")
+    for name in ("catalogue-site.service", *workers):
+        installed.start(name)
+
     # An operator's shell has the same settings as the units.
     *settings, create_user, register = read_block("containers.md", "cd /opt/catalogue").splitlines()
     shown = subprocess.run(
@@ -181,10 +186,7 @@ def test_the_units_commands_and_those_of_the_page_make_a_site_that_serves(instal
         "",
     )
 
-    # Site and workers begin, and end at what systemd stops them by.
-    workers = ("catalogue-labelling@.service", "catalogue-training.service")
-    for name in ("catalogue-site.service", *workers):
-        installed.start(name)
+    # Site and workers have begun meanwhile, and end at what systemd stops them by.
     for name in workers:
         wait_for_log(installed, name, " ready.")
     assert (installed.folder / "alive").exists()
