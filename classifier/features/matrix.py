@@ -9,14 +9,14 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
-from django.db.models.functions import Length, Now
+from django.db.models.functions import Now
 from numpy.typing import NDArray
 
 from classifier.ml.types import FEATURE_TYPE
@@ -83,6 +83,43 @@ def normalise(data: bytes, *, size: int) -> NDArray[np.float32]:
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Of `count` rows up to the id `last` the ids int64[N] and features, one behind the other, of those of a size."""
+
+    ids: NDArray[np.int64]
+    data: bytes
+    count: int = 0
+    last: int = 0
+
+
+def _read(rows: QuerySet[PictureFeatures], *, size: int) -> _Read:
+    """Read rows with so many features each, and pass over others.
+
+    PostgreSQL puts them together: to make each row Python's keeps a process busy for three times as long. Which have
+    the size is no condition of the rows: it takes them for few then, and reads and sorts the whole table.
+    """
+    values, length = rows.values_list("pk", "features"), size * FEATURE_TYPE.itemsize
+    if connection.vendor != "postgresql":
+        found = list(values)
+        kept = [(pk, bytes(data)) for pk, data in found if len(data) == length]
+        ids = np.array([pk for pk, _ in kept], np.int64)
+        return _Read(ids, b"".join(data for _, data in kept), len(found), max((pk for pk, _ in found), default=0))
+    try:
+        select, parameters = values.query.sql_with_params()
+    except EmptyResultSet:
+        return _Read(np.empty(0, np.int64), b"")
+    of_size = "''::bytea ORDER BY id) FILTER (WHERE length(features) = %s)"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT string_agg(int8send(id), {of_size}, string_agg(features, {of_size}, count(*), max(id) "  # noqa: S608
+            f"FROM ({select}) AS rows (id, features)",
+            [length, length, *parameters],
+        )
+        packed, data, count, last = cursor.fetchone()
+    return _Read(np.frombuffer(packed or b"", ">i8").astype(np.int64), bytes(data or b""), count, last or 0)
+
+
 class LoadedFeatures:
     """The features of one base, of one size, as far as this process has read them."""
 
@@ -129,28 +166,26 @@ class LoadedFeatures:
     def read_on(self) -> bool:
         """Add what is new, CHUNK_ROWS rows at most; return whether there is more."""
         with self._reading:
-            rows = self._list_rows()
+            rows = PictureFeatures.objects.filter(base=self._base_id)
             newest = PictureFeatures.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-            old = PictureFeatures.objects.filter(created_at__lt=Now() - SETTLED_AFTER)
-            settled = old.order_by("-pk").values_list("pk", flat=True).first() or 0
-            ids, data = _read(rows.filter(pk__gt=self._until, pk__lte=newest).order_by("pk")[:CHUNK_ROWS])
-            is_behind = len(ids) == CHUNK_ROWS
-            # What is late may wait until the rest is there, and nothing new is settled before.
+            ahead = rows.filter(pk__gt=self._until, pk__lte=newest).order_by("pk")[:CHUNK_ROWS]
+            read = _read(ahead, size=self._size)
+            is_behind = read.count == CHUNK_ROWS
             is_complete = self._settled >= self._until
-            if not is_behind and not is_complete:
-                self._add(*self._find_late(rows))
-            self._add(ids, data)
-            self._until = int(ids[-1]) if is_behind else max(newest, self._until)
-            if is_complete or not is_behind:
-                self._settled = min(settled, self._until)
+            if is_behind and not is_complete:
+                # What is late may wait until the rest is there, and nothing new is settled before.
+                settled = self._settled
+            else:
+                old = PictureFeatures.objects.filter(created_at__lt=Now() - SETTLED_AFTER)
+                settled = old.order_by("-pk").values_list("pk", flat=True).first() or 0
+                if not is_complete:
+                    self._add(self._read_late(rows))
+            self._add(read)
+            self._until = read.last if is_behind else max(newest, self._until)
+            self._settled = min(settled, self._until)
             return is_behind
 
-    def _list_rows(self) -> QuerySet[Any, Any]:
-        sized = PictureFeatures.objects.alias(size=Length("features"))
-        rows = sized.filter(base=self._base_id, size=FEATURE_TYPE.itemsize * self._size)
-        return rows.values_list("pk", "features")
-
-    def _find_late(self, rows: QuerySet[Any, Any]) -> tuple[NDArray[np.int64], bytes]:
+    def _read_late(self, rows: QuerySet[PictureFeatures]) -> _Read:
         """Return rows whose transaction ended after later ones were read: their ids are missing among what is known."""
         ids = self._ids[: self._count]
         known = ids[ids > self._settled]
@@ -160,18 +195,18 @@ class LoadedFeatures:
             found = rows.filter(pk__gt=self._settled, pk__lte=self._until).values_list("pk", flat=True)
             young = np.fromiter(found.iterator(), np.int64)
         late = np.setdiff1d(young, known, assume_unique=True)[:CHUNK_ROWS].tolist()
-        return _read(rows.filter(pk__in=late) if late else rows.none())
+        return _read(rows.filter(pk__in=late) if late else rows.none(), size=self._size)
 
-    def _add(self, ids: NDArray[np.int64], data: bytes) -> None:
+    def _add(self, read: _Read) -> None:
         """Write rows behind what is there; whoever searches that meanwhile is not disturbed."""
-        end = self._count + len(ids)
+        end = self._count + len(read.ids)
         if end > len(self._ids):
             capacity = max(end, 5 * len(self._ids) // 4)
             self._ids = np.concatenate([self._ids[: self._count], np.empty(capacity - self._count, np.int64)])
             room = np.empty((capacity - self._count, self._size), np.float16)
             self._vectors = np.concatenate([self._vectors[: self._count], room])
-        self._ids[self._count : end] = ids
-        self._vectors[self._count : end] = normalise(data, size=self._size)
+        self._ids[self._count : end] = read.ids
+        self._vectors[self._count : end] = normalise(read.data, size=self._size)
         self._count = end
 
     def _catch_up(self) -> None:
@@ -186,28 +221,6 @@ class LoadedFeatures:
         finally:
             self._catching_up.release()
             connection.close()
-
-
-def _read(rows: QuerySet[Any, Any]) -> tuple[NDArray[np.int64], bytes]:
-    """Return the ids of rows of (id, features), and their features one behind the other.
-
-    PostgreSQL puts them together: to make each row Python's keeps a process busy for three times as long.
-    """
-    if connection.vendor != "postgresql":
-        found = list(rows)
-        return np.array([pk for pk, _ in found], np.int64), b"".join(bytes(data) for _, data in found)
-    try:
-        select, parameters = rows.query.sql_with_params()
-    except EmptyResultSet:
-        return np.empty(0, np.int64), b""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT string_agg(int8send(id), ''::bytea ORDER BY id), string_agg(features, ''::bytea ORDER BY id) "  # noqa: S608
-            f"FROM ({select}) AS rows (id, features)",
-            parameters,
-        )
-        ids, data = cursor.fetchone()
-    return np.frombuffer(ids or b"", ">i8").astype(np.int64), bytes(data or b"")
 
 
 _loaded: dict[tuple[int, int], LoadedFeatures] = {}

@@ -157,7 +157,7 @@ def test_others_wait_for_the_first_read(monkeypatch: pytest.MonkeyPatch) -> None
     def read_on() -> bool:
         reading.set()
         assert may_end.wait(10)
-        loaded._add(np.array([7]), np.ones(64, "<f2").tobytes())
+        loaded._add(matrix._Read(np.array([7]), np.ones(64, "<f2").tobytes()))
         return False
 
     monkeypatch.setattr(loaded, "read_on", read_on)
