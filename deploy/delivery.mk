@@ -46,19 +46,19 @@ push: login
 sign: digests login
 	sbom=$$(mktemp) && for digest in $(LIGHT) $(TRAINING); do cosign sign --yes $(IMAGE)@$$digest && \
 	  docker run --rm $(IMAGE)@$$digest cat /opt/venv/sbom.cdx.json > $$sbom && \
-	  cosign attest --yes --type cyclonedx --predicate $$sbom $(IMAGE)@$$digest || exit 1; done
+	  cosign attest --yes --type cyclonedx --predicate $$sbom $(IMAGE)@$$digest || exit 1; done; rm $$sbom
 
 # On the machine of an environment: only images of these digests, signed by this repository's release, are started.
 deploy: export SECRETS_DIR := $(or $(SECRETS_DIR),/etc/catalogue/secrets)
 deploy: digests login
 	for digest in $(LIGHT) $(TRAINING); do cosign verify --certificate-identity $(SIGNED_BY) \
 	  --certificate-oidc-issuer https://token.actions.githubusercontent.com $(IMAGE)@$$digest > /dev/null || exit 1; done
-	LIGHT_IMAGE=$(IMAGE)@$(LIGHT) TRAINING_IMAGE=$(IMAGE)@$(TRAINING) docker compose up --detach --wait --remove-orphans
+	[ -n "$$COMPOSE_FILE" ] || unset COMPOSE_FILE; LIGHT_IMAGE=$(IMAGE)@$(LIGHT) TRAINING_IMAGE=$(IMAGE)@$(TRAINING) docker compose up --detach --wait --remove-orphans
 
 .PHONY: login digests
 digests:
-	@test "$(words $(filter sha256:%,$(LIGHT))) $(words $(filter sha256:%,$(TRAINING)))" = "1 1" || { \
-	  echo "Expected the images' digests as LIGHT and TRAINING, sha256:..., found '$(LIGHT)' and '$(TRAINING)'." >&2; exit 1; }
+	@printf '%s %s' "$$LIGHT" "$$TRAINING" | grep -qxE 'sha256:[0-9a-f]{64} sha256:[0-9a-f]{64}' || { \
+	  echo "Expected the images' digests as LIGHT and TRAINING, sha256:..., found '$$LIGHT' and '$$TRAINING'." >&2; exit 1; }
 
 login:
 	@test -z "$$REGISTRY_TOKEN" || \

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from classifier.features.selectors import find_features
 from classifier.labels.decision import Reviewed
-from classifier.labels.facts import find_held_hashes, find_picture_facts
+from classifier.labels.facts import find_picture_facts
 from classifier.labels.texts import list_named
 from classifier.ml.data.parts import Part
 from classifier.ml.judging.fusion import DOUBTED
 from classifier.ml.labels import GROUPS
 from classifier.ml.types import Features, Prediction
 from classifier.models import Review, Verdict
-from classifier.splits.selectors import find_parts, find_tested
+from classifier.splits.selectors import find_parts, find_test_pictures
 
 #: More than the newest of these are not looked at.
 MAXIMUM_REVIEWS: Final = 20_000
@@ -56,18 +56,18 @@ def list_test_pictures(base_ids: Sequence[int]) -> list[TestPicture]:
 def list_titled_test_pictures(base_ids: Sequence[int]) -> list[TestPicture]:
     """Return photographs of the test part in which all these bases looked, as the one group that their title names.
 
-    They are what titles would teach otherwise, reviewed or not. Of each group the first 2,000 products that are titled
-    so are looked through.
+    They are what titles would teach otherwise, reviewed or not, one of each family where families are known. Of each
+    group the first 2,000 products that are titled so are looked through.
     """
-    pictures: dict[str, TestPicture] = {}
+    pictures: dict[int | str, TestPicture] = {}
     for shows, group in enumerate(GROUPS):
         named = list_named().filter(text_evidence__group=group)[:_CHUNK_SIZE]
-        tested = find_tested(find_held_hashes([image_id for _, _, image_id in named]).values())
+        tested = find_test_pictures([image_id for _, _, image_id in named])
         seen = [find_features(base_id, tested) for base_id in base_ids]
-        for sha256 in sorted(tested):
+        for sha256, family in sorted(tested.items()):
             if all(sha256 in features and not features[sha256].canonical for features in seen):
                 picture = TestPicture(shows, tuple(features[sha256] for features in seen))
-                pictures.setdefault(sha256, picture)
+                pictures.setdefault(family, picture)
     return list(pictures.values())
 
 

@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 from django.conf import settings
-from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -89,8 +88,8 @@ class _Read:
 
     ids: NDArray[np.int64]
     data: bytes
-    count: int = 0
-    last: int = 0
+    count: int
+    last: int
 
 
 def _read(rows: QuerySet[PictureFeatures], *, size: int) -> _Read:
@@ -105,10 +104,7 @@ def _read(rows: QuerySet[PictureFeatures], *, size: int) -> _Read:
         kept = [(pk, bytes(data)) for pk, data in found if len(data) == length]
         ids = np.array([pk for pk, _ in kept], np.int64)
         return _Read(ids, b"".join(data for _, data in kept), len(found), max((pk for pk, _ in found), default=0))
-    try:
-        select, parameters = values.query.sql_with_params()
-    except EmptyResultSet:
-        return _Read(np.empty(0, np.int64), b"")
+    select, parameters = values.query.sql_with_params()
     of_size = "''::bytea ORDER BY id) FILTER (WHERE length(features) = %s)"
     with connection.cursor() as cursor:
         cursor.execute(
@@ -179,14 +175,14 @@ class LoadedFeatures:
                 old = PictureFeatures.objects.filter(created_at__lt=Now() - SETTLED_AFTER)
                 settled = old.order_by("-pk").values_list("pk", flat=True).first() or 0
                 if not is_complete:
-                    self._add(self._read_late(rows))
+                    self._add_late(rows)
             self._add(read)
             self._until = read.last if is_behind else max(newest, self._until)
             self._settled = min(settled, self._until)
             return is_behind
 
-    def _read_late(self, rows: QuerySet[PictureFeatures]) -> _Read:
-        """Return rows whose transaction ended after later ones were read: their ids are missing among what is known."""
+    def _add_late(self, rows: QuerySet[PictureFeatures]) -> None:
+        """Add rows whose transaction ended after later ones were read: their ids are missing among what is known."""
         ids = self._ids[: self._count]
         known = ids[ids > self._settled]
         if self._until - self._settled - len(known) <= CHUNK_ROWS:
@@ -194,8 +190,9 @@ class LoadedFeatures:
         else:  # Many ids are another base's, or nobody's.
             found = rows.filter(pk__gt=self._settled, pk__lte=self._until).values_list("pk", flat=True)
             young = np.fromiter(found.iterator(), np.int64)
-        late = np.setdiff1d(young, known, assume_unique=True)[:CHUNK_ROWS].tolist()
-        return _read(rows.filter(pk__in=late) if late else rows.none(), size=self._size)
+        late = np.setdiff1d(young, known).tolist()
+        for start in range(0, len(late), CHUNK_ROWS):
+            self._add(_read(rows.filter(pk__in=late[start : start + CHUNK_ROWS]), size=self._size))
 
     def _add(self, read: _Read) -> None:
         """Write rows behind what is there; whoever searches that meanwhile is not disturbed."""

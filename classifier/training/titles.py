@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.models import Product
 from classifier.adoption.reviewed import list_test_pictures
 from classifier.features.selectors import find_features
 from classifier.labels.facts import find_held_hashes
@@ -35,6 +36,7 @@ HELD_OUT: Final = 51
 # Products that are read together, all with such titles, and those among whom a page looks for enough before it offers
 # the training: mostly it finds these among the first few.
 CHUNK_SIZE: Final = 2000
+LOOKED_THROUGH: Final = 200_000
 _OFFER_SIZE: Final = 500
 
 
@@ -87,11 +89,16 @@ def _find_teaching(version: ModelVersion, rows: Iterable[tuple[int, str, int]]) 
 
 
 def has_enough_titles() -> bool:
-    """Whether the first `CHUNK_SIZE` products whose titles name one group have pictures enough that may teach."""
+    """Whether the first `CHUNK_SIZE` products whose titles name one group have pictures enough that may teach.
+
+    Of the catalogue's first `LOOKED_THROUGH` products: where few titles say anything, all would be read for a page.
+    """
     version = find_active_model_version()
     if version is None:
         return False
-    rows, found = list(list_named()[:CHUNK_SIZE]), set[str]()
+    behind = Product.objects.order_by("pk").values_list("pk", flat=True)[LOOKED_THROUGH : LOOKED_THROUGH + 1].first()
+    named = list_named() if behind is None else list_named().filter(pk__lt=behind)
+    rows, found = list(named[:CHUNK_SIZE]), set[str]()
     for start in range(0, len(rows), _OFFER_SIZE):
         found |= {picture.sha256 for picture in _find_teaching(version, rows[start : start + _OFFER_SIZE])}
         if len(found) >= MINIMUM_TITLES:

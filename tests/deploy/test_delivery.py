@@ -9,7 +9,7 @@ import pytest
 from tests.support.light import REPOSITORY
 
 IMAGE = "registry.example/shop/catalogue"
-DIGESTS = {"LIGHT": "sha256:1a", "TRAINING": "sha256:2b"}
+DIGESTS = {"LIGHT": f"sha256:{'1a' * 32}", "TRAINING": f"sha256:{'2b' * 32}"}
 SIGNER = "https://example.org/release.yaml@refs/tags/v1"
 #: Writes down how it was called; what fails is named by FAILS, as a part of that.
 STAND_IN = """#!/bin/sh
@@ -19,8 +19,8 @@ echo "$line" >> "$CALLS"
 [ "$2" = up ] && { echo "images: $LIGHT_IMAGE $TRAINING_IMAGE" >> "$CALLS"; }
 case "$line" in *"${FAILS:-nothing fails}"*) exit 1 ;; esac
 case "$line" in
-  *inspect*:light) echo "registry.example/shop/catalogue@sha256:1a" ;;
-  *inspect*:training) echo "registry.example/shop/catalogue@sha256:2b" ;;
+  *inspect*:light) echo "registry.example/shop/catalogue@$LIGHT" ;;
+  *inspect*:training) echo "registry.example/shop/catalogue@$TRAINING" ;;
 esac
 exit 0
 """
@@ -49,19 +49,19 @@ def run_make(folder: Path, target: str, **variables: str) -> tuple[int, str, lis
 def test_what_is_published_is_named_by_its_digest(tmp_path: Path) -> None:
     outputs = tmp_path / "outputs"
     status, said, calls = run_make(
-        tmp_path, "push", GITHUB_OUTPUT=str(outputs), REGISTRY_USER="somebody", REGISTRY_TOKEN="secret"
+        tmp_path, "push", **DIGESTS, GITHUB_OUTPUT=str(outputs), REGISTRY_USER="somebody", REGISTRY_TOKEN="secret"
     )
     assert status == 0, said
     # A password among the arguments would be seen by every program of the machine.
     assert calls[:2] == ["docker login --username somebody --password-stdin registry.example", "password: secret"]
     assert calls[2::2] == [f"docker push --quiet {IMAGE}:{target}" for target in ("light", "training")]
-    assert outputs.read_text().splitlines() == ["light=sha256:1a", "training=sha256:2b"]
+    assert outputs.read_text().splitlines() == [f"light={DIGESTS['LIGHT']}", f"training={DIGESTS['TRAINING']}"]
 
 
 @pytest.mark.parametrize("fails", ["push --quiet", "inspect"])
 def test_an_image_that_is_not_published_has_no_digest(fails: str, tmp_path: Path) -> None:
     outputs = tmp_path / "outputs"
-    status, _, _ = run_make(tmp_path, "push", GITHUB_OUTPUT=str(outputs), FAILS=fails)
+    status, _, _ = run_make(tmp_path, "push", **DIGESTS, GITHUB_OUTPUT=str(outputs), FAILS=fails)
     assert status != 0
     assert not outputs.exists()
 
@@ -69,7 +69,8 @@ def test_an_image_that_is_not_published_has_no_digest(fails: str, tmp_path: Path
 def test_both_images_are_signed_by_their_digests_with_their_sboms(tmp_path: Path) -> None:
     status, said, calls = run_make(tmp_path, "sign", **DIGESTS, TMPDIR=str(tmp_path))
     assert status == 0, said
-    (sbom,) = tmp_path.glob("tmp.*")
+    sbom = calls[2].split()[-2]
+    assert not Path(sbom).exists()
     assert calls == [
         call
         for image in (f"{IMAGE}@{digest}" for digest in DIGESTS.values())
@@ -108,7 +109,7 @@ def test_what_is_signed_by_the_release_is_started(tmp_path: Path) -> None:
     assert all(f"--certificate-identity {SIGNER} " in call for call in verified)
     assert calls[len(verified) :] == [
         "docker compose up --detach --wait --remove-orphans",
-        f"images: {IMAGE}@sha256:1a {IMAGE}@sha256:2b",
+        f"images: {IMAGE}@{DIGESTS['LIGHT']} {IMAGE}@{DIGESTS['TRAINING']}",
     ]
 
 
@@ -120,7 +121,16 @@ def test_an_image_that_somebody_else_signed_is_not_started(digest: str, tmp_path
 
 
 @pytest.mark.parametrize("target", ["sign", "deploy"])
-@pytest.mark.parametrize("given", [{}, {"LIGHT": "sha256:1a"}, {"LIGHT": "sha256:1a", "TRAINING": "latest"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"LIGHT": DIGESTS["LIGHT"]},
+        DIGESTS | {"TRAINING": "latest"},
+        DIGESTS | {"TRAINING": "sha256:2b"},
+        DIGESTS | {"LIGHT": f"{DIGESTS['LIGHT']} other"},
+    ],
+)
 def test_no_image_goes_on_without_a_digest(target: str, given: dict[str, str], tmp_path: Path) -> None:
     status, said, calls = run_make(tmp_path, target, **given, SIGNED_BY=SIGNER)
     assert status != 0

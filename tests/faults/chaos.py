@@ -18,7 +18,7 @@ import redis
 from celery import Celery
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import IntegrityError, OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Count
 from PIL import Image as PillowImage
 
@@ -231,8 +231,9 @@ class ChaosRun:
         """Delete an image that a worker has in hand, with its product; its task, and its label, go with it."""
         held = LabelTask.objects.filter(state=LabelTask.State.RUNNING).select_related("image").order_by("?").first()
         if held is not None:
-            # The worker may finish it just now: the database lets one of the two go first, or refuses the deletion.
-            with suppress(IntegrityError, OperationalError):
+            # The worker may finish it just now: the database lets one of the two go first, or refuses the deletion. An
+            # image that stayed without its product would keep a review that never comes to be one of its look.
+            with suppress(IntegrityError, OperationalError), transaction.atomic():
                 Product.objects.filter(product_images__image=held.image).delete()
                 held.image.delete()
                 self.report.deleted += 1

@@ -98,7 +98,7 @@ OTHER_BLOCKS = {
     "strangers --443--> front": "a drawing",
     "pull request -> tests": "a drawing",
     "pictures / (cores x 10 a second)": "a calculation",
-    "STORAGE_URL=s3://": "tests/config/test_bucket.py::test_every_storage_has_a_folder_below_the_prefix",
+    "STORAGE_URL='s3://": "tests/config/test_bucket.py::test_every_storage_has_a_folder_below_the_prefix",
     "[databases]": "tests/config/db/test_pooler.py::test_work_leaves_the_connection_as_it_was",
     "export FETCH_HOST_HEADERS": "tests/catalog/fetching/test_host_headers.py::test_headers_of_the_page_are_understood",
     "scrape_configs:": FLOWS["manage.py api_tokens"],

@@ -125,7 +125,8 @@ def test_a_late_row_is_found_where_many_ids_are_missing(base: Base, monkeypatch:
     young = see(base, draw(2), age=timedelta(0), ids=[settled + 10, settled + 20])
     loaded = LoadedFeatures(base.pk, size=64)
     loaded.read_on()
-    late = see(base, draw(1), age=timedelta(0), ids=[settled + 5])
+    # More than one look reads at once.
+    late = see(base, draw(6), age=timedelta(0), ids=[*range(settled + 2, settled + 8)])
     for _ in range(2):
         loaded.read_on()
         assert list_ids(loaded) == [settled, *young, *late]
@@ -157,7 +158,7 @@ def test_others_wait_for_the_first_read(monkeypatch: pytest.MonkeyPatch) -> None
     def read_on() -> bool:
         reading.set()
         assert may_end.wait(10)
-        loaded._add(matrix._Read(np.array([7]), np.ones(64, "<f2").tobytes()))
+        loaded._add(matrix._Read(np.array([7]), np.ones(64, "<f2").tobytes(), count=1, last=7))
         return False
 
     monkeypatch.setattr(loaded, "read_on", read_on)

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from catalog.labels import refresh_labels
 from catalog.models import Product, ProductDescription, ProductLabel
+from classifier.labels import precision as precisions
 from classifier.labels.precision import (
     ENOUGH_PICTURES,
     ENOUGH_REVIEWS,
@@ -160,6 +161,9 @@ def test_a_vote_won_or_lost_decides_labels_anew(monkeypatch: pytest.MonkeyPatch)
         patched.setattr("classifier.labels.precision.TAUGHT_BY_TITLES", version.recipe)
         assert refresh_precisions() == []
         assert TextPrecision.objects.get().agreed == 2
+        # Nor does it once another version is in production.
+        assert precisions._count_pictures() == {}
+    assert precisions._count_pictures()["us"]["agreed"] == 0
     assert refresh_precisions() == ["us"]
     settle_texts(seconds=10)
     assert {read_label(product)[3] for product in right} == {""}
