@@ -129,7 +129,8 @@ def test_a_late_row_is_found_where_many_ids_are_missing(base: Base, monkeypatch:
     late = see(base, draw(6), age=timedelta(0), ids=[*range(settled + 2, settled + 8)])
     for _ in range(2):
         loaded.read_on()
-        assert list_ids(loaded) == [settled, *young, *late]
+        ids = list_ids(loaded)
+        assert (ids[:3], sorted(ids[3:])) == ([settled, *young], late)
 
 
 def test_what_is_late_is_found_once_what_is_new_was_read(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
