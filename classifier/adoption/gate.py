@@ -11,6 +11,7 @@ import numpy as np
 from django.db.models import Q
 
 from classifier.adoption.reviewed import TestPicture, list_said, list_test_pictures, list_titled_test_pictures
+from classifier.labels.precision import TAUGHT_BY_TITLES
 from classifier.ml import pipeline
 from classifier.ml.artefacts import ArtefactError, manifest_sha256, verify_artefact
 from classifier.ml.data.dataset import DatasetError, find_fashion_mnist
@@ -100,7 +101,7 @@ def _examine(candidate: Classifier, *, digest: str, base_id: int | None, answer:
     compare = partial(_compare_seen, candidate, production, base_ids=(base_id, active.base_id))
     catalogue = compare(list_test_pictures)
     # Heads change nothing of Fashion-MNIST's pictures, and where titles are enough there may be no review.
-    is_taught = candidate.manifest.recipe.get("trainable") == "titles"
+    is_taught = candidate.manifest.recipe.get("trainable") == TAUGHT_BY_TITLES
     titled = None
     if is_taught:
         # Few titles may name a group, and then most are read.

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 #: A transaction that wrote an earlier id may still be open; none is for so long (`idle_in_transaction_session_timeout`
 #: is 30 s). Below the newest row of this age nothing comes any more.
 SETTLED_AFTER: Final = timedelta(seconds=120)
-#: Rows that one look reads; while the driver makes them Python's, no other thread of the process does anything.
+#: Rows that one look reads: other threads of the process go on between two of them.
 CHUNK_ROWS: Final = 4_000
 #: Rows that are made single precision together: as many as a cache holds.
 BLOCK_ROWS: Final = 4096

@@ -32,8 +32,8 @@ from classifier.ml.types import EMBEDDING_SIZE
 #: The temperature of photographs, times that of canonical pictures.
 WARMER: Final = 1.13
 #: Factors on the groups' probabilities. Fashion-MNIST has 4 garments of Upper part and 3 of Footwear out of 10, which
-#: a shop has not. Even groups would be 1, 4, 4, 1.3 and 4; what shows a person, or several things, looks like Bags: a
-#: factor of 1.8 has twice as many garments at home answered as such.
+#: a shop has not. Even groups would be 1, 4, 4, 1.3 and 4; what shows a person, or several things, looks like Bags, so
+#: that more than 1.2 costs the balance of both sources.
 #: Fitted to both sources at once, and drawn towards even ones: with brands kept apart that is as good as the best fit.
 GROUP_WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
     {UPPER_PART: 1.0, BOTTOM_PART: 4.8, ONE_PIECE: 5.8, FOOTWEAR: 2.0, BAGS: 1.2}
