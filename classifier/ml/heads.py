@@ -1,4 +1,4 @@
-"""What follows from features: the answers of a version's heads. NumPy alone; no network is loaded for them."""
+"""What follows from features: the answers of a version's heads. No network is loaded for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -14,7 +14,7 @@ from classifier.ml.artefacts import HEADS_FILE, ArtefactFormatError, VerifiedArt
 from classifier.ml.judging.calibration import Calibration, Judgement, softmax
 from classifier.ml.judging.fusion import DOUBTED
 from classifier.ml.judging.photographs import doubt
-from classifier.ml.labels import GARMENTS, GROUP_INDEX_OF_GARMENT, GROUPS, garments_within_groups, group_probabilities
+from classifier.ml.labels import GARMENTS, GROUPS, garments_within_groups, group_probabilities, within_groups
 from classifier.ml.text.ngrams import BUCKETS, count_ngrams
 from classifier.ml.types import FEATURE_TYPE, Features, Prediction
 
@@ -39,10 +39,11 @@ class SeenPictures:
     @classmethod
     def of(cls, pictures: Sequence[Features]) -> Self:
         """The pictures' features side by side. Raises ``ValueError`` unless all have the same number of them."""
-        count = len(pictures)
+        # Of no pictures NumPy cannot tell how many features each has.
+        count, width = len(pictures), -1 if pictures else 0
         return cls(
-            features=np.frombuffer(b"".join(each.numbers for each in pictures), FEATURE_TYPE).reshape(count, -1),
-            logits=np.frombuffer(b"".join(each.logits for each in pictures), FEATURE_TYPE).reshape(count, -1),
+            features=np.frombuffer(b"".join(each.numbers for each in pictures), FEATURE_TYPE).reshape(count, width),
+            logits=np.frombuffer(b"".join(each.logits for each in pictures), FEATURE_TYPE).reshape(count, width),
             blank=np.array([each.blank for each in pictures], dtype=bool),
             canonical=np.array([each.canonical for each in pictures], dtype=bool),
             views=np.array([each.views for each in pictures], dtype=np.uint8),
@@ -126,7 +127,8 @@ class NoneHead:
     bias: float
 
     def __post_init__(self) -> None:
-        if self.mean.ndim != 1 or self.weights.shape != self.mean.shape or len(self.roots) != len(self.mean):
+        width = self.mean.shape
+        if len(width) != 1 or self.weights.shape != width or self.roots.ndim != 2 or self.roots.shape[:1] != width:
             raise ValueError(
                 f"expected mean, weights and roots of as many features, received {self.mean.shape}, "
                 f"{self.weights.shape} and {self.roots.shape}"
@@ -198,7 +200,8 @@ def parse_heads(content: bytes, *, calibration: Calibration) -> Heads:
     """The heads of such a file. Raises ``ValueError`` for anything else."""
     try:
         numbers = safetensors.numpy.load(content)
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, KeyError) as error:
+        # The loader looks up the name of a type, and NumPy has not all of them.
         raise ValueError(f"expected arrays: {error}") from error
     if not all(array.dtype in (np.float16, np.float32) and np.isfinite(array).all() for array in numbers.values()):
         raise ValueError("expected finite numbers in single or half precision")
@@ -216,7 +219,8 @@ def parse_heads(content: bytes, *, calibration: Calibration) -> Heads:
         found = take(name, "weights", "bias")
         if found is None:
             return None
-        scalars = {part: float(arrays.get(f"{name}/{part}", [0.0])[0]) for part in ("prior", "doubts", "undoubted")}
+        given = {part: arrays.get(f"{name}/{part}") for part in ("prior", "doubts", "undoubted")}
+        scalars = {part: float(array.item()) for part, array in given.items() if array is not None}
         return GroupHead(found[0], found[1], **scalars)
 
     titles, none = take("titles", "weights", "bias"), take("none", "mean", "weights", "roots", "bias")
@@ -225,9 +229,9 @@ def parse_heads(content: bytes, *, calibration: Calibration) -> Heads:
         calibration,
         photographs=take_groups("groups"),
         first=take_groups("first"),
-        none=NoneHead(none[0], none[1], none[2], float(none[3][0])) if none else None,
+        none=NoneHead(none[0], none[1], none[2], float(none[3].item())) if none else None,
         titles=TitleHead(*titles) if titles else None,
-        threshold=float(threshold[0]) if threshold is not None else None,
+        threshold=float(threshold.item()) if threshold is not None else None,
     )
 
 
@@ -251,12 +255,6 @@ def read_heads(artefact: VerifiedArtefact) -> Heads:
         return Heads(calibration) if content is None else parse_heads(content, calibration=calibration)
     except ValueError as error:
         raise ArtefactFormatError(f"{HEADS_FILE} of {artefact.manifest.version}: {error}") from error
-
-
-def within_groups(garments: NDArray[np.float64], *, groups: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Garment probabilities float64[N, 10] with these sums over groups float64[N, 5], the shares within as before."""
-    before = group_probabilities(garments)
-    return np.asarray(garments * (groups / np.maximum(before, 1e-12))[:, GROUP_INDEX_OF_GARMENT])
 
 
 def answer_zero_reviews(seen: SeenPictures, *, calibration: Calibration) -> Judgement:

@@ -83,5 +83,12 @@ def garments_within_groups(
     return np.asarray(np.where(outside, -1.0, garment_probabilities).argmax(axis=1))
 
 
+def within_groups(garments: NDArray[np.floating], *, groups: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Garment probabilities float64[N, 10] with these sums over groups float64[N, 5], the shares within as before."""
+    # Nothing is quite impossible: where a group's garments had nothing, their even shares are as good as any.
+    possible = np.maximum(garments.astype(np.float64), 1e-300)
+    return np.asarray(possible * (groups / group_probabilities(possible))[:, GROUP_INDEX_OF_GARMENT])
+
+
 # For choices: each group with its garments.
 GARMENTS_OF_GROUPS = [(group, [name for name in GARMENTS if GROUP_OF_GARMENT[name] == group]) for group in GROUPS]

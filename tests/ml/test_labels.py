@@ -10,6 +10,7 @@ from classifier.ml.labels import (
     garments_within_groups,
     group_labels,
     group_probabilities,
+    within_groups,
 )
 
 
@@ -44,3 +45,15 @@ def test_the_garment_lies_within_the_group_even_where_another_is_more_probable()
     groups = group_probabilities(garments).argmax(axis=1)
     assert groups.tolist() == [0]
     assert garments_within_groups(garments, groups=groups).tolist() == [2]
+
+
+@pytest.mark.parametrize("little", [0.1, 1e-16, 0.0])
+def test_garments_sum_to_their_groups_however_little_was_said_of_these(little: float) -> None:
+    garments = np.full((1, 10), little)
+    garments[0, 0] = 1 - 9 * little
+    groups = np.array([[0.3, 0.05, 0.05, 0.55, 0.05]])
+    said = within_groups(garments, groups=groups)
+    np.testing.assert_allclose(group_probabilities(said), groups)
+    # Within a group the shares stay.
+    assert said[0, 2] / said[0, 0] == pytest.approx(little / garments[0, 0])
+    assert said[0, 5] == pytest.approx(said[0, 9])

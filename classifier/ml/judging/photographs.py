@@ -26,6 +26,7 @@ from classifier.ml.labels import (
     ONE_PIECE,
     UPPER_PART,
     group_probabilities,
+    within_groups,
 )
 from classifier.ml.types import EMBEDDING_SIZE
 
@@ -182,10 +183,7 @@ class PhotographCalibration:
         """Probabilities of the garments, float64[N, 10], for logits float32[N, 10] and features as in ``upright``."""
         garments = self.weighted(logits)
         even = doubt(self.groups(logits, features=features), trust=self.trust(logits, features=features))
-        # Within a group the garments keep their shares.
-        return np.asarray(
-            garments * (even / np.maximum(group_probabilities(garments), _LEAST))[:, GROUP_INDEX_OF_GARMENT]
-        )
+        return within_groups(garments, groups=even)
 
 
 def doubt(groups: NDArray[np.floating], *, trust: NDArray[np.float64]) -> NDArray[np.float64]:

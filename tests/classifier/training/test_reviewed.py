@@ -152,14 +152,16 @@ def test_the_test_figures_count_none_of_these_as_the_gate_does(
     assert found["difference"]["difference"] == pytest.approx(29 / 35, abs=1e-5)
 
 
-def test_too_few_reviews_are_refused_in_words(version: ModelVersion, reviewer: User) -> None:
-    image = create_seen(version.base, 0, shows=0, part="training")
-    record_reviews([image.pk], group=GROUPS[0], reviewer_id=reviewer.pk)
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_reviews_are_refused_in_words(version: ModelVersion, reviewer: User, count: int) -> None:
+    for number in range(count):
+        image = create_seen(version.base, number, shows=0, part="training")
+        record_reviews([image.pk], group=GROUPS[0], reviewer_id=reviewer.pk)
     with pytest.raises(ValueError, match="expected 30 reviewed pictures of garments"):
         train()
     run = TrainingRun.objects.get()
     assert (run.state, ModelVersion.objects.count()) == ("failed", 1)
-    assert "received 1 of 1" in run.error
+    assert f"received {count} of {count}" in run.error
 
 
 def test_a_training_can_be_cancelled_while_it_collects(shop: list[Image], monkeypatch: pytest.MonkeyPatch) -> None:
