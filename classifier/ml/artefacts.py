@@ -331,8 +331,14 @@ def _verify_files(
 
 
 def artefact_bytes(folder: Path) -> int:
-    """The size of the whole folder in bytes."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """The size of an artefact in bytes: of its whole folder, and of its base's where that lies beside it.
+
+    Raises ``ArtefactError`` where there is none.
+    """
+    folders, base = [folder], load_manifest(folder).base
+    if base is not None and not (found := find_base(folder, sha256=base)).is_relative_to(folder):
+        folders.append(found)
+    return sum(path.stat().st_size for each in folders for path in each.rglob("*") if path.is_file())
 
 
 def _measure_depth(value: Any) -> int:

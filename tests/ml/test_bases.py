@@ -24,6 +24,7 @@ from classifier.ml.artefacts import (
     ArtefactMissingError,
     ArtefactTamperedError,
     SigningKey,
+    artefact_bytes,
     build_file_hashes,
     load_manifest,
     manifest_sha256,
@@ -171,6 +172,13 @@ def test_a_head_on_a_head_is_refused(head: Path) -> None:
     (head / MANIFEST_FILE).write_text(json.dumps(manifest | {"base": manifest_sha256(head / BASE_FOLDER)}))
     with pytest.raises(ArtefactFormatError, match="another head"):
         verify_artefact(head)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_the_size_of_a_head_has_its_base_in_it(head: Path, tmp_path: Path, beside: bool) -> None:
+    folder = teach(head, tmp_path / "heads" / "taught", weights=np.zeros((128, 5)), beside=beside)
+    files = [path for path in folder.parent.rglob("*") if path.is_file()]
+    assert artefact_bytes(folder) == sum(path.stat().st_size for path in files)
 
 
 def test_head_and_base_together_have_a_limit(head: Path, monkeypatch: pytest.MonkeyPatch) -> None:
