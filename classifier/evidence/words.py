@@ -90,11 +90,12 @@ def describe_disagreement(texts: ProductTexts, label: ImageLabel) -> str:
 
 
 def mark_words(text: str, words: Iterable[str]) -> SafeString:
-    """Return the text as HTML; each of these words that stands in it as a whole is marked."""
-    wanted = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+    """Return the text as HTML; each of these words that stands in it as a whole, between signs or _, is marked."""
+    ordered = sorted(words, key=len, reverse=True)
+    wanted = "|".join("[ _]".join(map(re.escape, word.split(" "))) for word in ordered)
     if not wanted:
         return SafeString(conditional_escape(text))
-    parts = re.split(rf"(?<!\w)({wanted})(?!\w)", text)
+    parts = re.split(rf"(?<![^\W_])({wanted})(?![^\W_])", text)
     # What the pattern found stands at the odd places.
     tags = (("<mark>", "</mark>") if number % 2 else ("", "") for number in range(len(parts)))
     return format_html_join(

@@ -140,7 +140,8 @@ def _read_fields(texts: Sequence[Text], *, score: float) -> TextReading:
 def _read_text(text: Text) -> list[_Reading]:
     """Return what a text says, one reading for each language in which it says something."""
     is_title = text.field == TITLE
-    written = text.text[:_READ_CHARACTERS]
+    # As the words are compared: what joins words does not make one of them.
+    written = text.text[:_READ_CHARACTERS].replace("_", " ")
     tokens = TOKENS.findall(fold(written))
     known = list(map(look_up, tokens))
     naming = {language for word in known if word for language in word.naming}

@@ -56,6 +56,7 @@ def test_words_are_marked_where_they_stand_as_a_whole() -> None:
         "<mark>Dress</mark>, &lt;b&gt;dress&lt;/b&gt; &amp; Dressing"
     )
     assert mark_words("a < b", set()) == "a &lt; b"
+    assert mark_words("blue_dress_shirt", {"dress shirt"}) == "blue_<mark>dress_shirt</mark>"
     assert mark_words("sac à dos et sac", {"sac", "sac à dos"}) == "<mark>sac à dos</mark> et <mark>sac</mark>"
 
 

@@ -84,6 +84,13 @@ def test_a_reading_names_the_words_as_they_are_written() -> None:
     assert (belt.verdict, belt.words[0].word, belt.words[0].says) == (Verdict.NONE_OF_THESE, "BELT", NONE_OF_THESE)
 
 
+@pytest.mark.parametrize(
+    "title, word", [("blue_dress_shirt", "dress shirt"), ("red_cotton skirt long", "skirt"), ("Été_BELT", "BELT")]
+)
+def test_words_may_be_joined_by_underscores(title: str, word: str) -> None:
+    assert [found.word for found in _read_title(title).words] == [word]
+
+
 def test_a_garment_is_named_where_the_word_is_one_of_the_ten() -> None:
     assert _read_title("Linen shirt").garment == "Shirt"
     assert _read_title("Denim jacket").garment == ""
