@@ -306,6 +306,8 @@ def _find_inner(pixels: NDArray[np.float32]) -> Box | None:
     # The next line may be a blur of both.
     top, bottom = top + (top > 0), bottom - (bottom < height)
     left, right = left + (left > 0), right - (right < width)
+    if top >= bottom or left >= right:
+        return None
     if min(line.mean() for line in lines) < _FRAME_EDGE:
         border = _frame_pixels(pixels[:, top:bottom, left:right], thickness=1)
         ground = _median(border)

@@ -329,6 +329,16 @@ def test_a_frame_that_a_jpeg_has_blurred_is_still_one() -> None:
     assert mean_difference(first, second) < 12.0
 
 
+@pytest.mark.parametrize("is_wide", [False, True])
+def test_a_frame_leaves_something_of_a_thin_picture(is_wide: bool) -> None:
+    # Reduced, the picture within the frame is two pixels wide.
+    page = to_page(320, 16, colour=(255, 255, 255))
+    page[:, 2:14] = 150
+    page[:160, 6:10] = 30
+    picture = np.ascontiguousarray(page.transpose(1, 0, 2)) if is_wide else page
+    assert canonical_pictures([picture], spec=SPEC).max() > 0
+
+
 @pytest.mark.parametrize("box", [(10, 150, 10, 110), (60, 100, 10, 110), (30, 130, 30, 90)])
 def test_an_object_that_fills_its_box_is_no_picture_in_a_frame(box: tuple[int, int, int, int]) -> None:
     page = to_page(160, 120, colour=(255, 255, 255))
