@@ -4,16 +4,15 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError
 
 from catalog.pictures.decoding import DECODED_SIZE, PictureError, decode_picture
 from classifier.management.labelled_products import read_labels
 from classifier.ml.artefacts import ArtefactError, artefact_bytes
 from classifier.ml.bases import build_base
-from classifier.ml.config import IMAGENET
 from classifier.ml.labels import GROUPS
 from classifier.ml.types import Picture
+from classifier.training.runs import find_usual_weights
 from config.console import ReportingCommand
 
 #: What is none of the five groups counts as well: no label is looked at.
@@ -53,7 +52,7 @@ Exit status: 0 done; 1 files that are missing or wrong; 2 bad usage."""
 
     def handle(self, **options: Any) -> None:
         """Build both; raises `CommandError` for files that are missing or wrong."""
-        weights = options["backbone_weights"] or settings.BACKBONE_WEIGHTS or IMAGENET
+        weights = options["backbone_weights"] or find_usual_weights()
         pictures = [
             picture for folder in options["pictures"] for picture in _read_pictures(folder, split=options["split"])
         ]

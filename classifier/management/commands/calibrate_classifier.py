@@ -19,7 +19,8 @@ class Command(ReportingCommand):
 
     help = (
         "Calibrate an artefact anew, as one that is trained now would be, and write its manifest and model card in "
-        "place.\n\nExample:\n  manage.py calibrate_classifier classifier/artefacts/default\n\n"
+        "place.\n\n"
+        "Example:\n  cp -r classifier/artefacts/default/base again\n  manage.py calibrate_classifier again\n\n"
         "Its networks stay byte for byte; thresholds and metrics become those of this version of the product. What was "
         "registered of the folder stays as it is: register it again."
     )

@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from classifier.management.commands.calibrate_classifier import Command
 from classifier.ml import pipeline
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
 from classifier.ml.pipeline import TrainedArtefact
@@ -16,6 +18,13 @@ def test_a_folder_without_an_artefact_fails(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="expected a plain file at"):
         call_command("calibrate_classifier", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_example_of_the_help_calibrates_a_copy_with_its_own_networks() -> None:
+    lines = [line.split() for line in Command.help.splitlines()]
+    ((source, copy),) = [words[2:] for words in lines if words[:2] == ["cp", "-r"]]
+    assert ["manage.py", "calibrate_classifier", copy] in lines
+    assert load_manifest(settings.BASE_DIR / source).base is None
 
 
 def test_it_says_what_the_artefact_is_worth_now(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
