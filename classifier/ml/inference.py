@@ -188,9 +188,9 @@ class Classifier:
         )
 
     def check(self) -> None:
-        """Try the network on a batch of noise.
+        """Try the networks on noise.
 
-        Raises ``ArtefactFormatError`` unless each picture gets a finite embedding and probabilities with the sum 1.
+        Raises ``ArtefactFormatError`` unless each picture gets finite features and probabilities with the sum 1.
         """
         output, probabilities = self._run_noise()
         sums = probabilities.sum(axis=1)
@@ -211,7 +211,18 @@ class Classifier:
             output = self._run_forms(noise)
         except (RuntimeError, ValueError) as error:
             raise ArtefactFormatError(f"{NETWORK_FILE} of {self.version} does not run: {error}") from error
+        if self._colour is not None:
+            self._check_colours(self._colour)
         return output, self._calibration.probabilities(output.logits)
+
+    def _check_colours(self, branch: _ColourEngine) -> None:
+        picture = np.random.default_rng(0).integers(0, 256, (COLOUR_SIZE, COLOUR_SIZE, 3), dtype=np.uint8)
+        try:
+            features = self._look_at_colours(branch, pictures=[picture], canonical=np.zeros(1, dtype=np.bool_))
+        except (RuntimeError, ValueError) as error:
+            raise ArtefactFormatError(f"{COLOUR_FILE} of {self.version} does not run: {error}") from error
+        if not np.isfinite(features).all():
+            raise ArtefactFormatError(f"{COLOUR_FILE} of {self.version}: expected finite features of noise")
 
     @property
     def version(self) -> str:

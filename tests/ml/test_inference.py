@@ -12,6 +12,8 @@ import pytest
 
 from classifier.ml import inference
 from classifier.ml.artefacts import (
+    COLOUR_FILE,
+    DEFAULT_ARTEFACT,
     NETWORK_FILE,
     ArtefactFormatError,
     ArtefactTamperedError,
@@ -141,6 +143,24 @@ def test_a_network_that_labels_nothing_is_found_out(
     monkeypatch.setattr(classifier._network._engines[0], "run", run)
     with pytest.raises(ArtefactFormatError, match=expected):
         classifier.check()
+
+
+def see_nothing(views: np.ndarray) -> np.ndarray:
+    return np.full((len(views), 64), np.nan)
+
+
+@pytest.mark.parametrize(
+    "run, expected", [(see_nothing, "expected finite features"), (stumble, "does not run: tensor 3 has no data")]
+)
+def test_a_second_branch_that_sees_nothing_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[..., object], expected: str
+) -> None:
+    classifier = Classifier.load(DEFAULT_ARTEFACT)
+    classifier.check()
+    monkeypatch.setattr(classifier._colour, "run", run)
+    for ask in (classifier.check, classifier.answer_golden):
+        with pytest.raises(ArtefactFormatError, match=f"{COLOUR_FILE} of .*{expected}"):
+            ask()
 
 
 def draw_tall_and_wide() -> list[np.ndarray]:
