@@ -22,15 +22,21 @@ is meant to work beside people: pictures on which it abstains are looked at by a
 _LIMITS: Final = """\
 - **It knows ten garments.** Skirts, hats, jewellery or furniture get one of these labels or none; abstaining is meant
   to catch them, and does not always.
-- **Photographs are harder than its test.** It learned from small grey pictures of single garments on an empty ground,
-  and the figures below are measured on such pictures alone. A photograph is brought to that form first: the object is
-  cut from the ground that is found at the border. Pictures with several garments, with a person in a scene, on a busy
-  ground, folded or from close by are labelled less well. Measure on your own pictures before you rely on it:
+- **Photographs are harder than its test.** Its networks learned from small grey pictures of single garments on an empty
+  ground, and the figures below are measured on such pictures alone. A photograph is brought to that form first: the
+  object is cut from the ground that is found at the border. Pictures with several garments, with a person in a scene,
+  on a busy ground, folded or from close by are labelled less well. Measure on your own pictures before you rely on it:
   `manage.py evaluate_classifier --pictures DIR`.
-- **It sees shape and brightness.** Colour, material, size, brand and the wearer are nothing to it; it says nothing
-  about people and must not be used to.
 - **The labels it learned from carry errors.** About one training label in 200 would change its group if it were judged
   by the other pictures, most of them between dresses and coats or shirts; figures for One piece suffer most."""
+
+_SEES_SHAPE: Final = """\
+- **It sees shape and brightness.** Colour, material, size, brand and the wearer are nothing to it; it says nothing
+  about people and must not be used to."""
+
+_SEES_COLOURS: Final = """\
+- **It sees shape and brightness, and colours of photographs.** Material, size, brand and the wearer are nothing to it;
+  it says nothing about people and must not be used to."""
 
 
 def build_model_card(manifest: Mapping[str, Any]) -> str:
@@ -49,7 +55,7 @@ def build_model_card(manifest: Mapping[str, Any]) -> str:
             [(group, ", ".join(garments)) for group, garments in GARMENTS_OF_GROUPS],
         ),
         "## What it is not for",
-        _LIMITS,
+        _LIMITS + "\n" + (_SEES_COLOURS if manifest.get("colour") else _SEES_SHAPE),
         *_describe_data(manifest),
         *_describe_training(manifest),
         *_describe_metrics(manifest["metrics"]),
@@ -89,11 +95,30 @@ def _describe_data(manifest: Mapping[str, Any]) -> list[str]:
             f"Beside it {colour['network']} looks at the whole picture in colour at {colour['size']} pixels, with the "
             f"weights for ImageNet as they were published, {colour['licence']} licence: `{colour['file']}`, SHA-256 "
             f"`{colour['sha256']}`. The {colour['features']} components that are left of what it sees were chosen on "
-            f"{colour['pictures']:,} photographs of clothes, without their labels. What it sees serves similar "
-            "products and heads that are taught. It changes no group by itself, but the confidence, by how likely a "
-            "photograph stands upright and how far it is from usual ones, and so what is answered."
+            f"{colour['pictures']:,} photographs of clothes, without their labels. {_tell_what_colours_do(manifest)}"
         )
     return blocks
+
+
+def _tell_what_colours_do(manifest: Mapping[str, Any]) -> str:
+    photographs = manifest["calibration"].get("photographs") or {}
+    if _is_taught(manifest):
+        return (
+            "What it sees serves similar products, and the heads that the catalogue taught: they tell the groups of "
+            "photographs by it as well."
+        )
+    if photographs.get("upright_colours") or photographs.get("distance"):
+        return (
+            "What it sees serves similar products and heads that are taught. It changes no group by itself, but the "
+            "confidence, by how likely a photograph stands upright and how far it is from usual ones, and so what is "
+            "answered."
+        )
+    return "What it sees serves similar products and heads that are taught, and changes no answer by itself."
+
+
+def _is_taught(manifest: Mapping[str, Any]) -> bool:
+    """Whether it is a head with numbers of its own, which a catalogue taught."""
+    return bool(manifest.get("base") and manifest["files"])
 
 
 def _describe_training(manifest: Mapping[str, Any]) -> list[str]:
@@ -116,8 +141,10 @@ def _describe_training(manifest: Mapping[str, Any]) -> list[str]:
         *([f"{description}."] if description else []),
         f"Made {manifest['created_at']} with seed {manifest['seed']}:",
         f"    {manifest['command']}",
-        "The same command on a CPU makes it again: every random choice follows from the seed. Its accuracies are then "
-        f"within {REPRODUCTION_TOLERANCE} of those below.",
+        "Its heads learned from the catalogue as it was then; the same command learns from the catalogue as it is."
+        if _is_taught(manifest)
+        else "The same command on a CPU makes its networks again: every random choice follows from the seed. Their "
+        f"accuracies are then within {REPRODUCTION_TOLERANCE} of those below.",
         write_table(("", "Value"), costs),
         write_table(("Recipe", "Value"), [(name.replace("_", " "), _plain(value)) for name, value in recipe.items()]),
     ]

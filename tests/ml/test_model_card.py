@@ -77,6 +77,32 @@ def test_it_says_what_it_is_not_for(manifest: dict[str, Any]) -> None:
     assert "evaluate_classifier --pictures DIR" in card
 
 
+@pytest.mark.parametrize(
+    "changed, fitted, said",
+    [
+        ({"colour": None}, None, "Colour, material, size"),
+        ({}, None, "changes no answer by itself"),
+        ({"base": "0" * 64, "files": {}}, [0.5] * 64, "changes no group by itself"),
+        ({"base": "0" * 64}, [0.5] * 64, "tell the groups of photographs by it as well"),
+    ],
+)
+def test_it_says_what_colours_do(
+    manifest: dict[str, Any], changed: dict[str, Any], fitted: list[float] | None, said: str
+) -> None:
+    manifest["calibration"]["photographs"]["upright_colours"] = fitted
+    card = build_model_card(manifest | changed)
+    sayings = ("Colour, material", "no answer by itself", "no group by itself", "groups of photographs by it")
+    assert [saying for saying in sayings if saying in card] == [saying for saying in sayings if saying in said]
+    assert said in card
+
+
+def test_heads_that_a_catalogue_taught_are_not_made_again(manifest: dict[str, Any]) -> None:
+    assert "makes its networks again" in build_model_card(manifest)
+    taught = build_model_card(manifest | {"base": "0" * 64, "files": {"heads.safetensors": "1" * 64}})
+    assert "the same command learns from the catalogue as it is" in taught
+    assert "makes its networks again" not in taught
+
+
 def test_costs_are_shown_where_the_manifest_has_them(manifest: dict[str, Any]) -> None:
     manifest["training"] = {"seconds": 1234.5}
     older = build_model_card(manifest)
