@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 #: What a backbone may start from besides a file: the published weights, or random ones.
 IMAGENET: Final = "imagenet"
@@ -16,6 +16,8 @@ MIN_NETWORK_SIZE: Final = 32
 SIZE_STEP: Final = 16
 #: ... and reaches the full size after this share of its epochs.
 GROWING_SHARE: Final = 0.6
+#: What learns; `Recipe` has more.
+Trainable = Literal["all", "head", "titles", "reviewed"]
 
 
 class ConfigurationError(ValueError):
@@ -129,10 +131,10 @@ class Recipe:
     """A named way to train a network.
 
     ``network_size`` is the side in pixels to which the network itself enlarges the canonical form; training begins
-    at ``first_size`` (None is the same) and grows. ``trainable`` is "all" (every layer learns), "titles" (titles teach
-    a head on the base in production, and none of the network's numbers counts) or "head" (the
-    backbone stays as it came; its features are computed once, for ``feature_copies`` augmented copies of each
-    picture). ``group_loss_weight`` adds the loss over the five groups to that over the ten garments. ``patience``
+    at ``first_size`` (None is the same) and grows. ``trainable`` is "all" (every layer learns), "head" (the backbone
+    stays as it came; its features are computed once, for ``feature_copies`` augmented copies of each picture), or
+    "titles" or "reviewed" (titles or reviews teach heads on the base in production, and none of the network's numbers
+    counts). ``group_loss_weight`` adds the loss over the five groups to that over the ten garments. ``patience``
     is the number of epochs without a better validation loss after which training stops. The shares of
     ``augmentation`` move to those of ``final_augmentation`` (None is the same) over the epochs.
     ``ema_decay`` has the moving average of the weights judged and kept in place of the weights; None has none.
@@ -158,7 +160,7 @@ class Recipe:
     patience: int = 4
     ema_decay: float | None = None
     kept_share: float = 0.0
-    trainable: Literal["all", "head", "titles", "reviewed"] = "all"
+    trainable: Trainable = "all"
     feature_copies: int = 1
     last_layer: str | None = None
     members: int = 1
@@ -200,7 +202,7 @@ class Recipe:
             received=self.ema_decay,
         )
         _require(0 <= self.kept_share < 1, expected="kept_share from 0 to below 1", received=self.kept_share)
-        known = ("all", "head", "titles", "reviewed")
+        known = get_args(Trainable)
         _require(self.trainable in known, expected=f"trainable one of {', '.join(known)}", received=self.trainable)
         _require(
             self.trainable == "all" or self.augmentation.keeps_labels,

@@ -1,7 +1,6 @@
 """The network: Fashion-MNIST's form in, ten logits and an embedding out. The architecture lives here and nowhere else.
 
-Scaling, standardisation and enlargement are inside the network, so that whoever runs it needs no statistics. Keras is
-imported here and in ``training`` only.
+Scaling, standardisation and enlargement are inside the network, so that whoever runs it needs no statistics.
 """
 
 import hashlib
