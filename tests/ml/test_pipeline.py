@@ -17,7 +17,7 @@ from classifier.ml.artefacts import (
     save_artefact,
     verify_artefact,
 )
-from classifier.ml.config import RECIPES, ConfigurationError, Recipe
+from classifier.ml.config import RECIPES, ConfigurationError
 from classifier.ml.data.dataset import SPLIT_SEED, FashionMnist, limit_stratified, split_training_pictures
 from classifier.ml.inference import Classifier
 from classifier.ml.judging.calibration import Calibration
@@ -52,7 +52,7 @@ def test_the_manifest_says_how_the_artefact_came_about(
 ) -> None:
     manifest = load_manifest(tiny_artefact.folder)
     assert manifest == tiny_artefact.manifest
-    assert Recipe.from_json(manifest.recipe) == TINY_RECIPE
+    assert manifest.recipe == dataclasses.asdict(TINY_RECIPE)
     assert (manifest.seed, manifest.command, manifest.backbone) == (7, "train tiny", None)
     assert manifest.dataset["pictures"] == {"train": 80, "validation": 20, "calibration": 20, "reserved": 0}
     assert manifest.dataset["sha256"] == dict(drawn_dataset.sha256)

@@ -17,6 +17,8 @@ from classifier.ml.reports import experiments
 from classifier.ml.reports.experiments import Experiment, measure_experiment
 from tests.support.drawings import draw_dataset
 
+#: What one recipe's record and its pictures may weigh together, so that a repository can hold them.
+MAX_EXPERIMENT_BYTES = 200_000
 RIGHT = {"accuracy": 0.75, "garment_accuracy": 0.5, "loss": 0.1}
 
 

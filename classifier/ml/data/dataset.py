@@ -43,6 +43,9 @@ DOWNLOAD_TIMEOUT_SECONDS: Final = 30.0
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 #: There is one split, whatever the seed of a training: pictures that one version learnt from must not judge another.
 SPLIT_SEED: Final = 1
+VALIDATION_SHARE: Final = 0.1
+#: With what is reserved.
+CALIBRATION_SHARE: Final = 0.1
 #: As much of the training pictures, 100 of each garment, nothing that a recipe does sees: catalogues may show them.
 RESERVED_SHARE: Final = 1 / 60
 
@@ -83,13 +86,13 @@ class Split:
 
 
 def load_fashion_mnist(
-    data_dir: Path | None = None, *, expected_sha256: Mapping[str, str] | None = FILE_SHA256
+    data_dir: Path | None = None, *, expected_sha256: Mapping[str, str] = FILE_SHA256
 ) -> FashionMnist:
     """The verified data set, from ``data_dir`` or from the first known place that has it.
 
     Without ``data_dir`` the files are looked for where Debian's package ``dataset-fashion-mnist`` puts them, then
-    in the Keras cache, and are else downloaded into that cache. ``expected_sha256=None`` reads files of the same
-    format that are not the published ones. Raises ``DatasetError`` when a file is missing, damaged or another one.
+    in the Keras cache, and are else downloaded into that cache. Raises ``DatasetError`` when a file is missing, damaged
+    or another one.
     """
     folder = data_dir if data_dir is not None else _find_or_download()
     contents = {name: _read_verified(folder, name, expected_sha256=expected_sha256) for name in FILE_SHA256}
@@ -133,33 +136,21 @@ def parse_idx_labels(content: bytes) -> NDArray[np.uint8]:
     return labels
 
 
-def split_training_pictures(
-    labels: NDArray[np.integer],
-    *,
-    seed: int = SPLIT_SEED,
-    validation_share: float = 0.1,
-    calibration_share: float = 0.1,
-) -> Split:
+def split_training_pictures(labels: NDArray[np.integer], *, seed: int = SPLIT_SEED) -> Split:
     """The stratified split of training pictures by their labels int[N].
 
     Another seed gives another one: artefacts from before there was one split have that of their training's seed. The
     reserved pictures are the last of the calibration's share: networks from before any were reserved were calibrated
     with them, and never trained or stopped by them.
     Each part holds the same share of every label, rounded to whole pictures, and every picture is in exactly one
-    part. Raises ``ValueError`` for shares that leave nothing to train on, or nothing beside what is reserved.
+    part.
     """
-    least = min(validation_share, calibration_share - RESERVED_SHARE)
-    if least <= 0 or validation_share + calibration_share >= 1:
-        raise ValueError(
-            "expected two positive shares that leave a training part, calibration's larger than what is reserved, "
-            f"received {validation_share} for validation and {calibration_share} for calibration"
-        )
     generator = np.random.default_rng(seed)
     pieces = []
     for label in np.unique(labels):
         indices = generator.permutation(np.flatnonzero(labels == label)).astype(np.int64)
-        validation_end = round(len(indices) * validation_share)
-        reserved_end = validation_end + round(len(indices) * calibration_share)
+        validation_end = round(len(indices) * VALIDATION_SHARE)
+        reserved_end = validation_end + round(len(indices) * CALIBRATION_SHARE)
         calibration_end = reserved_end - round(len(indices) * RESERVED_SHARE)
         pieces.append(np.split(indices, [validation_end, calibration_end, reserved_end]))
     validation, calibration, reserved, train = (np.sort(np.concatenate(part)) for part in zip(*pieces, strict=True))
@@ -206,7 +197,7 @@ def _find_or_download() -> Path:
     return cache
 
 
-def _read_verified(folder: Path, name: str, *, expected_sha256: Mapping[str, str] | None) -> bytes:
+def _read_verified(folder: Path, name: str, *, expected_sha256: Mapping[str, str]) -> bytes:
     path = _find_file(folder, name)
     if path is None:
         raise DatasetError(
@@ -214,13 +205,12 @@ def _read_verified(folder: Path, name: str, *, expected_sha256: Mapping[str, str
             f"Fashion-MNIST files {', '.join(FILE_SHA256)}, raw or .gz"
         )
     content = _read_bounded(path)
-    if expected_sha256 is not None:
-        actual = hashlib.sha256(content).hexdigest()
-        if actual != expected_sha256[name]:
-            raise DatasetError(
-                f"{path} is not the published file: expected SHA-256 {expected_sha256[name]} of its decompressed "
-                f"bytes, received {actual}. Delete it and run the command again, or name a good copy with --data-dir"
-            )
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected_sha256[name]:
+        raise DatasetError(
+            f"{path} is not the published file: expected SHA-256 {expected_sha256[name]} of its decompressed "
+            f"bytes, received {actual}. Delete it and run the command again, or name a good copy with --data-dir"
+        )
     return content
 
 

@@ -157,9 +157,7 @@ class Comparison:
         return self.left_by_mix < _LEFT_BY_MIX
 
 
-def compare(
-    reference: Side, window: Side, *, seed: int, permutations: int = PERMUTATIONS, level: float = LEVEL
-) -> Comparison:
+def compare(reference: Side, window: Side, *, seed: int, permutations: int = PERMUTATIONS) -> Comparison:
     """What the window says beside the reference. Raises ``DriftInputError`` for too few pictures, or a single group."""
     _check(reference, window)
     chance = np.random.default_rng(seed)
@@ -172,14 +170,14 @@ def compare(
     for name in (FAILURES, DISAGREEMENT):
         tried += _try_flags(name, reference, window, count=permutations, chance=chance)
     tried += _try_segments(reference, window, blocks[FEATURES], units=units, count=permutations, chance=chance)
-    tests = _judge(tried, level=level)
+    tests = _judge(tried)
     reference_mix, window_mix, left = _explain_by_mix(reference, window, blocks[FEATURES])
     driver, shown = _find_driver(reference, window, blocks[FEATURES], tests=tests)
     return Comparison(
         reference=len(reference),
         window=len(window),
         tests=tests,
-        false_alarms=_measure_false_alarms(tried, level=level),
+        false_alarms=_measure_false_alarms(tried),
         reference_mix=reference_mix,
         window_mix=window_mix,
         left_by_mix=left,
@@ -440,7 +438,7 @@ def _rank(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(above / len(ordered))
 
 
-def _judge(tried: Sequence[_Tried], *, level: float) -> list[Test]:
+def _judge(tried: Sequence[_Tried]) -> list[Test]:
     """The tests with their p-values, adjusted for their number (Holm 1979)."""
     values = np.array([_rank(each.statistics)[0] for each in tried])
     order = np.argsort(values, kind="stable")
@@ -454,17 +452,17 @@ def _judge(tried: Sequence[_Tried], *, level: float) -> list[Test]:
             effect=each.effect,
             permuted=each.units.kind,
             units=each.units.counts,
-            is_different=bool(holm <= level and each.effect >= each.least_effect),
+            is_different=bool(holm <= LEVEL and each.effect >= each.least_effect),
             segment=each.segment,
         )
         for each, p, holm in zip(tried, values, adjusted, strict=True)
     ]
 
 
-def _measure_false_alarms(tried: Sequence[_Tried], *, level: float) -> float:
+def _measure_false_alarms(tried: Sequence[_Tried]) -> float:
     """The share of permutations in which a test of this check would have been sure."""
     least = np.min([_rank(each.statistics)[1:] for each in tried], axis=0)
-    return float((least * len(tried) <= level).mean())
+    return float((least * len(tried) <= LEVEL).mean())
 
 
 def _explain_by_mix(

@@ -5,7 +5,7 @@ rounds to it, halves upwards.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -24,7 +24,7 @@ class PublishedResult:
     """One published classifier: its column of the table, and what it costs where that was published.
 
     ``scores`` maps each group to its figures. ``megabytes`` is the size of its file, ``seconds`` its time for the
-    10,000 test images on the publisher's machine, ``overfitting`` whether the publisher saw any.
+    10,000 test images on the publisher's machine.
     """
 
     name: str
@@ -32,18 +32,6 @@ class PublishedResult:
     parameters: int | None = None
     megabytes: float | None = None
     seconds: float | None = None
-    overfitting: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HigherCell:
-    """A published figure that is higher than ours; ``measure`` is a key of ``MEASURES``."""
-
-    column: str
-    group: str
-    measure: str
-    published: float
-    ours: float | None
 
 
 def _column(*rows: tuple[float, float, float]) -> Mapping[str, GroupScores]:
@@ -63,7 +51,6 @@ PUBLISHED: Final[Mapping[str, PublishedResult]] = MappingProxyType(
                 parameters=2_230_277,
                 megabytes=8.8,
                 seconds=37.6,
-                overfitting=False,
             ),
             PublishedResult(
                 name="MobileNetV2, frozen, augmented",
@@ -79,7 +66,6 @@ PUBLISHED: Final[Mapping[str, PublishedResult]] = MappingProxyType(
                 parameters=2_230_277,
                 megabytes=8.8,
                 seconds=37.3,
-                overfitting=False,
             ),
             PublishedResult(
                 name="SqueezeNet 1.1, all layers trained",
@@ -89,7 +75,6 @@ PUBLISHED: Final[Mapping[str, PublishedResult]] = MappingProxyType(
                 parameters=855_109,
                 megabytes=3.3,
                 seconds=35.7,
-                overfitting=False,
             ),
         )
     }
@@ -119,17 +104,13 @@ def is_reached(published: float, *, ours: float | None) -> bool:
     return math.floor(100 * ours + 0.5 + 1e-9) >= round(100 * published)
 
 
-def list_higher_cells(
-    ours: Mapping[str, GroupScores], *, columns: Iterable[str] = tuple(PUBLISHED)
-) -> list[HigherCell]:
-    """The cells of the named columns that are higher than ours to two decimals, in the table's order.
-
-    ``ours`` has the figures of every group. Raises ``KeyError`` for a column that was not published.
-    """
-    return [
-        HigherCell(column, group, measure, published=published, ours=mine)
-        for column in columns
-        for group, scores in PUBLISHED[column].scores.items()
-        for measure in MEASURES
-        if not is_reached(published := getattr(scores, measure), ours=(mine := getattr(ours[group], measure)))
-    ]
+def count_higher_cells(ours: Mapping[str, GroupScores]) -> dict[str, int]:
+    """How many cells of each column are higher than ours to two decimals; ``ours`` has the figures of every group."""
+    return {
+        column: sum(
+            not is_reached(getattr(scores, measure), ours=getattr(ours[group], measure))
+            for group, scores in result.scores.items()
+            for measure in MEASURES
+        )
+        for column, result in PUBLISHED.items()
+    }

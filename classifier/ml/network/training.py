@@ -211,8 +211,8 @@ def predict_logits(network: keras.Model, *, pictures: NDArray[np.uint8]) -> NDAr
 def score(network: keras.Model, *, part: LabelledPictures, group_loss_weight: float) -> dict[str, float]:
     """Losses, and accuracy over the groups and over the garments, before any calibration.
 
-    ``loss`` is what a training lessens, but for smoothing: the loss over the garments and, with its weight, that over
-    the groups. ``garment_loss`` is the first of the two alone.
+    ``loss`` is what a training lessens: the loss over the garments and, with its weight, that over the groups.
+    ``garment_loss`` is the first of the two alone.
     """
     logits = predict_logits(network, pictures=part.pictures).astype(np.float64)
     log_probabilities = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
@@ -254,12 +254,11 @@ def _batches(
     """One epoch in a new order, in full batches; the last incomplete one is left out, for its statistics are poor."""
     order = generator.permutation(len(train.labels))
     batch_size = min(recipe.batch_size, len(order))
-    smooth = recipe.label_smoothing
-    table = np.eye(len(GARMENTS), dtype=np.float32) * (1 - smooth) + smooth / len(GARMENTS)
+    table = np.eye(len(GARMENTS), dtype=np.float32)
     spec = recipe.augmentation_in_epoch(epoch)
     for start in range(0, len(order) - batch_size + 1, batch_size):
         indices = order[start : start + batch_size]
-        pictures, targets = train.pictures[indices], table[train.labels[indices]].astype(np.float32)
+        pictures, targets = train.pictures[indices], table[train.labels[indices]]
         yield (
             Examples(pictures, targets, np.ones(len(targets), dtype=np.bool_))
             if spec == NO_AUGMENTATION

@@ -8,7 +8,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from classifier.ml.judging.evaluation import (
     reliability,
     risk_against_coverage,
 )
-from classifier.ml.judging.published import PUBLISHED, list_higher_cells
+from classifier.ml.judging.published import count_higher_cells
 from classifier.ml.judging.shares import LEAST_COUNT
 from classifier.ml.labels import GARMENTS, GROUPS, ONE_PIECE, garments_within_groups, group_labels, group_probabilities
 from classifier.ml.reports.curves import tell_losses_apart
@@ -35,13 +35,12 @@ from classifier.ml.reports.plots import plot_lines, plot_matrix
 from classifier.ml.reports.sections import ReportFiles
 
 TIMED_RUNS: Final = 3
+_THREADS: Final = 2
 #: The recall of One piece at which its precision is reported: the best that was published.
 ONE_PIECE_RECALL: Final = 0.96
 SHOWN_MISTAKES: Final = 24
 SHOWN_EPOCHS: Final = 20
 TRAINING_COSTS: Final = ("seconds", "cpu_seconds", "peak_memory_bytes")
-#: What one recipe's record and its pictures may weigh together, so that a repository can hold them.
-MAX_EXPERIMENT_BYTES: Final = 200_000
 _DIGITS: Final = 6
 
 #: Told the steps done, the steps in all, and as ``note`` what comes next in a word or two.
@@ -60,7 +59,6 @@ def measure_experiment(
     folder: Path,
     *,
     dataset: FashionMnist,
-    threads: int = 2,
     progress: ExperimentProgress = lambda done, total, note: None,
 ) -> Experiment:
     """The experiment of a verified artefact folder over the test pictures; nothing is written.
@@ -68,7 +66,7 @@ def measure_experiment(
     Raises ``ArtefactError`` when the folder holds no artefact that can be used.
     """
     steps = TIMED_RUNS + 2
-    classifier = Classifier.load(folder, threads=threads)
+    classifier = Classifier.load(folder, threads=_THREADS)
     manifest, calibration = classifier.manifest, classifier.manifest.calibration_values()
     seconds = []
     for run in range(TIMED_RUNS):
@@ -96,7 +94,7 @@ def measure_experiment(
             "seconds": statistics.median(seconds),
             "runs_seconds": seconds,
             "images_per_second": metrics.images / statistics.median(seconds),
-            "threads": threads,
+            "threads": _THREADS,
             "cores": len(os.sched_getaffinity(0)),
             **{f"training_{name}": manifest.training.get(name) for name in TRAINING_COSTS},
         },
@@ -137,18 +135,11 @@ def _describe(manifest: Manifest, *, metrics: Metrics) -> dict[str, Any]:
 
 
 def _find_higher_cells(manifest: Manifest, *, metrics: Metrics) -> dict[str, Any]:
-    """At both operating points the published cells above ours: all of them, and how many in the recipe's own column."""
-    own = manifest.recipe.get("published_column")
+    """How many published cells are above ours at both operating points: of all, and of the recipe's own column."""
+    own = manifest.recipe.get("published_column") or ""
     points = {"argmax": metrics.argmax, "balanced": metrics.balanced}
-    higher = {name: [asdict(cell) for cell in list_higher_cells(scores)] for name, scores in points.items()}
-    return {
-        name: {
-            "all": len(cells),
-            "own": sum(cell["column"] == own for cell in cells) if own in PUBLISHED else None,
-            "cells": cells,
-        }
-        for name, cells in higher.items()
-    }
+    higher = {name: count_higher_cells(scores) for name, scores in points.items()}
+    return {name: {"all": sum(counts.values()), "own": counts.get(own)} for name, counts in higher.items()}
 
 
 def _judge(

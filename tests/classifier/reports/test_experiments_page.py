@@ -11,10 +11,9 @@ from django.test import Client
 from classifier.management.commands.report_experiments import HEAD
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
 from classifier.ml.reports.documents import TRIED_NAME, list_records, load_document, load_tried, save_document
-from classifier.ml.reports.experiments import MAX_EXPERIMENT_BYTES
 from classifier.ml.reports.experiments_report import build_sections
 from classifier.ml.reports.sections import write_markdown
-from tests.support.measuring import measure_drawings
+from tests.support.measuring import MAX_EXPERIMENT_BYTES, measure_drawings
 
 COMMITTED = DEFAULT_ARTEFACT.parent / "reports" / "experiments"
 

@@ -133,12 +133,6 @@ def test_the_split_follows_the_seed() -> None:
     assert first.calibration.tolist() != other.calibration.tolist()
 
 
-@pytest.mark.parametrize("validation, calibration", [(0.0, 0.1), (0.1, 0.0), (0.5, 0.5), (0.9, 0.2), (0.1, 1 / 60)])
-def test_shares_that_leave_no_part_are_refused(validation: float, calibration: float) -> None:
-    with pytest.raises(ValueError, match="two positive shares"):
-        split_training_pictures(np.arange(10), seed=1, validation_share=validation, calibration_share=calibration)
-
-
 def test_a_limit_keeps_every_labels_share() -> None:
     labels = np.array([0] * 60 + [1] * 30 + [2] * 10)
     kept = limit_stratified(labels, limit=20, seed=1)
