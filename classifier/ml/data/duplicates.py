@@ -96,18 +96,6 @@ def find_near_duplicates(
     return PicturePairs(indices=indices[order], distances=distances[order])
 
 
-def group_pairs(indices: NDArray[np.int64], *, count: int) -> NDArray[np.int64]:
-    """The number of each picture's group, int64[count]: pictures joined by a chain of pairs int64[M, 2] share one.
-
-    A picture without a pair is a group of its own. A split that keeps groups whole has no copy on both sides.
-    """
-    links = scipy.sparse.coo_array(
-        (np.ones(len(indices), dtype=bool), (indices[:, 0], indices[:, 1])), shape=(count, count)
-    )
-    _, groups = scipy.sparse.csgraph.connected_components(links, directed=False)
-    return np.asarray(groups, dtype=np.int64)
-
-
 def _unit_length(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The pictures as rows of length 1, float32[N, pixels]; a black picture stays zero."""
     pixels = images.reshape(len(images), -1).astype(np.float32)

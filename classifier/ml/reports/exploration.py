@@ -20,7 +20,6 @@ from classifier.ml.data.duplicates import (
     PicturePairs,
     find_exact_duplicates,
     find_near_duplicates,
-    group_pairs,
 )
 from classifier.ml.data.label_errors import (
     FOLDS,
@@ -62,7 +61,6 @@ def explore(
     images = np.concatenate([dataset.train_images, dataset.test_images])
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
     pairs = find_near_duplicates(images, progress=partial(progress, note="duplicates"))
-    duplicate_seconds = time.perf_counter() - started
     probabilities = predict_out_of_fold(
         dataset.train_images,
         labels=dataset.train_labels,
@@ -91,7 +89,6 @@ def explore(
             "near_duplicate_distance": NEAR_DUPLICATE_DISTANCE,
             "by_distance": [{"distance": distance, **count_pairs(pairs.within(distance))} for distance in DISTANCES],
             "split": _count_split_leaks(pairs.within(NEAR_DUPLICATE_DISTANCE), labels=dataset.train_labels),
-            "seconds": round(duplicate_seconds, 1),
         },
         "label_errors": {
             "folds": FOLDS,
@@ -142,7 +139,6 @@ def _describe_part(images: NDArray[np.uint8]) -> dict[str, Any]:
         "images": count,
         "height": height,
         "width": width,
-        "channels": 1,
         "minimum": int(images.min()),
         "maximum": int(images.max()),
         "mean": round(float(images.mean()), 2),
@@ -192,7 +188,6 @@ def _describe_group(pixels: NDArray[np.uint8]) -> dict[str, float]:
         "median": float(median),
         "lower_quartile": float(low),
         "upper_quartile": float(high),
-        "median_of_picture_means": round(float(np.median(means)), 2),
         "black_share": round(float((pixels == 0).mean()), 4),
     }
 
@@ -202,15 +197,12 @@ def _count_pairs(pairs: PicturePairs, *, labels: NDArray[np.integer], train_coun
     first, second = pairs.indices[:, 0], pairs.indices[:, 1]
     across = is_across(pairs, train_count=train_count)
     groups = group_labels(labels)
-    members = np.bincount(group_pairs(pairs.indices, count=len(labels)))
     return {
         "pairs": len(first),
         "within_train": int((second < train_count).sum()),
         "within_test": int((first >= train_count).sum()),
         "across": int(across.sum()),
         "pictures": len(np.unique(pairs.indices)),
-        "clusters": int((members > 1).sum()),
-        "largest_cluster": int(members.max()),
         "test_pictures_with_a_training_partner": len(np.unique(second[across])),
         "garments_disagree": int((labels[first] != labels[second]).sum()),
         "groups_disagree": int((groups[first] != groups[second]).sum()),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from classifier.ml.data import duplicates
-from classifier.ml.data.duplicates import PicturePairs, find_exact_duplicates, find_near_duplicates, group_pairs
+from classifier.ml.data.duplicates import PicturePairs, find_exact_duplicates, find_near_duplicates
 from tests.support.drawings import SIDE
 
 
@@ -79,11 +79,3 @@ def test_pictures_that_differ_in_one_pixel_are_not_exact_duplicates():
     images[1, 0, 0] += 1
 
     assert find_exact_duplicates(images).indices.shape == (0, 2)
-
-
-def test_a_chain_of_pairs_is_one_group():
-    groups = group_pairs(np.array([[0, 1], [1, 4], [2, 3]]), count=6)
-
-    assert groups[0] == groups[1] == groups[4]
-    assert groups[2] == groups[3]
-    assert len(set(groups.tolist())) == 3
