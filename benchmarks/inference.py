@@ -40,6 +40,7 @@ from classifier.ml.network import architecture as networks
 from classifier.ml.network import ensemble
 from classifier.ml.preprocessing import canonical_pictures
 from config.console import ProgressReport
+from tests.support.networks import build_trained_members
 
 REPEATS: Final = 5
 #: Test pictures as a shop might show them.
@@ -127,7 +128,7 @@ def measure_keras(pictures: NDArray[np.uint8]) -> Rate:
     artefact = verify_artefact(DEFAULT_ARTEFACT)
     spec = networks.NetworkSpec(**artefact.manifest.network)
     weights = safetensors.numpy.load(artefact.networks[WEIGHTS_FILE])
-    network = ensemble.as_served(ensemble.build_trained_members(spec, weights=weights))
+    network = ensemble.as_served(build_trained_members(spec, weights=weights))
     canonical = canonical_pictures(pictures, spec=artefact.manifest.preprocessing_spec())
     batch_size = _choose_batch_size(network, canonical[:_TRIAL_PICTURES])
     cost = measure(partial(network.predict, canonical, batch_size=batch_size, verbose=0))

@@ -76,7 +76,7 @@ def tiny_members(tiny_artefact: TrainedArtefact) -> "tuple[keras.Model, ...]":
     """The tiny artefact's networks as they learnt, rebuilt from code and its weights file; no test may change them."""
     # Here and not above: TensorFlow keeps the standard error that it finds, and pytest replaces it after this file.
     from classifier.ml.network.architecture import NetworkSpec
-    from classifier.ml.network.ensemble import build_trained_members
+    from tests.support.networks import build_trained_members
 
     content = verify_artefact(tiny_artefact.folder).contents[WEIGHTS_FILE]
     spec = NetworkSpec(**tiny_artefact.manifest.network)

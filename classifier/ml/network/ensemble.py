@@ -17,7 +17,6 @@ from classifier.ml.network.architecture import (
     BackboneWeights,
     NetworkSpec,
     assign_weights,
-    build_network,
     named_weights,
 )
 from classifier.ml.network.training import LabelledPictures, build_seeded_network, train_network
@@ -60,7 +59,7 @@ def train_ensemble(
     and whatever ``progress`` raises to end the training.
     """
     members, history, best_epochs, seconds = [], [], [], 0.0
-    learnt = _split_by_member(weights, members=spec.members) if isinstance(weights, Mapping) else None
+    learnt = split_by_member(weights, members=spec.members) if isinstance(weights, Mapping) else None
     backbone = None if isinstance(weights, Mapping) else weights
     for number in range(spec.members):
         member_seed, first_epoch = seed + number * _SEED_STEP, number * recipe.epochs
@@ -116,18 +115,6 @@ def as_served(members: Sequence[keras.Model]) -> keras.Model:
     return keras.Model(pictures, [logits, keras.layers.UnitNormalization(name="embedding")(together)], name="served")
 
 
-def build_trained_members(spec: NetworkSpec, *, weights: Mapping[str, NDArray[np.float32]]) -> tuple[keras.Model, ...]:
-    """The members again, with the weights that ``name_members_weights`` gave of them.
-
-    Raises ``ValueError`` when weights are missing or unknown, or of another shape.
-    """
-    members = []
-    for part in _split_by_member(weights, members=spec.members):
-        members.append(build_network(spec))
-        assign_weights(members[-1], weights=part)
-    return tuple(members)
-
-
 def name_members_weights(members: Sequence[keras.Model]) -> dict[str, NDArray[np.float32]]:
     """Every weight of all members by a name that depends on architecture and order only, statistics included."""
     return {
@@ -137,9 +124,10 @@ def name_members_weights(members: Sequence[keras.Model]) -> dict[str, NDArray[np
     }
 
 
-def _split_by_member(
+def split_by_member(
     weights: Mapping[str, NDArray[np.float32]], *, members: int
 ) -> list[dict[str, NDArray[np.float32]]]:
+    """What ``name_members_weights`` gave, apart by member. Raises ``ValueError`` for weights of another ensemble."""
     parts: list[dict[str, NDArray[np.float32]]] = [{} for _ in range(members)]
     for name, value in weights.items():
         number, _, rest = name.removeprefix(_PREFIX).partition("/")

@@ -12,10 +12,11 @@ from classifier.ml.artefacts import NETWORK_FILE, verify_artefact
 from classifier.ml.config import NO_AUGMENTATION, Recipe
 from classifier.ml.network import ensemble
 from classifier.ml.network.architecture import NetworkSpec, count_parameters
-from classifier.ml.network.ensemble import as_served, build_trained_members, name_members_weights, train_ensemble
+from classifier.ml.network.ensemble import as_served, name_members_weights, train_ensemble
 from classifier.ml.network.training import LabelledPictures, TrainingResult
 from classifier.ml.types import TrainingProgress
 from tests.ml.network.specs import CUT_SPEC
+from tests.support.networks import build_trained_members
 
 SPEC = dataclasses.replace(CUT_SPEC, members=2)
 RECIPE = Recipe(name="pair", description="", epochs=3, members=2, augmentation=NO_AUGMENTATION)
