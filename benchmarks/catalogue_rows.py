@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from classifier.ml.colours import COLOUR_FEATURES
-from classifier.ml.types import EMBEDDING_SIZE, FEATURE_TYPE
+from classifier.ml.types import COLOUR_FEATURES, EMBEDDING_SIZE, FEATURE_TYPE
 
 IMAGES_PER_PRODUCT: Final = 2
 DESCRIPTIONS_PER_PRODUCT: Final = 3

@@ -19,8 +19,7 @@ from rich.table import Table
 
 from benchmarks.classified_rows import count_labels_unlike, fill_classified
 from benchmarks.environment import run_on_database
-from classifier.ml.colours import COLOUR_FEATURES
-from classifier.ml.types import EMBEDDING_SIZE
+from classifier.ml.types import COLOUR_FEATURES, EMBEDDING_SIZE
 
 # For a million pictures.
 FLOOR_SECONDS, GOAL_SECONDS = 900.0, 240.0

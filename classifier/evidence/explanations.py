@@ -171,7 +171,7 @@ def create_explanation(image: Image, *, classification: Classification) -> Expla
     found = build_occlusion_map(
         view.pixels,
         group=classification.group,
-        group_probabilities=partial(classifier.group_probabilities, photograph=pixels if view.photograph else None),
+        group_probabilities=partial(classifier.group_probabilities, photograph=view.inner if view.photograph else None),
     )
     explanation = _build_explanation(found, view=view, width=pixels.shape[1], height=pixels.shape[0])
     try:

@@ -23,7 +23,7 @@ from classifier.ml.judging.calibration import Calibration
 from classifier.ml.labels import GARMENTS, GROUPS
 from classifier.ml.manifest_schema import find_violation
 from classifier.ml.model_card import build_model_card
-from classifier.ml.preprocessing import FORM_VERSION, SURE_AT_FIRST
+from classifier.ml.preprocessing import FORM_VERSION
 from config.files import new_folder, open_file, write_file
 
 DEFAULT_ARTEFACT: Final = Path(__file__).resolve().parent.parent / "artefacts" / "default"
@@ -42,8 +42,6 @@ SCHEMA_VERSION: Final = 2
 MAX_ARTEFACT_BYTES: Final = 12 * 1024 * 1024
 MAX_MANIFEST_BYTES: Final = 1024 * 1024
 _MAX_DEPTH: Final = 20
-#: How sure a first look is, where a digest does not say: those of bases from before it was said stay.
-_SURE_UNSAID: Final = 0.995
 _MAY_BE_LEFT_OUT: Final = frozenset({"base", "colour"})
 
 
@@ -146,7 +144,7 @@ class Manifest:
     def preprocessing_spec(self) -> PreprocessingSpec:
         """How pictures become this network's input. Raises ``ArtefactFormatError`` when the manifest does not say."""
         try:
-            return PreprocessingSpec.from_json(self.preprocessing)
+            return PreprocessingSpec(**self.preprocessing)
         except (TypeError, ValueError) as error:
             raise ArtefactFormatError(f"{MANIFEST_FILE}: {error}") from error
 
@@ -159,8 +157,6 @@ class Manifest:
             # Tall objects of photographs are looked at again.
             "photographs": self.calibration_values().photographs is not None,
         }
-        if SURE_AT_FIRST != _SURE_UNSAID:
-            looks["sure_at_first"] = SURE_AT_FIRST
         return hashlib.sha256(json.dumps(looks, sort_keys=True).encode()).hexdigest()
 
     def calibration_values(self) -> Calibration:

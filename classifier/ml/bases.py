@@ -23,13 +23,12 @@ from classifier.ml.artefacts import (
     save_artefact,
     verify_artefact,
 )
-from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE, colour_views
 from classifier.ml.data.forms import find_test_forms
 from classifier.ml.inference import Classifier
 from classifier.ml.judging.calibration import Calibration
 from classifier.ml.judging.photographs import UPRIGHT_ODDS_BY_COLOURS, fit_distance, fit_upright
-from classifier.ml.preprocessing import canonical_pictures
-from classifier.ml.types import Picture
+from classifier.ml.preprocessing import COLOUR_SIZE, canonical_pictures, colour_views
+from classifier.ml.types import COLOUR_FEATURES, Picture
 
 #: Of the weights that the second branch has, wherever they were had from.
 LICENCE: Final = "Apache-2.0"

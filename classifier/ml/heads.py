@@ -11,7 +11,7 @@ import scipy
 from numpy.typing import NDArray
 
 from classifier.ml.artefacts import HEADS_FILE, ArtefactFormatError, VerifiedArtefact
-from classifier.ml.judging.calibration import Calibration, Judgement, softmax
+from classifier.ml.judging.calibration import Calibration, Judgement
 from classifier.ml.judging.fusion import DOUBTED
 from classifier.ml.judging.photographs import doubt
 from classifier.ml.labels import GARMENTS, GROUPS, garments_within_groups, group_probabilities, within_groups
@@ -108,7 +108,7 @@ class GroupHead:
         logits = features.astype(np.float64) @ self.weights + self.bias
         if self.prior and groups is not None:
             logits += self.prior * log_answer(groups)
-        said = softmax(logits)
+        said = np.asarray(scipy.special.softmax(logits, axis=1))
         return said if trust is None else doubt(said, trust=1 - self.doubts * (1 - trust))
 
 
@@ -156,7 +156,8 @@ class TitleHead:
 
     def odds(self, titles: Sequence[str]) -> NDArray[np.float64]:
         """By how much each title multiplies the odds of each class, float64[N, 6], with the sum 1; even without one."""
-        said = softmax(count_ngrams(titles) @ self.weights.astype(np.float64) + self.bias)
+        logits = count_ngrams(titles) @ self.weights.astype(np.float64) + self.bias
+        said = np.asarray(scipy.special.softmax(logits, axis=1))
         said[[not title for title in titles]] = 1 / CLASSES
         return said
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
+import scipy
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
@@ -19,13 +20,21 @@ from classifier.ml.artefacts import (
     SigningKey,
     verify_artefact,
 )
-from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE, colour_views
 from classifier.ml.data.forms import find_test_forms
 from classifier.ml.heads import Heads, SeenPictures, predict, read_heads
-from classifier.ml.judging.calibration import Judgement, softmax
+from classifier.ml.judging.calibration import Judgement
 from classifier.ml.labels import GARMENTS, group_probabilities
-from classifier.ml.preprocessing import SURE_AT_FIRST, CanonicalView, Looks, canonical_view, is_blank, take_looks
-from classifier.ml.types import Picture, Prediction
+from classifier.ml.preprocessing import (
+    COLOUR_SIZE,
+    SURE_AT_FIRST,
+    CanonicalView,
+    Looks,
+    canonical_view,
+    colour_views,
+    is_blank,
+    take_looks,
+)
+from classifier.ml.types import COLOUR_FEATURES, Picture, Prediction
 
 #: Measured with two looks of MobileNetV2 0.35 at 64 pixels: 3,800 pictures a second and core in batches of 16 or 32,
 #: 3,400 in batches of 64.
@@ -274,7 +283,8 @@ class Classifier:
         output = self._run_forms(looks.forms, photograph=looks.photograph)
         if self._calibration.photographs is None or not looks.cuts:
             return output
-        sure = group_probabilities(softmax(output.logits.astype(np.float64))).max(axis=1) >= SURE_AT_FIRST
+        groups = group_probabilities(scipy.special.softmax(output.logits.astype(np.float64), axis=1))
+        sure = groups.max(axis=1) >= SURE_AT_FIRST
         chosen = ~sure[looks.owners]
         owners = looks.owners[chosen]
         if not len(owners):
@@ -304,13 +314,12 @@ class Classifier:
         """Calibrated probabilities of the groups, float64[N, 5], of forms that are canonical already or made of such.
 
         ``canonical`` is uint8[N, size, size] and is handed to the network as it is, once; ``photograph`` is the picture
-        of which all the forms were made, if it was one.
+        of which all the forms were made, without frames and bars, if it was one.
         """
         output = self._run_forms(canonical[..., None], photograph=np.full(len(canonical), photograph is not None))
         features = output.embedding
         if photograph is not None and self._colour is not None:
-            inner = take_looks([photograph], spec=self._preprocessing).inner
-            colours = self._look_at_colours(self._colour, pictures=inner, canonical=np.zeros(1, dtype=np.bool_))
+            colours = self._look_at_colours(self._colour, pictures=[photograph], canonical=np.zeros(1, dtype=np.bool_))
             features = np.hstack([features, colours.repeat(len(canonical), axis=0)])
         return np.asarray(group_probabilities(self._judge(output, features=features).garment_probabilities))
 

@@ -49,6 +49,11 @@ GROUP_INDEX_OF_GARMENT: Final[NDArray[np.int64]] = np.array(
 )
 GROUP_INDEX_OF_GARMENT.setflags(write=False)
 
+#: The indices of each group's garments.
+LABELS_OF_GROUP: Final[MappingProxyType[str, tuple[int, ...]]] = MappingProxyType(
+    {group: tuple(np.flatnonzero(index == GROUP_INDEX_OF_GARMENT).tolist()) for index, group in enumerate(GROUPS)}
+)
+
 #: float32[10, 5], one where the garment belongs to the group: a product with it sums garments into groups.
 GARMENT_TO_GROUP: Final[NDArray[np.float32]] = np.eye(len(GROUPS), dtype=np.float32)[GROUP_INDEX_OF_GARMENT]
 GARMENT_TO_GROUP.setflags(write=False)

@@ -7,9 +7,8 @@ Objects may say more than the schema names, but for those that a program copies 
 from functools import cache
 from typing import Any, Final
 
-from classifier.ml.colours import COLOUR_FEATURES
 from classifier.ml.labels import GARMENTS, GROUPS
-from classifier.ml.types import EMBEDDING_SIZE
+from classifier.ml.types import COLOUR_FEATURES, EMBEDDING_SIZE
 
 _Schema = dict[str, Any]
 

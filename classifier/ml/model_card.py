@@ -194,7 +194,11 @@ def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[st
         + (f"are right, {threshold:.3f}. " if threshold is not None else "of that group are right. ")
         + "It abstains below that, with little evidence for any garment (under "
         f"{calibration['evidence_threshold']:.2f}), and on blank pictures.",
-        *([_describe_garments(calibration["garment_threshold"])] if "garment_threshold" in calibration else []),
+        *(
+            [f"The garment within a group is not sure below {percent(sure)} of the group's probability."]
+            if (sure := calibration.get("garment_threshold")) is not None
+            else []
+        ),
         write_table(("Group", *own, "Factor at `balanced`"), rows),
         *_describe_photographs(calibration.get("photographs")),
     ]
@@ -205,10 +209,6 @@ def _describe_calibration(calibration: Mapping[str, Any], *, metrics: Mapping[st
             f"{write_share(measure_accuracy(metrics, 'accuracy_of_answered'), digits=2)} of the answers right."
         )
     return blocks
-
-
-def _describe_garments(threshold: float) -> str:
-    return f"The garment within a group is not sure below {percent(threshold)} of the group's probability."
 
 
 def _describe_photographs(photographs: Mapping[str, Any] | None) -> list[str]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 #: The numbers of an embedding.
 EMBEDDING_SIZE: Final = 64
+#: The numbers that are left of what the second branch of a base sees in a picture in colour.
+COLOUR_FEATURES: Final = 64
 #: How features are stored: half precision, little-endian.
 FEATURE_TYPE: Final = np.dtype("<f2")
 #: Pictures of any kind: uint8, H x W x 3 (RGB), H x W (grey), or H x W x 4 (RGB on a ground, and opacities).
@@ -62,10 +64,6 @@ class Prediction:
 
 class ImageClassifier(Protocol):
     """Anything that labels pictures: the artefact's classifier, or a fake one in a test."""
-
-    @property
-    def version(self) -> str:
-        """The version of the artefact that answers."""
 
     def classify(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """One prediction for each picture, in the same order."""

@@ -32,7 +32,6 @@ from classifier.ml.artefacts import (
     verify_artefact,
 )
 from classifier.ml.bases import build_base
-from classifier.ml.colours import COLOUR_SIZE, colour_views
 from classifier.ml.config import PreprocessingSpec
 from classifier.ml.data import forms
 from classifier.ml.data.dataset import FashionMnist
@@ -40,7 +39,7 @@ from classifier.ml.heads import GroupHead, Heads, read_heads, write_heads
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import GROUPS
 from classifier.ml.pipeline import calibrate_again
-from classifier.ml.preprocessing import canonical_pictures
+from classifier.ml.preprocessing import COLOUR_SIZE, canonical_pictures, colour_views
 from tests.support.drawings import render_for_shop
 
 KEY = SigningKey(b"key")

@@ -35,8 +35,6 @@ class Outbox(list):
 class FakeClassifier:
     """Says which garment was painted into a picture; abstains on pictures with green above 128."""
 
-    version = "fake-1"
-
     def __init__(self) -> None:
         self.calls: list[int] = []
 

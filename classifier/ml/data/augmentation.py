@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.ml.config import AugmentationSpec
-from classifier.ml.data.canvas import Generator, Picture
+from classifier.ml.data.canvas import Generator
 from classifier.ml.data.drawn_kinds import DrawnPicture, draw_backpack, draw_shoe_pair, draw_shorts_or_skirt
 from classifier.ml.data.outliers import draw_outlier
 from classifier.ml.data.shop_pictures import alter_for_shop, leave_edge, show_outline
 from classifier.ml.labels import GARMENT_TO_GROUP, GARMENTS, GROUPS
+from classifier.ml.types import Picture
 
 _TROUSER_LABEL: Final = GARMENTS.index("Trouser")
 #: What is no clothing: every group is equally probable, and every garment within it.

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from classifier.ml.types import Picture
+
 #: Pixels (0..255) above this belong to the garment; Fashion-MNIST's own noise stays below.
 GARMENT_FLOOR: Final = 12
 
-Picture = NDArray[np.uint8]
 Generator = np.random.Generator
 
 

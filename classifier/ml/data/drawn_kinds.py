@@ -11,16 +11,14 @@ import scipy
 from numpy.typing import NDArray
 from PIL import Image
 
-from classifier.ml.data.canvas import Generator, Picture, cut_out, frame, new_canvas, resize, stretch
-from classifier.ml.labels import BAGS, BOTTOM_PART, FOOTWEAR, GARMENTS, GROUP_OF_GARMENT
+from classifier.ml.data.canvas import Generator, cut_out, frame, new_canvas, resize, stretch
+from classifier.ml.labels import BAGS, BOTTOM_PART, FOOTWEAR, GARMENTS, LABELS_OF_GROUP
+from classifier.ml.types import Picture
 
 #: Rows of a shoe, a skirt or a backpack as it is drawn; the canonical form has less than half.
 _ROWS: Final = 64
-_FOOTWEAR_LABELS: Final = tuple(i for i, name in enumerate(GARMENTS) if GROUP_OF_GARMENT[name] == FOOTWEAR)
 _SANDAL: Final = (GARMENTS.index("Sandal"),)
 _SNEAKER: Final = (GARMENTS.index("Sneaker"),)
-_BOTTOM_LABELS: Final = tuple(i for i, name in enumerate(GARMENTS) if GROUP_OF_GARMENT[name] == BOTTOM_PART)
-_BAG_LABELS: Final = tuple(i for i, name in enumerate(GARMENTS) if GROUP_OF_GARMENT[name] == BAGS)
 
 _Values = NDArray[np.floating]
 
@@ -42,7 +40,7 @@ def draw_shoe_pair(texture: Picture, *, generator: Generator) -> DrawnPicture:
     shoe = _draw_shoe(kind, generator=generator)
     if generator.random() < 0.45:
         shoe = _lay_texture(shoe, texture, strength=generator.uniform(0.2, 0.7))
-    labels = {"opening": _FOOTWEAR_LABELS, "laces": _SNEAKER}.get(kind, _SANDAL)
+    labels = {"opening": LABELS_OF_GROUP[FOOTWEAR], "laces": _SNEAKER}.get(kind, _SANDAL)
     length, width = shoe.shape
     splay, tilt = generator.uniform(-9, 16), generator.uniform(-8, 8)
     left, right = _rotate(shoe, splay + tilt), _rotate(shoe[:, ::-1], -splay + tilt)
@@ -74,7 +72,7 @@ def draw_shorts_or_skirt(texture: Picture, *, trousers: Picture | None, generato
         value = resize(short, height=2 * len(short), width=round(2 * generator.uniform(1.1, 2.2) * short.shape[1]))
     else:
         value = _draw_skirt(texture, generator=generator)
-    return DrawnPicture(_finish(value, size=len(texture), generator=generator), _BOTTOM_LABELS)
+    return DrawnPicture(_finish(value, size=len(texture), generator=generator), LABELS_OF_GROUP[BOTTOM_PART])
 
 
 def draw_backpack(texture: Picture, *, generator: Generator) -> DrawnPicture:
@@ -113,7 +111,7 @@ def draw_backpack(texture: Picture, *, generator: Generator) -> DrawnPicture:
         low = above + round(generator.uniform(0.6, 0.95) * _ROWS)
         draw.ellipse((0, above + 0.15 * _ROWS, width + 11, low), outline=tone, width=int(generator.integers(2, 5)))
     image.paste(Image.fromarray(pack), (6, above), Image.fromarray(((pack > 0) * 255).astype(np.uint8)))
-    return DrawnPicture(_finish(np.asarray(image), size=len(texture), generator=generator), _BAG_LABELS)
+    return DrawnPicture(_finish(np.asarray(image), size=len(texture), generator=generator), LABELS_OF_GROUP[BAGS])
 
 
 def _draw_shoe(kind: str, *, generator: Generator) -> Picture:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageDraw, ImageFont
 
-from classifier.ml.data.canvas import Generator, Picture, frame, new_canvas, stretch
+from classifier.ml.data.canvas import Generator, frame, new_canvas, stretch
+from classifier.ml.types import Picture
 
 #: Side in pixels of what is drawn with lines, before it is reduced to the canonical form.
 _SIDE: Final = 84

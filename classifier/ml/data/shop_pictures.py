@@ -12,7 +12,6 @@ from classifier.ml.data.canvas import (
     GARMENT_FLOOR,
     Generator,
     Lender,
-    Picture,
     centred,
     cut_out,
     frame,
@@ -21,6 +20,7 @@ from classifier.ml.data.canvas import (
 )
 from classifier.ml.data.worn import wear
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT
+from classifier.ml.types import Picture
 
 
 def alter_for_shop(

@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from classifier.ml.data.canvas import Generator, Lender, Picture, cut_out, new_canvas, paste, resize
-from classifier.ml.labels import BAGS, BOTTOM_PART, FOOTWEAR, GARMENTS, GROUP_OF_GARMENT, ONE_PIECE, UPPER_PART
+from classifier.ml.data.canvas import Generator, Lender, cut_out, new_canvas, paste, resize
+from classifier.ml.labels import BAGS, BOTTOM_PART, FOOTWEAR, GARMENTS, LABELS_OF_GROUP, ONE_PIECE, UPPER_PART
+from classifier.ml.types import Picture
 
-_UPPER_LABELS: Final = tuple(i for i, name in enumerate(GARMENTS) if GROUP_OF_GARMENT[name] == UPPER_PART)
 _TROUSER_LABEL: Final = GARMENTS.index("Trouser")
 _SCALE: Final = 2
 
@@ -239,7 +239,7 @@ def _wear_bottom(garment: Picture, lender: Lender, generator: Generator) -> Pict
             middle, bottom = centre + side * 0.3 * width, above + height
             draw.ellipse((middle - foot, bottom - 4, middle + foot, bottom + 4), fill=tone)
     paste(image, garment, top=round(above), centre=centre)
-    top = lender.find(_UPPER_LABELS)
+    top = lender.find(LABELS_OF_GROUP[UPPER_PART])
     if top is not None:
         upper = resize(top, height=round(0.75 * whole), width=round(generator.uniform(1.1, 1.7) * width))
         paste(image, upper[-(round(above) + round(0.08 * whole)) :], top=0, centre=centre)

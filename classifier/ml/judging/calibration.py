@@ -1,6 +1,6 @@
 """Everything that is chosen on the calibration part: temperature, thresholds, balanced operating point."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
@@ -89,7 +89,7 @@ class Calibration:
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities of the garments of canonical pictures, float64[N, 10]."""
-        return softmax(logits.astype(np.float64) / self.temperature)
+        return np.asarray(scipy.special.softmax(logits.astype(np.float64) / self.temperature, axis=1))
 
     def judge(
         self,
@@ -126,12 +126,6 @@ class Calibration:
         return np.asarray((group_probabilities(probabilities) * weights).argmax(axis=1))
 
 
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities along the last axis, float64 of the same shape."""
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
-
-
 def evidence(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """How much speaks for any garment at all, float64[N]: the log-sum-exp of the logits."""
     return np.asarray(np.logaddexp.reduce(logits.astype(np.float64), axis=1))
@@ -148,7 +142,7 @@ def calibrate(
         raise ValueError("expected at least one calibration picture, received none")
     truth = group_labels(labels)
     temperature = _fit_temperature(logits, truth=truth)
-    garments = softmax(logits.astype(np.float64) / temperature)
+    garments = scipy.special.softmax(logits.astype(np.float64) / temperature, axis=1)
     groups = group_probabilities(garments)
     predicted, confidence = groups.argmax(axis=1), groups.max(axis=1)
     within = garments_within_groups(garments, groups=predicted)
@@ -171,12 +165,19 @@ def calibrate(
 def _fit_temperature(logits: NDArray[np.float32], *, truth: NDArray[np.int64]) -> float:
     """The temperature with the least negative log-likelihood of the groups."""
 
-    def loss(log_temperature: float) -> float:
-        groups = group_probabilities(softmax(logits.astype(np.float64) / np.exp(log_temperature)))
+    def loss(temperature: float) -> float:
+        groups = group_probabilities(scipy.special.softmax(logits.astype(np.float64) / temperature, axis=1))
         return float(-np.log(groups[np.arange(len(truth)), truth] + 1e-12).mean())
 
-    bounds = tuple(float(np.log(bound)) for bound in _TEMPERATURE_BOUNDS)
-    return float(np.exp(scipy.optimize.minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    return find_best_factor(loss, bounds=_TEMPERATURE_BOUNDS)
+
+
+def find_best_factor(loss: Callable[[float], float], *, bounds: tuple[float, float]) -> float:
+    """The number between the bounds, on a logarithmic scale, with the least loss."""
+    found = scipy.optimize.minimize_scalar(
+        lambda logarithm: loss(float(np.exp(logarithm))), bounds=tuple(np.log(bounds)), method="bounded"
+    )
+    return float(np.exp(found.x))
 
 
 def choose_threshold(confidence: NDArray[np.floating], *, right: NDArray[np.bool_], target_precision: float) -> float:

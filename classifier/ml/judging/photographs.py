@@ -15,7 +15,6 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from classifier.ml.colours import COLOUR_FEATURES
 from classifier.ml.labels import (
     BAGS,
     BOTTOM_PART,
@@ -28,7 +27,7 @@ from classifier.ml.labels import (
     group_probabilities,
     within_groups,
 )
-from classifier.ml.types import EMBEDDING_SIZE
+from classifier.ml.types import COLOUR_FEATURES, EMBEDDING_SIZE
 
 #: The temperature of photographs, times that of canonical pictures.
 WARMER: Final = 1.13

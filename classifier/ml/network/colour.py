@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.ml.colours import COLOUR_FEATURES, COLOUR_SIZE
 from classifier.ml.network.architecture import BackboneWeights, load_backbone_weights, to_serving_network
+from classifier.ml.preprocessing import COLOUR_SIZE
+from classifier.ml.types import COLOUR_FEATURES
 
 #: Wider ones say more and take longer: 1.0 in place of 0.35 is a point on photographs, for six times the time.
 COLOUR_ALPHA: Final = 0.35

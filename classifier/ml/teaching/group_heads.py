@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from classifier.ml.heads import GroupHead
+from classifier.ml.judging.calibration import find_best_factor
 from classifier.ml.labels import GROUPS
 
 #: How much what the pictures say counts against small weights; on studio pictures anything from 3 to 30 is as good.
@@ -47,12 +48,11 @@ def teach(features: NDArray[np.floating], *, groups: NDArray[np.integer], held_o
     logits, truth = features[held_out] @ weights + bias, groups[held_out]
     right = logits.argmax(axis=1) == truth
 
-    def loss(log_temperature: float) -> float:
-        logs = scipy.special.log_softmax(logits / np.exp(log_temperature), axis=1)
+    def loss(temperature: float) -> float:
+        logs = scipy.special.log_softmax(logits / temperature, axis=1)
         return float(-logs[np.arange(len(truth)), truth].mean())
 
-    bounds = tuple(float(np.log(bound)) for bound in _TEMPERATURES)
-    temperature = float(np.exp(scipy.optimize.minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    temperature = find_best_factor(loss, bounds=_TEMPERATURES)
     weights, bias = fit_logistic(features, classes=groups, count=len(GROUPS))
     return TaughtHead(
         head=GroupHead((weights / temperature).astype(np.float32), (bias / temperature).astype(np.float32), doubts=1.0),

@@ -24,7 +24,7 @@ from classifier.ml.heads import (
     log_answer,
     trust_photographs,
 )
-from classifier.ml.judging.calibration import Calibration, choose_threshold, softmax
+from classifier.ml.judging.calibration import Calibration, choose_threshold, find_best_factor
 from classifier.ml.judging.fusion import DOUBTED
 from classifier.ml.judging.photographs import doubt
 from classifier.ml.judging.shares import STANDARD_DEVIATIONS
@@ -113,13 +113,15 @@ def retrain(reviewed: ReviewedPictures, *, calibration: Calibration, first: Grou
         weights, bias = fit_logistic(features[chosen], classes=classes[chosen], count=len(GROUPS), offset=prior[chosen])
         return GroupHead(weights.astype(np.float32), bias.astype(np.float32), prior=PRIOR)
 
-    logits = _ask_out_of_fold(
-        lambda taught, asked: _logits(teach_groups(taught), features[asked], prior[asked]), folds=folds
-    )
+    def answer(taught: NDArray[np.bool_], asked: NDArray[np.bool_]) -> NDArray[np.float64]:
+        head = teach_groups(taught)
+        return np.asarray(features[asked] @ head.weights + head.bias + prior[asked])
+
+    logits = _ask_out_of_fold(answer, folds=folds)
     doubts = _measure_doubts(trust[garments], wrong=logits[garments].argmax(axis=1) != classes[garments])
     trust = 1 - doubts * (1 - trust)
     temperature = _fit_temperature(logits[garments], classes=classes[garments], trust=trust[garments])
-    groups = doubt(softmax(logits / temperature), trust=trust)
+    groups = doubt(scipy.special.softmax(logits / temperature, axis=1), trust=trust)
     nones, none_head = _teach_none(features, classes=classes, folds=folds)
     pictures = np.column_stack([groups * (1 - nones)[:, None], nones])
     by_both, titles, gain = _teach_titles(reviewed.titles, pictures=pictures, classes=classes, folds=folds)
@@ -171,22 +173,10 @@ def _ask_out_of_fold(
     return said
 
 
-def _logits(head: GroupHead, features: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(features @ head.weights + head.bias + prior)
-
-
 def _mean_loss(logs: NDArray[np.float64], *, classes: NDArray[np.int64]) -> float:
     """The mean over classes of the mean log-loss of each."""
     losses = -logs[np.arange(len(classes)), classes]
     return float(np.mean([losses[classes == one].mean() for one in np.unique(classes)]))
-
-
-def _search(loss: Callable[[float], float], *, bounds: tuple[float, float]) -> float:
-    """The number between the bounds, on a logarithmic scale, with the least loss."""
-    found = scipy.optimize.minimize_scalar(
-        lambda logarithm: loss(float(np.exp(logarithm))), bounds=tuple(np.log(bounds)), method="bounded"
-    )
-    return float(np.exp(found.x))
 
 
 def _measure_doubts(trust: NDArray[np.float64], *, wrong: NDArray[np.bool_]) -> float:
@@ -200,8 +190,10 @@ def _measure_doubts(trust: NDArray[np.float64], *, wrong: NDArray[np.bool_]) -> 
 
 
 def _fit_temperature(logits: NDArray[np.float64], *, classes: NDArray[np.int64], trust: NDArray[np.float64]) -> float:
-    return _search(
-        lambda value: _mean_loss(log_answer(doubt(softmax(logits / value), trust=trust)), classes=classes),
+    return find_best_factor(
+        lambda value: _mean_loss(
+            log_answer(doubt(scipy.special.softmax(logits / value, axis=1), trust=trust)), classes=classes
+        ),
         bounds=_TEMPERATURES,
     )
 
@@ -305,7 +297,7 @@ def _teach_titles(
     # Pictures may take something for none of the groups; that nothing was marked so is no merit of titles.
     known = np.isin(np.arange(CLASSES), classes[titled])
     before = scipy.special.log_softmax(np.where(known, np.log(np.maximum(pictures, 1e-6)), np.log(1e-6)), axis=1)
-    power = _search(
+    power = find_best_factor(
         lambda value: _mean_loss(scipy.special.log_softmax(before + value * said, axis=1), classes=classes),
         bounds=_POWERS,
     )

@@ -42,7 +42,7 @@ class FakeNetwork:
     def view(self, picture: np.ndarray) -> CanonicalView:
         """The middle half of a picture of 32 pixels."""
         value = 255 if self.side else 0
-        return CanonicalView(np.full((28, 28), value, dtype=np.uint8), left=8.0, top=8.0, side=self.side)
+        return CanonicalView(np.full((28, 28), value, dtype=np.uint8), picture, left=8.0, top=8.0, side=self.side)
 
     def group_probabilities(self, canonical: np.ndarray, *, photograph: np.ndarray | None) -> np.ndarray:
         """Footwear by how white the corner is; Bags is the rest."""

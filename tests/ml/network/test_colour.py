@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from classifier.ml.colours import COLOUR_SIZE
 from classifier.ml.inference import _ColourEngine
 from classifier.ml.network.architecture import BackboneWeights
 from classifier.ml.network.colour import build_colour_network, find_components
+from classifier.ml.preprocessing import COLOUR_SIZE
 
 
 def test_components_keep_most_of_what_differs_and_have_one_sign() -> None:
