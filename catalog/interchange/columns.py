@@ -67,7 +67,7 @@ _SHOPIFY_NAMES: Final = {
 }
 _MAX_COLUMNS: Final = 1_000
 _BLANK: Final = "\ufeff \t\r\n"
-_SEPARATOR_LINE: Final = re.compile(r'\ufeff?"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
+_SEPARATOR_LINE: Final = re.compile(r'\ufeff?"?sep=([^\w\s"\\]|\t)"?\s*', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
