@@ -30,6 +30,7 @@ from catalog.models import Image, StoredPicture
 from catalog.pictures.appearance import build_look_hash, is_same_look
 from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, lay_on_ground, to_rgb
 from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
+from catalog.values import RecordError, clean_image_url, is_media_name
 from config.db.bulk import insert_or_update_rows
 from config.db.clock import get_database_time
 from config.files import write_file
@@ -216,11 +217,6 @@ def read_thumbnail(sha256: str) -> bytes:
         return read_media_picture(former_thumbnail_name(sha256))
 
 
-def is_media_name(url: str) -> bool:
-    """Return whether an image's URL is a name in the media storage: no scheme, no host, no absolute path."""
-    return not url.startswith(("/", "\\")) and ":" not in url.partition("/")[0]
-
-
 def is_stored(name: str) -> bool:
     """Return whether the media storage has a file of this name. Raises StorageError."""
     with reaching_storage():
@@ -262,13 +258,10 @@ def _is_missing(name: str, error: Exception) -> bool:
 
 
 def _is_safe_name(name: str) -> bool:
-    return (
-        is_media_name(name)
-        and name.isprintable()
-        and "\\" not in name
-        and not any(part in ("", ".", "..") for part in name.split("/"))
-        and str(PurePosixPath(name)) == name
-    )
+    try:
+        return is_media_name(name) and clean_image_url(name) == name
+    except RecordError:
+        return False
 
 
 def build_full_size(image: Image) -> bytes:
