@@ -7,13 +7,17 @@ project, so that `classifier.ml` may use it as well.
 import errno
 import io
 import os
+import re
 import secrets
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
+
+#: What has such a name is being written, or was when a process was killed.
+UNFINISHED: Final = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 
 
 class SpecialFileError(OSError):
@@ -48,7 +52,7 @@ def new_file(path: Path, *, mode: int = 0o644, durable: bool = False, replace: b
     """
     if _is_special(path):
         raise _build_special_error(path)
-    temporary = _build_temporary_path(path)
+    temporary = build_temporary_path(path)
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
@@ -78,7 +82,7 @@ def new_folder(path: Path, *, mode: int = 0o777, durable: bool = False, replace:
     `replace` it is moved out of the way first, and for that moment there is none. `durable` holds for every file in it,
     however that was written.
     """
-    temporary = _build_temporary_path(path)
+    temporary = build_temporary_path(path)
     try:
         temporary.mkdir(mode)
         yield temporary
@@ -86,7 +90,7 @@ def new_folder(path: Path, *, mode: int = 0o777, durable: bool = False, replace:
             for written in (*temporary.rglob("*"), temporary):
                 _flush(written)
         if replace and path.is_dir():
-            replaced = path.rename(_build_temporary_path(path))
+            replaced = path.rename(build_temporary_path(path))
             temporary.replace(path)
             shutil.rmtree(replaced, ignore_errors=True)
         else:
@@ -111,7 +115,8 @@ def _is_special(path: Path) -> bool:
     return leads_away or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def _build_temporary_path(path: Path) -> Path:
+def build_temporary_path(path: Path) -> Path:
+    """Return a hidden name beside this one for what is not complete, or on its way out; `UNFINISHED` matches it."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
 
 
