@@ -125,9 +125,7 @@ _remove: Callable[[Collection[int]], None]
 _history: History
 
 
-def register_decision(
-    *, refresh: Refresh, remove: Callable[[Collection[int]], None], history: History
-) -> None:
+def register_decision(*, refresh: Refresh, remove: Callable[[Collection[int]], None], history: History) -> None:
     """Let `refresh` write the labels of products, `remove` take away those of products that go, and `history` say which
     labels products had.
     """

@@ -17,9 +17,7 @@ class ClassifierConfig(AppConfig):
         from classifier.labels.services import refresh_product_labels, remove_product_labels
         from classifier.labels.sql_views import create_views, drop_views
 
-        register_decision(
-            refresh=refresh_product_labels, remove=remove_product_labels, history=find_labels_as_of
-        )
+        register_decision(refresh=refresh_product_labels, remove=remove_product_labels, history=find_labels_as_of)
         # Not a rule of the data: what migrations cannot do with views in their way.
         pre_migrate.connect(drop_views, sender=self)
         post_migrate.connect(create_views, sender=self)

@@ -234,9 +234,9 @@ APPROVALS = env.str("APPROVALS", default="") or ("two" if database_url else "one
 
 FETCH_ALLOWED_NETWORKS = env.list("FETCH_ALLOWED_NETWORKS", default=[])
 FETCH_ALLOWED_PORTS = [int(port) for port in env.list("FETCH_ALLOWED_PORTS", default=["80", "443"])]
-# JSON, as `catalog.fetching.host_headers` reads it.
+# JSON, as `catalog.fetching.host_settings` reads it.
 FETCH_HOST_HEADERS = env.str("FETCH_HOST_HEADERS", default="")
-# JSON, as `catalog.fetching.host_rates` reads it.
+# JSON, as `catalog.fetching.host_settings` reads it.
 FETCH_HOST_RATES = env.str("FETCH_HOST_RATES", default="")
 FETCH_REQUESTS_PER_SECOND_PER_HOST = env.float("FETCH_REQUESTS_PER_SECOND_PER_HOST", default=10.0)
 
