@@ -103,7 +103,7 @@ def build_stored_picture(
     `decoded` is what `decode_picture` made of the data, at any size from the thumbnail's; without it that is done here.
     The image comes with the picture that was held before, whose look the new one keeps if it still is that picture.
     `storage_name` names a file of the media storage that holds the data already: then nothing is copied. The size on
-    the row is the file's own. Raises PictureError as `decode_picture` does, before anything is written, and StorageError.
+    the row is the file's own. Raises what `decode_picture` raises, before anything is written, and StorageError.
     """
     if decoded is None:
         decoded = decode_picture(data, target_size=THUMBNAIL_SIZE)
