@@ -6,8 +6,7 @@ from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
 
 from catalog.fetching.addresses import build_networks
-from catalog.fetching.host_headers import parse_host_headers
-from catalog.fetching.host_rates import parse_host_rates
+from catalog.fetching.host_settings import parse_host_headers, parse_host_rates
 
 
 @register()

@@ -15,7 +15,6 @@ from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from catalog.models import LabelTally, Product, ProductLabel
-from config.db.bulk import insert_or_update_rows
 
 Status = ProductLabel.Status
 
@@ -115,30 +114,23 @@ class Refresh(Protocol):
     def __call__(self, product_ids: Collection[int], *, created: Set[int]) -> int: ...
 
 
-def _refresh_undecided(product_ids: Collection[int], *, created: Set[int]) -> int:
-    """Write *pending* or *no image* for each of the products; where nobody decides, nothing else is known."""
-    products = with_first_image(Product.objects.filter(pk__in=product_ids))
-    rows = [
-        (product_id, image_id, Status.NO_IMAGE if image_id is None else Status.PENDING, "", "", "", "")
-        for product_id, image_id in products.order_by("pk").values_list("pk", "first_image_id")
-    ]
-    fields = ("product", "image", "status", "group", "garment", "source", "reason")
-    insert_or_update_rows(ProductLabel, fields=fields, rows=rows, new=created)
-    return len(rows)
+class History(Protocol):
+    """What knows the labels that products had; see `find_labels_as_of`."""
+
+    def __call__(self, product_ids: Collection[int], at: datetime, /) -> Mapping[int, LabelSummary]: ...
 
 
-def _remove_undecided(product_ids: Collection[int]) -> None:
-    ProductLabel.objects.filter(product__in=product_ids).delete()
+_refresh: Refresh
+_remove: Callable[[Collection[int]], None]
+_history: History
 
 
-_refresh: Refresh = _refresh_undecided
-_remove: Callable[[Collection[int]], None] = _remove_undecided
-
-
-def register_decision(*, refresh: Refresh, remove: Callable[[Collection[int]], None]) -> None:
-    """Let `refresh` write the labels of products from now on, and `remove` take away those of products that go."""
-    global _refresh, _remove
-    _refresh, _remove = refresh, remove
+def register_decision(*, refresh: Refresh, remove: Callable[[Collection[int]], None], history: History) -> None:
+    """Let `refresh` write the labels of products, `remove` take away those of products that go, and `history` say which
+    labels products had.
+    """
+    global _refresh, _remove, _history
+    _refresh, _remove, _history = refresh, remove, history
 
 
 def refresh_labels(product_ids: Collection[int], *, created: Set[int] = frozenset()) -> int:
@@ -198,26 +190,6 @@ def recount_tallies() -> int:
         cursor.execute("LOCK TABLE catalog_labeltally IN SHARE UPDATE EXCLUSIVE MODE")
         cursor.execute(_RECOUNT)
         return int(cursor.rowcount)
-
-
-class History(Protocol):
-    """What knows the labels that products had; see `find_labels_as_of`."""
-
-    def __call__(self, product_ids: Collection[int], at: datetime, /) -> Mapping[int, LabelSummary]: ...
-
-
-def _find_nothing(product_ids: Collection[int], at: datetime, /) -> Mapping[int, LabelSummary]:
-    """Return nothing: where nobody keeps a history, nothing is known of any time."""
-    return {}
-
-
-_history: History = _find_nothing
-
-
-def register_history(history: History) -> None:
-    """Let `history` say which labels products had."""
-    global _history
-    _history = history
 
 
 def find_labels_as_of(product_ids: Collection[int], at: datetime) -> Mapping[int, LabelSummary]:

@@ -19,6 +19,6 @@ urlpatterns = [
     path("import/run/", product_import_run, name="product-import-run"),
     path("import/done/", product_import_done, name="product-import-done"),
     path("import/refused/", product_import_refused, name="product-import-refused"),
-    re_path(r"^thumbnails/(?P<sha256>[0-9a-f]{64})\.(?P<extension>[a-z]+)$", thumbnail, name="thumbnail"),
+    re_path(r"^thumbnails/(?P<sha256>[0-9a-f]{64})\.jpg$", thumbnail, name="thumbnail"),
     re_path(r"^pictures/(?P<sha256>[0-9a-f]{64})\.jpg$", full_size, name="full-size"),
 ]

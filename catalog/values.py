@@ -136,6 +136,11 @@ def clean_image_url(value: Any) -> str:
     return url
 
 
+def is_media_name(url: str) -> bool:
+    """Return whether an image's URL is a name in the media storage: no scheme, no host, no absolute path."""
+    return not (url.startswith(("/", "\\")) or _SCHEME.match(url))
+
+
 def find_host(url: str) -> str:
     """Return the host of an address; empty of a name in the storage, and of what no address can be."""
     try:

@@ -1,11 +1,17 @@
-"""Counts that read much, made by one request for many."""
+"""Counts that read much, each made anew by one request while the others are shown the one before."""
 
+import logging
 from collections.abc import Callable
 from math import inf
 from time import monotonic, time
 from typing import Any
 
 from django.core.cache import cache
+from django.db import OperationalError
+
+from config.db.statements import is_statement_timeout
+
+logger = logging.getLogger(__name__)
 
 # Of a count that somebody else is making, the one before is shown meanwhile; one who died while counting is replaced
 # after this time.
@@ -44,6 +50,12 @@ def get_cached_count(
     return value
 
 
-def forget_cached_count(key: str) -> None:
-    """Let what stands under the key be counted anew."""
-    cache.delete(key)
+def count_or_keep(count: Callable[[], Any], known: Any, *, what: str) -> Any:
+    """Return what `count` counts, or what was known if the database ended the counting; `what` is for the log."""
+    try:
+        return count()
+    except OperationalError as error:
+        if not is_statement_timeout(error):
+            raise
+        logger.warning("counting %s took longer than a page's statement may", what)
+        return known

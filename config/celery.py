@@ -1,4 +1,4 @@
-"""The Celery application: two queues, JSON only, and the timers of its workers.
+"""The Celery application: its queues, JSON only, and the timers of its workers.
 
 The timers send due work again, and see whether what is sent to a queue is taken up.
 

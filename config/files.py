@@ -7,13 +7,17 @@ project, so that `classifier.ml` may use it as well.
 import errno
 import io
 import os
+import re
 import secrets
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
+
+#: What has such a name is being written, or was when a process was killed.
+UNFINISHED: Final = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 
 
 class SpecialFileError(OSError):
@@ -26,7 +30,7 @@ def open_file(path: Path | str, *, follow_links: bool = True) -> io.BufferedRead
     Raises `SpecialFileError` for a pipe, a socket or a device, and any other `OSError`, for a folder and, without
     `follow_links`, for a link as well.
     """
-    special = SpecialFileError(errno.EINVAL, "expected a file, received a pipe, a socket or a device", str(path))
+    special = _build_special_error(path)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW)
     try:
         file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115 - the caller closes it
@@ -43,9 +47,12 @@ def new_file(path: Path, *, mode: int = 0o644, durable: bool = False, replace: b
     """Give a file that takes the name `path` when the block ends without an error.
 
     `mode` is narrowed by the process's umask. A `durable` file is there after a power failure too. Without `replace` a
-    file that has the name already stays, and `FileExistsError` says so. Raises `OSError`.
+    file that has the name already stays, and `FileExistsError` says so. Raises `SpecialFileError` for the name of a
+    pipe, a socket or a device, which would give way to the file, and `OSError`.
     """
-    temporary = _build_temporary_path(path)
+    if _is_special(path):
+        raise _build_special_error(path)
+    temporary = build_temporary_path(path)
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
@@ -75,15 +82,15 @@ def new_folder(path: Path, *, mode: int = 0o777, durable: bool = False, replace:
     `replace` it is moved out of the way first, and for that moment there is none. `durable` holds for every file in it,
     however that was written.
     """
-    temporary = _build_temporary_path(path)
+    temporary = build_temporary_path(path)
     try:
         temporary.mkdir(mode)
         yield temporary
         if durable:
             for written in (*temporary.rglob("*"), temporary):
                 _flush(written)
-        if replace and path.exists():
-            replaced = path.rename(_build_temporary_path(path))
+        if replace and path.is_dir():
+            replaced = path.rename(build_temporary_path(path))
             temporary.replace(path)
             shutil.rmtree(replaced, ignore_errors=True)
         else:
@@ -94,7 +101,22 @@ def new_folder(path: Path, *, mode: int = 0o777, durable: bool = False, replace:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _build_temporary_path(path: Path) -> Path:
+def _build_special_error(path: Path | str) -> SpecialFileError:
+    return SpecialFileError(errno.EINVAL, "expected a file, received a pipe, a socket or a device", str(path))
+
+
+def _is_special(path: Path) -> bool:
+    """Whether the name is that of neither a file nor a folder, or leads into the kernel, as /dev/stdout does."""
+    try:
+        mode = path.stat().st_mode
+        leads_away = path.is_symlink() and path.readlink().is_relative_to("/proc")
+    except OSError:
+        return False
+    return leads_away or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def build_temporary_path(path: Path) -> Path:
+    """Return a hidden name beside this one for what is not complete, or on its way out; `UNFINISHED` matches it."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
 
 

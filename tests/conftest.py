@@ -101,6 +101,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except ServerError as error:
         raise pytest.UsageError(str(error)) from error
     os.environ |= {"VAR_DIR": str(folder), "DJANGO_SETTINGS_MODULE": SETTINGS_MODULE}
+    # Of every process that a test starts, each of which has a folder of its own.
+    os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
     # pytest-django sets Django up after this hook, if the settings are loaded by then.
     assert django_settings.INSTALLED_APPS
 

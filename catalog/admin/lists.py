@@ -31,10 +31,14 @@ def show_confidence(row: Any) -> str:
     return "-" if row.confidence is None else f"{row.confidence:.1%}"
 
 
-class LabelFilter(admin.SimpleListFilter):
-    """Rows by a column of their product's label; `path` leads to the label, and is empty for labels themselves."""
+def find_label_path(queryset: QuerySet[Any]) -> str:
+    """Return what leads from the rows to their label; nothing for labels themselves."""
+    return "" if queryset.model is ProductLabel else "label__"
 
-    path = "label__"
+
+class LabelFilter(admin.SimpleListFilter):
+    """Products, or labels, by a column of the label."""
+
     values: Sequence[tuple[str, str]] = ()
 
     def lookups(self, request: HttpRequest, model_admin: BaseModelAdmin) -> list[tuple[str, str]]:
@@ -48,7 +52,7 @@ class LabelFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows of the chosen value."""
-        column, value = f"{self.path}{self.parameter_name}", self.value()
+        column, value = f"{find_label_path(queryset)}{self.parameter_name}", self.value()
         return queryset.filter(**{column: value}) if value else queryset
 
 
@@ -97,7 +101,7 @@ class LabelEvidenceFilter(LabelFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows of the chosen evidence, of which the picture is stored as nothing."""
         value = self.value()
-        return queryset.filter(match_evidence([value], path=self.path)) if value else queryset
+        return queryset.filter(match_evidence([value], path=find_label_path(queryset))) if value else queryset
 
 
 class LabelConfidenceFilter(LabelFilter):
@@ -111,35 +115,5 @@ class LabelConfidenceFilter(LabelFilter):
         high = {f"{low}": high for low, high in CONFIDENCE_BANDS}.get(self.value() or "")
         if high is None:
             return queryset
-        column, upper = f"{self.path}confidence", "lte" if high == 1.0 else "lt"
+        column, upper = f"{find_label_path(queryset)}confidence", "lte" if high == 1.0 else "lt"
         return queryset.filter(**{f"{column}__gte": float(self.value() or 0), f"{column}__{upper}": high})
-
-
-class OwnGarmentFilter(LabelGarmentFilter):
-    """Labels by garment."""
-
-    path = ""
-
-
-class OwnGarmentUnsureFilter(LabelGarmentUnsureFilter):
-    """Labels whose garment is not sure."""
-
-    path = ""
-
-
-class OwnReasonFilter(LabelReasonFilter):
-    """Labels by reason."""
-
-    path = ""
-
-
-class OwnEvidenceFilter(LabelEvidenceFilter):
-    """Labels by evidence."""
-
-    path = ""
-
-
-class OwnConfidenceFilter(LabelConfidenceFilter):
-    """Labels by confidence."""
-
-    path = ""

@@ -15,15 +15,10 @@ from catalog.models import Product
 from catalog.search.query import TextSearch
 from config.db.replica import find_reading_database
 from config.web.model_views import PagedListView
-from config.web.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer
-
-BAD_REQUEST = {(400, PROBLEM_MEDIA_TYPE): ProblemSerializer}
-NOT_FOUND = {(404, PROBLEM_MEDIA_TYPE): ProblemSerializer}
+from config.web.responses import problems
 
 
-@extend_schema(
-    parameters=[ProductListPastQuery], responses={200: ProductSerializer(many=True), **BAD_REQUEST, **NOT_FOUND}
-)
+@extend_schema(parameters=[ProductListPastQuery], responses={200: ProductSerializer(many=True), **problems(400, 404)})
 class ProductListView(PagedListView):
     """Products with their first picture, their description in one country and their current label.
 

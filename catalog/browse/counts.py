@@ -1,22 +1,18 @@
 """How many products of a list are of each status and group: from the catalogue's counts, or counted up to a limit."""
 
-import logging
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
-from django.db import OperationalError
 from django.db.models import Count
 
 from catalog.browse.filters import ProductCriteria
 from catalog.browse.listing import list_labelled_products
 from catalog.browse.summary import get_catalogue_summary
 from catalog.models import ProductLabel
-from config.cached_counts import get_cached_count
-from config.db.statements import is_statement_timeout
-
-logger = logging.getLogger(__name__)
+from config.cached_counts import count_or_keep, get_cached_count
 
 #: Products of a filtered list are counted up to here.
 COUNTED: Final = 10_000
@@ -58,7 +54,7 @@ def count_list(criteria: ProductCriteria, *, limit: int = COUNTED) -> ListCounts
     others = replace(others, ordering="confidence" if "confidence" in criteria.ordering else "id")
     cells = get_cached_count(
         f"list-counts-{limit}-{sha256(repr(asdict(others)).encode()).hexdigest()}",
-        count=lambda known: _count_or_keep(others, known, limit=limit),
+        count=lambda known: count_or_keep(partial(_count_cells, others, limit=limit), known, what="a list"),
         fresh_seconds=0.0,
         fresh_times=FRESH_TIMES,
         timeout_seconds=CACHED_SECONDS,
@@ -70,18 +66,12 @@ def count_list(criteria: ProductCriteria, *, limit: int = COUNTED) -> ListCounts
     return counts if is_complete else ListCounts(at_least=min(limit, counts.total or 0))
 
 
-def _count_or_keep(criteria: ProductCriteria, known: Any, *, limit: int) -> Any:
-    """Count the first products by status and group; what was known if the database ended the counting."""
-    try:
-        # PostgreSQL is asked here already what a search finds.
-        products = list_labelled_products(criteria).order_by().values("pk")[: limit + 1]
-        rows = ProductLabel.objects.filter(product__in=products).order_by().values_list("status", "group")
-        return [list(row) for row in rows.annotate(number=Count("pk"))]
-    except OperationalError as error:
-        if not is_statement_timeout(error):
-            raise
-        logger.warning("counting a list took longer than a page's statement may")
-        return known
+def _count_cells(criteria: ProductCriteria, *, limit: int) -> list[list[Any]]:
+    """Count the first products by status and group."""
+    # PostgreSQL is asked here already what a search finds.
+    products = list_labelled_products(criteria).order_by().values("pk")[: limit + 1]
+    rows = ProductLabel.objects.filter(product__in=products).order_by().values_list("status", "group")
+    return [list(row) for row in rows.annotate(number=Count("pk"))]
 
 
 def _build_counts(criteria: ProductCriteria, cells: Collection[tuple[str, str, int]]) -> ListCounts:

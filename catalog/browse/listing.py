@@ -9,7 +9,7 @@ from django.db.models import F, OuterRef, QuerySet, Subquery
 from catalog.browse.filters import PRODUCT_ORDERINGS, ProductCriteria, list_model_versions
 from catalog.models import Product, ProductImages, ProductLabel
 from catalog.search.query import TextSearch
-from config.db.paging import KeysetOrdering, Page, find_adjacent_rows, get_page, write_place
+from config.db.paging import KeysetOrdering, Page, find_adjacent_rows, get_page, write_cursor
 
 #: A filter may come to know so much later that labels come from another version.
 VERSIONS_FRESH_SECONDS = 10
@@ -60,7 +60,7 @@ def find_product_page(
 def get_place(criteria: ProductCriteria, product: Product) -> str:
     """Return the product's place in the list, for `find_adjacent_products`; empty where its id says it for ever."""
     ordering = get_product_ordering(criteria)
-    return write_place(ordering, ordering.values_of(product)) if len(ordering.fields) > 1 else ""
+    return write_cursor(ordering, ordering.values_of(product)) if len(ordering.fields) > 1 else ""
 
 
 def find_adjacent_products(
@@ -75,7 +75,7 @@ def find_adjacent_products(
     found: tuple[Product | None, Product | None] = find_adjacent_rows(
         list_labelled_products(replace(criteria, search="")),
         ordering=ordering,
-        place=write_place(ordering, [product_id]) if len(ordering.fields) == 1 else place,
+        place=write_cursor(ordering, [product_id]) if len(ordering.fields) == 1 else place,
         search=TextSearch(criteria.search),
     )
     return found

@@ -1,21 +1,16 @@
 """What the start page says of the whole catalogue, counted once for many requests."""
 
-import logging
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db import OperationalError
 from django.utils import timezone
 
 from catalog.labels import WITHOUT_ROW, count_labels
 from catalog.models import Product, ProductLabel
 from classifier.ml.labels import GROUPS
-from config.cached_counts import get_cached_count
-from config.db.statements import is_statement_timeout
-
-logger = logging.getLogger(__name__)
+from config.cached_counts import count_or_keep, get_cached_count
 
 Status = ProductLabel.Status
 
@@ -86,23 +81,12 @@ def get_catalogue_summary() -> CatalogueSummary | None:
     return _from_json(
         get_cached_count(
             CACHE_KEY,
-            count=_count_or_keep,
+            count=lambda known: count_or_keep(lambda: _to_json(count_catalogue()), known, what="the catalogue"),
             fresh_seconds=FRESH_SECONDS,
             fresh_times=FRESH_TIMES,
             timeout_seconds=CACHED_SECONDS,
         )
     )
-
-
-def _count_or_keep(known: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the catalogue's counts as JSON knows them; those of before if the database ended the counting."""
-    try:
-        return _to_json(count_catalogue())
-    except OperationalError as error:
-        if not is_statement_timeout(error):
-            raise
-        logger.warning("counting the catalogue took longer than a page's statement may")
-        return known
 
 
 def count_catalogue() -> CatalogueSummary:

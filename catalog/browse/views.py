@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
-from pathlib import PurePosixPath
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import login_required
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.db.models import F
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
@@ -26,8 +26,7 @@ from catalog.browse.summary import CACHE_KEY
 from catalog.labels import Status, get_label_summary
 from catalog.models import Product, StoredPicture
 from catalog.pictures.decoding import PictureError
-from catalog.pictures.storage import StorageError, build_full_size, read_thumbnail, thumbnail_name
-from config.cached_counts import forget_cached_count
+from catalog.pictures.storage import StorageError, build_full_size, read_thumbnail
 from config.db.paging import InvalidCursorError
 from config.db.replica import find_reading_database
 from config.web.problems import answer_problem, find_refusal
@@ -116,7 +115,7 @@ def product_action(request: HttpRequest) -> HttpResponseBase:
         answer: HttpResponseBase | None = action.run(product_admin, request, products)
         if answer is not None:
             return answer
-        forget_cached_count(CACHE_KEY)
+        cache.delete(CACHE_KEY)
         if action.button.undo:
             request.session[UNDO] = {"action": action.button.undo, "products": ids}
     else:
@@ -125,10 +124,8 @@ def product_action(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_safe
-def thumbnail(request: HttpRequest, sha256: str, extension: str) -> HttpResponse | FileResponse:
+def thumbnail(request: HttpRequest, sha256: str) -> HttpResponse | FileResponse:
     """Answer with our re-encoded copy of a picture. Its name is its content, so it may be kept for ever."""
-    if PurePosixPath(thumbnail_name(sha256)).suffix != f".{extension}":
-        raise Http404
     return _answer_picture(request, sha256, read=partial(read_thumbnail, sha256))
 
 

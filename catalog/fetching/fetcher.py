@@ -28,8 +28,8 @@ from aiohttp.streams import StreamReader
 from yarl import URL
 
 from catalog.fetching.addresses import make_guarded_socket
-from catalog.fetching.host_headers import find_headers
 from catalog.fetching.host_limits import Blame, HostLimits, Rest, normalise_host
+from catalog.fetching.host_settings import find_headers
 from catalog.fetching.policy import (
     MAX_REDIRECTS,
     FetchError,

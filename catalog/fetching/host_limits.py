@@ -12,7 +12,7 @@ from catalog.fetching.addresses import find_literal_address
 
 # The longest name that the name system has.
 _MOST_HOST_LENGTH = 253
-# Hosts remembered at a time; beyond that those with nothing to remember are dropped.
+# Hosts remembered at a time; beyond that those are dropped that need not rest and were not asked lately.
 _MOST_HOSTS = 4_096
 
 

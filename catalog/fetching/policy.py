@@ -11,9 +11,14 @@ from django.conf import settings
 from yarl import URL
 
 from catalog.fetching.addresses import Network, build_networks, find_literal_address, is_address_allowed
-from catalog.fetching.host_headers import HostHeaders, parse_host_headers
 from catalog.fetching.host_limits import Blame
-from catalog.fetching.host_rates import HostRates, find_host_rate, parse_host_rates
+from catalog.fetching.host_settings import (
+    HostHeaders,
+    HostRates,
+    find_host_rate,
+    parse_host_headers,
+    parse_host_rates,
+)
 from catalog.pictures.formats import MAX_FILE_BYTES
 
 # Of what is sent. An image's address has 2,048 at most; a redirect to a signed one is often longer.

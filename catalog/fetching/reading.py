@@ -11,6 +11,7 @@ from catalog.fetching.responses import FetchRequest, FetchResult
 from catalog.models import Image
 from catalog.pictures import storage
 from catalog.pictures.decoding import PictureError
+from catalog.values import is_media_name
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def _read_held(image: Image, *, refetch: bool) -> PictureContent | FetchError | 
 
     The request is conditional only if we still hold what an unchanged picture would be.
     """
-    if storage.is_media_name(image.url):
+    if is_media_name(image.url):
         return _read_file(lambda: PictureContent(storage.read_media_picture(image.url), storage_name=image.url))
     stored = _read_file(lambda: _read_stored(image))
     if isinstance(stored, FetchError) or (stored is not None and not refetch):

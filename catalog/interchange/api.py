@@ -8,14 +8,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from catalog.interchange.exporting import MEDIA_TYPES, ProductExportQuery
 from catalog.interchange.views import build_query_response
 from catalog.models import ProductLabel
 from config.web.permissions import ModelPermissions
-from config.web.problems import PROBLEM_MEDIA_TYPE, ProblemSerializer
-from config.web.queries import check_parameters
+from config.web.queries import CheckedView
+from config.web.responses import problems
 
 
 class AnyContentNegotiation(BaseContentNegotiation):
@@ -26,7 +25,7 @@ class AnyContentNegotiation(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-class ProductExportView(APIView):
+class ProductExportView(CheckedView):
     """The products that the filters choose, with their labels, as a file that is made while it is sent.
 
     `csv` and `jsonl` hold every image and every description and can be imported again; `zip` holds the pictures, one
@@ -34,6 +33,7 @@ class ProductExportView(APIView):
     """
 
     permission_classes = [ModelPermissions]
+    query_class = ProductExportQuery
     content_negotiation_class = AnyContentNegotiation
     queryset: QuerySet[ProductLabel] = ProductLabel.objects.none()
 
@@ -47,10 +47,9 @@ class ProductExportView(APIView):
                 (200, media_type.partition(";")[0]): OpenApiTypes.BINARY if suffix == "zip" else OpenApiTypes.STR
                 for suffix, media_type in MEDIA_TYPES.items()
             },
-            **{(status, PROBLEM_MEDIA_TYPE): ProblemSerializer for status in (401, 403, 404)},
+            **problems(401, 403, 404),
         },
     )
     def get(self, request: Request, suffix: str) -> HttpResponseBase:
         """Return the products that the filters choose, with their labels, as a file."""
-        query = check_parameters(ProductExportQuery, request.query_params)
-        return build_query_response(query, suffix=suffix)
+        return build_query_response(self.query, suffix=suffix)

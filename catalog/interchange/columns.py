@@ -14,21 +14,19 @@ CSV_COLUMNS: Final = ("id", "title", "image_urls", "country_code", "original_tex
 #: What an export adds for its readers: the label of the product. An import reads past it.
 LABEL_FIELD: Final = "label"
 LABEL_PREFIX: Final = "label_"
-LABEL_COLUMNS: Final = tuple(
-    LABEL_PREFIX + name
-    for name in (
-        "group",
-        "garment",
-        "garment_unsure",
-        "confidence",
-        "status",
-        "source",
-        "reason",
-        "evidence",
-        "model_version",
-        "labelled_at",
-    )
+LABEL_NAMES: Final = (
+    "group",
+    "garment",
+    "garment_unsure",
+    "confidence",
+    "status",
+    "source",
+    "reason",
+    "evidence",
+    "model_version",
+    "labelled_at",
 )
+LABEL_COLUMNS: Final = tuple(LABEL_PREFIX + name for name in LABEL_NAMES)
 #: What an export says of values that an import would refuse, in a line or a cell of its own; read past as well.
 REFUSED_FIELD: Final = "refused"
 #: How separators are called.
@@ -67,7 +65,7 @@ _SHOPIFY_NAMES: Final = {
 }
 _MAX_COLUMNS: Final = 1_000
 _BLANK: Final = "\ufeff \t\r\n"
-_SEPARATOR_LINE: Final = re.compile(r'\ufeff?"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
+_SEPARATOR_LINE: Final = re.compile(r'\ufeff?"?sep=([^\w\s"\\]|\t)"?\s*', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from rest_framework.exceptions import ValidationError
 
 from catalog.browse.filters import COUNTRY_PATTERN, PRODUCT_ORDERINGS, ProductListQuery
 from catalog.browse.listing import get_product_ordering, list_labelled_products
+from catalog.interchange.columns import LABEL_NAMES
 from catalog.interchange.picture_files import encode_zip
 from catalog.interchange.stored import find_stored_products
 from catalog.interchange.writing import (
@@ -23,7 +24,7 @@ from catalog.interchange.writing import (
 )
 from catalog.labels import LabelSummary, get_label_summary
 from catalog.models import Product, ProductImages
-from catalog.values import find_country
+from catalog.values import clean_country
 from config.db.paging import KeysetOrdering
 from config.db.statements import allow_long_statements
 
@@ -88,7 +89,7 @@ def list_exported_products(
         stored = find_stored_products(ids)
         labels = _find_labels(ids)
         if country:
-            wanted = find_country(country) or country.lower()
+            wanted = clean_country(country)
             for product in stored.values():
                 texts = product.descriptions.items()
                 product.descriptions = {code: text for code, text in texts if code == wanted}
@@ -138,15 +139,5 @@ def _find_labels(product_ids: Sequence[int]) -> dict[int, Mapping[str, LabelValu
 
 
 def _describe(label: LabelSummary) -> Mapping[str, LabelValue]:
-    return {
-        "group": label.group,
-        "garment": label.garment,
-        "garment_unsure": label.garment_unsure,
-        "confidence": label.confidence,
-        "status": label.status,
-        "source": label.source,
-        "reason": label.reason,
-        "evidence": label.evidence,
-        "model_version": label.model_version,
-        "labelled_at": format_time(label.labelled_at),
-    }
+    values = {name: getattr(label, name) for name in LABEL_NAMES}
+    return values | {"labelled_at": format_time(label.labelled_at)}

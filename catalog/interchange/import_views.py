@@ -13,7 +13,8 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.text import Truncator, get_valid_filename
+from django.utils.http import content_disposition_header
+from django.utils.text import Truncator
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalog.interchange.picture_archive import MAX_ARCHIVE_BYTES, MAX_PICTURES, ArchiveError
@@ -168,7 +169,7 @@ def product_import_refused(request: HttpRequest) -> HttpResponse:
     except StorageError:
         return _render(request, "import", status=503, refusal=NOT_SHOWN)
     headers = {
-        "Content-Disposition": f'attachment; filename="refused-{get_valid_filename(name)}"',
+        "Content-Disposition": content_disposition_header(True, f"refused-{name}"),
         "Content-Security-Policy": FILE_POLICY,
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",

@@ -10,8 +10,8 @@ from django.conf import settings
 from catalog.fetching.addresses import build_networks, find_literal_address, is_address_allowed
 from catalog.interchange.cells import is_picture_name
 from catalog.interchange.records import ProductRecord, RowError
-from catalog.pictures.storage import StorageError, is_media_name, is_stored
-from catalog.values import find_host
+from catalog.pictures.storage import StorageError, is_stored
+from catalog.values import find_host, is_media_name
 
 #: Different addresses, and names in the storage, that are looked at; more are not counted.
 _MAX_ADDRESSES: Final = 100_000

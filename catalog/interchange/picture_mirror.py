@@ -6,33 +6,27 @@ file that it names, until the next update, and an update that was broken off is 
 """
 
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Final
 
-from django.core.files.base import ContentFile, File
+from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage
 
-from catalog.interchange.picture_files import (
-    CHUNK_BYTES,
-    MANIFEST_NAME,
-    build_folder_name,
-    build_line,
-    build_path,
-)
+from catalog.interchange.picture_files import MANIFEST_NAME, build_folder_name, build_line, build_path
 from catalog.interchange.writing import ExportedPicture, ExportReport
 from catalog.pictures.formats import EXTENSIONS, find_format
 from catalog.pictures.storage import StorageError, find_picture_bytes, reaching_storage, save_object
 from classifier.ml.labels import GROUPS
-from config.files import new_file, write_file
+from config.files import UNFINISHED, new_file
 
 #: What lies in the folders is ours by its name alone; whatever else is there stays.
 _OWN_NAME: Final = re.compile(rf"([0-9a-f]{{64}})\.({'|'.join(EXTENSIONS.values())})")
-#: What a process that is killed leaves of the file that it was writing.
-_LEFT_NAME: Final = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 _FORMAT_OF_EXTENSION: Final = {extension: format for format, extension in EXTENSIONS.items()}
 
 
@@ -64,7 +58,7 @@ def update_pictures(
                 manifest.write(build_line(picture, path=path))
                 yield
         manifest.seek(0)
-        _replace(target, MANIFEST_NAME, manifest)
+        _put(target, MANIFEST_NAME, manifest, durable=True)
     mirror.remove_others()
 
 
@@ -72,11 +66,11 @@ def is_begun(folder: Path) -> bool:
     """Return whether a folder has nothing but what an update left that broke off before its first manifest."""
     groups = {build_folder_name(group) for group in (*GROUPS, None)}
     for path in folder.iterdir():
-        if _LEFT_NAME.fullmatch(path.name):
+        if UNFINISHED.fullmatch(path.name):
             continue
         if path.name not in groups or not path.is_dir():
             return False
-        if not all(_OWN_NAME.fullmatch(file.name) or _LEFT_NAME.fullmatch(file.name) for file in path.iterdir()):
+        if not all(_OWN_NAME.fullmatch(file.name) or UNFINISHED.fullmatch(file.name) for file in path.iterdir()):
             return False
     return True
 
@@ -107,7 +101,7 @@ class _Mirror:
         path = build_path(picture, format=find_format(content)) if content else None
         if path is None or content is None:
             return None
-        _write(self.target, path, content)
+        _put(self.target, path, BytesIO(content))
         self.report.files += 1
         self.report.moved += known is not None
         self.report.added += known is None
@@ -139,23 +133,13 @@ def _split(path: str) -> tuple[str, str]:
     return sha256, extension
 
 
-def _write(target: Storage, path: str, content: bytes) -> None:
-    with reaching_storage():
-        if isinstance(target, FileSystemStorage):
-            place = Path(target.path(path))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_file(place, content)
-            return
-        save_object(target, path, ContentFile(content))
-
-
-def _replace(target: Storage, name: str, content: IO[bytes]) -> None:
+def _put(target: Storage, name: str, content: IO[bytes], *, durable: bool = False) -> None:
+    """Put a file under this name, whole, in the place of one that has it already."""
     with reaching_storage():
         if isinstance(target, FileSystemStorage):
             place = Path(target.path(name))
             place.parent.mkdir(parents=True, exist_ok=True)
-            with new_file(place, durable=True) as file:
-                while chunk := content.read(CHUNK_BYTES):
-                    file.write(chunk)
+            with new_file(place, durable=durable) as file:
+                shutil.copyfileobj(content, file)
             return
         save_object(target, name, File(content, name=name))

@@ -1,6 +1,6 @@
 """Files of the page Import while they wait for their confirmation, where every machine of the site finds them.
 
-Their names are for nobody to guess, and each name is written once. Every function raises `StorageError`.
+Their names are for nobody to guess. Every function raises `StorageError`.
 """
 
 from datetime import timedelta

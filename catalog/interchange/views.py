@@ -5,15 +5,14 @@ from collections.abc import Generator, Iterator
 from typing import Final
 
 from django.contrib.auth.decorators import login_required, permission_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import ValidationError
 
 from catalog.interchange.exporting import MEDIA_TYPES, ProductExportQuery, describe_refusals, encode_export
 from catalog.interchange.writing import ExportReport
 from config.db.statements import allow_long_statements
-from config.web.problems import ServiceUnavailableError
+from config.web.problems import ServiceUnavailableError, answer_problem
 from config.web.queries import check_parameters
 from config.web.security import FILE_POLICY
 
@@ -94,12 +93,6 @@ def product_export(request: HttpRequest, suffix: str) -> HttpResponseBase:
         return build_query_response(query, suffix=suffix)
     except ValidationError as error:
         refused = "; ".join(f"{name}: {text}" for name, text in describe_refusals(error).items())
-        return _refuse(request, status=400, title="These filters cannot be applied", detail=refused)
+        return answer_problem(request, 400, f"These filters cannot be applied: {refused}")
     except BusyError:
-        response = _refuse(request, status=503, title="Busy", detail=BUSY)
-        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        return response
-
-
-def _refuse(request: HttpRequest, *, status: int, title: str, detail: str) -> HttpResponse:
-    return render(request, "error.html", {"status": status, "title": title, "detail": detail}, status=status)
+        return answer_problem(request, 503, BUSY, retry_after=RETRY_AFTER_SECONDS)

@@ -1,4 +1,4 @@
-"""A picture's bytes: decoded by `to_rgb`, kept once by content hash, shown as a thumbnail made from its pixels.
+"""A picture's bytes: decoded by `decode_picture`, kept once by content hash, shown as a thumbnail made from its pixels.
 
 Originals are read by the classifier, and leave in exports of pictures; no page shows them. What a page shows is the
 thumbnail, and in full size a copy made when it is asked for: pixels and nothing of what came with them (metadata,
@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cache
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from celery.exceptions import SoftTimeLimitExceeded
@@ -30,9 +30,10 @@ from catalog.models import Image, StoredPicture
 from catalog.pictures.appearance import build_look_hash, is_same_look
 from catalog.pictures.decoding import DecodedPicture, PictureError, decode_picture, lay_on_ground, to_rgb
 from catalog.pictures.formats import EXTENSIONS, MAX_FILE_BYTES
+from catalog.values import RecordError, clean_image_url, is_media_name
 from config.db.bulk import insert_or_update_rows
 from config.db.clock import get_database_time
-from config.files import write_file
+from config.files import build_temporary_path, write_file
 
 # Pixels on the longer side; a smaller picture keeps its size.
 THUMBNAIL_SIZE = 320
@@ -102,7 +103,7 @@ def build_stored_picture(
     `decoded` is what `decode_picture` made of the data, at any size from the thumbnail's; without it that is done here.
     The image comes with the picture that was held before, whose look the new one keeps if it still is that picture.
     `storage_name` names a file of the media storage that holds the data already: then nothing is copied. The size on
-    the row is the file's own. Raises PictureError, as `to_rgb` does, before anything is written, and StorageError.
+    the row is the file's own. Raises what `decode_picture` raises, before anything is written, and StorageError.
     """
     if decoded is None:
         decoded = decode_picture(data, target_size=THUMBNAIL_SIZE)
@@ -216,11 +217,6 @@ def read_thumbnail(sha256: str) -> bytes:
         return read_media_picture(former_thumbnail_name(sha256))
 
 
-def is_media_name(url: str) -> bool:
-    """Return whether an image's URL is a name in the media storage: no scheme, no host, no absolute path."""
-    return not url.startswith(("/", "\\")) and ":" not in url.partition("/")[0]
-
-
 def is_stored(name: str) -> bool:
     """Return whether the media storage has a file of this name. Raises StorageError."""
     with reaching_storage():
@@ -262,13 +258,10 @@ def _is_missing(name: str, error: Exception) -> bool:
 
 
 def _is_safe_name(name: str) -> bool:
-    return (
-        is_media_name(name)
-        and name.isprintable()
-        and "\\" not in name
-        and not any(part in ("", ".", "..") for part in name.split("/"))
-        and str(PurePosixPath(name)) == name
-    )
+    try:
+        return is_media_name(name) and clean_image_url(name) == name
+    except RecordError:
+        return False
 
 
 def build_full_size(image: Image) -> bytes:
@@ -385,7 +378,7 @@ def remove_file(name: str, *, newest: datetime, dry_run: bool = False) -> int | 
                 return None
             if not dry_run:
                 # Out of the way first: who relies on it from now on writes it anew, and who did just now made it young.
-                aside = path.rename(path.with_name(f".{path.name}.{secrets.token_hex(8)}.part"))
+                aside = path.rename(build_temporary_path(path))
                 if aside.stat().st_mtime_ns != found.st_mtime_ns:
                     aside.rename(path)
                     return None
@@ -403,5 +396,4 @@ def get_thumbnail_path(sha256: str) -> str:
 @cache
 def _find_thumbnail_path(_prefix: str) -> str:
     """Return the path that thumbnails have below the prefix where the site stands: a page would ask for it 50 times."""
-    extension = PurePosixPath(thumbnail_name(_ANY_HASH)).suffix.removeprefix(".")
-    return reverse("thumbnail", kwargs={"sha256": _ANY_HASH, "extension": extension})
+    return reverse("thumbnail", args=[_ANY_HASH])

@@ -10,11 +10,12 @@ trigram index for parts of words. No model stands for them: nothing but the data
 """
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from catalog.search.folding import fold
 
@@ -32,12 +33,25 @@ _INDEXES: Final = {
     "catalog_searchdocument_parts": f"catalog_searchdocument USING gin (words, (ARRAY[product_id >> {PART_BITS}]))",
     "catalog_searchword_trigrams": "catalog_searchword USING gin (word gin_trgm_ops)",
 }
-_UNUSED_WORDS: Final = """
+#: Words that are removed in one transaction, while nobody else writes any; no condition holds more than 1 MB of them.
+_BATCH_WORDS: Final = 250
+_FIND_UNUSED: Final = """
+    SELECT word FROM catalog_searchword GROUP BY word
+    HAVING count(*) > 1 OR word NOT IN (SELECT DISTINCT lexeme FROM catalog_searchdocument CROSS JOIN unnest(words))"""
+# One condition for all of them: the index may have a list of what is new in it, which each condition reads.
+_REMOVE_UNUSED: Final = """
     DELETE FROM catalog_searchword WHERE ctid IN (
         SELECT ctid FROM (
-            SELECT ctid, row_number() OVER (PARTITION BY word ORDER BY ctid) AS place FROM catalog_searchword
-        ) AS numbered WHERE place > 1
-    ) OR word NOT IN (SELECT DISTINCT lexeme FROM catalog_searchdocument CROSS JOIN unnest(words))"""
+            SELECT ctid, word, row_number() OVER (PARTITION BY word ORDER BY ctid) AS place
+            FROM catalog_searchword WHERE word = ANY(%(words)s)
+        ) AS numbered
+        WHERE place > 1 OR word NOT IN (
+            SELECT lexeme FROM catalog_searchdocument CROSS JOIN unnest(words) WHERE words @@ %(any)s::tsquery
+        )
+    )"""
+_LOCK_NOT_AVAILABLE: Final = "55P03"
+#: Signs of a word between the quotes of a text search's condition.
+LEXEME_ESCAPES: Final = str.maketrans({"\\": r"\\", "'": "''"})
 
 
 @contextmanager
@@ -116,10 +130,32 @@ def create_search_indexes(connection: Any) -> None:
 
 
 def remove_unused_words(connection: Any) -> int:
-    """Remove words that no product has any more, and repeated ones; return how many."""
+    """Remove words that no product has any more, and repeated ones; return how many. Call it outside a transaction.
+
+    Whoever writes a product with a word that stands there relies on it. So each transaction waits until nobody is
+    writing, and looks again; those who come meanwhile wait for it, a moment.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_UNUSED_WORDS)
-        return int(cursor.rowcount)
+        cursor.execute(_FIND_UNUSED)
+        unused = [word for (word,) in cursor.fetchall()]
+    batches = (unused[start : start + _BATCH_WORDS] for start in range(0, len(unused), _BATCH_WORDS))
+    return sum(_remove_words(connection, words) for words in batches)
+
+
+def _remove_words(connection: Any, words: list[str]) -> int:
+    lexemes = [f"'{word.translate(LEXEME_ESCAPES)}'" for word in words]
+    while True:
+        try:
+            with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+                # Behind whoever waits for a lock on a table others wait too.
+                cursor.execute("SET LOCAL lock_timeout = '1s'")
+                cursor.execute("LOCK TABLE catalog_searchword IN SHARE ROW EXCLUSIVE MODE")
+                cursor.execute(_REMOVE_UNUSED, {"words": words, "any": " | ".join(lexemes)})
+                return int(cursor.rowcount)
+        except DatabaseError as error:
+            if getattr(error.__cause__, "pgcode", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            time.sleep(1)
 
 
 def _create_index(cursor: Any, *, name: str, definition: str) -> None:

@@ -15,7 +15,7 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from catalog.models import Product, ProductDescription
 from catalog.search.folding import fold
-from catalog.search.index import PART_BITS
+from catalog.search.index import LEXEME_ESCAPES, PART_BITS
 from config.db.paging import BY_NOTHING, Walk, find_first_rows
 
 #: How many products of a list are looked at one by one before the index is asked. Of 1,000,000 products that took 20
@@ -38,7 +38,6 @@ _WORDS_A_CONDITION: Final = 50
 _LIKE_ESCAPES: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 #: What may be a product's id: no bigint has more digits but a few, which nobody reaches.
 _ID: Final = re.compile(r"[1-9][0-9]{0,17}")
-_LEXEME_ESCAPES: Final = str.maketrans({"\\": r"\\", "'": "''"})
 _MATCHING_WORDS: Final = """
     (SELECT CASE WHEN count(*) <= %s THEN coalesce(array_agg(word), '{}') END
      FROM (SELECT word FROM catalog_searchword WHERE word LIKE %s LIMIT %s) AS found)"""
@@ -183,7 +182,7 @@ def _look_up_words(words: list[str], *, listed: QuerySet[Any] | None = None) -> 
 
 def _build_word_queries(words: list[str]) -> list[str]:
     """Return full-text queries that together find whatever has one of the words."""
-    lexemes = [f"'{word.translate(_LEXEME_ESCAPES)}'" for word in words]
+    lexemes = [f"'{word.translate(LEXEME_ESCAPES)}'" for word in words]
     return [
         " | ".join(lexemes[start : start + _WORDS_A_CONDITION]) for start in range(0, len(lexemes), _WORDS_A_CONDITION)
     ]
@@ -246,7 +245,7 @@ def _match_documents(words: list[str]) -> tuple[str, list[Any]]:
     parameters: list[Any] = []
     for word in words:
         conditions.append("words::text LIKE %s")
-        parameters.append(f"%{word.translate(_LEXEME_ESCAPES).translate(_LIKE_ESCAPES)}%")
+        parameters.append(f"%{word.translate(LEXEME_ESCAPES).translate(_LIKE_ESCAPES)}%")
         if ids := _list_ids([word]):
             conditions[-1] = f"({conditions[-1]} OR product_id = ANY (%s))"
             parameters.append(ids)

@@ -23,7 +23,7 @@ from classifier.ml.words import percent, write_share
 from classifier.models import ImpactRun, LabellingRun, ModelVersion
 from classifier.registry.selectors import find_active_model_version
 from classifier.runs.pages import describe_run
-from config.web.pages import find_page
+from config.web.model_views import find_page
 
 #: Countries and hosts shown, those with the most products.
 SHOWN_NAMES = 12

@@ -39,7 +39,7 @@ from classifier.registry.selectors import find_active_model_version
 from classifier.registry.services import find_manifest
 from classifier.runs.pages import describe_run
 from classifier.runs.workers import find_queue_health
-from config.web.pages import find_page
+from config.web.model_views import find_page
 from config.web.permissions import get_member
 
 FIGURES = (

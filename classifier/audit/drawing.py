@@ -4,6 +4,7 @@ import random
 from collections.abc import Collection
 from typing import Any, Final
 
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Avg, Case, Count, F, IntegerField, Q, QuerySet, Value, When, Window
 from django.db.models.functions import RowNumber
@@ -13,7 +14,7 @@ from classifier.audit.selectors import find_current_round
 from classifier.ml.judging.sampling import BAND_STARTS, allocate
 from classifier.models import OPEN_STATES, AdoptionRun, AuditRound, AuditSample, LabellingRun, ModelVersion
 from classifier.registry.selectors import find_active_model_version
-from config.cached_counts import forget_cached_count, get_cached_count
+from config.cached_counts import get_cached_count
 from config.db.arrays import AnyOf
 
 Status = ProductLabel.Status
@@ -45,7 +46,7 @@ def refresh_audit() -> AuditRound | None:
         ModelVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
         audit = draw_round(version_id=version.pk) if _is_due(version) else None
     # What was counted before is about the catalogue of then, which would call for the next round.
-    forget_cached_count(COUNT_KEY)
+    cache.delete(COUNT_KEY)
     return audit
 
 

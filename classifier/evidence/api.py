@@ -13,7 +13,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from catalog.browse.api import BAD_REQUEST, NOT_FOUND
 from catalog.browse.filters import ProductPastQuery
 from catalog.models import Image, Product
 from catalog.pictures.formats import MAX_FILE_BYTES
@@ -57,7 +56,7 @@ class ProductDetailView(ConditionalView):
 
     @extend_schema(
         parameters=[ProductPastQuery, OpenApiParameter("id", int, OpenApiParameter.PATH)],
-        responses={200: ProductDetailSerializer, **BAD_REQUEST, **NOT_FOUND},
+        responses={200: ProductDetailSerializer, **problems(400, 404)},
     )
     def get(self, request: Request, pk: int) -> Response:
         """Return a product with every image and its label, every description, and what its label was made of.

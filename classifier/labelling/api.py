@@ -24,12 +24,19 @@ from classifier.labelling.starting import IdempotencyKeyError, ShadowError, star
 from classifier.models import LabellingRun, LabelTask, SuspectedPicture
 from classifier.registry.selectors import NoActiveModelVersionError
 from classifier.runs.api import RunCancelView, RunDetailView, RunView
-from config.web.idempotency import IDEMPOTENCY_KEY, read_idempotency_key
 from config.web.model_views import ModelView, PagedListView
 from config.web.permissions import ChangePermissions, get_member
 from config.web.problems import ConflictError, UnprocessableRequestError
 from config.web.queries import PageQuery
-from config.web.responses import LOCATION, PROBLEMS, RUN_ID, build_accepted, problems
+from config.web.responses import (
+    IDEMPOTENCY_KEY,
+    LOCATION,
+    PROBLEMS,
+    RUN_ID,
+    build_accepted,
+    problems,
+    read_idempotency_key,
+)
 
 
 class LabellingRunView(RunView):

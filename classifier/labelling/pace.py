@@ -15,7 +15,7 @@ from yarl import URL
 from catalog.fetching.host_limits import normalise_host
 from catalog.fetching.policy import FetchPolicy
 from catalog.models import Image
-from catalog.pictures.storage import is_media_name
+from catalog.values import is_media_name
 from classifier.models import LabellingRun, LabelTask
 from config.web.texts import format_duration
 

@@ -7,6 +7,7 @@ from time import time
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -23,7 +24,6 @@ from classifier.labelling.selectors import (
 )
 from classifier.models import Classification, LabellingRun, LabelTask
 from classifier.runs.counts import get_run_count
-from config.cached_counts import forget_cached_count
 
 State = LabelTask.State
 
@@ -92,7 +92,7 @@ def get_run_report(run: LabellingRun) -> RunReport:
 
 def forget_run_report(run: LabellingRun) -> None:
     """Let the next report be counted anew, after somebody changed the run's tasks."""
-    forget_cached_count(_key(run))
+    cache.delete(_key(run))
 
 
 def find_rate(samples: Sequence[Sequence[float]], *, age_seconds: float, finished: int) -> float | None:

@@ -12,7 +12,7 @@ from classifier.labelling.runs import find_last_image_id, find_next_step, take_s
 from classifier.labelling.tasks import send_due_batches, send_taking_runs
 from classifier.models import LabellingRun, ModelVersion, SampledProduct, SelectedImage
 from classifier.registry.selectors import get_active_model_version
-from config.db.bulk import insert_chosen, insert_selection
+from config.db.bulk import insert_chosen
 from config.db.statements import allow_long_statements
 
 MANY_BATCHES = 1000
@@ -78,7 +78,7 @@ def start_labelling_run(
         if sample is not None:
             images = _draw_sample(run)
         if images is not None:
-            insert_selection(SelectedImage, run_id=run.pk, images=images)
+            insert_chosen(SelectedImage, "image_id", run_id=run.pk, rows=images.order_by())
             last = run.selection.order_by("image_id").last()
             run.takes_until = last.image_id if last else 0
         take_step(run, find_next_step(run))

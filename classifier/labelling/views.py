@@ -51,9 +51,9 @@ from classifier.runs.pages import answer_run_list, cancel_run, describe_run
 from classifier.runs.workers import find_queue_health
 from config.db.paging import InvalidCursorError, get_page
 from config.web.bodies import takes_body
-from config.web.idempotency import MAXIMUM_KEY_LENGTH
 from config.web.permissions import get_member
 from config.web.queries import check_parameters, parse_id, pick_parameters
+from config.web.responses import MAXIMUM_KEY_LENGTH
 from config.web.texts import format_duration, remove_bidi_controls
 
 # Pictures that one press of the button tries again at most; a request then takes a few seconds, and says what is left.

@@ -7,12 +7,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from catalog.admin.lists import (
+    LabelConfidenceFilter,
+    LabelEvidenceFilter,
     LabelFilter,
-    OwnConfidenceFilter,
-    OwnEvidenceFilter,
-    OwnGarmentFilter,
-    OwnGarmentUnsureFilter,
-    OwnReasonFilter,
+    LabelGarmentFilter,
+    LabelGarmentUnsureFilter,
+    LabelReasonFilter,
     show_confidence,
 )
 from catalog.models import Product, ProductLabel
@@ -32,25 +32,19 @@ class LabelModelVersionFilter(LabelFilter):
         return [(str(pk), name) for pk, name in ModelVersion.objects.order_by("-pk").values_list("pk", "name")]
 
 
-class OwnModelVersionFilter(LabelModelVersionFilter):
-    """Labels by model version."""
-
-    path = ""
-
-
 class ProductLabelAdmin(ReadOnlyAdmin):
     """The current label of each product."""
 
     list_display = ("product", "group", "garment", show_confidence, "status", "source", "model_version", "labelled_at")
     list_filter = (
         "group",
-        OwnGarmentFilter,
-        OwnGarmentUnsureFilter,
+        LabelGarmentFilter,
+        LabelGarmentUnsureFilter,
         "status",
-        OwnReasonFilter,
-        OwnEvidenceFilter,
-        OwnConfidenceFilter,
-        OwnModelVersionFilter,
+        LabelReasonFilter,
+        LabelEvidenceFilter,
+        LabelConfidenceFilter,
+        LabelModelVersionFilter,
         "source",
     )
     list_select_related = ("product", "model_version")

@@ -22,7 +22,7 @@ from classifier.monitoring.follow_up import AlarmStateError, find_cooling_end, f
 from classifier.monitoring.segments import estimate_window
 from classifier.monitoring.services import acknowledge_alarm, check_drift, close_alarm
 from classifier.registry.selectors import NoActiveModelVersionError, find_active_model_version
-from config.web.pages import find_page
+from config.web.model_views import find_page
 from config.web.permissions import get_member
 
 

@@ -29,12 +29,11 @@ from classifier.reviews.serializers import (
 from classifier.reviews.services import may_withdraw, withdraw_reviews
 from classifier.reviews.starting import withdraw_review_run
 from classifier.runs.api import RunCancelView, RunDetailView, RunView
-from config.web.idempotency import IDEMPOTENCY_KEY, read_idempotency_key
 from config.web.model_views import ModelView, PagedListView
 from config.web.permissions import ModelPermissions, WriteThrottle, get_member
 from config.web.problems import PROBLEM_MEDIA_TYPE, ConflictError, UnprocessableRequestError, build_problem
 from config.web.queries import NoQuery, PageQuery
-from config.web.responses import PROBLEMS, RUN_ID, problems
+from config.web.responses import IDEMPOTENCY_KEY, PROBLEMS, RUN_ID, problems, read_idempotency_key
 
 REVIEW_ID = BATCH_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
 

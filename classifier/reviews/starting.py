@@ -10,7 +10,7 @@ from classifier.reviews.runs import cancel_review_run, list_given, withdraw_next
 from classifier.reviews.services import check_label
 from classifier.reviews.tasks import record_reviews_task, send_review_runs
 from classifier.runs.sending import send_run
-from config.db.bulk import insert_selection
+from config.db.bulk import insert_chosen
 from config.db.clock import get_database_time
 from config.db.statements import allow_long_statements
 
@@ -27,7 +27,7 @@ def start_review_run(
     check_label(group, verdict=verdict)
     with transaction.atomic():
         run = ReviewRun.objects.create(verdict=verdict, group=group, note=note, requested_by=reviewer)
-        run.total = insert_selection(ImageToReview, run_id=run.pk, images=images)
+        run.total = insert_chosen(ImageToReview, "image_id", run_id=run.pk, rows=images.order_by())
         if not run.total:
             run.state, run.finished_at = ReviewRun.State.DONE, get_database_time()
         run.save(update_fields=["total", "state", "finished_at"])

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from classifier.models import Run
 from classifier.runs.workers import find_queue_health
-from config.web.pages import find_page
+from config.web.model_views import find_page
 from config.web.texts import format_duration
 
 

@@ -9,12 +9,12 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from catalog.browse.api import BAD_REQUEST, NOT_FOUND
 from catalog.browse.filters import ProductDetailQuery
 from catalog.browse.serializers import ProductSerializer
 from catalog.models import Product
 from classifier.features.neighbours import SimilarProduct, find_similar_products
 from config.web.queries import MAXIMUM_PAGE_SIZE, CheckedView
+from config.web.responses import problems
 
 DEFAULT_SIMILAR = 12
 
@@ -57,7 +57,7 @@ class SimilarProductsView(CheckedView):
     @extend_schema(
         operation_id="products_similar_list",
         parameters=[SimilarProductsQuery, OpenApiParameter("id", int, OpenApiParameter.PATH)],
-        responses={200: SimilarProductSerializer(many=True), **BAD_REQUEST, **NOT_FOUND},
+        responses={200: SimilarProductSerializer(many=True), **problems(400, 404)},
     )
     def get(self, request: Request, pk: int) -> Response:
         """Return the products whose pictures look most like those of a product, the nearest first."""

@@ -211,7 +211,7 @@ def _dump_sqlite(target: Path, tables: list[str], without: Collection[str]) -> T
 
 def _sum_sqlite(path: Path) -> Tables:
     sums = {}
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
         database.text_factory = bytes
         names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'sqlite_sequence'")
         for name in sorted(name.decode() for (name,) in names):

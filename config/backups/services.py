@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from django.core.files.storage import Storage
+from django.core.files.storage import Storage, default_storage
 from django.db import connection
 
 from config import VERSION
@@ -26,7 +26,6 @@ from config.backups.stores import (
     check_empty,
     compare_files,
     get_artefacts,
-    get_media,
     list_names,
     put_files,
     save_file,
@@ -97,7 +96,7 @@ def create_backup(
         (partial / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         saved = {
             ARTEFACTS: _save_all(partial, ARTEFACTS, get_artefacts(), tell=tell),
-            MEDIA: _save_all(partial, MEDIA, get_media(), how=media, without=DERIVED_FOLDERS, tell=tell),
+            MEDIA: _save_all(partial, MEDIA, default_storage, how=media, without=DERIVED_FOLDERS, tell=tell),
         }
         write_sums(partial / SUMS_FILE, [(name, hash_file(partial / name)) for name in _list_own(connection.vendor)])
         os.sync()  # one for all, where each file by itself would take hours
@@ -208,7 +207,7 @@ def restore_backup(folder: Path, *, sign_ins: Collection[str], tell: Told) -> Re
             f"expected a backup of {connection.vendor}, which DATABASE_URL names; it is one of {manifest['database']}"
         )
     check_target()
-    media, artefacts = get_media(), get_artefacts()
+    media, artefacts = default_storage, get_artefacts()
     check_empty(artefacts, folder / ARTEFACTS, folder / _list_of(ARTEFACTS), what="artefacts")
     if manifest["media"] != "list":
         check_empty(media, folder / MEDIA, folder / _list_of(MEDIA), without=DERIVED_FOLDERS, what="pictures")

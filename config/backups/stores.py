@@ -1,7 +1,6 @@
 """The files of a backup: those of the media storage and of the artefacts, by name and hash."""
 
 import os
-import re
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -9,21 +8,14 @@ from typing import IO, Final
 
 from django.conf import settings
 from django.core.files import File
-from django.core.files.storage import FileSystemStorage, Storage, default_storage, storages
+from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from config.backups import BackupError
 from config.backups.sums import copy_and_hash, read_sums
-from config.files import new_file
+from config.files import UNFINISHED, new_file
 
-#: What is being written, or was when a process was killed.
-_UNFINISHED: Final = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 #: Below that there are no folders of ours: somebody's link leads in a circle.
 _DEEPEST: Final = 20
-
-
-def get_media() -> Storage:
-    """Return the media storage."""
-    return default_storage
 
 
 def get_artefacts() -> Storage:
@@ -52,10 +44,10 @@ def _walk(store: Storage, folder: str, without: Collection[str], *, depth: int) 
         raise BackupError("expected a media storage that lists its files, this one does not") from error
     prefix = f"{folder}/" if folder else ""
     for name in sorted(files):
-        if not _UNFINISHED.fullmatch(name):
+        if not UNFINISHED.fullmatch(name):
             yield prefix + name
     for name in sorted(folders):
-        if name not in without and not _UNFINISHED.fullmatch(name):
+        if name not in without and not UNFINISHED.fullmatch(name):
             yield from _walk(store, prefix + name, without, depth=depth + 1)
 
 

@@ -103,11 +103,6 @@ def insert_missing_rows(model: type[models.Model], *, field: str, values: Sequen
     return ids
 
 
-def insert_selection(model: type[models.Model], *, run_id: int, images: QuerySet[Any]) -> int:
-    """Insert a row with `run` and `image_id` for each of the images, each once; return how many."""
-    return insert_chosen(model, "image_id", run_id=run_id, rows=images.order_by())
-
-
 def insert_chosen(model: type[models.Model], field: str, *, run_id: int, rows: QuerySet[Any]) -> int:
     """Insert a row with `run` and the field, an id, for each of the rows, each once; return how many.
 

@@ -144,9 +144,9 @@ def get_page(
     has_previous = bool(rows) and (has_more if backwards else values is not None)
     return Page(
         rows=rows,
-        next_cursor=_write_cursor(ordering, values=ordering.values_of(rows[-1]), backwards=False) if has_next else None,
+        next_cursor=write_cursor(ordering, values=ordering.values_of(rows[-1]), backwards=False) if has_next else None,
         previous_cursor=(
-            _write_cursor(ordering, values=ordering.values_of(rows[0]), backwards=True) if has_previous else None
+            write_cursor(ordering, values=ordering.values_of(rows[0]), backwards=True) if has_previous else None
         ),
     )
 
@@ -154,7 +154,7 @@ def get_page(
 def find_adjacent_rows(
     queryset: QuerySet[Any], *, ordering: KeysetOrdering, place: str, search: Search | None = None
 ) -> tuple[Any | None, Any | None]:
-    """Return the rows before and behind a place that `write_place` wrote; None where there is none.
+    """Return the rows before and behind a place that `write_cursor` wrote; None where there is none.
 
     Each costs what a page of one row does. The row whose place it is may be gone, or in no such list any more. Raises
     `InvalidCursorError`.
@@ -165,11 +165,6 @@ def find_adjacent_rows(
         for backwards in (True, False)
     )
     return (before or [None])[0], (behind or [None])[0]
-
-
-def write_place(ordering: KeysetOrdering, values: list[Any]) -> str:
-    """Return the place of a row with these values in an order: a cursor that points at what stands behind it."""
-    return _write_cursor(ordering, values=values, backwards=False)
 
 
 def _find_rows(
@@ -197,7 +192,8 @@ def find_first_rows(queryset: QuerySet[Any], *, count: int) -> list[Any]:
     return list(queryset.filter(pk__in=queryset.values("pk")[:count]))
 
 
-def _write_cursor(ordering: KeysetOrdering, *, values: list[Any], backwards: bool) -> str:
+def write_cursor(ordering: KeysetOrdering, values: list[Any], *, backwards: bool = False) -> str:
+    """Return the place of a row with these values in an order: a cursor that points at what stands beyond it."""
     return signing.Signer(salt=CURSOR_SALT).sign_object([ordering.name, backwards, values])
 
 

@@ -89,8 +89,12 @@ TEMPLATES = [
 
 # --- database -------------------------------------------------------------------------------------------------------
 
+database_url = env.str("DATABASE_URL", default="")
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db_url_config(env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'db.sqlite3'}")
+    "default": env.db_url_config(database_url)
+    if database_url
+    # As it is: a URL would take a part of a folder's name for something else.
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE takes the write lock at BEGIN, so that two writers wait for each other instead of failing half-way with
@@ -224,15 +228,15 @@ DRIFT_COOLDOWN_DAYS = env.int("DRIFT_COOLDOWN_DAYS", default=7)
 # Whether a version whose labels are not as its impact promised is gone back from, without a person.
 WATCH_ROLLS_BACK = env.bool("WATCH_ROLLS_BACK", default=False)
 # How many people bring a version into production: one, or one who asks and another who approves.
-APPROVALS = env.str("APPROVALS", default="") or ("two" if env.str("DATABASE_URL", default="") else "one")
+APPROVALS = env.str("APPROVALS", default="") or ("two" if database_url else "one")
 
 # --- fetching of pictures -------------------------------------------------------------------------------------------
 
 FETCH_ALLOWED_NETWORKS = env.list("FETCH_ALLOWED_NETWORKS", default=[])
 FETCH_ALLOWED_PORTS = [int(port) for port in env.list("FETCH_ALLOWED_PORTS", default=["80", "443"])]
-# JSON, as `catalog.fetching.host_headers` reads it.
+# JSON, as `catalog.fetching.host_settings` reads it.
 FETCH_HOST_HEADERS = env.str("FETCH_HOST_HEADERS", default="")
-# JSON, as `catalog.fetching.host_rates` reads it.
+# JSON, as `catalog.fetching.host_settings` reads it.
 FETCH_HOST_RATES = env.str("FETCH_HOST_RATES", default="")
 FETCH_REQUESTS_PER_SECOND_PER_HOST = env.float("FETCH_REQUESTS_PER_SECOND_PER_HOST", default=10.0)
 

@@ -1,16 +1,9 @@
-"""Settings for the test suite: the base settings, a fast password hasher, and a private folder for what is written.
+"""Settings for the test suite: the base settings and a fast password hasher.
 
-The test command starts the database and the broker and names them in ``DATABASE_URL`` and ``REDIS_URL`` beforehand.
+The test command names the database, the broker and a private folder for what is written in the environment beforehand.
 """
 
-import os
-import tempfile
-
 from config.settings.base import *  # noqa: F403
-
-if "VAR_DIR" not in os.environ:
-    os.environ["VAR_DIR"] = tempfile.mkdtemp(prefix="test-var-")
-os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LABELLING_SWEEP_SECONDS = 1.0

@@ -16,11 +16,10 @@ from django.urls import reverse
 
 from config.caches import count_up
 from config.web.access_log import find_address
-from config.web.problems import answer_problem
+from config.web.problems import MINUTE, answer_problem
 from config.web.security import GetResponse
 
 PASSWORD_PAGES = ("sign-in", "password", "admin:login", "admin:password_change")
-MINUTE = 60
 
 
 class GuessLimitMiddleware:

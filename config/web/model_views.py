@@ -1,9 +1,10 @@
-"""What the API's views of rows share: who may call them and how often, and the pages of lists."""
+"""What views of rows share: who may call those of the API and how often, and the pages of lists, the site's as well."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import Http404, HttpRequest
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import GenericAPIView, ListAPIView
@@ -15,6 +16,17 @@ from rest_framework.utils.urls import replace_query_param
 from config.db.paging import NEWEST_FIRST, InvalidCursorError, KeysetOrdering, Page, get_page
 from config.web.permissions import ModelPermissions, WriteThrottle
 from config.web.queries import CheckedView, PageQuery
+
+ROWS_PER_PAGE = 50
+
+
+def find_page(request: HttpRequest, queryset: Any) -> Any:
+    """Return the page that the address names; not found for a cursor that is not ours."""
+    try:
+        cursor = request.GET.get("cursor", "")
+        return get_page(queryset, ordering=NEWEST_FIRST, page_size=ROWS_PER_PAGE, cursor=cursor)
+    except InvalidCursorError as error:
+        raise Http404 from error
 
 
 class KeysetPagination(BasePagination):

@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from rest_framework.permissions import SAFE_METHODS, DjangoModelPermissions
 from rest_framework.request import Request
-from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle
+from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
 from config.caches import count_up
@@ -65,16 +65,3 @@ class WriteThrottle(ScopedRateThrottle):
     def wait(self) -> float:
         """Return the seconds until the next count begins."""
         return self.seconds_left
-
-
-class ReaderThrottle(SimpleRateThrottle):
-    """How much of what costs work, the scope, one reader of pages may have made."""
-
-    def __init__(self, scope: str) -> None:
-        self.scope = scope
-        super().__init__()
-
-    def get_cache_key(self, request: HttpRequest, view: object) -> str:
-        """Return whose calls are counted together: a user's, or an address's."""
-        who = f"user-{request.user.pk}" if request.user.is_authenticated else self.get_ident(request)  # type: ignore[arg-type]
-        return self.cache_format % {"scope": self.scope, "ident": who}

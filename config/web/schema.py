@@ -21,8 +21,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Label": {
         "group": "Footwear",
         "garment": "Sneaker",
+        "garment_unsure": False,
         "confidence": 0.97,
         "status": "labelled",
+        "source": "machine",
+        "reason": "",
+        "evidence": "picture",
         "model_version": "default-20261124-1d187a19",
         "labelled_at": "2026-11-24T09:30:00Z",
     },

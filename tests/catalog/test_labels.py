@@ -11,7 +11,6 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
-from catalog import labels
 from catalog.labels import Status, get_label_summary
 from catalog.models import Image, Product, ProductImages, ProductLabel
 from classifier.labels.walk import refresh_all_labels, walk_labels
@@ -160,22 +159,6 @@ def test_a_label_is_right_when_the_write_is_done(labelled: Catalogue, name: str)
     write(labelled)
     assert read_labels() == expected
     assert refresh_all_labels(dry_run=True) == (len(expected), 0)
-
-
-@pytest.fixture
-def _nobody_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labels, "_refresh", labels._refresh_undecided)
-    monkeypatch.setattr(labels, "_remove", labels._remove_undecided)
-
-
-@pytest.mark.usefixtures("_nobody_decides")
-@pytest.mark.parametrize("name", WRITES)
-def test_where_nobody_decides_labels_are_pending_or_there_is_no_image(catalogue: Catalogue, name: str) -> None:
-    write, expected = WRITES[name]
-    write(catalogue)
-    assert read_labels() == {
-        title: "no_image" if label == "no_image" else "pending" for title, label in expected.items()
-    }
 
 
 def execute(sql: str, *parameters: object) -> None:

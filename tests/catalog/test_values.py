@@ -2,7 +2,16 @@
 
 import pytest
 
-from catalog.values import RecordError, clean_country, clean_image_url, clean_text, clean_title, find_country, find_host
+from catalog.values import (
+    RecordError,
+    clean_country,
+    clean_image_url,
+    clean_text,
+    clean_title,
+    find_country,
+    find_host,
+    is_media_name,
+)
 
 UNSEEN = ["\u200b", "\ufeff", "\u200b \u2060", "\u00ad", "\u3164", "\u2800", "\ufe0f", "\u202e\u202c", "\u0000\u200b"]
 
@@ -79,3 +88,21 @@ def test_title_of_which_something_can_be_seen_is_kept(title):
 )
 def test_host_of_an_address_is_found_and_what_is_none_has_none(url: str, host: str) -> None:
     assert find_host(url) == host
+
+
+@pytest.mark.parametrize(
+    "url, is_name",
+    [
+        ("demo/1.png", True),
+        ("1.png", True),
+        ("a/b:c.png", True),
+        ("2024-01-01 12:30.jpg", True),
+        ("https://h/1.png", False),
+        ("//h/1.png", False),
+        ("/etc/passwd", False),
+        ("javascript:alert(1)", False),
+        ("data:image/png,x", False),
+    ],
+)
+def test_media_name_has_no_scheme(url, is_name):
+    assert is_media_name(url) is is_name

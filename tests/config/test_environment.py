@@ -1,11 +1,13 @@
-"""Settings in files, and values of examples."""
+"""Settings in files, values of examples, and a folder of any name."""
 
+import runpy
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import SAMPLE, Environment, _Variables
+from config.settings import base
 
 
 @pytest.fixture
@@ -36,3 +38,14 @@ def test_a_sample_is_refused_and_not_repeated(read, tmp_path: Path, value: str) 
         with pytest.raises(ImproperlyConfigured) as refused:
             read("KEY", **variables)
         assert str(refused.value) == f"KEY: expected a value of your own, got that of an example ({SAMPLE})"
+
+
+def test_the_database_lies_in_the_folder_whatever_that_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "site #1? of 100%25"
+    monkeypatch.setenv("VAR_DIR", str(folder))
+    monkeypatch.setenv("DATABASE_URL", "")
+    settings = runpy.run_path(base.__file__)
+    assert settings["DATABASES"]["default"]["NAME"] == str(folder / "db.sqlite3")
+    assert settings["APPROVALS"] == "one"

@@ -98,6 +98,26 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
         open_file(tmp_path / "gone")
 
 
+def test_no_file_takes_the_place_of_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        before = {path: path.lstat() for path in tmp_path.iterdir()}
+        for path in before:
+            with pytest.raises(SpecialFileError, match="expected a file, received a pipe, a socket or a device"):
+                write_file(path, b"content")
+        assert {path: path.lstat() for path in tmp_path.iterdir()} == before
+
+
+def test_no_folder_takes_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "name").write_bytes(b"content")
+    with pytest.raises(NotADirectoryError), new_folder(tmp_path / "name", replace=True):
+        pass
+    assert (tmp_path / "name").read_bytes() == b"content"
+    assert list(tmp_path.iterdir()) == [tmp_path / "name"]
+
+
 def test_a_link_is_followed_unless_that_is_forbidden(tmp_path: Path) -> None:
     (tmp_path / "name").write_bytes(b"content")
     (tmp_path / "link").symlink_to("name")

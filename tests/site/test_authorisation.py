@@ -217,7 +217,7 @@ def create_arguments() -> dict[str, list[Any]]:
         "image-explanation": [image.pk],
         "image-mend": [image.pk],
         "product-label-moved": [""],
-        "thumbnail": ["0" * 64, "jpg"],
+        "thumbnail": ["0" * 64],
         "full-size": ["0" * 64],
         "data-file": ["0" * 16, "nothing.svg"],
         "experiment-file": ["nothing", "0" * 16, "nothing.svg"],

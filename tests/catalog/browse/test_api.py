@@ -5,9 +5,11 @@ from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.test import Client
 
+from catalog.browse.serializers import LabelSerializer
 from catalog.models import Product
 from classifier.models import LabellingRun, LabelTask, ModelVersion
 from classifier.reviews.services import record_review
+from config.web.schema import EXAMPLES
 from tests.support.factories import create_product
 from tests.support.fakes import create_model_version, create_painted_image, create_stored_image
 from tests.support.labels import create_labelled_product, label_everything
@@ -325,3 +327,7 @@ def test_reading_needs_no_account_and_writes_nothing(client: Client) -> None:
     assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
     assert Product.objects.count() == 1
     assert not default_storage.exists("thumbnails")
+
+
+def test_the_example_of_a_label_has_what_every_label_has() -> None:
+    assert list(EXAMPLES["Label"]) == list(LabelSerializer().fields)

@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.test import Client
@@ -435,7 +436,7 @@ def test_pictures_are_answered_in_words_while_the_storage_is_away(
 
 
 def test_who_asks_for_many_pictures_in_full_size_has_to_wait(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.web.permissions.ReaderThrottle.THROTTLE_RATES", {"pictures": "1/min"})
+    monkeypatch.setitem(django_settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "pictures", "1/min")
     create_product(images=[create_painted_image("Bag")])
     create_model_version()
     label_everything()

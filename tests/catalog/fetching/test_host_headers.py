@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from catalog.fetching.host_headers import find_headers, parse_host_headers
+from catalog.fetching.host_settings import find_headers, parse_host_headers
 from catalog.fetching.policy import FetchPolicy
 from tests.support.fetching import fetch_one, make_fetcher, name_server, origin, shared_origin
 from tests.support.image_origin import ORIGIN_ADDRESS, response, then_close

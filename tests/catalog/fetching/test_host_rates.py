@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from catalog.fetching.host_limits import HostLimits
-from catalog.fetching.host_rates import find_host_rate, parse_host_rates
+from catalog.fetching.host_settings import find_host_rate, parse_host_rates
 from catalog.fetching.policy import FetchPolicy
 
 

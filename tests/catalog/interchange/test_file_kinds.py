@@ -287,6 +287,11 @@ def test_a_name_or_a_separator_that_is_no_text_is_shown_all_the_same() -> None:
     assert (source.words, len(list_products(source))) == ("CSV, UTF-8, ?", 1)
 
 
+def test_a_backslash_is_no_separator() -> None:
+    with pytest.raises(SourceError, match="expected a first row with the columns"):
+        read(b"sep=\\\ntitle\\price\nRock\\5\n")
+
+
 def test_of_many_columns_some_are_named() -> None:
     (note,) = read(write_csv(["title", *(f"attribute {number}" for number in range(30))], []).encode()).notes
     assert note.endswith("attribute 18, attribute 19 and 10 others.")

@@ -1,5 +1,6 @@
 """The import command: what a row creates, changes and leaves alone."""
 
+import gc
 import io
 import json
 import os
@@ -349,3 +350,14 @@ def test_label_of_a_picture_that_is_no_longer_first_goes(importer):
     importer.run([{"id": 3, "title": "Hat", "images": ["new.png", "old.png"]}])
 
     assert ProductLabel.objects.values_list("status", "image__url").get() == ("pending", "new.png")
+
+
+@pytest.mark.parametrize("is_site", [True, False])
+def test_what_the_site_set_aside_from_the_collector_stays_so(importer, is_site):
+    if is_site:
+        gc.freeze()
+    try:
+        assert counts(importer.run([SHIRT], dry_run=True)) == (1, 0, 0, 0)
+        assert (gc.get_freeze_count() > 0) is is_site
+    finally:
+        gc.unfreeze()

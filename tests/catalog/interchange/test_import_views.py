@@ -19,7 +19,7 @@ from PIL import Image as PillowImage
 
 from catalog.interchange import importing
 from catalog.interchange.import_views import ONE_OF_EACH
-from catalog.interchange.preview import MAX_UPLOAD_BYTES
+from catalog.interchange.preview import MAX_UPLOAD_BYTES, keep_upload, preview_upload
 from catalog.models import Product
 from catalog.pictures.storage import StorageError, read_media_picture
 from classifier.models import LabellingRun
@@ -342,6 +342,21 @@ def test_refused_rows_are_downloaded_corrected_and_imported(client: Client) -> N
         ("Shirt", [("at", "Größe", None), ("de", "Hemd", None)]),
         ("Hat", []),
     ]
+
+
+@pytest.mark.parametrize(
+    "name, header",
+    [
+        ("+++", 'attachment; filename="refused-+++"'),
+        ('the "best" one.csv', 'attachment; filename="refused-the \\"best\\" one.csv"'),
+        ("каталог.csv", "attachment; filename*=utf-8''refused-%D0%BA%D0%B0%D1%82%D0%B0%D0%BB%D0%BE%D0%B3.csv"),
+    ],
+)
+def test_refused_rows_have_the_name_of_their_file(client: Client, name: str, header: str) -> None:
+    user = sign_importer_in(client)
+    file = SimpleUploadedFile(name, b"id,title\nx,Hat\n")
+    _, ticket = preview_upload(keep_upload(file, archive=None, user_id=user.pk), user_id=user.pk)
+    assert client.get("/import/refused/", {"ticket": ticket})["Content-Disposition"] == header
 
 
 def test_a_file_that_cannot_be_read_is_refused_when_it_is_to_be_imported(client: Client) -> None:

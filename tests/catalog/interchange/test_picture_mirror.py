@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
@@ -103,15 +103,15 @@ def test_an_update_that_breaks_off_leaves_what_was_and_the_next_one_ends_it(
     before = list_files(target)
     label(first, "Footwear")
     label(second, "Footwear")
-    write, written = picture_mirror._write, []
+    put, written = picture_mirror._put, []
 
     def fail_at_the_second(*arguments: Any) -> None:
         if written:
             raise StorageError("the bucket is away")
         written.append(arguments[1])
-        write(*arguments)
+        put(*arguments)
 
-    monkeypatch.setattr(picture_mirror, "_write", fail_at_the_second)
+    monkeypatch.setattr(picture_mirror, "_put", fail_at_the_second)
     with pytest.raises(StorageError):
         update(target)
     files = list_files(target)
@@ -153,15 +153,15 @@ def test_the_first_update_of_a_folder_that_breaks_off_is_ended_by_the_next(
     create_pictured("Bags")
     create_pictured("Footwear")
     options = {"format": "pictures", "update": True, "json": True, "output": str(tmp_path / "outputs")}
-    write = picture_mirror._write
+    put = picture_mirror._put
 
-    def fail_at_shoes(target: Storage, path: str, content: bytes) -> None:
+    def fail_at_shoes(target: Storage, path: str, content: IO[bytes]) -> None:
         if path.startswith("footwear/"):
             raise StorageError("the disk is full")
-        write(target, path, content)
+        put(target, path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(picture_mirror, "_write", fail_at_shoes)
+        patch.setattr(picture_mirror, "_put", fail_at_shoes)
         with pytest.raises(CommandError, match="the next update goes on from here"):
             call_command("export_catalog", **options)
     # What a process that is killed leaves.

@@ -3,12 +3,13 @@
 import itertools
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -16,10 +17,11 @@ from catalog.browse.filters import ProductCriteria
 from catalog.browse.listing import find_product_page, list_labelled_products
 from catalog.models import Product, ProductDescription, ProductLabel
 from catalog.search import query as search
-from catalog.search.index import adding_words, build_search_index
+from catalog.search.index import adding_words, build_search_index, remove_unused_words
 from catalog.search.query import TextSearch
 from config.db.paging import KeysetOrdering, get_page
 from tests.catalog.search.test_folding import TABLE
+from tests.support.blocked import run_until_blocked
 from tests.support.factories import create_description, create_product, create_products
 from tests.support.importing import Importer, counts
 from tests.support.labels import create_labelled_product
@@ -305,6 +307,62 @@ def test_the_command_rebuilds_the_index_and_forgets_words(capsys: pytest.Capture
         assert cursor.fetchall() == [("linen",), ("shirt",)]
         cursor.execute("SELECT count(*) FROM catalog_searchdocument")
         assert cursor.fetchone() == (1,)
+
+
+@postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_word_that_a_product_gets_meanwhile_is_not_forgotten() -> None:
+    create_product("Quixotic").delete()
+    create_product("Linen")
+    with transaction.atomic():
+        product = create_product("Quixotic")
+        end = run_until_blocked(lambda: remove_unused_words(connection))
+    assert end() == []
+    assert find_ids("uixoti") == [product.pk]
+
+
+@postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_word_that_is_being_removed_is_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_product("Quixotic").delete()
+    with transaction.atomic():
+        assert remove_unused_words(connection) == 1
+        end = run_until_blocked(lambda: create_product("Quixotic"))
+    assert end() == []
+    assert len(find_ids("uixoti")) == 1
+
+
+@postgresql
+@pytest.mark.django_db(transaction=True)
+def test_whoever_writes_for_long_keeps_nobody_but_the_removal_waiting() -> None:
+    create_product("Quixotic").delete()
+    create_product("Linen")
+    removing = ThreadPoolExecutor(1)
+    with transaction.atomic():
+        create_product("Linen shirt")
+
+        def remove() -> int:
+            try:
+                return remove_unused_words(connection)
+            finally:
+                connection.close()
+
+        removed = removing.submit(remove)
+        with pytest.raises(TimeoutError):
+            removed.result(timeout=1.5)
+    assert removed.result(timeout=20) == 1
+    removing.shutdown()
+
+
+@postgresql
+@pytest.mark.django_db(transaction=True)
+def test_words_with_any_signs_are_removed_and_kept() -> None:
+    kept, gone = "it's \\ 'a' & | ! :*", "o'clock \\\\ b' <-> (x)"
+    create_product(gone).delete()
+    product = create_product(kept)
+    assert remove_unused_words(connection) == len(gone.split())
+    assert read_index()[1] == sorted(kept.split())
+    assert find_ids("it's") == [product.pk]
 
 
 @postgresql

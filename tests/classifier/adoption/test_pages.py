@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -42,7 +43,7 @@ def get_page(client: Client, version: ModelVersion) -> Any:
 
 def look_anew(client: Client, adoption: AdoptionRun) -> Any:
     """Return the report on the page, counted now."""
-    cached_counts.forget_cached_count(f"adoption-{adoption.pk}")
+    cache.delete(f"adoption-{adoption.pk}")
     return get_page(client, adoption.model_version).context["adoption"]
 
 

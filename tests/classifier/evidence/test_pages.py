@@ -227,7 +227,7 @@ def test_many_new_reasons_have_to_wait_and_stored_ones_do_not(
     client: Client, network: FakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert django_settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["explanations"] == "60/min"
-    monkeypatch.setattr("config.web.permissions.ReaderThrottle.THROTTLE_RATES", {"explanations": "1/min"})
+    monkeypatch.setitem(django_settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "explanations", "1/min")
     create_model_version()
     images = [create_painted_image("Sandal"), create_painted_image("Bag")]
     create_product(images=images)

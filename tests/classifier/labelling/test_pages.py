@@ -53,7 +53,7 @@ def test_the_list_shows_runs_newest_first_and_needs_its_permission(client: Clien
 
 
 def test_older_runs_are_on_the_next_page(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.web.pages.ROWS_PER_PAGE", 2)
+    monkeypatch.setattr("config.web.model_views.ROWS_PER_PAGE", 2)
     version = create_model_version()
     runs = [LabellingRun.objects.create(model_version=version) for _ in range(3)]
     sign_in(client, "view_labellingrun")

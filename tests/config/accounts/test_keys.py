@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from config.db.paging import NEWEST_FIRST, InvalidCursorError, _read_cursor, write_place
+from config.db.paging import NEWEST_FIRST, InvalidCursorError, _read_cursor, write_cursor
 
 pytestmark = pytest.mark.django_db
 
@@ -15,7 +15,7 @@ def test_sign_ins_and_cursors_of_the_former_key_hold_while_it_is_named(settings:
     settings.SECRET_KEY = "first" * 12
     client = Client()
     client.force_login(User.objects.create_user("ann"))
-    place = write_place(NEWEST_FIRST, [7])
+    place = write_cursor(NEWEST_FIRST, [7])
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "second" * 12, ["first" * 12]
     assert client.get("/password/").status_code == 200
     assert _read_cursor(place, ordering=NEWEST_FIRST) == (False, [7])

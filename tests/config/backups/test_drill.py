@@ -73,7 +73,8 @@ def shop(settings: Any, tmp_path: Path) -> Shop:
     (settings.MEDIA_ROOT / "pictures" / f".half.{'0' * 16}.part").write_bytes(b"killed")
     take_products_away(gone)
     refresh_all_labels()
-    return Shop(tmp_path / "backup", gone, kept, later, reviewer)
+    # What a URL would take for something else.
+    return Shop(tmp_path / "backup #1? of 100%25", gone, kept, later, reviewer)
 
 
 def back_up(shop: Shop, capsys: Any, *options: str) -> dict[str, Any]:

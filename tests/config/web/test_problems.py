@@ -1,10 +1,17 @@
 """Errors: problem documents below /api/, pages elsewhere, whatever raised them."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.core.cache import caches
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError, IntegrityError, OperationalError
 from django.http import Http404
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import path
 from rest_framework import exceptions
 from rest_framework.decorators import api_view, permission_classes
@@ -13,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config import urls
+from config.web.problems import find_refusal
 from tests.support.members import sign_in
 
 ERRORS = {
@@ -166,3 +174,27 @@ def test_a_problem_of_the_schema_is_json_whatever_the_schema_is_written_in(patie
     assert response.headers["Content-Type"] == "application/problem+json"
     response = patient_client.get("/api/v1/schema/", headers={"Accept": "image/png"})
     assert (response.status_code, response.json()["status"]) == (406, 406)
+
+
+def test_what_readers_ask_for_at_the_same_time_is_counted_one_by_one(
+    rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "pictures", "3/min")
+    backend = type(caches["default"])
+    get = backend.get
+
+    def get_late(*arguments: Any, **options: Any) -> Any:
+        found = get(*arguments, **options)
+        time.sleep(0.1)  # all read what stands there before one writes
+        return found
+
+    monkeypatch.setattr(backend, "get", get_late)
+
+    def ask(address: str) -> bool:
+        request = rf.get("/", REMOTE_ADDR=address)
+        request.user = AnonymousUser()
+        return find_refusal(request, scope="pictures") is None
+
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(ask, ["192.0.2.1"] * 10)) == 3
+    assert ask("192.0.2.2")

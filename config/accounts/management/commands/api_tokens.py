@@ -5,7 +5,6 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
-from django.db import DatabaseError
 
 from config.accounts.forms import TokenForm
 from config.accounts.models import Token
@@ -34,14 +33,8 @@ class Command(ReportingCommand):
         action.add_argument("--revoke", type=int, nargs="+", metavar="ID", help="end these tokens")
         action.add_argument("--revoke-all", action="store_true", help="end all tokens of the user")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, **options: Any) -> None:
         """Do what is asked, and print the token or the tokens."""
-        try:
-            self._act(options)
-        except DatabaseError as error:
-            raise CommandError(f"the tokens cannot be read or written: {error}") from error
-
-    def _act(self, options: dict[str, Any]) -> None:
         tokens = Token.objects.select_related("user")
         if options["user"] is not None:
             user = User.objects.filter(username=options["user"]).first()

@@ -1,6 +1,7 @@
-"""What an operator has us send to a host: the User-Agent it takes, the Referer it asks for, a key of ours.
+"""What an operator says of single hosts: what we send to them, and how often they may be asked.
 
-The values may be secrets: no error names one, and they are sent to the hosts named and to nobody they redirect to.
+What is sent is the User-Agent that a host takes, the Referer it asks for, a key of ours. The values may be secrets: no
+error names one, and they are sent to the hosts named and to nobody they redirect to.
 """
 
 import json
@@ -14,6 +15,8 @@ from catalog.fetching.host_limits import normalise_host
 
 # For a host, or for a domain and all its subdomains (`.shop.example`), names and values.
 HostHeaders = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+# For the same, requests a second; 0 is no limit.
+HostRates = tuple[tuple[str, float], ...]
 
 _HOST = re.compile(r"\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -71,3 +74,17 @@ def find_headers(host_headers: HostHeaders, host: str) -> dict[str, str]:
     return {
         name: value for pattern, headers in host_headers if is_same_domain(host, pattern) for name, value in headers
     }
+
+
+def parse_host_rates(text: str) -> HostRates:
+    """Return what a JSON object says, `{"cdn.shop.example": 200}`; "" is nothing. Raises ValueError."""
+    hosts = read_hosts(text)
+    for host, rate in hosts.items():
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1e6:
+            raise ValueError(f"{host}: expected requests a second from 0, which is no limit, got {rate!r}")
+    return tuple((normalise_host(host), float(rate)) for host, rate in hosts.items())
+
+
+def find_host_rate(rates: HostRates, host: str, *, usual: float) -> float:
+    """Return the rate of a host; of several entries that fit the last one wins."""
+    return next((rate for pattern, rate in reversed(rates) if is_same_domain(host, pattern)), usual)
