@@ -4,6 +4,7 @@ A copy of what `PictureFeatures` holds, in half precision. Whoever looks for sim
 somebody last looked; what is read once is never read again, however many processes write.
 """
 
+import io
 import logging
 import threading
 import time
@@ -35,6 +36,9 @@ _MANTISSA_SHIFT: Final = 13
 _HALF_SCALE: Final = np.float32(2.0**112)
 #: Without the three bits into which the sign was copied.
 _SIGN_EXPONENT_MANTISSA: Final = np.int32(-0x70000001)
+#: Of PostgreSQL's binary format of COPY: a signature with flags and no extension, and the count of values -1.
+_COPY_HEADER_BYTES: Final = 19
+_COPY_TRAILER_BYTES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,11 @@ def _widen(halves: NDArray[np.float16], *, out: NDArray[np.int32]) -> NDArray[np
 
 def normalise(data: bytes, *, size: int) -> NDArray[np.float32]:
     """Return stored features of pictures, float32[N, size] with length 1, or 0 where they have no direction."""
-    stored = np.frombuffer(data, FEATURE_TYPE).reshape(-1, size).astype(np.float32)
-    vectors = np.nan_to_num(stored, nan=0.0, posinf=0.0, neginf=0.0)
+    vectors = np.frombuffer(data, FEATURE_TYPE).reshape(-1, size).astype(np.float32)
+    np.nan_to_num(vectors, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+    vectors /= np.where(lengths > 0, lengths, 1)
+    return vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,8 @@ class _Read:
 def _read(rows: QuerySet[PictureFeatures], *, size: int) -> _Read:
     """Read rows with so many features each, and pass over others.
 
-    PostgreSQL puts them together: to make each row Python's keeps a process busy for three times as long. Which have
-    the size is no condition of the rows: it takes them for few then, and reads and sorts the whole table.
+    PostgreSQL copies them: to make each row Python's keeps a process busy for many times as long. Which have the size
+    is no condition of the rows: it takes them for few then, and reads and sorts the whole table.
     """
     values, length = rows.values_list("pk", "features"), size * FEATURE_TYPE.itemsize
     if connection.vendor != "postgresql":
@@ -105,15 +110,20 @@ def _read(rows: QuerySet[PictureFeatures], *, size: int) -> _Read:
         ids = np.array([pk for pk, _ in kept], np.int64)
         return _Read(ids, b"".join(data for _, data in kept), len(found), max((pk for pk, _ in found), default=0))
     select, parameters = values.query.sql_with_params()
-    of_size = "''::bytea ORDER BY id) FILTER (WHERE length(features) = %s)"
+    statement = (
+        f"COPY (SELECT id, length(features) = %s, CASE WHEN length(features) = %s THEN features ELSE %s END "  # noqa: S608
+        f"FROM ({select}) AS rows (id, features)) TO STDOUT (FORMAT binary)"
+    )
+    copied = io.BytesIO()
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT string_agg(int8send(id), {of_size}, string_agg(features, {of_size}, count(*), max(id) "  # noqa: S608
-            f"FROM ({select}) AS rows (id, features)",
-            [length, length, *parameters],
-        )
-        packed, data, count, last = cursor.fetchone()
-    return _Read(np.frombuffer(packed or b"", ">i8").astype(np.int64), bytes(data or b""), count, last or 0)
+        cursor.copy_expert(cursor.mogrify(statement, [length, length, bytes(length), *parameters]), copied)
+    # All rows have as many bytes: how many values, and each with its length before it.
+    columns = (("id", ">i8"), ("fits", "?"), ("features", f"V{length}"))
+    fields = [part for name, kind in columns for part in ((f"length of {name}", ">i4"), (name, kind))]
+    copies = np.frombuffer(copied.getbuffer()[_COPY_HEADER_BYTES:-_COPY_TRAILER_BYTES], [("count", ">i2"), *fields])
+    fitting = copies[copies["fits"]]
+    last = int(copies["id"].max(initial=0))
+    return _Read(fitting["id"].astype(np.int64), fitting["features"].tobytes(), len(copies), last)
 
 
 class LoadedFeatures:

@@ -145,11 +145,12 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
         self.seconds = time.monotonic() - self.started
+        self._thread.join()
 
     def _send(self) -> None:
-        with ThreadPoolExecutor(64) as pool:
+        # So many that none waits for another's answer to be sent: the rate holds while processes start anew.
+        with ThreadPoolExecutor(256) as pool:
             while not self._stop.is_set():
                 pool.submit(self._ask, *self._choose(self.asked))
                 self.asked += 1
