@@ -95,9 +95,9 @@ def _find_titles(image_ids: Collection[int]) -> dict[int, str]:
 
 
 def count_new_reviews() -> int:
-    """Return how many reviews stand that were given since the last training with reviews began."""
+    """Return how many reviews stand that were given since the last training with reviews began that made a version."""
     reviews = Review.objects.standing().exclude(verdict=Verdict.UNUSABLE)
-    last = TrainingRun.objects.filter(recipe=RECIPE, state=TrainingRun.State.DONE).order_by("-pk").first()
+    last = TrainingRun.objects.filter(recipe=RECIPE, state=TrainingRun.State.DONE, output="").order_by("-pk").first()
     return reviews.filter(created_at__gt=last.started_at).count() if last is not None else reviews.count()
 
 
