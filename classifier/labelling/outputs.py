@@ -19,8 +19,8 @@ from rest_framework.exceptions import ValidationError
 from catalog.interchange.exporting import ProductExportQuery, describe_refusals, list_exported_pictures
 from catalog.interchange.picture_mirror import MirrorReport, update_pictures
 from catalog.pictures.storage import StorageError
-from classifier.models import OutputRun, is_unsent
-from classifier.runs.sending import find_room, send_runs
+from classifier.models import OutputRun
+from classifier.runs.sending import send_runs
 from config.db.clock import get_database_time
 from config.web.queries import check_parameters
 
@@ -162,8 +162,7 @@ def send_output_runs() -> int:
     recent = OutputRun.objects.filter(storage=STORAGE, created_at__gt=Now() - timedelta(hours=hours))
     if hours > 0 and not recent.exists():
         OutputRun.objects.bulk_create([OutputRun(storage=STORAGE, filters=FILTERS)], ignore_conflicts=True)
-    unsent = is_unsent(resend_after=timedelta(seconds=settings.LABELLING_RESEND_SECONDS))
-    return send_runs(waiting, task=output_task, room=find_room()) if waiting.filter(unsent).exists() else 0
+    return send_runs(waiting, task=output_task)
 
 
 def _lost_after() -> timedelta:

@@ -22,7 +22,7 @@ from classifier.labelling.selectors import (
     list_waits,
 )
 from classifier.models import Classification, LabellingRun, LabelTask
-from classifier.runs.counts import get_run_count
+from classifier.runs.pages import get_run_count
 from config.cached_counts import forget_cached_count
 
 State = LabelTask.State
