@@ -68,10 +68,8 @@ def _read_file(read: Callable[[], Found]) -> Found | FetchError:
         return read()
     except PictureError as error:
         return FetchError(error.code, error.message)
-    except storage.StorageTimeoutError:
-        raise
     except storage.StorageError as error:
-        storage.check_storage()
+        storage.raise_if_away(error)
         logger.warning("a file of the media storage cannot be read: %s", error)
         return FetchError("storage_error", "the media storage cannot read this file", retryable=True)
 

@@ -89,6 +89,13 @@ def check_storage() -> None:
                 )
 
 
+def raise_if_away(error: StorageError) -> None:
+    """Return where the media storage works but for the file that it was asked for; else raise StorageError."""
+    if isinstance(error, StorageTimeoutError):
+        raise error
+    check_storage()
+
+
 def build_stored_picture(
     image: Image,
     data: bytes,

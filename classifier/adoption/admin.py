@@ -12,11 +12,8 @@ from classifier.adoption.reports import describe_activation
 from classifier.adoption.runs import cancel_adoption_run
 from classifier.adoption.services import (
     Asker,
-    GateNotMetError,
-    RefusedChangeError,
     Stage,
-    StageTransitionError,
-    StaleActivationError,
+    StageError,
     Way,
     ask_for_stage,
     get_activation_tag,
@@ -71,13 +68,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
                 asker=Asker(Way.ADMIN, get_member(request)),
                 expected_tags=[request.POST.get("tag", "")],
             )
-        except (
-            ArtefactError,
-            GateNotMetError,
-            RefusedChangeError,
-            StageTransitionError,
-            StaleActivationError,
-        ) as error:
+        except (ArtefactError, StageError) as error:
             self.message_user(request, f"{version.name} was not activated. {error}", messages.ERROR)
             return None
         self.log_change(request, version, f"Asked for production: request {change.pk} is {change.decision}.")

@@ -27,12 +27,10 @@ from classifier.adoption.serializers import (
 )
 from classifier.adoption.services import (
     Asker,
-    GateNotMetError,
     MissingReasonError,
     OwnRequestError,
-    RefusedChangeError,
     Stage,
-    StageTransitionError,
+    StageError,
     StaleActivationError,
     Way,
     approve_stage_change,
@@ -222,8 +220,7 @@ class StageChangeListView(PagedListView):
 
     def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
         """Return the requests that the query asks for."""
-        pages = PageQuery().fields
-        return queryset.filter(**{name: at for name, at in self.query.validated_data.items() if name not in pages})
+        return queryset.filter(**self.query.get_filters())
 
     @extend_schema(parameters=[StageChangeQuery], responses={200: StageChangeSerializer(many=True), **PROBLEMS})
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -315,7 +312,7 @@ def refusals_as_problems() -> Iterator[None]:
         raise serializers.ValidationError({error.field: [str(error)]}) from error
     except OwnRequestError as error:
         raise PermissionDenied(str(error)) from error
-    except (GateNotMetError, RefusedChangeError, StageTransitionError) as error:
+    except StageError as error:
         raise ConflictError(str(error)) from error
 
 

@@ -8,7 +8,7 @@ from catalog.models import Product
 from classifier.adoption.runs import list_version_counts
 from classifier.ml.words import NONE, percent, write_share
 from classifier.models import AdoptionRun, ModelVersion
-from classifier.runs.counts import get_run_count
+from classifier.runs.pages import get_run_count
 
 Watch = AdoptionRun.Watch
 

@@ -46,7 +46,7 @@ def list_test_pictures(base_ids: Sequence[int]) -> list[TestPicture]:
         held = [of.sha256 for of in facts.values() if of.sha256]
         seen = [find_features(base_id, held) for base_id in base_ids]
         for image_id, of in sorted(facts.items()):
-            shows = _find_class(of.review) if of.review is not None else None
+            shows = find_class(of.review) if of.review is not None else None
             if shows is not None and all(of.sha256 in features for features in seen):
                 picture = TestPicture(shows, tuple(features[of.sha256] for features in seen))
                 pictures.setdefault(places[image_id].family, picture)
@@ -76,7 +76,8 @@ def list_said(said: Sequence[Prediction]) -> NDArray[np.int64]:
     return np.array([len(GROUPS) if one.none_probability >= DOUBTED else GROUPS.index(one.group) for one in said])
 
 
-def _find_class(review: Reviewed) -> int | None:
+def find_class(review: Reviewed) -> int | None:
+    """Return what the review says that the picture shows, as `TestPicture` has it; None if it is unusable."""
     if review.verdict == Verdict.NONE_OF_THESE:
         return len(GROUPS)
     return GROUPS.index(review.group) if review.verdict == Verdict.GROUP else None

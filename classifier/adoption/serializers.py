@@ -6,10 +6,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from classifier.adoption.impact import Impact
-from classifier.labelling.api import MAXIMUM_ID
 from classifier.ml.judging.shares import Share
 from classifier.models import STAGE_TRANSITIONS, ImpactRun, ModelVersion, StageChange, TrainingRun
-from config.web.queries import PageQuery
+from config.web.queries import IdField, PageQuery
 
 Stage = ModelVersion.Stage
 MAXIMUM_REASON = 2000
@@ -81,9 +80,7 @@ class StageChangeSerializer(serializers.ModelSerializer[StageChange]):
 class StageChangeQuery(PageQuery):
     """The filters and the page of the list of requests."""
 
-    model_version = serializers.IntegerField(
-        min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The version."
-    )
+    model_version = IdField(required=False, help_text="The version.")
     decision = serializers.ChoiceField(StageChange.Decision.choices, required=False, help_text="What became of it.")
 
 

@@ -6,6 +6,7 @@ What comes into production starts an adoption. Whoever asks and decides is on a 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -38,7 +39,13 @@ Way = StageChange.Way
 _DECIDED = ["decision", "rule", "decided_by", "decided_at", "decision_reason", "without_catalogue", "replaced"]
 
 
-class StageTransitionError(ValueError):
+class StageError(Exception):
+    """A change of stage that is refused; `status` says over HTTP whose turn it is."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class StageTransitionError(StageError):
     """A change of stage that `STAGE_TRANSITIONS` does not allow, or of which nothing is known to go back to."""
 
     def __init__(self, version: ModelVersion, *, to: str) -> None:
@@ -48,24 +55,30 @@ class StageTransitionError(ValueError):
         )
 
 
-class StaleActivationError(Exception):
+class StaleActivationError(StageError):
     """Another version was activated since the caller looked, or a request is not what the caller saw."""
 
+    status = HTTPStatus.PRECONDITION_FAILED
 
-class GateNotMetError(Exception):
+
+class GateNotMetError(StageError):
     """A version may be worse than the one in production, and nobody said why it shall be activated all the same."""
 
 
-class RefusedChangeError(Exception):
+class RefusedChangeError(StageError):
     """A request, or a decision, that does not fit what is there: one is open, or it is decided."""
 
 
-class OwnRequestError(Exception):
+class OwnRequestError(StageError):
     """An approval that only another person, or a person by name, may give."""
 
+    status = HTTPStatus.FORBIDDEN
 
-class MissingReasonError(ValueError):
+
+class MissingReasonError(StageError):
     """A decision that has to say why, or that it is known to lack evidence; `field` is what is missing."""
+
+    status = HTTPStatus.BAD_REQUEST
 
     def __init__(self, message: str, *, field: str = "reason") -> None:
         self.field = field

@@ -16,12 +16,8 @@ from classifier.adoption.reports import describe_activation, describe_promise, f
 from classifier.adoption.serializers import MAXIMUM_REASON, StageRequestSerializer
 from classifier.adoption.services import (
     Asker,
-    GateNotMetError,
-    MissingReasonError,
-    OwnRequestError,
-    RefusedChangeError,
     Stage,
-    StageTransitionError,
+    StageError,
     StaleActivationError,
     Way,
     approve_stage_change,
@@ -176,16 +172,11 @@ def act(request: HttpRequest, pk: int, do: Callable[[], StageChange], *, stale: 
     """Do it, and answer with the page of the version that it was about, or with this one's where it is refused."""
     try:
         change = do()
-    except StaleActivationError as error:
-        return render_version(request, pk, problem=stale or str(error), status=412)
     except ArtefactError as error:
         return render_version(request, pk, problem=f"The version was not activated: {error.reason}.", status=409)
-    except MissingReasonError as error:
-        return render_version(request, pk, problem=str(error), status=400)
-    except OwnRequestError as error:
-        return render_version(request, pk, problem=str(error), status=403)
-    except (GateNotMetError, RefusedChangeError, StageTransitionError) as error:
-        return render_version(request, pk, problem=str(error), status=409)
+    except StageError as error:
+        problem = stale if stale and isinstance(error, StaleActivationError) else str(error)
+        return render_version(request, pk, problem=problem, status=error.status)
     return redirect("model-version-detail", change.model_version_id)
 
 

@@ -16,7 +16,7 @@ from django.db.models import Count
 from catalog.models import ProductLabel
 from classifier.adoption.impact import OUTCOMES, name_outcome
 from classifier.adoption.reports import describe_departure
-from classifier.adoption.services import Asker, RefusedChangeError, StaleActivationError, Way, roll_back
+from classifier.adoption.services import Asker, StageError, Way, roll_back
 from classifier.labels.decision import Decision
 from classifier.ml.artefacts import ArtefactError
 from classifier.ml.judging.shares import LEAST_COUNT
@@ -60,7 +60,7 @@ def _go_back(reason: str) -> None:
     """Go back, if it is known to what; whatever forbids it is logged, for a person to see to."""
     try:
         roll_back(reason=reason, asker=Asker(Way.WATCH))
-    except (ArtefactError, RefusedChangeError, StaleActivationError) as error:
+    except (ArtefactError, StageError) as error:
         logger.error("the watch could not go back: %s", error)
 
 

@@ -69,7 +69,7 @@ def accuracy(request: HttpRequest) -> HttpResponse:
     controls = measure_controls(viewer_id)
     context = {
         "estimate": estimate,
-        "answers": describe_answers(estimate) if estimate and estimate.answered + estimate.unusable else "",
+        "answers": describe_answers(estimate) if estimate and estimate.answered else "",
         "ways": list_ways(estimate) if estimate else [],
         "version": version,
         "published": version.write_figure("accuracy", digits=1) if version and version.has_figure("accuracy") else "",

@@ -13,26 +13,18 @@ from catalog.pictures.storage import StorageError
 from classifier.cleaning.rules import Figures, Terms
 from classifier.cleaning.services import clean_next
 from classifier.models import CleaningRun
-from classifier.runs.sending import find_room, send_run, send_runs
-from classifier.runs.steps import AT_ONCE_SECONDS, do_steps
+from classifier.runs.sending import STEPS, carry_on, send_runs
 
 logger = logging.getLogger(__name__)
 
 State = CleaningRun.State
 
 
-@shared_task(
-    name="classifier.tasks.clean_task",
-    acks_late=False,
-    reject_on_worker_lost=False,
-    soft_time_limit=settings.LABELLING_SOFT_LIMIT_SECONDS,
-    time_limit=settings.LABELLING_HARD_LIMIT_SECONDS,
-)
+@shared_task(name="classifier.tasks.clean_task", **STEPS)
 def clean_task(run_id: int, **_later: object) -> None:
     """Do steps of one round, then send what is left of it; where the storage is away the sweep sends it later."""
     try:
-        if do_steps(run_id, step=do_next_step, seconds=AT_ONCE_SECONDS):
-            send_run(run_id, task=clean_task)
+        carry_on(run_id, step=do_next_step, task=clean_task)
     except StorageError as error:
         logger.warning("cleaning is put off: %s", error)
 
@@ -69,4 +61,4 @@ def send_cleaning_runs() -> int:
     waiting = CleaningRun.objects.filter(state=State.RUNNING)
     if not waiting.exists() and not recent.exists():
         CleaningRun.objects.bulk_create([CleaningRun()], ignore_conflicts=True)
-    return send_runs(waiting, task=clean_task, room=find_room()) if waiting.exists() else 0
+    return send_runs(waiting, task=clean_task)

@@ -24,7 +24,6 @@ from classifier.evidence.serializers import (
     PictureSerializer,
     ProductDetailSerializer,
 )
-from classifier.labelling.api import MAXIMUM_ID
 from classifier.labels.history import (
     LabelThen,
     find_labels_then,
@@ -33,7 +32,7 @@ from classifier.labels.history import (
     find_version_names,
     list_changes,
 )
-from classifier.labels.reads import get_product_detail, list_image_classifications
+from classifier.labels.reads import get_product_detail
 from classifier.ml.artefacts import ArtefactError
 from classifier.models import Classification, LabelChange
 from classifier.registry.runtime import get_classifier
@@ -44,7 +43,7 @@ from config.web.model_views import ModelView, PagedListView
 from config.web.parsing import FormParser
 from config.web.permissions import QueryPermissions, ReadPermissions
 from config.web.problems import ConflictError, ServiceUnavailableError
-from config.web.queries import DEFAULT_PAGE_SIZE, PageQuery
+from config.web.queries import DEFAULT_PAGE_SIZE, IdField, PageQuery
 from config.web.responses import PROBLEMS, problems
 
 
@@ -85,12 +84,8 @@ MAXIMUM_CHANGES = 1000
 class LabelChangeQuery(serializers.Serializer[dict[str, Any]]):
     """Which changes of labels, and from where on."""
 
-    after = serializers.IntegerField(
-        min_value=0, max_value=MAXIMUM_ID, required=False, default=0, help_text="The place of the last change known."
-    )
-    product = serializers.IntegerField(
-        min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The product; it may be deleted."
-    )
+    after = IdField(min_value=0, required=False, default=0, help_text="The place of the last change known.")
+    product = IdField(required=False, help_text="The product; it may be deleted.")
     page_size = serializers.IntegerField(
         min_value=1,
         max_value=MAXIMUM_CHANGES,
@@ -142,7 +137,7 @@ class ImageClassificationListView(PagedListView):
     def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
         """Return the image's classifications; not found without such an image."""
         image = get_object_or_404(Image, pk=self.kwargs["image_id"])
-        return list_image_classifications(image.pk)
+        return Classification.objects.filter(image=image).select_related("model_version")
 
 
 @takes_body(MAX_FILE_BYTES + FORM_BYTES, expected=f"Expected a picture of at most {MAX_FILE_BYTES:,} bytes.")

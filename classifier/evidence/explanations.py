@@ -26,7 +26,7 @@ from classifier.registry.runtime import get_classifier
 logger = logging.getLogger(__name__)
 
 #: Part of the stored name: what another form of explanation would change.
-_FORM = 1
+_FORM = 2
 #: Explanations that are kept in one folder; there are 256 folders, so all of them take about 200 MB at most.
 MAXIMUM_KEPT = 400
 #: Pixels of the canonical form along each side of a cell of the map.
@@ -45,7 +45,7 @@ class NotExplainableError(Exception):
 class Cell:
     """A square of the map: its left and top edge in the picture's pixels, and its strength.
 
-    That lies in -1..1 of `Explanation.strongest`, and is negative where covering raises the probability.
+    That lies in -1..1 of the strongest square, and is negative where covering raises the probability.
     """
 
     left: float
@@ -59,8 +59,8 @@ class Explanation:
 
     The network saw the square at `left`, `top` with this `side` (0: nothing stood out, and there is no map), as
     `canonical_png`: a grey picture of `canonical_size` pixels a side, in base64. `largest` is the largest change of the
-    group's probability that any cover makes. `strengths` are the rows of the map, cell by cell, in hundredths of
-    `strongest`.
+    group's probability that any cover makes. `strengths` are the rows of the map, cell by cell, in hundredths of the
+    strongest cell, or of a change that is worth a sentence where none is as strong.
     """
 
     group: str
@@ -71,7 +71,6 @@ class Explanation:
     top: float
     side: float
     cell_side: float
-    strongest: float
     largest: float
     strengths: list[list[int]]
     parts: list[CoveredPart]
@@ -215,7 +214,6 @@ def _build_explanation(found: OcclusionMap, *, view: CanonicalView, width: int, 
         top=round(view.top, 2),
         side=round(view.side, 2),
         cell_side=round(view.side * _CELL_PIXELS / size, 2),
-        strongest=round(strongest, 6),
         largest=round(found.largest, 6),
         strengths=np.rint(100 * strengths).astype(int).tolist(),
         parts=[

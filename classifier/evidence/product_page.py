@@ -110,7 +110,6 @@ class ImagePage(ProductImageDetail):
     """
 
     opinions: list[Opinion]
-    classification: Classification | None
     threshold: float | None
     too_little_evidence: bool
     disagreement: str = ""
@@ -157,7 +156,7 @@ class ImagePage(ProductImageDetail):
             or label.confidence is None
         ):
             return ""
-        none = self.classification.none_probability if self.classification else None
+        none = label.classification.none_probability if label.classification else None
         if none is not None and none >= DOUBTED:
             reason = f"it looks like none of the five groups, by what was marked so ({percent(none)})."
         elif self.too_little_evidence:
@@ -219,7 +218,7 @@ class ProductPage(ProductDetail):
 
 
 def get_product_page(product_id: int) -> ProductPage:
-    """Return what the product's page shows, in fifteen queries; raise `Product.DoesNotExist`."""
+    """Return what the product's page shows, in sixteen queries; raise `Product.DoesNotExist`."""
     detail = get_product_detail(product_id)
     image_ids = [image.id for image in detail.images]
     newest_first = Classification.objects.filter(image_id__in=image_ids)
@@ -288,7 +287,6 @@ def _build_image_page(
             [row for row in classifications if row.image_id == image.id],
             [row for row in reviews if row.image_id == image.id or row.appearance == appearance],
         ),
-        classification=said,
         threshold=threshold,
         too_little_evidence=too_little_evidence,
         disagreement=describe_disagreement(texts, image.label),

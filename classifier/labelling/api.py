@@ -10,7 +10,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.labelling.errors import ignore_entries, keep_entries, retry_errors
-from classifier.labelling.reports import forget_run_report
 from classifier.labelling.runs import cancel_labelling_run
 from classifier.labelling.selectors import (
     LATEST_FAILURE_FIRST,
@@ -27,7 +26,7 @@ from classifier.runs.api import RunCancelView, RunDetailView, RunView
 from config.web.model_views import ModelView, PagedListView
 from config.web.permissions import ChangePermissions, get_member
 from config.web.problems import ConflictError, UnprocessableRequestError
-from config.web.queries import PageQuery
+from config.web.queries import IdField, PageQuery
 from config.web.responses import (
     IDEMPOTENCY_KEY,
     LOCATION,
@@ -87,22 +86,16 @@ class LabellingRunDetailView(LabellingRunView, RunDetailView):
 class LabellingRunCancelView(LabellingRunView, RunCancelView):
     """The end of one labelling run before its time."""
 
-    def cancel_run(self, run: LabellingRun) -> bool:
-        """Cancel the run; return False if it had ended."""
-        cancelled = cancel_labelling_run(run)
-        forget_run_report(run)
-        return cancelled
+    cancel_run = staticmethod(cancel_labelling_run)
 
 
 ERROR_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
 RESPONSES: dict[Any, Any] = {200: ErrorSerializer, **problems(401, 403, 404, 409, 429)}
 
 
-# Larger numbers are no id of any table.
-MAXIMUM_ID = 2**63 - 1
+State = LabelTask.State
 ERROR_STATES = [
-    *((state.value, str(state.label)) for state in (LabelTask.State.RETRY, LabelTask.State.FAILED)),
-    (LabelTask.State.IGNORED.value, str(LabelTask.State.IGNORED.label)),
+    *((state.value, str(state.label)) for state in (State.RETRY, State.FAILED, State.IGNORED)),
     (SUSPECTED, "waits for an answer"),
 ]
 
@@ -119,24 +112,17 @@ class ErrorListQuery(PageQuery):
         help_text="retry: waits for its next try; failed: given up; ignored: by a person; "
         "suspected: may be a placeholder.",
     )
-    run = serializers.IntegerField(
-        min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The labelling run that tried."
-    )
-    model_version = serializers.IntegerField(
-        min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The model version that was to label."
-    )
-    image = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The image.")
+    run = IdField(required=False, help_text="The labelling run that tried.")
+    model_version = IdField(required=False, help_text="The model version that was to label.")
+    image = IdField(required=False, help_text="The image.")
 
     def list_errors(self) -> QuerySet[LabelTask]:
         """Return the part of the error queue that a valid query asks for."""
-        return list_errors(**self._get_criteria())
+        return list_errors(**self.get_filters())
 
     def list_suspects(self) -> QuerySet[SuspectedPicture]:
         """Return the suspected pictures that a valid query asks for."""
-        return list_suspects(**self._get_criteria())
-
-    def _get_criteria(self) -> dict[str, Any]:
-        return {name: value for name, value in self.validated_data.items() if name not in PageQuery().fields}
+        return list_suspects(**self.get_filters())
 
 
 @extend_schema(parameters=[ErrorListQuery], responses={200: ErrorSerializer(many=True), **problems(400, 401, 403, 404)})

@@ -17,7 +17,7 @@ from catalog.fetching.reading import PictureContent, read_pictures
 from catalog.models import StoredPicture
 from catalog.pictures.decoding import DECODED_SIZE, PictureError, decode_picture
 from catalog.pictures.statistics import measure_picture
-from catalog.pictures.storage import StorageError, StorageTimeoutError, build_stored_picture, check_storage
+from catalog.pictures.storage import StorageError, build_stored_picture, raise_if_away
 from classifier.labelling.ledger import (
     ClaimedBatch,
     Failed,
@@ -151,10 +151,10 @@ def _decode(task: LabelTask, content: PictureContent | FetchError) -> Outcome | 
         )
     except PictureError as error:
         return Failed(error.code)
-    except (StorageTimeoutError, SoftTimeLimitExceeded, MemoryError):
+    except (SoftTimeLimitExceeded, MemoryError):
         raise
     except StorageError as error:
-        check_storage()
+        raise_if_away(error)
         logger.warning("the picture of image %s cannot be stored: %s", task.image_id, error)
         return Failed(STORAGE, retryable=True)
     except Exception:

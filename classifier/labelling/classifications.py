@@ -2,10 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from django.db.models import F
-
-from catalog.models import StoredPicture
 from classifier.features.selectors import find_features, find_seen
+from classifier.labels.facts import find_held_hashes
 from classifier.labels.services import Why, lock_images, refresh_image_labels
 from classifier.ml.heads import SeenPictures, predict
 from classifier.ml.labels import GARMENTS
@@ -52,7 +50,7 @@ def label_from_features(run: LabellingRun, image_ids: Collection[int]) -> tuple[
         return [], set()
     lock_images(seen)
     # What we hold, and what was said of it, may have changed before the lock.
-    held = find_held(seen)
+    held = find_held_hashes(seen)
     said = find_classified(run, held)
     held = {image_id: sha256 for image_id, sha256 in held.items() if image_id not in said}
     features = find_features(run.model_version.base_id, held.values())
@@ -78,12 +76,6 @@ def find_classified(run: LabellingRun, held: Mapping[int, str]) -> set[int]:
 
 def find_seen_images(run: LabellingRun, image_ids: Collection[int]) -> list[int]:
     """Return those of the images in whose picture, as we hold it, the base of the run's version looked."""
-    held = find_held(image_ids)
+    held = find_held_hashes(image_ids)
     seen = find_seen(run.model_version.base_id, held.values())
     return [image_id for image_id, sha256 in held.items() if sha256 in seen]
-
-
-def find_held(image_ids: Collection[int]) -> dict[int, str]:
-    """Return the hash of the picture that we hold of each image's present address, by the image."""
-    pictures = StoredPicture.objects.filter(image__in=image_ids, url=F("image__url"))
-    return dict(pictures.order_by().values_list("image_id", "sha256"))

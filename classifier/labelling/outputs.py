@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
 from celery import shared_task
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.files.storage import storages
+from django.core.files.storage import InvalidStorageError, storages
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Coalesce, Now
 from django.http import QueryDict
@@ -18,8 +19,8 @@ from rest_framework.exceptions import ValidationError
 from catalog.interchange.exporting import ProductExportQuery, describe_refusals, list_exported_pictures
 from catalog.interchange.picture_mirror import MirrorReport, update_pictures
 from catalog.pictures.storage import StorageError
-from classifier.models import OutputRun, is_unsent
-from classifier.runs.sending import find_room, send_runs
+from classifier.models import OutputRun
+from classifier.runs.sending import send_runs
 from config.db.clock import get_database_time
 from config.web.queries import check_parameters
 
@@ -60,13 +61,20 @@ def start_output_run(
 ) -> OutputRun:
     """Save an update, and send it to a worker on commit, or with `here` leave it to this process.
 
-    Raises `OutputError` for what is not known, and `OutputOpenError` while one of the storage is running.
+    Raises `OutputError` for what is not known, and `OutputOpenError` while one of the storage is running. With `here`
+    one that nobody is at any more is cancelled: on a machine without workers nobody else goes on with it.
     """
     if storage not in list_storages():
         raise OutputError(f"expected one of {', '.join(list_storages())}, received {storage}", field="storage")
     _build_query(filters)
     try:
         with transaction.atomic():
+            if here:
+                seen_at = Coalesce("heartbeat_at", "sent_at", "created_at")
+                silent = OutputRun.objects.alias(seen_at=seen_at).filter(
+                    storage=storage, seen_at__lt=Now() - _lost_after()
+                )
+                silent.cancel(error="The process that carried it out stopped answering.")
             run = OutputRun.objects.create(
                 storage=storage, filters=filters, requested_by=user, sent_at=Now() if here else None
             )
@@ -86,15 +94,15 @@ def cancel_output_run(run: OutputRun) -> bool:
 def carry_out_output_run(run_id: int, *, watch: Callable[[int], None] = lambda _products: None) -> None:
     """Carry out an update that no other process is at; `watch` is called with how many products were looked at.
 
-    A storage that fails ends it as failed, and `StorageError` is raised; after anything else that stops it, it is sent
-    again. What was written is whole, and the next update goes on from there.
+    A storage that fails, or that the settings no longer have, ends it as failed, which its row says; after anything
+    else that stops it, it is sent again. What was written is whole, and the next update goes on from there.
     """
     beat = _Beat(run_id)
     if not beat.claim():
         return
     run, report = OutputRun.objects.get(pk=run_id), MirrorReport()
-    products, ordering = _build_query(run.filters).find_products()
     try:
+        products, ordering = _build_query(run.filters).find_products()
         batches = list_exported_pictures(products, ordering=ordering)
         for _ in update_pictures(batches, target=storages[run.storage], report=report):
             watch(report.products)
@@ -102,9 +110,10 @@ def carry_out_output_run(run_id: int, *, watch: Callable[[int], None] = lambda _
         beat.end(report, state=State.DONE)
     except _OutputEndedError:
         logger.info("output run %s was ended", run_id)
-    except StorageError as error:
-        beat.end(report, state=State.FAILED, error=str(error))
-        raise
+    except (InvalidStorageError, OutputError, StorageError) as error:
+        logger.warning("output run %s failed: %s", run_id, error)
+        with suppress(_OutputEndedError):
+            beat.end(report, state=State.FAILED, error=str(error))
 
 
 class _Beat:
@@ -117,8 +126,8 @@ class _Beat:
 
     def claim(self) -> bool:
         """Take up the run; return False if it has ended, or another process is at it."""
-        lost_after = timedelta(seconds=settings.LABELLING_RESEND_SECONDS)
-        silent = self.running.filter(heartbeat_at=None) | self.running.filter(heartbeat_at__lt=self.at - lost_after)
+        lost_at = self.at - _lost_after()
+        silent = self.running.filter(heartbeat_at=None) | self.running.filter(heartbeat_at__lt=lost_at)
         return bool(silent.update(heartbeat_at=self.at, started_at=Coalesce("started_at", Now())))
 
     def renew(self, report: MirrorReport) -> None:
@@ -142,21 +151,22 @@ class _Beat:
 
 @shared_task(name="classifier.tasks.output_task", acks_late=False, reject_on_worker_lost=False)
 def output_task(run_id: int, **_later: object) -> None:
-    """Carry out one update; that a storage fails stands on its row."""
-    try:
-        carry_out_output_run(run_id)
-    except StorageError as error:
-        logger.warning("output run %s failed: %s", run_id, error)
+    """Carry out one update."""
+    carry_out_output_run(run_id)
 
 
 def send_output_runs() -> int:
     """Start an update if it is time, and send those that no process is at; return how many were sent."""
     waiting = OutputRun.objects.filter(state=State.RUNNING)
     hours = settings.OUTPUT_EVERY_HOURS
-    if hours > 0 and not OutputRun.objects.filter(created_at__gt=Now() - timedelta(hours=hours)).exists():
+    recent = OutputRun.objects.filter(storage=STORAGE, created_at__gt=Now() - timedelta(hours=hours))
+    if hours > 0 and not recent.exists():
         OutputRun.objects.bulk_create([OutputRun(storage=STORAGE, filters=FILTERS)], ignore_conflicts=True)
-    unsent = is_unsent(resend_after=timedelta(seconds=settings.LABELLING_RESEND_SECONDS))
-    return send_runs(waiting, task=output_task, room=find_room()) if waiting.filter(unsent).exists() else 0
+    return send_runs(waiting, task=output_task)
+
+
+def _lost_after() -> timedelta:
+    return timedelta(seconds=settings.LABELLING_RESEND_SECONDS)
 
 
 def _build_query(filters: str) -> ProductExportQuery:

@@ -52,11 +52,7 @@ class LabellingMixin(LargeTableAdmin):
         )
         if page := ask(self, request, queryset, question=question):
             return page
-        try:
-            run = start_labelling_run(images=images, relabel=relabel, user=get_member(request))
-        except NoActiveModelVersionError as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return None
+        run = start_labelling_run(images=images, relabel=relabel, user=get_member(request))
         self.log_addition(request, run, f"Started over selected products{', labelled or not' if relabel else ''}.")
         address = reverse("labelling-run-detail", args=[run.pk])
         number = f"{run.total}{' and more' if run.is_taking else ''}"

@@ -23,7 +23,7 @@ from classifier.labelling.selectors import (
     list_waits,
 )
 from classifier.models import Classification, LabellingRun, LabelTask
-from classifier.runs.counts import get_run_count
+from classifier.runs.pages import get_run_count
 
 State = LabelTask.State
 

@@ -16,7 +16,8 @@ from django.db.models.functions import JSONObject, Now
 
 from catalog.models import Image, ProductImages, StoredPicture
 from classifier.labelling import ledger
-from classifier.labelling.classifications import find_held, find_seen_images, label_from_features
+from classifier.labelling.classifications import find_seen_images, label_from_features
+from classifier.labels.facts import find_held_hashes
 from classifier.labels.services import refresh_statistics
 from classifier.models import Classification, LabellingRun, LabellingRunQuerySet, LabelTask, LabelTaskQuerySet
 from config.db.statements import allow_long_statements
@@ -114,7 +115,7 @@ def _find_wanted(run: LabellingRun, step: Step) -> Sequence[int]:
     if run.relabel:
         return step.image_ids
     if run.features_only:
-        held = find_held(step.image_ids)
+        held = find_held_hashes(step.image_ids)
         return sorted(set(held).difference(find_seen_images(run, step.image_ids)))
     return _find_outdated(run, step)
 

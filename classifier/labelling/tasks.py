@@ -11,8 +11,7 @@ from classifier.labelling import ledger
 from classifier.labelling.runs import do_run_steps, label_next_step
 from classifier.models import LabellingRun
 from classifier.registry.runtime import get_classifier
-from classifier.runs.sending import find_room, send_run, send_runs
-from classifier.runs.steps import AT_ONCE_SECONDS, do_steps
+from classifier.runs.sending import STEPS, carry_on, send_run, send_runs
 from config.queues import broker_errors, count_messages
 
 logger = logging.getLogger(__name__)
@@ -46,13 +45,7 @@ def label_batch_task(task_ids: list[int], **_later: object) -> None:
         send_due_batches(maximum=1)
 
 
-@shared_task(
-    name="classifier.tasks.take_pictures_task",
-    acks_late=False,
-    reject_on_worker_lost=False,
-    soft_time_limit=settings.LABELLING_SOFT_LIMIT_SECONDS,
-    time_limit=settings.LABELLING_HARD_LIMIT_SECONDS,
-)
+@shared_task(name="classifier.tasks.take_pictures_task", **STEPS)
 def take_pictures_task(run_id: int, **_later: object) -> None:
     """Do steps of one run that takes its pictures while they label from features, then send what is left of it.
 
@@ -60,16 +53,14 @@ def take_pictures_task(run_id: int, **_later: object) -> None:
     """
     taking = LabellingRun.objects.taking().filter(pk=run_id)
     taking.update(sent_at=Now())
-    if do_steps(run_id, step=label_next_step, seconds=AT_ONCE_SECONDS):
-        send_run(run_id, task=take_pictures_task)
-    elif taking.exists():
+    if not carry_on(run_id, step=label_next_step, task=take_pictures_task) and taking.exists():
         time.sleep(YIELD_SECONDS)
         send_run(run_id, task=take_pictures_task)
 
 
 def send_taking_runs() -> int:
     """Put the runs on the queue that take their pictures and whose message is lost, or was never sent."""
-    return send_runs(LabellingRun.objects.taking(), task=take_pictures_task, room=find_room(LabellingRun.queue))
+    return send_runs(LabellingRun.objects.taking(), task=take_pictures_task)
 
 
 def send_due_batches(*, maximum: int) -> int:

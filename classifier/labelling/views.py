@@ -125,7 +125,6 @@ def labelling_run_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def labelling_run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Cancel a run that has not ended, and answer with its page."""
     run = get_object_or_404(LabellingRun, pk=pk)
-    forget_run_report(run)
     return cancel_run(request, run, cancel=cancel_labelling_run, route="labelling-run")
 
 

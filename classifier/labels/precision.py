@@ -48,7 +48,8 @@ def estimate_precision(
 def refresh_precisions() -> list[str]:
     """Estimate every country's precision now; return the countries whose texts won or lost their vote.
 
-    Their labels are to be decided anew by `settle_texts`. One process at a time; another does nothing meanwhile.
+    Their labels are to be decided anew by `settle_texts`. Of two processes at once the second waits, and writes what it
+    counted itself.
     """
     production = find_active_model_version()
     is_taught = production is not None and production.recipe == TAUGHT_BY_TITLES

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from django.db.models import QuerySet
 
 from catalog.browse.filters import ProductCriteria
 from catalog.browse.listing import list_labelled_products
@@ -208,8 +207,3 @@ def get_probabilities(classification: Classification) -> tuple[dict[str, float],
         dict(zip(GARMENTS, classification.garment_probabilities, strict=True)),
         dict(zip(GROUPS, groups.tolist(), strict=True)),
     )
-
-
-def list_image_classifications(image_id: int) -> QuerySet[Classification]:
-    """Return what model versions said of an image, with the version; not yet ordered."""
-    return Classification.objects.filter(image=image_id).select_related("model_version")

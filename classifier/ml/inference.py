@@ -297,11 +297,8 @@ class Classifier:
 
     def judge(self, output: NetworkOutput) -> Judgement:
         """What follows from the network's numbers."""
-        return self._judge(output, features=output.embedding)
-
-    def _judge(self, output: NetworkOutput, *, features: NDArray[np.float32]) -> Judgement:
         return self._calibration.judge(
-            output.logits, features=features, photograph=output.photograph, blank=output.blank
+            output.logits, features=output.embedding, photograph=output.photograph, blank=output.blank
         )
 
     def view(self, picture: Picture) -> CanonicalView:
@@ -311,17 +308,28 @@ class Classifier:
     def group_probabilities(
         self, canonical: NDArray[np.uint8], *, photograph: Picture | None = None
     ) -> NDArray[np.float64]:
-        """Calibrated probabilities of the groups, float64[N, 5], of forms that are canonical already or made of such.
+        """What ``classify`` says of the groups, float64[N, 5], for forms that are canonical already or made of such.
 
         ``canonical`` is uint8[N, size, size] and is handed to the network as it is, once; ``photograph`` is the picture
         of which all the forms were made, without frames and bars, if it was one.
         """
-        output = self._run_forms(canonical[..., None], photograph=np.full(len(canonical), photograph is not None))
-        features = output.embedding
-        if photograph is not None and self._colour is not None:
-            colours = self._look_at_colours(self._colour, pictures=[photograph], canonical=np.zeros(1, dtype=np.bool_))
-            features = np.hstack([features, colours.repeat(len(canonical), axis=0)])
-        return np.asarray(group_probabilities(self._judge(output, features=features).garment_probabilities))
+        is_canonical = np.full(len(canonical), photograph is None)
+        output = self._run_forms(canonical[..., None], photograph=~is_canonical)
+        features = [output.embedding]
+        if self._colour is not None:
+            # One look for all forms; none at what is canonical.
+            picture = canonical[0] if photograph is None else photograph
+            colours = self._look_at_colours(self._colour, pictures=[picture], canonical=is_canonical[:1])
+            features.append(colours.repeat(len(canonical), axis=0))
+        seen = SeenPictures(
+            features=np.hstack(features).astype(np.float16),
+            logits=output.logits.astype(np.float16),
+            blank=output.blank,
+            canonical=is_canonical,
+            views=output.views,
+            test_form=np.zeros(len(canonical), dtype=np.bool_),
+        )
+        return np.array([list(said.group_probabilities.values()) for said in predict(seen, heads=self.heads)])
 
     def _run_forms(self, canonical: NDArray[np.uint8], *, photograph: NDArray[np.bool_] | None = None) -> NetworkOutput:
         """The network's numbers for uint8[N, size, size, 1]; without ``photograph`` all came as they are."""

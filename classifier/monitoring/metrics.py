@@ -28,7 +28,7 @@ class CatalogueCollector(Collector):
     """Reads the database whenever it is asked; no process has numbers of its own."""
 
     def collect(self) -> Iterator[Any]:
-        """Yield the families of numbers; ten queries."""
+        """Yield the families of numbers."""
         labels = GaugeMetricFamily("catalogue_labels", "Products by their current label.", labels=["status", "group"])
         for status, group, number in count_by_status_and_group():
             labels.add_metric([status, group], number)

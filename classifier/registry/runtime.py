@@ -20,8 +20,9 @@ GOLDEN_TOLERANCE: Final = 0.02
 def get_classifier(version: ModelVersion) -> Classifier:
     """Return the version's classifier, verified against the row's hash when it is first needed in this process.
 
-    Loading happens after the worker has forked, never at import. Raises `ArtefactError` when the files on this machine
-    are not those that were registered, or their network labels nothing.
+    Never at import: a worker's children load it once they are forked, and its main process only where the watch goes
+    back by itself. Raises `ArtefactError` when the files on this machine are not those that were registered, or their
+    network labels nothing.
     """
     return _load(str(get_artefact_folder(version)), version.manifest_sha256)
 

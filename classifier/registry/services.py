@@ -117,12 +117,13 @@ def _copy_artefact(artefact: artefacts.VerifiedArtefact) -> None:
             raise
 
 
-def verify_registered_artefact(version: ModelVersion) -> None:
-    """Check that the version's artefact on this machine is, byte for byte, the registered one.
+def verify_registered_artefact(version: ModelVersion) -> artefacts.VerifiedArtefact:
+    """Return the version's artefact on this machine, which is, byte for byte, the registered one.
 
     Raises `ArtefactError` that says which file is missing or changed.
     """
-    artefacts.verify_artefact(get_artefact_folder(version), expected_sha256=version.manifest_sha256, key=artefact_key())
+    folder = get_artefact_folder(version)
+    return artefacts.verify_artefact(folder, expected_sha256=version.manifest_sha256, key=artefact_key())
 
 
 def sign_registered_artefacts() -> int:

@@ -10,7 +10,6 @@ from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.labelling.api import MAXIMUM_ID
 from classifier.models import QueueName, Review, ReviewBatch, ReviewRun
 from classifier.reviews.batches import LeaseError, list_tiles, renew_batch, start_batch
 from classifier.reviews.idempotency import OtherCallError, answer_once
@@ -32,7 +31,7 @@ from classifier.runs.api import RunCancelView, RunDetailView, RunView
 from config.web.model_views import ModelView, PagedListView
 from config.web.permissions import ModelPermissions, WriteThrottle, get_member
 from config.web.problems import PROBLEM_MEDIA_TYPE, ConflictError, UnprocessableRequestError, build_problem
-from config.web.queries import NoQuery, PageQuery
+from config.web.queries import IdField, NoQuery, PageQuery
 from config.web.responses import IDEMPOTENCY_KEY, PROBLEMS, RUN_ID, problems, read_idempotency_key
 
 REVIEW_ID = BATCH_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
@@ -41,13 +40,13 @@ REVIEW_ID = BATCH_ID = OpenApiParameter("id", int, OpenApiParameter.PATH)
 class ReviewListQuery(PageQuery):
     """The filters and the page of the list of reviews."""
 
-    image = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The image.")
+    image = IdField(required=False, help_text="The image.")
     reviewer = serializers.CharField(
         max_length=150, required=False, source="reviewer__username", help_text="The name of who gave it."
     )
     queue = serializers.ChoiceField(QueueName.choices, required=False, help_text="The queue that it came from.")
-    batch = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The batch.")
-    run = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, required=False, help_text="The run of reviews.")
+    batch = IdField(required=False, help_text="The batch.")
+    run = IdField(required=False, help_text="The run of reviews.")
     withdrawn = serializers.BooleanField(
         required=False,
         allow_null=True,
@@ -63,7 +62,7 @@ class ReviewListQuery(PageQuery):
 
     def get_conditions(self) -> dict[str, Any]:
         """Return what a valid query asks for, as Django's lookups."""
-        given = {name: value for name, value in self.validated_data.items() if name not in PageQuery().fields}
+        given = self.get_filters()
         asked = {name: given.pop(name, None) for name in ("withdrawn_at__isnull", "control__isnull")}
         return given | {name: not value for name, value in asked.items() if value is not None}
 

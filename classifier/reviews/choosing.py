@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from catalog.models import ProductImages, ProductLabel
 from classifier.audit.selectors import find_current_round, list_open_segments, list_unanswered
+from classifier.labels.texts import SPEAKING
 from classifier.ml.labels import GROUPS
 from classifier.ml.teaching.choosing import CANDIDATES, choose_useful, find_contradicted
-from classifier.ml.text.reading import Verdict as TextVerdict
 from classifier.models import AuditRound, Classification, ModelVersion, TextEvidence
 from classifier.registry.selectors import find_active_model_version
 from classifier.reviews.candidates import Candidates, probe_labels, read_candidates, read_reviewed
@@ -136,9 +136,7 @@ def _find_other_pictures(candidates: Candidates, *, version: ModelVersion) -> ND
 def _find_other_texts(candidates: Candidates) -> NDArray[np.float64]:
     """Return 1 for each product whose texts name another group than its label or none of the five, else 0."""
     products = candidates.product_ids.tolist()
-    read = TextEvidence.objects.filter(
-        AnyOf("product", products), verdict__in=[TextVerdict.GROUP, TextVerdict.NONE_OF_THESE]
-    )
+    read = TextEvidence.objects.filter(AnyOf("product", products), verdict__in=SPEAKING)
     said = dict(read.values_list("product_id", "group"))
     labels = _list_labels(candidates)
     return np.array([float(said.get(product, label) != label) for product, label in zip(products, labels, strict=True)])

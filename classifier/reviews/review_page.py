@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from django.http import QueryDict
 from django.urls import reverse
 
-from classifier.ml.labels import GARMENTS_OF_GROUPS, GROUPS
-from classifier.models import SUGGESTION_CHOICES, Review, ReviewBatch, ReviewTile, Verdict, describe_label
+from classifier.ml.labels import GARMENTS_OF_GROUPS
+from classifier.models import SUGGESTION_CHOICES, Review, ReviewBatch, ReviewTile, describe_label, split_label
 from classifier.reviews.batches import Tile, list_tiles
 from classifier.reviews.recording import Submission
 from classifier.reviews.services import check_label
@@ -81,7 +81,7 @@ class TileView:
     @property
     def suggestion_words(self) -> str:
         """The suggestion in words, without its garment."""
-        return describe_label(*split_label(self.suggestion)) if self.suggestion else "No suggestion"
+        return describe_label(**split_label(self.suggestion)) if self.suggestion else "No suggestion"
 
     @property
     def confidence(self) -> float | None:
@@ -120,11 +120,6 @@ class TileView:
         return f"{reverse('product-detail', args=[self.tile.row.product_id])}?fragment={blind}"
 
 
-def split_label(value: str) -> tuple[str, str]:
-    """Return the verdict and the group of a label's value; the group is empty where the value is a verdict."""
-    return (Verdict.GROUP, value) if value in GROUPS else (value, "")
-
-
 def list_tile_views(batch: ReviewBatch) -> list[TileView]:
     """Return the batch's tiles as the page shows them, in four queries."""
     tiles = [tile for tile in list_tiles(batch) if tile.row.state != ReviewTile.State.FREED]
@@ -147,15 +142,14 @@ def read_form(batch: ReviewBatch, form: QueryDict) -> list[Submission]:
         value = form.get(f"label-{tile.image_id}") or (tile.suggestion if is_left else "")
         if not value or value == tile.said:
             continue
-        verdict, group = split_label(value)
+        label = split_label(value)
         garment = tile.garment if value == tile.suggestion else ""
-        check_label(group, garment, verdict=verdict)
+        check_label(garment=garment, **label)
         submissions.append(
             Submission(
                 image=tile.image_id,
-                verdict=verdict,
-                group=group,
                 garment=garment,
+                **label,
                 seen_review=parse_id(form.get(f"seen-{tile.image_id}", "")),
                 appearance=form.get(f"appearance-{tile.image_id}", ""),
                 batch=batch.pk,

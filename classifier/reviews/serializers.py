@@ -8,13 +8,13 @@ from rest_framework import serializers
 
 from catalog.browse.serializers import build_thumbnail_url
 from catalog.models import GARMENT_CHOICES
-from classifier.labelling.api import MAXIMUM_ID
 from classifier.models import SUGGESTION_CHOICES, QueueName, Review, ReviewRun, ReviewTile
 from classifier.reviews.batches import DEFAULT_SIZE, MAXIMUM_SIZE, Tile
 from classifier.reviews.queues import QUEUES, Queue
 from classifier.reviews.recording import Outcome, Result, Submission
 from classifier.reviews.services import ReviewError, check_label
 from classifier.runs.api import RUN_FIELDS, RunSerializer
+from config.web.queries import IdField
 
 #: Reviews that one call may bring.
 MAXIMUM_REVIEWS = 200
@@ -23,18 +23,14 @@ MAXIMUM_REVIEWS = 200
 class ReviewSerializer(serializers.ModelSerializer[Review]):
     """A person's label for an image, and how it came about."""
 
-    image = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, source="image_id")
-    batch = serializers.IntegerField(
-        min_value=1,
-        max_value=MAXIMUM_ID,
+    image = IdField(source="image_id")
+    batch = IdField(
         source="batch_id",
         required=False,
         allow_null=True,
         help_text="The batch of yours that lent the tile.",
     )
-    seen_review = serializers.IntegerField(
-        min_value=1,
-        max_value=MAXIMUM_ID,
+    seen_review = IdField(
         required=False,
         allow_null=True,
         write_only=True,

@@ -10,7 +10,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from catalog.browse.filters import ProductListQuery, keep_list_query
@@ -23,12 +22,12 @@ from classifier.reviews.queues import QUEUES, find_queue
 from classifier.reviews.recording import submit_reviews
 from classifier.reviews.review_page import ACTS, GARMENTS, HELP, LABELS, list_tile_views, read_form
 from classifier.reviews.runs import cancel_review_run, list_given
-from classifier.reviews.serializers import MAXIMUM_ID, ReviewSerializer
+from classifier.reviews.serializers import ReviewSerializer
 from classifier.reviews.services import ReviewError, may_withdraw
 from classifier.reviews.starting import withdraw_review_run
 from classifier.runs.pages import cancel_run, describe_run
 from config.web.permissions import get_member
-from config.web.queries import check_parameters, pick_parameters
+from config.web.queries import IdField, check_parameters, pick_parameters
 
 #: Of the runs that a reviewer started the newest are listed.
 SHOWN_RUNS = 5
@@ -115,8 +114,8 @@ def find_own_run(request: HttpRequest, pk: int) -> ReviewRun:
 class ReviewPageQuery(ProductListQuery):
     """Which page of a queue: the one after a batch, or with its form the batch that it is about."""
 
-    after = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, required=False)
-    batch = serializers.IntegerField(min_value=1, max_value=MAXIMUM_ID, required=False)
+    after = IdField(required=False)
+    batch = IdField(required=False)
 
 
 @require_safe

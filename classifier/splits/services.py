@@ -13,7 +13,14 @@ from django.db.models.functions import Now
 
 from catalog.models import StoredPicture
 from catalog.pictures.decoding import PictureError, to_rgb
-from catalog.pictures.storage import THUMBNAIL_SIZE, StorageError, read_media_picture, read_thumbnail
+from catalog.pictures.storage import (
+    THUMBNAIL_SIZE,
+    StorageError,
+    StorageTimeoutError,
+    raise_if_away,
+    read_media_picture,
+    read_thumbnail,
+)
 from classifier.ml.data.fingerprints import (
     MAXIMUM_DIFFERENCE,
     NearFinder,
@@ -38,6 +45,7 @@ from classifier.splits.selectors import (
     read_fingerprints,
 )
 from config.db.arrays import AnyOf
+from config.db.clock import get_database_time
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +55,7 @@ Reason = SplitAssignment.Reason
 CHUNK_SIZE: Final = 100
 #: Pictures that the sweep assigns between two looks at the clock.
 STEP_SIZE: Final = 10
-TRIED_KEY, TRIED_SECONDS = "pictures-without-part", 24 * 3600
+TRIED_KEY, TRIED_SECONDS = "pictures-without-part-since", 24 * 3600
 #: How far a picture may be from the first one of those that show the same photograph.
 MAXIMUM_SPREAD: Final = 2 * MAXIMUM_DIFFERENCE
 # Why a picture is left out by itself; nothing follows from it for others.
@@ -60,8 +68,8 @@ def assign_parts(image_ids: Collection[int]) -> dict[int, Place]:
     """Let the pictures of these images fall into parts, as far as they have not, and return where each is, by image.
 
     Products of pictures that have a part already are looked at again. Absent from what is returned are pictures that
-    are left out, that we do not hold or cannot read, and suspected placeholders. Raises StorageError; what was assigned
-    until then stays.
+    are left out, that we do not hold or cannot read, and suspected placeholders. Raises StorageError while the media
+    storage is away; what was assigned until then stays.
     """
     wanted = sorted(set(find_held_pictures(image_ids).values()))
     for start in range(0, len(wanted), CHUNK_SIZE):
@@ -88,18 +96,19 @@ def assign_waiting_parts(*, seconds: float) -> int:
     What was tried and cannot be read, or was left out, is not tried again for a day. While the media storage is away
     nothing is assigned.
     """
-    end, tried = time.monotonic() + seconds, set(cache.get(TRIED_KEY, ()))
+    end, now = time.monotonic() + seconds, get_database_time().timestamp()
+    tried = {image_id: at for image_id, at in cache.get(TRIED_KEY, ()) if now - at < TRIED_SECONDS}
     waiting = [image_id for image_id in list_waiting() if image_id not in tried]
     number = 0
     try:
         while number < len(waiting) and time.monotonic() < end:
             step = waiting[number : number + STEP_SIZE]
-            tried.update(set(step) - assign_parts(step).keys())
+            tried.update(dict.fromkeys(set(step) - assign_parts(step).keys(), now))
             number += len(step)
     except StorageError as error:
         logger.warning("pictures wait for their part: %s", error)
     if number:
-        cache.set(TRIED_KEY, sorted(tried), TRIED_SECONDS)
+        cache.set(TRIED_KEY, sorted(tried.items()), TRIED_SECONDS)
     return number
 
 
@@ -116,16 +125,20 @@ def _read_fingerprints(sha256s: Collection[str]) -> dict[str, np.ndarray]:
     for sha256 in sha256s:
         try:
             fingerprints[sha256] = build_fingerprint(to_rgb(_read_picture(sha256), target_size=THUMBNAIL_SIZE))
-        except PictureError as error:
+        except (PictureError, StorageError) as error:
+            if isinstance(error, StorageError):
+                raise_if_away(error)
             logger.warning("the picture %s falls into no part: %s", sha256, error)
     return fingerprints
 
 
 def _read_picture(sha256: str) -> bytes:
-    """Return the picture's thumbnail, or the picture itself where that is missing."""
+    """Return the picture's thumbnail, or the picture itself where that is missing or cannot be read."""
     try:
         return read_thumbnail(sha256)
-    except PictureError:
+    except StorageTimeoutError:
+        raise
+    except (PictureError, StorageError):
         name = StoredPicture.objects.filter(sha256=sha256).values_list("storage_name", flat=True).first()
         return read_media_picture(name or "")
 

@@ -1,6 +1,7 @@
 """What people said of pictures as files: a data set whose parts are those that pictures fell into for ever."""
 
 import csv
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Final
 
 from catalog.models import Image, Product, ProductDescription
 from catalog.pictures.formats import EXTENSIONS, find_format
-from catalog.pictures.storage import find_picture_bytes
+from catalog.pictures.storage import StorageError, find_picture_bytes, raise_if_away
 from classifier.labels.facts import find_picture_facts
 from classifier.ml.judging.catalogues import NONE
 from classifier.models import Review, Verdict
 from classifier.splits.services import assign_parts
+
+logger = logging.getLogger(__name__)
 
 #: As `evaluate_classifier --catalogue` reads it.
 COLUMNS: Final = ("path", "group", "garment", "title", "country", "split", "sha256", "review")
@@ -23,8 +26,8 @@ def write_data_set(folder: Path, *, counts: Counter[str]) -> Iterator[None]:
     """Write the reviewed pictures into an empty folder, by part and group, with labels.csv; yield after each picture.
 
     The newest review that stands decides, each different picture is there once, and unusable ones are not. Pictures
-    that fell into no part are left out, or that we do not hold. `counts` are the pictures of each part. Raises
-    `StorageError` and `OSError`.
+    that fell into no part are left out, or that we do not hold or cannot read. `counts` are the pictures of each part.
+    Raises `OSError`, and `StorageError` while the media storage is away.
     """
     seen: set[str] = set()
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
@@ -37,7 +40,7 @@ def write_data_set(folder: Path, *, counts: Counter[str]) -> Iterator[None]:
             images = Image.objects.select_related("stored_picture").in_bulk(list(places))
             for pk, image in sorted(images.items()):
                 of = held[pk]
-                content = b"" if of.sha256 in seen else find_picture_bytes(image) or b""
+                content = b"" if of.sha256 in seen else _read(image)
                 extension = EXTENSIONS.get(find_format(content) or "")
                 if of.review is None or of.review.verdict == Verdict.UNUSABLE or extension is None:
                     continue
@@ -50,6 +53,16 @@ def write_data_set(folder: Path, *, counts: Counter[str]) -> Iterator[None]:
                 table.writerow([path, group, of.review.garment, title, country, part, of.sha256, of.review.id])
                 counts[part] += 1
                 yield
+
+
+def _read(image: Image) -> bytes:
+    """Return what we hold of the image, nothing where that cannot be read. Raises StorageError."""
+    try:
+        return find_picture_bytes(image) or b""
+    except StorageError as error:
+        raise_if_away(error)
+        logger.warning("the picture of image %s is left out: %s", image.pk, error)
+        return b""
 
 
 def _list_reviewed() -> Iterator[list[int]]:

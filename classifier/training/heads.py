@@ -6,24 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from classifier.ml.artefacts import (
-    BASE_FOLDER,
-    HEADS_FILE,
-    build_file_hashes,
-    save_artefact,
-    verify_artefact,
-    write_artefact,
-)
+from classifier.ml.artefacts import BASE_FOLDER, HEADS_FILE, build_file_hashes, save_artefact, write_artefact
 from classifier.ml.heads import Heads, read_heads, write_heads
 from classifier.ml.pipeline import TrainedArtefact, TrainingRequest
 from classifier.models import ModelVersion
-from classifier.registry.services import artefact_key, get_artefact_folder
+from classifier.registry.services import verify_registered_artefact
 
 
 def get_heads(version: ModelVersion) -> Heads:
     """Return what answers for the version from features. Raises `ArtefactError` where this machine has it not."""
-    folder = get_artefact_folder(version)
-    return read_heads(verify_artefact(folder, expected_sha256=version.manifest_sha256, key=artefact_key()))
+    return read_heads(verify_registered_artefact(version))
 
 
 def save_heads(
@@ -33,7 +25,7 @@ def save_heads(
 
     Its figures of Fashion-MNIST are the version's: heads for photographs change none of them.
     """
-    former = verify_artefact(get_artefact_folder(version), expected_sha256=version.manifest_sha256, key=artefact_key())
+    former = verify_registered_artefact(version)
     base = former.base or former
     contents = {HEADS_FILE: write_heads(heads)}
     created_at, files = datetime.now(UTC), build_file_hashes(contents)

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.models import Product
-from classifier.adoption.reviewed import list_said
+from classifier.adoption.reviewed import find_class, list_said
 from classifier.features.selectors import find_features
-from classifier.labels.decision import Reviewed
 from classifier.labels.facts import find_picture_facts
 from classifier.ml.data.parts import Part
 from classifier.ml.heads import SeenPictures, predict
@@ -67,7 +66,7 @@ def list_reviewed_pictures(
         features = find_features(version.base_id, [sha256 for sha256, _ in held.values()])
         places, titles = assign_parts(held), _find_titles(held)
         for image_id, (sha256, review) in sorted(held.items()):
-            shows, seen = _find_class(review), features.get(sha256)
+            shows, seen = find_class(review), features.get(sha256)
             if shows is not None and seen is not None and seen.may_teach and image_id in places:
                 title, place = titles.get(image_id, ""), places[image_id]
                 pictures.setdefault(sha256, ReviewedPicture(review.id, shows, title, seen, place))
@@ -81,12 +80,6 @@ def _list_reviewed_images() -> list[int]:
     return list(dict.fromkeys(standing.values_list("image_id", flat=True)[:MAXIMUM_REVIEWS]))
 
 
-def _find_class(review: Reviewed) -> int | None:
-    if review.verdict == Verdict.NONE_OF_THESE:
-        return NONE
-    return GROUPS.index(review.group) if review.verdict == Verdict.GROUP else None
-
-
 def _find_titles(image_ids: Collection[int]) -> dict[int, str]:
     """Return the title of the first product that shows each image first."""
     shown = Product.objects.filter(product_images__image__in=image_ids, product_images__image_index=0)
@@ -95,9 +88,9 @@ def _find_titles(image_ids: Collection[int]) -> dict[int, str]:
 
 
 def count_new_reviews() -> int:
-    """Return how many reviews stand that were given since the last training with reviews began."""
+    """Return how many reviews stand that were given since the last training with reviews began that made a version."""
     reviews = Review.objects.standing().exclude(verdict=Verdict.UNUSABLE)
-    last = TrainingRun.objects.filter(recipe=RECIPE, state=TrainingRun.State.DONE).order_by("-pk").first()
+    last = TrainingRun.objects.filter(recipe=RECIPE, state=TrainingRun.State.DONE, output="").order_by("-pk").first()
     return reviews.filter(created_at__gt=last.started_at).count() if last is not None else reviews.count()
 
 

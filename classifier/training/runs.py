@@ -1,34 +1,29 @@
 """Trainings asked for through a row: at most one runs, its progress and heartbeat stand on the row."""
 
+import hashlib
 import logging
 import shlex
 import tempfile
 import time
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
+import classifier.ml
 from classifier.adoption.gate import examine_artefact, record_answers
-from classifier.adoption.services import (
-    Asker,
-    GateNotMetError,
-    OwnRequestError,
-    Stage,
-    StaleActivationError,
-    Way,
-    request_stage_change,
-)
+from classifier.adoption.services import Asker, Stage, StageError, Way, request_stage_change
 from classifier.ml import pipeline
+from classifier.ml.artefacts import Manifest
 from classifier.ml.config import IMAGENET, NO_WEIGHTS, get_recipe
 from classifier.ml.types import ProgressCallback, TrainingProgress
 from classifier.models import OutOfFoldAnswer, TrainingRun
 from classifier.registry.services import copy_artefact, record_model_version
 from classifier.training.heartbeat import TrainingHeartbeat
-from classifier.training.origin import describe_origin
 from classifier.training.reviewed import record_out_of_fold, train_by_reviews
 from classifier.training.titles import teach_by_titles
 from config.db.clock import get_database_time
@@ -112,7 +107,7 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
     """Train into a temporary folder and register the artefact, or train into the folder that the run names."""
     # ImageNet weights, whose file BACKBONE_WEIGHTS may name.
     usual_weights = find_usual_weights()
-    recipe = get_recipe(run.recipe)
+    recipe, data_dir = get_recipe(run.recipe), Path(run.data_dir) if run.data_dir else None
     request = pipeline.TrainingRequest(
         recipe=recipe,
         seed=run.seed,
@@ -134,11 +129,10 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
             trained = pipeline.train(
                 request,
                 output_dir=Path(run.output).parent if run.output else Path(folder),
-                data_dir=Path(run.data_dir) if run.data_dir else None,
+                data_dir=data_dir,
                 progress=reporter.report,
             )
         reporter.check()
-        data_dir = Path(run.data_dir) if run.data_dir else None
         # What was recorded stays, so that a database that is away for a moment costs neither that nor the training.
         if not run.output:
             retry_while_unreachable(partial(record_answers, trained.folder, data_dir=data_dir))
@@ -163,13 +157,37 @@ def _train(run: TrainingRun, reporter: "_RowReporter") -> None:
                         force=bool(run.reason),
                         examination=examination,
                     )
-                except (GateNotMetError, OwnRequestError, StaleActivationError) as error:
+                except StageError as error:
                     # Whatever it is, hours of work are a candidate.
                     problem = f"The version is registered and not in production. {error}"
             origin = describe_origin(trained.manifest)
             reporter.check(state=State.DONE, finished_at=Now(), model_version=version, error=problem, origin=origin)
 
         retry_while_unreachable(register)
+
+
+def describe_origin(manifest: Manifest) -> dict[str, Any]:
+    """Return what a training was made from, as plain JSON: it stays known when the artefact is gone."""
+    files = manifest.dataset.get("sha256", {})
+    return {
+        "dataset": manifest.dataset.get("name", ""),
+        "dataset_sha256": hashlib.sha256(
+            "".join(f"{name}{files[name]}" for name in sorted(files)).encode()
+        ).hexdigest(),
+        "pictures": manifest.dataset.get("pictures", {}),
+        "code_sha256": find_code_hash(),
+        "libraries": dict(manifest.libraries),
+    }
+
+
+@cache
+def find_code_hash() -> str:
+    """Return the SHA-256 of the code that trains, as it lies on this machine."""
+    root = Path(classifier.ml.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def find_usual_weights() -> str:

@@ -32,6 +32,13 @@ class AnyOfField(serializers.MultipleChoiceField):
         return tuple(sorted(super().to_internal_value(given)))
 
 
+class IdField(serializers.IntegerField):
+    """The id of a row; larger numbers are one in no table."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"min_value": 1, "max_value": 2**63 - 1} | options)
+
+
 class NoQuery(serializers.Serializer[dict[str, Any]]):
     """No parameters at all."""
 
@@ -49,6 +56,10 @@ class PageQuery(serializers.Serializer[dict[str, Any]]):
     def get_page_size(self, *, default: int = DEFAULT_PAGE_SIZE) -> int:
         """Return the page size of a valid query."""
         return self.validated_data.get("page_size", default)
+
+    def get_filters(self) -> dict[str, Any]:
+        """Return what a valid query asks for besides the page, by the source of each field."""
+        return {name: value for name, value in self.validated_data.items() if name not in _get_fields(PageQuery)}
 
     def get_cursor(self) -> str:
         """Return the cursor of a valid query, empty for the first page."""

@@ -23,6 +23,7 @@ from classifier.ml.artefacts import (
 )
 from classifier.ml.data import forms
 from classifier.ml.data.dataset import FashionMnist
+from classifier.ml.heads import GroupHead, Heads, NoneHead
 from classifier.ml.inference import Classifier
 from classifier.ml.labels import GARMENTS, GROUP_OF_GARMENT, GROUPS
 from classifier.ml.pipeline import TrainedArtefact
@@ -188,6 +189,24 @@ def test_a_tall_photograph_has_the_mean_of_what_is_looked_at(
     known = frozenset(forms._hash_forms(looks.forms[1:]))
     monkeypatch.setattr(forms, "_load_hashes", lambda: known)
     assert [of.test_form for of in classifier.look(pictures).split()] == [False, True]
+
+
+def test_forms_are_answered_by_the_heads_as_pictures_are(artefact_folder: Path, drawn_dataset: FashionMnist) -> None:
+    artefact = verify_artefact(artefact_folder)
+    choose = np.random.default_rng(5)
+    weights, bias = choose.normal(size=(64, len(GROUPS))), np.zeros(len(GROUPS))
+    none = NoneHead(np.zeros(64, np.float32), np.zeros(64, np.float32), np.zeros((64, 1), np.float32), -9.0)
+    heads = Heads(artefact.manifest.calibration_values(), photographs=GroupHead(weights, bias), none=none)
+    classifier = Classifier(network=artefact.contents[NETWORK_FILE], manifest=artefact.manifest, heads=heads)
+    page = render_for_shop(drawn_dataset.test_images[3], side=224, margin=20)
+    for picture, photograph in ((page, page), (drawn_dataset.test_images[0], None)):
+        (said,) = classifier.classify([picture])
+        forms = classifier.view(picture).pixels[None].repeat(2, axis=0)
+        expected = list(said.group_probabilities.values())
+        found = classifier.group_probabilities(forms, photograph=photograph)
+        np.testing.assert_allclose(found, [expected, expected], atol=1e-6)
+    untaught = Classifier(network=artefact.contents[NETWORK_FILE], manifest=artefact.manifest)
+    assert not np.allclose(classifier.classify([page])[0].confidence, untaught.classify([page])[0].confidence)
 
 
 def test_an_artefact_of_the_first_schema_looks_once_and_judges_all_alike(artefact_folder: Path) -> None:

@@ -10,12 +10,8 @@ from classifier.adoption.serializers import ASKED_STAGES, StageChangeSerializer
 from classifier.adoption.services import (
     Asker,
     GateNotMetError,
-    MissingReasonError,
-    OwnRequestError,
-    RefusedChangeError,
     Stage,
-    StageTransitionError,
-    StaleActivationError,
+    StageError,
     approve_stage_change,
     ask_for_stage,
     reject_stage_change,
@@ -71,13 +67,7 @@ class Command(ReportingCommand):
             raise refuse_activation(error) from error
         except ArtefactError as error:
             raise CommandError(str(error), returncode=3) from error
-        except (
-            MissingReasonError,
-            OwnRequestError,
-            RefusedChangeError,
-            StageTransitionError,
-            StaleActivationError,
-        ) as error:
+        except StageError as error:
             raise CommandError(str(error)) from error
         named = f"Model version {change.model_version_id}, {change.from_stage} to {change.to_stage}"
         self.answer(

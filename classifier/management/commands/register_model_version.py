@@ -9,9 +9,8 @@ from django.core.management.base import CommandError
 from classifier.adoption.gate import examine_artefact, record_answers
 from classifier.adoption.services import (
     GateNotMetError,
-    RefusedChangeError,
     Stage,
-    StageTransitionError,
+    StageError,
     StaleActivationError,
     request_stage_change,
 )
@@ -74,10 +73,10 @@ class Command(ReportingCommand):
                 )
             except ArtefactError as error:
                 raise CommandError(str(error), returncode=3) from error
-            except (RefusedChangeError, StageTransitionError) as error:
-                raise CommandError(str(error)) from error
             except (GateNotMetError, StaleActivationError) as error:
                 problem = error
+            except StageError as error:
+                raise CommandError(str(error)) from error
         version.refresh_from_db()
         result = {"id": version.pk, "name": version.name, "stage": version.stage, "recipe": version.recipe}
         waits = ""

@@ -6,7 +6,6 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
-from catalog.pictures.storage import StorageError
 from classifier.labelling.output_api import OutputRunSerializer
 from classifier.labelling.output_views import describe_update
 from classifier.labelling.outputs import (
@@ -57,8 +56,6 @@ class Command(ReportingCommand):
         with self.show_progress(options, title="Update", unit="products") as progress:
             try:
                 carry_out_output_run(run.pk, watch=lambda products: progress.update(products, 0))
-            except StorageError as error:
-                raise CommandError(f"{error}; the next update goes on from here") from error
             except DatabaseError as error:
                 raise CommandError(
                     f"the database failed: {explain(error)}; the next update goes on from here"
@@ -67,6 +64,8 @@ class Command(ReportingCommand):
                 cancel_output_run(run)
                 raise CommandError("interrupted; the next update goes on from here") from None
         run.refresh_from_db()
+        if run.state == run.State.FAILED:
+            raise CommandError(f"{run.error}; the next update goes on from here")
         if run.state != run.State.DONE:
             raise CommandError(f"Update {run.pk} was {run.state}; the next one goes on from here")
         self.answer(OutputRunSerializer(run).data, f"Update {run.pk}: {describe_update(run)}", options)

@@ -75,16 +75,8 @@ class Registry:
         """Do one operation after the other until there were enough."""
         from django.db import Error, connection
 
-        from classifier.adoption import services
+        from classifier.adoption.services import StageError
 
-        refusals = (
-            services.StageTransitionError,
-            services.StaleActivationError,
-            services.GateNotMetError,
-            services.RefusedChangeError,
-            services.OwnRequestError,
-            services.MissingReasonError,
-        )
         chance = random.Random(seed)
         while True:
             with self.lock:
@@ -95,7 +87,7 @@ class Registry:
             try:
                 action(chance)
                 outcome = "done"
-            except refusals as error:
+            except StageError as error:
                 outcome = type(error).__name__
             except Error as error:
                 outcome = "busy" if "lock" in str(error) else "failed"

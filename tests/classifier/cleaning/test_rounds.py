@@ -23,7 +23,7 @@ def outbox(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Outbox:
     settings.CLEAN_EVERY_HOURS = 24.0
     outbox = Outbox()
     monkeypatch.setattr(tasks.clean_task, "apply_async", outbox.apply_async)
-    monkeypatch.setattr(tasks, "find_room", lambda: 1)
+    monkeypatch.setattr("classifier.runs.sending.find_room", lambda _queue: 1)
     return outbox
 
 

@@ -16,7 +16,6 @@ EXPLANATION = Explanation(
     top=8.0,
     side=16.0,
     cell_side=8.0,
-    strongest=0.5,
     largest=0.5,
     strengths=[[100, 0], [2, 0]],
     parts=[CoveredPart("upper left", 0.5, 0.48, "Footwear")],

@@ -23,6 +23,7 @@ def build_label(**fields: Any) -> ImageLabel:
         "garment": None,
         "reason": "unsure",
         "evidence": "picture",
+        "classification": None,
     }
     return cast(ImageLabel, SimpleNamespace(**unsure | {"confidence": 0.4321, "abstained": True} | fields))
 
@@ -34,7 +35,6 @@ PAGE = ImagePage(
     picture=None,
     label=build_label(),
     opinions=[],
-    classification=None,
     threshold=0.75,
     too_little_evidence=False,
 )

@@ -222,7 +222,7 @@ def test_what_was_stored_before_the_storage_went_away_is_labelled(
         return refuse() if image.pk == last.image_id else build(image, *arguments, **options)
 
     monkeypatch.setattr(batches, "build_stored_picture", build_or_refuse)
-    monkeypatch.setattr(batches, "check_storage", refuse)
+    monkeypatch.setattr("catalog.pictures.storage.check_storage", refuse)
     assert work() == 2
     assert list_states() == [(State.DONE, 0, 1, None, "")] * 2 + [INNOCENT]
     last.refresh_from_db()

@@ -106,6 +106,39 @@ def test_a_storage_that_fails_is_on_the_row(monkeypatch: pytest.MonkeyPatch) -> 
     output_task(start_output_run(here=True).pk)
     run = OutputRun.objects.get()
     assert (run.state, run.error) == ("failed", "the storage is full")
+    with pytest.raises(CommandError, match="the storage is full; the next update goes on from here"):
+        call_command("update_outputs")
+
+    # Somebody was first to end it.
+    def fail_cancelled(*_arguments: Any, **_options: Any) -> None:
+        OutputRun.objects.filter(state="running").cancel()
+        fail()
+
+    monkeypatch.setattr(outputs, "update_pictures", fail_cancelled)
+    output_task(start_output_run(here=True).pk)
+    assert OutputRun.objects.first().state == "cancelled"
+
+
+@pytest.mark.parametrize("lost", [{"storage": "archive"}, {"filters": "colour=red"}])
+def test_what_the_settings_no_longer_know_ends_an_update(lost: dict[str, str]) -> None:
+    run = start_output_run(here=True)
+    OutputRun.objects.update(**lost)
+    output_task(run.pk)
+    run.refresh_from_db()
+    assert (run.state, bool(run.error)) == ("failed", True)
+
+
+def test_what_a_process_left_that_was_killed_is_in_the_way_of_no_command() -> None:
+    run = start_output_run(here=True)
+    OutputRun.objects.update(heartbeat_at=timezone.now(), sent_at=timezone.now() - timedelta(hours=1))
+    with pytest.raises(OutputOpenError):
+        start_output_run(here=True)
+    OutputRun.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
+    with pytest.raises(OutputOpenError):  # with workers it goes on
+        start_output_run()
+    call_command("update_outputs", "--no-progress")
+    run.refresh_from_db()
+    assert (run.state, OutputRun.objects.first().state) == ("cancelled", "done")
 
 
 def test_what_a_process_is_at_is_left_to_it_and_what_it_left_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,9 +161,11 @@ def test_workers_update_by_themselves_where_a_setting_says_how_often(settings: A
     send_output_runs()
     assert not OutputRun.objects.exists()
     settings.OUTPUT_EVERY_HOURS = 1.0
+    # Those of another storage are somebody's own.
+    OutputRun.objects.create(storage="archive", state="done")
     for _ in range(2):
         send_output_runs()
-    assert OutputRun.objects.get().filters == "status=labelled&status=reviewed"
+    assert OutputRun.objects.get(storage="outputs").filters == "status=labelled&status=reviewed"
 
 
 def test_page_api_command_and_admin_start_follow_and_cancel_updates() -> None:

@@ -13,12 +13,10 @@ from classifier.labelling.batches import label_batch
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import ImageToReview, LabelTask, Review, ReviewRun
 from classifier.reviews import runs as review_runs
-from classifier.reviews import tasks
 from classifier.reviews.runs import cancel_review_run, record_next_step
 from classifier.reviews.services import ReviewError, record_review, withdraw_reviews
 from classifier.reviews.starting import start_review_run, withdraw_review_run
 from classifier.reviews.tasks import record_reviews_task, send_review_runs
-from classifier.runs.steps import do_steps
 from classifier.worker.sweep import sweep
 from tests.support.factories import create_image, create_product
 from tests.support.fakes import (
@@ -63,6 +61,11 @@ def list_reviewed() -> list[int]:
     return list(Review.objects.order_by("pk").values_list("image_id", flat=True))
 
 
+def do_steps(run_id: int) -> None:
+    while record_next_step(run_id):
+        pass
+
+
 def get_facts(run: ReviewRun) -> tuple[str, int, int, int]:
     """How the run stands: its state, total, done and skipped."""
     run.refresh_from_db()
@@ -102,7 +105,7 @@ def test_a_task_records_every_step(outbox: Outbox) -> None:
 
 
 def test_a_task_whose_time_is_over_sends_the_rest(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "AT_ONCE_SECONDS", 0)
+    monkeypatch.setattr("classifier.runs.sending.AT_ONCE_SECONDS", 0)
     run = start(*create_images(5))
     for done, sent in ((2, 1), (4, 2), (5, 2)):
         record_reviews_task(run.pk)
@@ -118,10 +121,10 @@ def test_what_ends_a_step_in_the_middle_loses_nothing_and_doubles_nothing(monkey
     with monkeypatch.context() as patch:
         patch.setattr(review_runs, "record_reviews", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            do_steps(run.pk, step=record_next_step, seconds=60)
+            do_steps(run.pk)
     assert get_facts(run) == ("running", 4, 2, 0)
     assert list_reviewed() == [image.pk for image in images[:2]]
-    assert do_steps(run.pk, step=record_next_step, seconds=60) is False
+    do_steps(run.pk)
     assert get_facts(run) == ("done", 4, 4, 0)
     assert list_reviewed() == [image.pk for image in images]
 
@@ -152,7 +155,7 @@ def test_a_later_decision_of_a_person_stays_and_an_earlier_one_gives_way() -> No
     record_review(before, group="Footwear", reviewer=reviewer)
     run = start(before, after, other)
     record_review(after, group="Footwear", reviewer=reviewer)
-    do_steps(run.pk, step=record_next_step, seconds=60)
+    do_steps(run.pk)
     assert get_facts(run) == ("done", 3, 2, 1)
     groups = ProductLabel.objects.order_by("image_id").values_list("image_id", "group")
     assert list(groups) == [(before.pk, "Bags"), (after.pk, "Footwear"), (other.pk, "Bags")]
@@ -174,7 +177,7 @@ def test_a_later_decision_about_the_same_picture_of_another_image_stays_while_it
     review = record_review(other, group="Footwear", reviewer=create_member("add_review"))
     if withdrawn:
         withdraw_reviews(Review.objects.filter(pk=review.pk))
-    do_steps(run.pk, step=record_next_step, seconds=60)
+    do_steps(run.pk)
     assert get_facts(run) == facts
     assert list(ProductLabel.objects.values_list("group", "source")) == [(group, "person")] * 2
 
@@ -184,7 +187,7 @@ def test_of_two_runs_the_one_asked_for_last_wins_whichever_is_done_first(order: 
     (image,) = create_images(1)
     runs = [start(image, group="Bags"), start(image, group="Footwear")]
     for place in order:
-        do_steps(runs[place].pk, step=record_next_step, seconds=60)
+        do_steps(runs[place].pk)
     assert ProductLabel.objects.get().group == "Footwear"
 
 
@@ -193,7 +196,7 @@ def test_a_machine_does_not_take_the_label_back() -> None:
     image = create_painted_image("Sandal")
     create_product(images=[image])
     label_everything()
-    do_steps(start(image).pk, step=record_next_step, seconds=60)
+    do_steps(start(image).pk)
     start_labelling_run(relabel=True)
     due = list(LabelTask.objects.due().values_list("pk", flat=True))
     assert len(due) == 1
@@ -205,7 +208,7 @@ def test_images_that_are_gone_are_skipped() -> None:
     gone, kept = create_image(), create_image()
     run = start(gone, kept)
     Image.objects.filter(pk=gone.pk).delete()
-    do_steps(run.pk, step=record_next_step, seconds=60)
+    do_steps(run.pk)
     assert get_facts(run) == ("done", 2, 1, 1)
     assert list_reviewed() == [kept.pk]
 
@@ -215,7 +218,7 @@ def test_a_cancelled_run_leaves_what_it_has_not_done() -> None:
     run = start(*images)
     record_next_step(run.pk)
     assert cancel_review_run(run) is True
-    assert do_steps(run.pk, step=record_next_step, seconds=60) is False
+    do_steps(run.pk)
     assert get_facts(run) == ("cancelled", 3, 2, 0)
     assert list_reviewed() == [image.pk for image in images[:2]]
     assert not ImageToReview.objects.exists()
@@ -247,7 +250,7 @@ def test_whoever_started_a_run_withdraws_it_on_its_page_and_over_http(client: Cl
     user = sign_in(client, "add_review")
     own, others = start(*create_images(1), reviewer=user), start(*create_images(1))
     for run in (own, others):
-        do_steps(run.pk, step=record_next_step, seconds=60)
+        do_steps(run.pk)
     assert f'<a href="/review-runs/{own.pk}/">Bags, 1 picture</a>' in client.get("/review/").content.decode()
     assert client.get(f"/review-runs/{own.pk}/").context["withdrawal"] == "Withdraw all its labels"
     assert not client.get(f"/review-runs/{others.pk}/").context["withdrawal"]
@@ -280,7 +283,7 @@ def test_whoever_started_a_run_cancels_it_on_its_page_and_over_http(client: Clie
     for _ in range(2):
         assert client.post(f"/api/v1/review-runs/{second.pk}/cancel/").json()["state"] == "cancelled"
     assert get_facts(others)[0] == "running"
-    do_steps(others.pk, step=record_next_step, seconds=60)
+    do_steps(others.pk)
     client.force_login(create_member("add_review", "change_review"))
     assert client.post(f"/api/v1/review-runs/{others.pk}/cancel/").status_code == 409
 

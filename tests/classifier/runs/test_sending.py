@@ -9,7 +9,7 @@ from kombu.exceptions import OperationalError
 
 from classifier.models import ReviewRun
 from classifier.runs import sending
-from classifier.runs.sending import find_room, send_runs
+from classifier.runs.sending import carry_on, find_room, send_runs
 from tests.support.fakes import Outbox
 from tests.support.members import create_member
 
@@ -29,7 +29,7 @@ def create_runs(number: int) -> list[int]:
     return [ReviewRun.objects.create(group="Bags", requested_by=reviewer).pk for _ in range(number)]
 
 
-def send(outbox: Any, *, room: int = 10) -> int:
+def send(outbox: Any, *, room: int | None = 10) -> int:
     return send_runs(ReviewRun.objects.filter(state="running"), task=outbox, room=room)
 
 
@@ -73,3 +73,28 @@ def test_there_is_no_room_where_the_broker_cannot_be_asked(monkeypatch: pytest.M
 
     monkeypatch.setattr(sending, "count_messages", refuse)
     assert find_room() == 0
+
+
+def test_the_broker_is_asked_only_where_something_is_to_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(sending, "count_messages", lambda queue: asked.append(queue) or 0)
+    outbox = Outbox()
+    assert (send(outbox, room=None), asked) == (0, [])
+    ids = create_runs(1)
+    assert [send(outbox, room=None) for _ in range(2)] == [1, 0]
+    assert (outbox, asked) == (ids, [ReviewRun.queue])
+
+
+@pytest.mark.parametrize("seconds, more, done", [(60, False, 3), (0, True, 1)])
+def test_steps_are_done_until_there_is_none_or_the_time_is_over_and_the_rest_is_sent(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, more: bool, done: int
+) -> None:
+    monkeypatch.setattr(sending, "AT_ONCE_SECONDS", seconds)
+    calls, outbox = [], Outbox()
+
+    def step(run_id: int) -> bool:
+        calls.append(run_id)
+        return len(calls) < 3
+
+    assert carry_on(7, step=step, task=outbox) is more
+    assert (calls, outbox) == ([7] * done, [7] * more)

@@ -60,9 +60,9 @@ def load_photographs(folder: Path | None, *, count: int, choose: np.random.Gener
 def let_arrive(photographs: list[PillowImage.Image], *, copies: int, seed: int) -> Outcome:
     """Store each photograph and altered copies of it, each under its own product, and assign them in any order."""
     from classifier.models import SplitAssignment, SplitPicture
-    from classifier.splits.leaks import find_leaks
     from classifier.splits.selectors import find_parts
     from classifier.splits.services import assign_parts
+    from tests.classifier.splits.leaks import find_leaks
     from tests.support.factories import create_product
     from tests.support.photographs import alter, store
 

@@ -5,8 +5,8 @@ import pytest
 
 from classifier.ml.data.parts import Part
 from classifier.models import SplitAssignment, SplitPicture
-from classifier.splits.leaks import find_leaks
 from classifier.splits.services import assign_parts
+from tests.classifier.splits.leaks import find_leaks
 from tests.support.factories import create_product
 from tests.support.photographs import alter, draw_photograph, store
 

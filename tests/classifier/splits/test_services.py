@@ -1,8 +1,10 @@
 """Families fall into parts once and for ever, whatever arrives in whatever order, and nothing is on two sides."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -21,6 +23,7 @@ from classifier.splits.selectors import MAXIMUM_PRODUCTS, find_parts
 from classifier.splits.services import assign_parts, assign_waiting_parts
 from classifier.worker.sweep import sweep
 from tests.support.factories import create_product, create_product_image
+from tests.support.faulty_store import BACKEND, VARIABLE, Faults
 from tests.support.members import create_member
 from tests.support.photographs import alter, draw_photograph, store
 
@@ -63,14 +66,37 @@ def test_what_people_labelled_falls_into_a_part_at_the_next_sweep(
     default_storage.delete(unread.stored_picture.storage_name)
     sweep()
     assert set(find_parts([first.pk, second.pk, unread.pk, other.pk])) == {first.pk, second.pk}
-    # What cannot be read is tried once.
+    # What cannot be read is tried once a day, whatever is assigned meanwhile.
     assert assign_waiting_parts(seconds=60) == 0
     record_review(other, group="Bags", reviewer=create_member())
     assert assign_waiting_parts(seconds=0) == 0
     monkeypatch.setattr(services, "assign_parts", Mock(side_effect=StorageError("gone")))
     assert assign_waiting_parts(seconds=60) == 0
     monkeypatch.undo()
+    now = services.get_database_time()
+    monkeypatch.setattr(services, "get_database_time", lambda: now + timedelta(hours=23))
     assert assign_waiting_parts(seconds=60) == 1
+    monkeypatch.setattr(services, "get_database_time", lambda: now + timedelta(hours=25))
+    assert assign_waiting_parts(seconds=60) == 1
+
+
+@pytest.mark.parametrize("fault", ["eacces", "away"])
+def test_one_file_that_cannot_be_read_holds_no_other_picture_up(
+    choose: np.random.Generator, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": BACKEND}}
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "fault"))
+    faults = Faults(tmp_path / "fault")
+    images = [store(draw_photograph(choose)) for _ in range(3)]
+    faults.set(fault, images[0].stored_picture.storage_name)
+    default_storage.delete(thumbnail_name(images[0].stored_picture.sha256))
+    assert set(assign_parts([image.pk for image in images[:2]])) == {images[1].pk}
+    # Of what has a thumbnail that cannot be read the picture itself is.
+    faults.set(fault, thumbnail_name(images[2].stored_picture.sha256))
+    assert set(assign_parts([images[2].pk])) == {images[2].pk}
+    faults.set(fault)
+    with pytest.raises(StorageError):
+        assign_parts([images[0].pk])
 
 
 def test_altered_photographs_are_one_family_in_any_order(choose: np.random.Generator) -> None:

@@ -8,7 +8,7 @@ from django.test import Client
 
 from classifier.ml.artefacts import DEFAULT_ARTEFACT, load_manifest
 from classifier.models import TrainingRun
-from classifier.training.origin import describe_origin, find_code_hash
+from classifier.training.runs import describe_origin, find_code_hash
 from tests.support.fakes import create_model_version
 from tests.support.members import sign_in
 

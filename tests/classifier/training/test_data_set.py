@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,6 +16,7 @@ from classifier.models import Review, SplitPicture
 from classifier.reviews.services import record_review, withdraw_reviews
 from tests.catalog.interchange.test_picture_files import create_held_image
 from tests.support.factories import create_product
+from tests.support.faulty_store import BACKEND, VARIABLE, Faults
 
 pytestmark = pytest.mark.django_db
 
@@ -52,3 +54,19 @@ def test_each_reviewed_picture_lies_in_its_part_and_group(tmp_path: Path, capsys
     assert len(read_labels(tmp_path / "set", groups=TRUE, split=None)) == 3
     with pytest.raises(CommandError, match="new or empty"):
         call_command("export_reviewed", str(tmp_path / "set"))
+
+
+def test_a_picture_that_cannot_be_read_is_left_out(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": BACKEND}}
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "fault"))
+    images = [create_held_image(garment) for garment in ("Bag", "Sandal")]
+    for image in images:
+        record_review(image, group="Bags", reviewer=User.objects.get_or_create(username="reviewer")[0])
+    Faults(tmp_path / "fault").set("eacces", images[0].stored_picture.storage_name)
+    call_command("export_reviewed", str(tmp_path / "set"), json=True)
+    assert json.loads(capsys.readouterr().out)["pictures"] == 1
+    Faults(tmp_path / "fault").set("eacces")
+    with pytest.raises(CommandError, match="nothing is left behind: the media storage failed"):
+        call_command("export_reviewed", str(tmp_path / "other"))

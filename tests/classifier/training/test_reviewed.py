@@ -92,6 +92,8 @@ def test_reviews_make_a_candidate_that_says_what_it_is_worth_and_the_button_coun
     shop: list[Image], version: ModelVersion, reviewer: User, client: Client
 ) -> None:
     sign_in(client, "view_trainingrun", "add_trainingrun")
+    # One into a folder registers nothing.
+    TrainingRun.objects.create(recipe="reviewed", seed=1, state="done", started_at=timezone.now(), output="/srv/heads")
     assert "180 reviews since the last training: train with them" in client.get("/training-runs/").content.decode()
     run = train()
     made = run.model_version
