@@ -1,4 +1,4 @@
-"""Nearest pictures: features in a process's memory against PostgreSQL's extension pgvector, both exact.
+"""Nearest pictures: candidates in memory, compared by their rows, against PostgreSQL's extension pgvector; both exact.
 
     python -m benchmarks.similar [--embeddings N] [--size N] [--rounds N] [--json]
 
@@ -32,12 +32,15 @@ def write_both(*, embeddings: int, size: int, cursor: Any) -> NDArray[np.float16
     stored = np.empty((embeddings, size), np.float16)
     generator = np.random.default_rng(0)
     cursor.execute(f"CREATE EXTENSION vector; CREATE TABLE nearest (id bigint PRIMARY KEY, embedding halfvec({size}))")
+    cursor.execute("CREATE TABLE seen (id bigint PRIMARY KEY, features bytea)")
     for start in range(0, embeddings, _ROWS_AT_ONCE):
         vectors = draw_vectors(generator, rows=min(_ROWS_AT_ONCE, embeddings - start), size=size)
         stored[start : start + len(vectors)] = vectors
         rows = (f"{id}\t{as_text(vector)}\n" for id, vector in enumerate(vectors, start=start + 1))
         cursor.copy_expert("COPY nearest FROM STDIN", io.StringIO("".join(rows)))
-    cursor.execute("VACUUM ANALYZE nearest")
+        rows = (f"{id}\t\\\\x{vector.tobytes().hex()}\n" for id, vector in enumerate(vectors, start=start + 1))
+        cursor.copy_expert("COPY seen FROM STDIN", io.StringIO("".join(rows)))
+    cursor.execute("VACUUM ANALYZE nearest, seen")
     return stored
 
 
@@ -50,6 +53,16 @@ def draw_vectors(generator: np.random.Generator, *, rows: int, size: int) -> NDA
 def as_text(vector: Any) -> str:
     """Return the vector as pgvector reads it, every bit of it."""
     return f"[{','.join(f'{number:.9g}' for number in vector)}]"
+
+
+def find_in_memory(features: Any, vector: NDArray[np.float32], *, cursor: Any) -> list[int]:
+    """Return the ids of the nearest, the nearest first, as *find similar* finds them."""
+    cursor.execute(
+        "SELECT id, features FROM seen WHERE id = ANY (%s)", [features.find_candidates(vector, count=_COUNT)]
+    )
+    rows = sorted((id, bytes(data)) for id, data in cursor.fetchall())
+    cosines = np.frombuffer(b"".join(data for _, data in rows), np.float16).reshape(len(rows), -1).astype("f4") @ vector
+    return [rows[place][0] for place in np.argsort(-cosines, kind="stable")[:_COUNT]]
 
 
 def build_result(seconds: Mapping[str, Sequence[float]], *, embeddings: int, same: int) -> dict[str, Any]:
@@ -99,11 +112,11 @@ def main() -> int:
         same = 0
         with connection.cursor() as cursor:
             vectors = write_both(embeddings=total, size=arguments.size, cursor=cursor)
-            features = FeatureMatrix(np.arange(1, total + 1), vectors)
+            features = FeatureMatrix.of(np.arange(1, total + 1), vectors.astype(np.float32))
             for _ in range(arguments.rounds):
                 (vector,) = draw_vectors(generator, rows=1, size=arguments.size)
                 started = time.perf_counter()
-                found = [id for id, _ in features.find_nearest(vector.astype(np.float32), count=_COUNT)]
+                found = find_in_memory(features, vector.astype(np.float32), cursor=cursor)
                 between = time.perf_counter()
                 cursor.execute(
                     "SELECT id FROM nearest ORDER BY embedding <#> %s::halfvec LIMIT %s", [as_text(vector), _COUNT]

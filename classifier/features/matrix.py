@@ -1,7 +1,8 @@
 """The features of a base in this process's memory: what nearest pictures are searched in.
 
-A copy of what `PictureFeatures` holds, in half precision. Whoever looks for similar products adds what is new since
-somebody last looked; what is read once is never read again, however many processes write.
+A copy of what `PictureFeatures` holds, a byte a number: it says which pictures may be the nearest, and their rows say
+which are. Whoever looks for similar products adds what is new since somebody last looked; what is read once is never
+read again, however many processes write.
 """
 
 import io
@@ -10,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final, Self
 
 import numpy as np
 from django.conf import settings
@@ -30,12 +31,12 @@ SETTLED_AFTER: Final = timedelta(seconds=120)
 #: Rows that one look reads: other threads of the process go on between two of them.
 CHUNK_ROWS: Final = 4_000
 #: Rows that are made single precision together: as many as a cache holds.
-BLOCK_ROWS: Final = 4096
-#: Half precision has 10 bits of mantissa and an exponent from -14 on, single precision 23 and one from -126 on.
-_MANTISSA_SHIFT: Final = 13
-_HALF_SCALE: Final = np.float32(2.0**112)
-#: Without the three bits into which the sign was copied.
-_SIGN_EXPONENT_MANTISSA: Final = np.int32(-0x70000001)
+BLOCK_ROWS: Final = 1024
+#: Candidates for each one wanted, at most: where more are as near as rounding can tell, any of them will do.
+MOST_CANDIDATES: Final = 10
+_LARGEST_INT8: Final = 127
+#: What single precision may lose in a sum.
+_LOST_IN_SUMS: Final = 1e-5
 #: Of PostgreSQL's binary format of COPY: a signature with flags and no extension, and the count of values -1.
 _COPY_HEADER_BYTES: Final = 19
 _COPY_TRAILER_BYTES: Final = 2
@@ -43,39 +44,51 @@ _COPY_TRAILER_BYTES: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class FeatureMatrix:
-    """The ids int64[N] and features float16[N, F] of N pictures; the features have length 1, or 0 where they say none.
+    """The ids int64[N] and rounded features int8[N, F] of N pictures.
 
-    Nothing of it changes; a later one may share its memory.
+    Of each picture, `steps` float32[N] is what its numbers are multiples of, so that its features have length 1, or 0
+    where they say none; `errors` float32[N] is the length of what rounding took. Nothing of it changes; a later one may
+    share its memory.
     """
 
     ids: NDArray[np.int64]
-    vectors: NDArray[np.float16]
+    rounded: NDArray[np.int8]
+    steps: NDArray[np.float32]
+    errors: NDArray[np.float32]
 
-    def find_nearest(self, vector: NDArray[np.float32], *, count: int) -> list[tuple[int, float]]:
-        """Return (id, cosine) of the `count` nearest to a vector float32[F] of length 1, exactly, the nearest first."""
+    @classmethod
+    def of(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> Self:
+        """Round features float32[N, F] of length 1 or 0."""
+        steps = np.abs(vectors).max(axis=1, initial=0.0) / np.float32(_LARGEST_INT8)
+        multiples = np.rint(vectors / np.where(steps > 0, steps, 1)[:, None])
+        errors = np.linalg.norm(vectors - multiples * steps[:, None], axis=1)
+        return cls(ids, multiples.astype(np.int8), steps, errors)
+
+    def find_candidates(self, vector: NDArray[np.float32], *, count: int) -> list[int]:
+        """Return ids among which those of the `count` nearest to a vector float32[F] of length 1 are.
+
+        No cosine is further from that of the rounded features than the error: with it for them the others have to reach
+        the last of `count` that have it against them. There are at most `MOST_CANDIDATES` times as many.
+        """
+        if len(self.ids) <= count:
+            return list(self.ids.tolist())
         cosines = np.empty(len(self.ids), np.float32)
-        block = np.empty((min(BLOCK_ROWS, len(self.ids)), len(vector)), np.int32)
-        scaled = vector * _HALF_SCALE
+        block = np.empty((BLOCK_ROWS, len(vector)), np.float32)
         for start in range(0, len(self.ids), BLOCK_ROWS):
-            part = self.vectors[start : start + BLOCK_ROWS]
-            np.dot(_widen(part, out=block[: len(part)]), scaled, out=cosines[start : start + len(part)])
-        nearest = np.arange(len(cosines))
-        if len(cosines) > count:
-            nearest = np.argpartition(cosines, len(cosines) - count)[-count:]
-        found = zip(self.ids[nearest].tolist(), cosines[nearest].tolist(), strict=True)
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+            part = self.rounded[start : start + BLOCK_ROWS]
+            block[: len(part)] = part
+            np.dot(block[: len(part)], vector, out=cosines[start : start + len(part)])
+        cosines *= self.steps
+        sure = np.partition(cosines - self.errors, len(cosines) - count)[-count]
+        candidates = np.flatnonzero(cosines + self.errors >= sure - _LOST_IN_SUMS)
+        if len(candidates) > MOST_CANDIDATES * count:
+            nearest = np.argpartition(cosines[candidates], -MOST_CANDIDATES * count)
+            candidates = candidates[nearest[-MOST_CANDIDATES * count :]]
+        return list(self.ids[candidates].tolist())
 
 
-def _widen(halves: NDArray[np.float16], *, out: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return finite numbers in single precision, each divided by _HALF_SCALE, in the memory of `out`.
-
-    To the bit what NumPy gives, which converts one number after the other, five times as slowly: the mantissa moves to
-    its place, and the exponent, which begins 112 later in single precision, stays as it is.
-    """
-    out[:] = halves.view(np.int16)
-    np.left_shift(out, _MANTISSA_SHIFT, out=out)
-    np.bitwise_and(out, _SIGN_EXPONENT_MANTISSA, out=out)
-    return out.view(np.float32)
+def _list_arrays(matrix: FeatureMatrix) -> list[NDArray[Any]]:
+    return [matrix.ids, matrix.rounded, matrix.steps, matrix.errors]
 
 
 def normalise(data: bytes, *, size: int) -> NDArray[np.float32]:
@@ -132,8 +145,7 @@ class LoadedFeatures:
     def __init__(self, base_id: int, *, size: int) -> None:
         """Nothing yet of this base, whose pictures have `size` features each."""
         self._base_id, self._size = base_id, size
-        self._ids = np.empty(0, np.int64)
-        self._vectors = np.empty((0, size), np.float16)
+        self._held = FeatureMatrix.of(np.empty(0, np.int64), np.empty((0, size), np.float32))
         self._count = 0
         # What was read reaches up to here, and up to there for good: nothing comes below it any more.
         self._until = self._settled = 0
@@ -143,8 +155,8 @@ class LoadedFeatures:
     @property
     def matrix(self) -> FeatureMatrix:
         """What was read until now."""
-        count = self._count
-        return FeatureMatrix(self._ids[:count], self._vectors[:count])
+        count, held = self._count, self._held
+        return FeatureMatrix(*(part[:count] for part in _list_arrays(held)))
 
     def refresh(self) -> FeatureMatrix:
         """Return the features as they were SIMILAR_REFRESH_SECONDS ago or later.
@@ -193,7 +205,7 @@ class LoadedFeatures:
 
     def _add_late(self, rows: QuerySet[PictureFeatures]) -> None:
         """Add rows whose transaction ended after later ones were read: their ids are missing among what is known."""
-        ids = self._ids[: self._count]
+        ids = self.matrix.ids
         known = ids[ids > self._settled]
         if self._until - self._settled - len(known) <= CHUNK_ROWS:
             young = np.arange(self._settled + 1, self._until + 1)
@@ -206,14 +218,16 @@ class LoadedFeatures:
 
     def _add(self, read: _Read) -> None:
         """Write rows behind what is there; whoever searches that meanwhile is not disturbed."""
-        end = self._count + len(read.ids)
-        if end > len(self._ids):
-            capacity = max(end, 5 * len(self._ids) // 4)
-            self._ids = np.concatenate([self._ids[: self._count], np.empty(capacity - self._count, np.int64)])
-            room = np.empty((capacity - self._count, self._size), np.float16)
-            self._vectors = np.concatenate([self._vectors[: self._count], room])
-        self._ids[self._count : end] = read.ids
-        self._vectors[self._count : end] = normalise(read.data, size=self._size)
+        read_now = FeatureMatrix.of(read.ids, normalise(read.data, size=self._size))
+        end, held = self._count + len(read.ids), self._held
+        if end > len(held.ids):
+            more = max(end, 5 * len(held.ids) // 4) - self._count
+            parts = (
+                (part[: self._count], np.empty((more, *part.shape[1:]), part.dtype)) for part in _list_arrays(held)
+            )
+            held = self._held = FeatureMatrix(*map(np.concatenate, parts))
+        for part, new in zip(_list_arrays(held), _list_arrays(read_now), strict=True):
+            part[self._count : end] = new
         self._count = end
 
     def _catch_up(self) -> None:

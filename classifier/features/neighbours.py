@@ -1,5 +1,6 @@
 """Similar products: those whose pictures are nearest to a product's own, by what the base in production saw in them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,13 +44,14 @@ def find_similar_products(product_id: int, *, limit: int, country: str = "us") -
     factor = _FIRST_FACTOR
     while True:
         count = factor * (limit + 1)
-        nearest = dict(features.find_nearest(vector, count=count))
-        similarities, known = _find_products(nearest, maximum=limit + 1)
+        candidates = features.find_candidates(vector, count=count)
+        nearest, known = _find_nearest(candidates, vector=vector, count=count)
+        similarities = _find_products(nearest, maximum=limit + 1)
         similarities.pop(product_id, None)
-        if len(similarities) >= limit or len(nearest) < count or factor >= _LAST_FACTOR:
+        if len(similarities) >= limit or len(candidates) < count or factor >= _LAST_FACTOR:
             break
         factor *= 4
-    if 2 * known < len(nearest):
+    if 2 * known < len(candidates):
         forget_features()
     best = sorted(similarities, key=lambda id: (-similarities[id], id))[:limit]
     products = list_labelled_products(ProductCriteria(country=country)).in_bulk(best)
@@ -75,13 +77,23 @@ def _find_own_features(product_id: int) -> tuple[int, NDArray[np.float32]] | Non
     return None
 
 
-def _find_products(nearest: dict[int, float], *, maximum: int) -> tuple[dict[int, float], int]:
-    """Return the similarity of the products that have the pictures, by id, and how many pictures are known still.
+def _find_nearest(candidates: list[int], *, vector: NDArray[np.float32], count: int) -> tuple[dict[str, float], int]:
+    """Return the hashes and cosines of the nearest pictures, and how many of the candidates are known still.
 
-    Of the products that share one picture no more than `maximum` are looked at. Two queries.
+    By the features as they are stored. One query.
     """
-    rows = PictureFeatures.objects.filter(pk__in=nearest).order_by().values_list("pk", "sha256")
-    cosines = {bytes(sha256).hex(): nearest[pk] for pk, sha256 in rows}
+    rows = PictureFeatures.objects.filter(pk__in=candidates).order_by().values_list("pk", "sha256", "features")
+    seen = sorted((pk, bytes(sha256).hex(), bytes(data)) for pk, sha256, data in rows)
+    cosines = normalise(b"".join(data for _, _, data in seen), size=len(vector)) @ vector
+    nearest = np.argsort(-cosines, kind="stable")[:count]
+    return {seen[place][1]: float(cosines[place]) for place in nearest}, len(seen)
+
+
+def _find_products(cosines: Mapping[str, float], *, maximum: int) -> dict[int, float]:
+    """Return the similarity of the products that show the pictures with these hashes, by id; one query.
+
+    Of the products that share one picture no more than `maximum` are looked at.
+    """
     picture = "image__stored_picture"
     shown = ProductImages.objects.filter(
         **{f"{picture}__sha256__in": list(cosines), f"{picture}__url": F("image__url")}
@@ -92,4 +104,4 @@ def _find_products(nearest: dict[int, float], *, maximum: int) -> tuple[dict[int
     for product_id, sha256 in placements.values_list("product_id", f"{picture}__sha256"):
         similarity = min(1.0, max(0.0, cosines[sha256]))
         similarities[product_id] = max(similarity, similarities.get(product_id, 0.0))
-    return similarities, len(cosines)
+    return similarities
