@@ -50,6 +50,7 @@ _REMOVE_UNUSED: Final = """
         )
     )"""
 _LOCK_NOT_AVAILABLE: Final = "55P03"
+_MOST_TRIES: Final = 30
 #: Signs of a word between the quotes of a text search's condition.
 LEXEME_ESCAPES: Final = str.maketrans({"\\": r"\\", "'": "''"})
 
@@ -144,18 +145,21 @@ def remove_unused_words(connection: Any) -> int:
 
 def _remove_words(connection: Any, words: list[str]) -> int:
     lexemes = [f"'{word.translate(LEXEME_ESCAPES)}'" for word in words]
-    while True:
+    for _ in range(_MOST_TRIES):
         try:
             with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-                # Behind whoever waits for a lock on a table others wait too.
-                cursor.execute("SET LOCAL lock_timeout = '1s'")
+                # Behind whoever waits for a lock on a table others wait too. Autovacuum gives way after a second.
+                cursor.execute("SET LOCAL lock_timeout = '2s'")
                 cursor.execute("LOCK TABLE catalog_searchword IN SHARE ROW EXCLUSIVE MODE")
                 cursor.execute(_REMOVE_UNUSED, {"words": words, "any": " | ".join(lexemes)})
                 return int(cursor.rowcount)
         except DatabaseError as error:
             if getattr(error.__cause__, "pgcode", None) != _LOCK_NOT_AVAILABLE:
                 raise
-            time.sleep(1)
+            logger.info("unused words wait for those who write products")
+            time.sleep(2)
+    logger.warning("%s unused words stay: somebody always wrote products. Call rebuild_search again later", len(words))
+    return 0
 
 
 def _create_index(cursor: Any, *, name: str, definition: str) -> None:

@@ -32,8 +32,8 @@ SETTLED_AFTER: Final = timedelta(seconds=120)
 CHUNK_ROWS: Final = 4_000
 #: Rows that are made single precision together: as many as a cache holds.
 BLOCK_ROWS: Final = 1024
-#: Candidates for each one wanted, at most: where more are as near as rounding can tell, any of them will do.
-MOST_CANDIDATES: Final = 10
+#: Candidates, at most, unless more are wanted: where more are as near as rounding can tell, any of them will do.
+MOST_CANDIDATES: Final = 10_000
 _LARGEST_INT8: Final = 127
 #: What single precision may lose in a sum.
 _LOST_IN_SUMS: Final = 1e-5
@@ -68,7 +68,8 @@ class FeatureMatrix:
         """Return ids among which those of the `count` nearest to a vector float32[F] of length 1 are.
 
         No cosine is further from that of the rounded features than the error: with it for them the others have to reach
-        the last of `count` that have it against them. There are at most `MOST_CANDIDATES` times as many.
+        the last of `count` that have it against them. Where these are more than `MOST_CANDIDATES`, the nearest by the
+        rounded features are returned.
         """
         if len(self.ids) <= count:
             return list(self.ids.tolist())
@@ -81,9 +82,9 @@ class FeatureMatrix:
         cosines *= self.steps
         sure = np.partition(cosines - self.errors, len(cosines) - count)[-count]
         candidates = np.flatnonzero(cosines + self.errors >= sure - _LOST_IN_SUMS)
-        if len(candidates) > MOST_CANDIDATES * count:
-            nearest = np.argpartition(cosines[candidates], -MOST_CANDIDATES * count)
-            candidates = candidates[nearest[-MOST_CANDIDATES * count :]]
+        most = max(count, MOST_CANDIDATES)
+        if len(candidates) > most:
+            candidates = candidates[np.argpartition(cosines[candidates], -most)[-most:]]
         return list(self.ids[candidates].tolist())
 
 
@@ -128,7 +129,8 @@ def _read(rows: QuerySet[PictureFeatures], *, size: int) -> _Read:
         f"FROM ({select}) AS rows (id, features)) TO STDOUT (FORMAT binary)"
     )
     copied = io.BytesIO()
-    with connection.cursor() as cursor:
+    # Django's cursor passes this method on as it is, with errors that nobody else expects.
+    with connection.cursor() as cursor, connection.wrap_database_errors:
         cursor.copy_expert(cursor.mogrify(statement, [length, length, bytes(length), *parameters]), copied)
     # All rows have as many bytes: how many values, and each with its length before it.
     columns = (("id", ">i8"), ("fits", "?"), ("features", f"V{length}"))

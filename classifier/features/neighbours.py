@@ -15,6 +15,7 @@ from classifier.features.matrix import forget_features, get_features, normalise
 from classifier.ml.types import FEATURE_TYPE
 from classifier.models import PictureFeatures
 from classifier.registry.selectors import find_active_model_version
+from config.db.arrays import AnyOf
 
 #: Pictures looked at for each product wanted, at first and at last: a product has several pictures, and what a base saw
 #: may be in pictures that no product shows any more.
@@ -82,8 +83,9 @@ def _find_nearest(candidates: list[int], *, vector: NDArray[np.float32], count: 
 
     By the features as they are stored. One query.
     """
-    rows = PictureFeatures.objects.filter(pk__in=candidates).order_by().values_list("pk", "sha256", "features")
-    seen = sorted((pk, bytes(sha256).hex(), bytes(data)) for pk, sha256, data in rows)
+    size = len(vector) * FEATURE_TYPE.itemsize
+    rows = PictureFeatures.objects.filter(AnyOf("pk", candidates)).order_by().values_list("pk", "sha256", "features")
+    seen = sorted((pk, bytes(sha256).hex(), bytes(data)) for pk, sha256, data in rows if len(data) == size)
     cosines = normalise(b"".join(data for _, _, data in seen), size=len(vector)) @ vector
     nearest = np.argsort(-cosines, kind="stable")[:count]
     return {seen[place][1]: float(cosines[place]) for place in nearest}, len(seen)

@@ -18,7 +18,7 @@ from classifier.ml.judging.published import PUBLISHED
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
-def test_a_recipe_survives_the_manifest(name: str) -> None:
+def test_a_recipe_has_its_name_and_is_json(name: str) -> None:
     recipe = get_recipe(name)
     assert recipe.name == name
     kept = dataclasses.asdict(recipe)

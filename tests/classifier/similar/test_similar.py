@@ -127,6 +127,27 @@ def test_a_picture_without_features_is_passed_over(version: ModelVersion) -> Non
     assert list_similar(asked) == expect((near, 10))
 
 
+def test_a_row_that_has_got_another_size_is_passed_over(version: ModelVersion) -> None:
+    asked, near, changed = (create_seen_product(version, degrees) for degrees in (0, 20, 10))
+    assert list_similar(asked) == expect((changed, 10), (near, 20))
+    picture = changed.product_images.get().image.stored_picture
+    PictureFeatures.objects.filter(sha256=bytes.fromhex(picture.sha256)).update(features=bytes(6))
+    assert list_similar(asked) == expect((near, 20))
+
+
+def test_what_is_alike_but_for_a_rounding_comes_in_its_order(version: ModelVersion) -> None:
+    draws = np.random.default_rng(1).normal(size=(40, 64))
+    vectors = (draws[:1] + 1e-2 * draws).astype("<f2")
+    products = [create_product(images=[create_image()]) for _ in vectors]
+    for product, vector in zip(products, vectors, strict=True):
+        see(product.product_images.get().image, version, degrees=0, features=vector.tobytes())
+    units = vectors.astype(float) / np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
+    order = np.argsort(-(units @ units[3]))
+    assert order[0] == 3
+    found = [similar.product.pk for similar in find_similar_products(products[3].pk, limit=5)]
+    assert found == [products[place].pk for place in order[1:6]]
+
+
 def test_features_without_direction_are_like_nothing(version: ModelVersion) -> None:
     asked, blind = create_seen_product(version, 0), create_product(images=[create_image()])
     see(blind.product_images.get().image, version, degrees=0, features=np.full(64, np.nan, "<f2").tobytes())
