@@ -104,7 +104,7 @@ def main() -> int:
     with running_database():
         from django.db import connection
 
-        from classifier.features.matrix import FeatureMatrix
+        from classifier.features.matrix import FeatureMatrix, RoundedFeatures
 
         total = arguments.embeddings
         generator = np.random.default_rng(1)
@@ -112,7 +112,7 @@ def main() -> int:
         same = 0
         with connection.cursor() as cursor:
             vectors = write_both(embeddings=total, size=arguments.size, cursor=cursor)
-            features = FeatureMatrix.of(np.arange(1, total + 1), vectors.astype(np.float32))
+            features = FeatureMatrix((RoundedFeatures.of(np.arange(1, total + 1), vectors.astype(np.float32)),))
             for _ in range(arguments.rounds):
                 (vector,) = draw_vectors(generator, rows=1, size=arguments.size)
                 started = time.perf_counter()

@@ -9,9 +9,10 @@ import io
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from django.conf import settings
@@ -43,12 +44,11 @@ _COPY_TRAILER_BYTES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureMatrix:
+class RoundedFeatures:
     """The ids int64[N] and rounded features int8[N, F] of N pictures.
 
     Of each picture, `steps` float32[N] is what its numbers are multiples of, so that its features have length 1, or 0
-    where they say none; `errors` float32[N] is the length of what rounding took. Nothing of it changes; a later one may
-    share its memory.
+    where they say none; `errors` float32[N] is the length of what rounding took.
     """
 
     ids: NDArray[np.int64]
@@ -64,6 +64,23 @@ class FeatureMatrix:
         errors = np.linalg.norm(vectors - multiples * steps[:, None], axis=1)
         return cls(ids, multiples.astype(np.int8), steps, errors)
 
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """The pictures of all parts, of which there is at least one."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMatrix:
+    """Features in parts, of which there is at least one. Nothing of it changes; a later one may share them."""
+
+    parts: tuple[RoundedFeatures, ...]
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """The ids int64[N] of all pictures."""
+        return np.concatenate([part.ids for part in self.parts])
+
     def find_candidates(self, vector: NDArray[np.float32], *, count: int) -> list[int]:
         """Return ids among which those of the `count` nearest to a vector float32[F] of length 1 are.
 
@@ -71,31 +88,32 @@ class FeatureMatrix:
         the last of `count` that have it against them. Where these are more than `MOST_CANDIDATES`, the nearest by the
         rounded features are returned.
         """
-        if len(self.ids) <= count:
-            return list(self.ids.tolist())
-        cosines = np.empty(len(self.ids), np.float32)
+        ids = self.ids
+        if len(ids) <= count:
+            return list(ids.tolist())
+        cosines, end = np.empty(len(ids), np.float32), 0
         block = np.empty((BLOCK_ROWS, len(vector)), np.float32)
-        for start in range(0, len(self.ids), BLOCK_ROWS):
-            part = self.rounded[start : start + BLOCK_ROWS]
-            block[: len(part)] = part
-            np.dot(block[: len(part)], vector, out=cosines[start : start + len(part)])
-        cosines *= self.steps
-        sure = np.partition(cosines - self.errors, len(cosines) - count)[-count]
-        candidates = np.flatnonzero(cosines + self.errors >= sure - _LOST_IN_SUMS)
+        for part in self.parts:
+            for start in range(0, len(part.ids), BLOCK_ROWS):
+                rounded = part.rounded[start : start + BLOCK_ROWS]
+                begin, end = end, end + len(rounded)
+                block[: len(rounded)] = rounded
+                np.dot(block[: len(rounded)], vector, out=cosines[begin:end])
+        cosines *= np.concatenate([part.steps for part in self.parts])
+        errors = np.concatenate([part.errors for part in self.parts])
+        sure = np.partition(cosines - errors, len(cosines) - count)[-count]
+        candidates = np.flatnonzero(cosines + errors >= sure - _LOST_IN_SUMS)
         most = max(count, MOST_CANDIDATES)
         if len(candidates) > most:
             candidates = candidates[np.argpartition(cosines[candidates], -most)[-most:]]
-        return list(self.ids[candidates].tolist())
-
-
-def _list_arrays(matrix: FeatureMatrix) -> list[NDArray[Any]]:
-    return [matrix.ids, matrix.rounded, matrix.steps, matrix.errors]
+        return list(ids[candidates].tolist())
 
 
 def normalise(data: bytes, *, size: int) -> NDArray[np.float32]:
     """Return stored features of pictures, float32[N, size] with length 1, or 0 where they have no direction."""
     vectors = np.frombuffer(data, FEATURE_TYPE).reshape(-1, size).astype(np.float32)
-    np.nan_to_num(vectors, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    if not np.isfinite(vectors).all():
+        np.nan_to_num(vectors, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors /= np.where(lengths > 0, lengths, 1)
     return vectors
@@ -147,8 +165,7 @@ class LoadedFeatures:
     def __init__(self, base_id: int, *, size: int) -> None:
         """Nothing yet of this base, whose pictures have `size` features each."""
         self._base_id, self._size = base_id, size
-        self._held = FeatureMatrix.of(np.empty(0, np.int64), np.empty((0, size), np.float32))
-        self._count = 0
+        self._parts = (RoundedFeatures.of(np.empty(0, np.int64), np.empty((0, size), np.float32)),)
         # What was read reaches up to here, and up to there for good: nothing comes below it any more.
         self._until = self._settled = 0
         self._refreshing, self._reading, self._catching_up = threading.Lock(), threading.Lock(), threading.Lock()
@@ -157,8 +174,7 @@ class LoadedFeatures:
     @property
     def matrix(self) -> FeatureMatrix:
         """What was read until now."""
-        count, held = self._count, self._held
-        return FeatureMatrix(*(part[:count] for part in _list_arrays(held)))
+        return FeatureMatrix(self._parts)
 
     def refresh(self) -> FeatureMatrix:
         """Return the features as they were SIMILAR_REFRESH_SECONDS ago or later.
@@ -219,26 +235,23 @@ class LoadedFeatures:
             self._add(_read(rows.filter(pk__in=late[start : start + CHUNK_ROWS]), size=self._size))
 
     def _add(self, read: _Read) -> None:
-        """Write rows behind what is there; whoever searches that meanwhile is not disturbed."""
-        read_now = FeatureMatrix.of(read.ids, normalise(read.data, size=self._size))
-        end, held = self._count + len(read.ids), self._held
-        if end > len(held.ids):
-            more = max(end, 5 * len(held.ids) // 4) - self._count
-            parts = (
-                (part[: self._count], np.empty((more, *part.shape[1:]), part.dtype)) for part in _list_arrays(held)
-            )
-            held = self._held = FeatureMatrix(*map(np.concatenate, parts))
-        for part, new in zip(_list_arrays(held), _list_arrays(read_now), strict=True):
-            part[self._count : end] = new
-        self._count = end
+        """Put rows behind what is there; whoever searches that meanwhile is not disturbed."""
+        parts = (*self._parts, RoundedFeatures.of(read.ids, normalise(read.data, size=self._size)))
+        if len(parts[-2].ids) + len(parts[-1].ids) <= CHUNK_ROWS:
+            parts = (*parts[:-2], RoundedFeatures.join(parts[-2:]))
+        self._parts = parts
 
     def _catch_up(self) -> None:
         """Read what is new until nothing is, unless a thread of this process is at it."""
         if not self._catching_up.acquire(blocking=False):
             return
         try:
-            while self.read_on():
-                pass
+            is_behind = True
+            while is_behind:
+                started = time.monotonic()
+                is_behind = self.read_on()
+                # As much of the processor is left to those who ask for pages.
+                time.sleep(time.monotonic() - started)
         except Exception:
             logger.exception("the features of base %s could not be read", self._base_id)
         finally:

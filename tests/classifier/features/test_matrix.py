@@ -11,7 +11,7 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from classifier.features import matrix
-from classifier.features.matrix import FeatureMatrix, LoadedFeatures
+from classifier.features.matrix import FeatureMatrix, LoadedFeatures, RoundedFeatures
 from classifier.models import Base, PictureFeatures
 from tests.support.fakes import create_model_version
 
@@ -53,7 +53,9 @@ def list_ids(loaded: LoadedFeatures) -> list[int]:
 
 def build(vectors: np.ndarray) -> FeatureMatrix:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return FeatureMatrix.of(np.arange(len(vectors)) + 100, vectors / np.where(lengths > 0, lengths, 1))
+    ids, units = np.arange(len(vectors)) + 100, vectors / np.where(lengths > 0, lengths, 1)
+    half = len(vectors) // 2
+    return FeatureMatrix(tuple(RoundedFeatures.of(ids[part], units[part]) for part in (slice(half), slice(half, None))))
 
 
 @pytest.mark.parametrize("rows", [0, 5, 60, 3_000])
@@ -86,7 +88,7 @@ def test_of_many_that_all_but_agree_the_nearest_by_rounded_features_are_candidat
     assert len(features.find_candidates(wanted, count=60)) == 60
     cosines = vectors @ wanted / np.linalg.norm(vectors, axis=1)
     candidates = np.array(features.find_candidates(wanted, count=9)) - 100
-    assert cosines[candidates].min() >= np.sort(cosines)[-50] - 2 * features.errors.max()
+    assert cosines[candidates].min() >= np.sort(cosines)[-50] - 2 * max(part.errors.max() for part in features.parts)
 
 
 def test_candidates_are_few_where_directions_differ() -> None:
@@ -100,7 +102,7 @@ def test_features_are_rounded_to_length_1_or_0(base: Base) -> None:
     see(base, vectors)
     loaded = LoadedFeatures(base.pk, size=64)
     loaded.read_on()
-    held = loaded.matrix
+    (held,) = loaded.matrix.parts
     assert held.rounded.dtype == np.int8
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     expected = vectors / np.where(lengths > 0, lengths, 1)
