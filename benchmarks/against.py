@@ -19,7 +19,6 @@ from rich.table import Table
 
 from benchmarks.against_figures import Figure, compare_figures
 from benchmarks.against_runs import (
-    BUSY,
     AgainstError,
     Run,
     Side,
@@ -31,7 +30,7 @@ from benchmarks.against_runs import (
     has_changes,
     measure,
 )
-from benchmarks.machine import describe_machine
+from benchmarks.machine import BUSY, describe_machine
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 #: What a figure should reach is not measured: people read it only where the sides differ in it.

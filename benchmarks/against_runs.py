@@ -13,14 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from benchmarks.against_figures import read_figures, read_lines
+from benchmarks.machine import BUSY, count_busy_cores
 
-#: A load, or a number of cores busy before a run, above which something else was at work: as docs/benchmarks.md says.
-BUSY: Final = 0.3
-#: How long the machine is watched before each run. The load average still holds our own last run, this does not.
-_WATCH_SECONDS: Final = 1.0
 #: How long a run that is cut short has to stop its servers and remove its files.
 _STOP_SECONDS: Final = 30.0
 _TAIL_LINES: Final = 20
@@ -132,11 +127,6 @@ def measure(sides: Sequence[Side], *, benchmark: str, options: Sequence[str], ru
         done.append(Run(side=side.name, seconds=seconds, load_before=load, cores_busy_before=busy, figures=figures))
         _say(f"run {number} of {len(order)}  {side}: {seconds:.1f} s; before it load {load:.2f}, {busy:.2f} cores busy")
     return done
-
-
-def count_busy_cores() -> float:
-    """Watch the machine for a moment and return how many of its cores were busy."""
-    return float(psutil.cpu_percent(interval=_WATCH_SECONDS)) / 100 * (psutil.cpu_count() or 1)
 
 
 def _run(side: Side, benchmark: str, arguments: Sequence[str], *, what: str) -> tuple[str, float]:

@@ -127,10 +127,15 @@ def _measure_site(
         ("a filter by group and confidence, 95th percentile", reads.list_group_filters()),
         ("a filter by status, garment and others, 95th percentile", reads.list_other_filters()),
         ("a text search, 95th percentile", reads.list_searches(products=products)),
-        ("find similar, 95th percentile", reads.list_similar_products(products=products, count=50)),
     ):
         report(name.partition(",")[0])
         yield _show_cases(name, reads.measure_cases(address, paths[:most_requests]), floor=500, goal=150)
+    report("reading the features")
+    seconds = reads.read_features(address, products=products)
+    yield Figure("reading what similar ones are found by, in each process", seconds, floor=60, goal=15, unit="s")
+    report("find similar")
+    similar = reads.list_similar_products(products=products, count=50)[:most_requests]
+    yield _show_cases("find similar, 95th percentile", reads.measure_cases(address, similar), floor=500, goal=150)
     report("the product grid")
     grid = reads.measure_grid(address, products=products, count=min(100, most_requests))
     yield _show_cases("a page of the product grid, 95th percentile", grid, floor=200, goal=80)

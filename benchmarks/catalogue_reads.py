@@ -4,6 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -17,6 +18,7 @@ from benchmarks.catalogue_rows import (
     RARE_WORD,
     UNKNOWN_WORD,
 )
+from benchmarks.machine import BUSY, count_busy_cores
 
 LIST: Final = "/api/v1/products/"
 PAGE_SIZE: Final = 50
@@ -33,6 +35,8 @@ _LISTING_QUERY: Final = """
              WHERE d.ProductId = p.Id AND LOWER(d.CountryCode) = 'us' ORDER BY d.Id LIMIT 1) AS description
     FROM Product p ORDER BY p.Id"""
 _ROWS_A_FETCH: Final = 10_000
+#: Products whose features a process has read after a second, however slowly.
+_LEAST_READ_A_SECOND: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,23 @@ def list_searches(*, products: int, digits: int = 7) -> list[str]:
         for chosen in filters
         for ordering in ("id", "-id", "-confidence")
     ]
+
+
+def read_features(address: str, *, products: int) -> float:
+    """Let each process of the site read what *find similar* compares; return the seconds until all have.
+
+    Each is asked for the first time, and reads most of it beside its answers. Of a machine with nothing else to do.
+    """
+    path = list_similar_products(products=products, count=1)[0]
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        # Each connection stays with the process that took it: all of them get some.
+        for _ in range(16):
+            stack.enter_context(Visitor(address)).get(path)
+        most = 2 + products / _LEAST_READ_A_SECOND
+        while (seconds := time.perf_counter() - started) < most and count_busy_cores() > BUSY:
+            pass
+    return seconds
 
 
 def list_similar_products(*, products: int, count: int) -> list[str]:

@@ -236,10 +236,12 @@ class LoadedFeatures:
 
     def _add(self, read: _Read) -> None:
         """Put rows behind what is there; whoever searches that meanwhile is not disturbed."""
-        parts = (*self._parts, RoundedFeatures.of(read.ids, normalise(read.data, size=self._size)))
-        if len(parts[-2].ids) + len(parts[-1].ids) <= CHUNK_ROWS:
-            parts = (*parts[:-2], RoundedFeatures.join(parts[-2:]))
-        self._parts = parts
+        *before, last = self._parts
+        new = RoundedFeatures.of(read.ids, normalise(read.data, size=self._size))
+        if len(last.ids) + len(new.ids) <= CHUNK_ROWS:
+            self._parts = (*before, RoundedFeatures.join([last, new]))
+        else:
+            self._parts = (*before, last, new)
 
     def _catch_up(self) -> None:
         """Read what is new until nothing is, unless a thread of this process is at it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import against, against_figures, against_runs
+from benchmarks import against, against_figures, against_runs, machine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -92,7 +92,7 @@ class Product:
 
 @pytest.fixture
 def product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Product:
-    monkeypatch.setattr(against_runs, "_WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(machine, "_WATCH_SECONDS", 0.01)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
