@@ -165,7 +165,8 @@ class LoadedFeatures:
     def __init__(self, base_id: int, *, size: int) -> None:
         """Nothing yet of this base, whose pictures have `size` features each."""
         self._base_id, self._size = base_id, size
-        self._parts = (RoundedFeatures.of(np.empty(0, np.int64), np.empty((0, size), np.float32)),)
+        nothing = RoundedFeatures.of(np.empty(0, np.int64), np.empty((0, size), np.float32))
+        self._parts: tuple[RoundedFeatures, ...] = (nothing,)
         # What was read reaches up to here, and up to there for good: nothing comes below it any more.
         self._until = self._settled = 0
         self._refreshing, self._reading, self._catching_up = threading.Lock(), threading.Lock(), threading.Lock()
@@ -236,7 +237,7 @@ class LoadedFeatures:
 
     def _add(self, read: _Read) -> None:
         """Put rows behind what is there; whoever searches that meanwhile is not disturbed."""
-        *before, last = self._parts
+        before, last = self._parts[:-1], self._parts[-1]
         new = RoundedFeatures.of(read.ids, normalise(read.data, size=self._size))
         if len(last.ids) + len(new.ids) <= CHUNK_ROWS:
             self._parts = (*before, RoundedFeatures.join([last, new]))
