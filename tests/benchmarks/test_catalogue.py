@@ -27,6 +27,7 @@ def test_every_figure_is_measured_on_a_small_catalogue() -> None:
         (1.5, 1.1),
         (5, 3),
         (500, 150),
+        (60, 15),
         (200, 80),
     }
     assert all(figure["measured"] > 0 for figure in figures.values())

@@ -48,7 +48,7 @@ class Installation:
 
     def replace(self, text: str) -> str:
         """Put this machine's folders in place of an installation's."""
-        places = {"/etc/catalogue": "etc", "/var/lib/catalogue": "var", "/tmp/worker-alive": "alive"}
+        places = {"/etc/catalogue": "etc", "/var/lib/catalogue": "var"}
         for there, here in places.items():
             text = text.replace(there, str(self.folder / here))
         return text.replace("/opt/catalogue", str(REPOSITORY))
@@ -189,7 +189,6 @@ def test_the_units_commands_and_those_of_the_page_make_a_site_that_serves(instal
     # Site and workers have begun meanwhile, and end at what systemd stops them by.
     for name in workers:
         wait_for_log(installed, name, " ready.")
-    assert (installed.folder / "alive").exists()
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_listening(installed.port):
         assert time.monotonic() < deadline, installed.read_log("catalogue-site.service")
