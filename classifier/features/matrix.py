@@ -152,8 +152,8 @@ def _read(rows: QuerySet[PictureFeatures], *, size: int) -> _Read:
         cursor.copy_expert(cursor.mogrify(statement, [length, length, bytes(length), *parameters]), copied)
     # All rows have as many bytes: how many values, and each with its length before it.
     columns = (("id", ">i8"), ("fits", "?"), ("features", f"V{length}"))
-    fields = [part for name, kind in columns for part in ((f"length of {name}", ">i4"), (name, kind))]
-    copies = np.frombuffer(copied.getbuffer()[_COPY_HEADER_BYTES:-_COPY_TRAILER_BYTES], [("count", ">i2"), *fields])
+    layout = [part for name, kind in columns for part in ((f"length of {name}", ">i4"), (name, kind))]
+    copies = np.frombuffer(copied.getbuffer()[_COPY_HEADER_BYTES:-_COPY_TRAILER_BYTES], [("count", ">i2"), *layout])
     fitting = copies[copies["fits"]]
     last = int(copies["id"].max(initial=0))
     return _Read(fitting["id"].astype(np.int64), fitting["features"].tobytes(), len(copies), last)
