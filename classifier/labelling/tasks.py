@@ -63,19 +63,20 @@ def send_taking_runs() -> int:
     return send_runs(LabellingRun.objects.taking(), task=take_pictures_task)
 
 
-def send_due_batches(*, maximum: int) -> int:
+def send_due_batches(*, maximum: int, first_size: int | None = None) -> int:
     """Put up to `maximum` batches of due tasks on the queue, as far as there is room on it; return how many.
 
-    The queue is kept at LABELLING_QUEUE_BATCHES messages: what was sent long ago and still lies on it is never sent
-    without end. When the queue is empty, what was sent before the last sweep and not claimed since is lost, and sent
-    again at once. A broker that is down is no error: the rows stay due, and the sweep sends them again.
+    They are those of `ledger.take_batches_to_send`. The queue is kept at LABELLING_QUEUE_BATCHES messages: what was
+    sent long ago and still lies on it is never sent without end. When the queue is empty, what was sent before the last
+    sweep and not claimed since is lost, and sent again at once. A broker that is down is no error: the rows stay due,
+    and the sweep sends them again.
     """
     batches: list[list[int]] = []
     try:
         on_queue = count_messages("labelling")
         room = min(maximum, settings.LABELLING_QUEUE_BATCHES - on_queue)
         lost_after = settings.LABELLING_RESEND_SECONDS if on_queue else settings.LABELLING_SWEEP_SECONDS
-        batches = ledger.take_batches_to_send(maximum=room, lost_after_seconds=lost_after)
+        batches = ledger.take_batches_to_send(maximum=room, lost_after_seconds=lost_after, first_size=first_size)
         for batch in batches:
             label_batch_task.apply_async((batch,), retry=False)
     except broker_errors() as error:

@@ -65,6 +65,17 @@ def test_messages_leave_when_the_rows_are_committed(
     assert run.total == 3
 
 
+def test_the_first_labels_of_a_run_do_not_wait_for_a_whole_batch(
+    outbox: Outbox, django_capture_on_commit_callbacks
+) -> None:
+    create_model_version()
+    for _ in range(6):
+        create_painted_image()
+    with django_capture_on_commit_callbacks(execute=True):
+        start_labelling_run()
+    assert [len(batch) for batch in outbox] == [4, 2]
+
+
 def test_a_second_run_takes_only_what_is_missing() -> None:
     create_model_version()
     create_painted_image()
