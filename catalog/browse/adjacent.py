@@ -5,8 +5,8 @@ from typing import NamedTuple
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
-from catalog.browse.filters import ProductListQuery, keep_list_query
-from catalog.browse.listing import find_adjacent_products, get_place
+from catalog.browse.filters import ProductListQuery, add_place, keep_list_query
+from catalog.browse.listing import find_adjacent_products, get_place, get_product_ordering
 from catalog.models import Product
 from config.db.paging import InvalidCursorError
 from config.web.queries import check_parameters, pick_parameters
@@ -30,8 +30,9 @@ def find_adjacent(parameters: QueryDict, product_id: int) -> tuple[AdjacentProdu
         found = find_adjacent_products(criteria, product_id, place=parameters.get("place", ""))
     except (ValidationError, InvalidCursorError):
         return None, None
+    ordering, list_query = get_product_ordering(criteria), keep_list_query(parameters, placed=False)
     before, behind = (
-        AdjacentProduct(product, keep_list_query(parameters, place=get_place(criteria, product))) if product else None
+        AdjacentProduct(product, add_place(list_query, get_place(ordering, product))) if product else None
         for product in found
     )
     return before, behind

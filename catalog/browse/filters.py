@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
@@ -234,14 +235,15 @@ class PlacedListQuery(ProductListQuery):
     place = serializers.CharField(max_length=1000, required=False)
 
 
-def keep_list_query(parameters: QueryDict, **changes: str) -> str:
+def keep_list_query(parameters: QueryDict, *, placed: bool = True) -> str:
     """Return the list's filters and page out of another page's address, as "?group=Bags"; empty without any.
 
-    `changes` are set in them, or taken away where they are empty.
+    With them goes the place of a product, unless they are not to be `placed`.
     """
-    picked, _ = pick_parameters(PlacedListQuery, parameters)
-    for name, value in changes.items():
-        picked.pop(name, None)
-        if value:
-            picked[name] = value
+    picked, _ = pick_parameters(PlacedListQuery if placed else ProductListQuery, parameters)
     return f"?{picked.urlencode()}" if picked else ""
+
+
+def add_place(query: str, place: str) -> str:
+    """Return what `keep_list_query` returned without a place with this one; an empty place adds nothing."""
+    return f"{query}{'&' if query else '?'}{urlencode({'place': place})}" if place else query

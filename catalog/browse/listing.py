@@ -57,9 +57,8 @@ def find_product_page(
     )
 
 
-def get_place(criteria: ProductCriteria, product: Product) -> str:
+def get_place(ordering: KeysetOrdering, product: Product) -> str:
     """Return the product's place in the list, for `find_adjacent_products`; empty where its id says it for ever."""
-    ordering = get_product_ordering(criteria)
     return write_cursor(ordering, ordering.values_of(product)) if len(ordering.fields) > 1 else ""
 
 

@@ -20,8 +20,8 @@ from rest_framework.exceptions import ValidationError
 from catalog.browse.actions import group_by_part, list_actions
 from catalog.browse.controls import PAGE_SIZES, build_chips, build_choices, build_order, build_selects
 from catalog.browse.counts import ListCounts, count_list
-from catalog.browse.filters import ProductListQuery, keep_list_query
-from catalog.browse.listing import find_product_page, get_place
+from catalog.browse.filters import ProductListQuery, add_place, keep_list_query
+from catalog.browse.listing import find_product_page, get_place, get_product_ordering
 from catalog.browse.summary import CACHE_KEY
 from catalog.labels import Status, get_label_summary
 from catalog.models import Product, StoredPicture
@@ -55,8 +55,8 @@ def product_list(request: HttpRequest) -> HttpResponse:
     parameters, filters = pick_parameters(ProductListQuery, request.GET)
     context: dict[str, Any] = {
         "filters": filters,
-        "chips": build_chips(filters, ListCounts()),
         "choices": build_choices(filters),
+        "country": filters.get("country", ""),
         "order": build_order(parameters),
         "selects": build_selects(parameters),
         "folded": len(filters.keys() - {"group", "status", "search", "ordering"}),
@@ -64,7 +64,8 @@ def product_list(request: HttpRequest) -> HttpResponse:
     try:
         query = check_parameters(ProductListQuery, parameters)
     except ValidationError as error:
-        return render(request, "catalog/product_list.html", context | {"errors": error.detail}, status=400)
+        context |= {"chips": build_chips(filters, ListCounts()), "errors": error.detail}
+        return render(request, "catalog/product_list.html", context, status=400)
     criteria = query.get_criteria(ordering="-id")
     page_size = query.get_page_size(default=PAGE_SIZES[0])
     try:
@@ -75,8 +76,9 @@ def product_list(request: HttpRequest) -> HttpResponse:
         raise Http404 from error
     # In an order of the reader's own the products beside are neither newer nor older.
     previous_name, next_name = ("Previous", "Next") if filters.get("ordering") else ("Newer", "Older")
+    ordering, list_query = get_product_ordering(criteria), keep_list_query(parameters)
     products = [
-        (product, get_label_summary(product), keep_list_query(parameters, place=get_place(criteria, product)))
+        (product, get_label_summary(product), add_place(list_query, get_place(ordering, product)))
         for product in page.rows
     ]
     counts = count_list(criteria)

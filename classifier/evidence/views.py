@@ -40,7 +40,7 @@ def product_detail(request: HttpRequest, product_id: int) -> HttpResponse:
         "product": page.product,
         "choices": GARMENTS_OF_GROUPS,
         "verdicts": [choice for choice in Verdict.choices if choice[0] != Verdict.GROUP],
-        "back": keep_list_query(request.GET, place=""),
+        "back": keep_list_query(request.GET, placed=False),
         "adjacent": find_adjacent(request.GET, product_id),
         "may_mend": request.user.has_perms(MENDING),
     }

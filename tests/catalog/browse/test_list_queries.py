@@ -10,7 +10,7 @@ import pytest
 from django.db import transaction
 
 from catalog.browse.filters import ProductCriteria
-from catalog.browse.listing import find_adjacent_products, find_product_page, get_place
+from catalog.browse.listing import find_adjacent_products, find_product_page, get_place, get_product_ordering
 from catalog.labels import refresh_labels
 from catalog.models import Image, Product, ProductDescription, ProductImages, ProductLabel
 from catalog.search import query as search
@@ -153,9 +153,10 @@ def walk_pages(criteria: ProductCriteria, *, page_size: int) -> list[int]:
 def walk_beside(criteria: ProductCriteria, *, first: int) -> list[int]:
     """The ids from one product to the next, each by its place; before each must be the one that led to it."""
     ids: list[int] = []
+    ordering = get_product_ordering(criteria)
     product: Product | None = Product.objects.select_related("label").get(pk=first)
     while product is not None:
-        before, behind = find_adjacent_products(criteria, product.pk, place=get_place(criteria, product))
+        before, behind = find_adjacent_products(criteria, product.pk, place=get_place(ordering, product))
         assert [before.pk if before else None] == (ids[-1:] or [None])
         ids.append(product.pk)
         product = behind
