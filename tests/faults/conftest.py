@@ -66,7 +66,7 @@ def _hire(nursery: Nursery, *, settings: Any, folder: Path, monkeypatch: pytest.
 
     redis.Redis.from_url(nursery.redis_url).flushall()
     settings.ARTEFACTS_DIR = folder / "artefacts"
-    monkeypatch.setattr(dispatch, "send_due_batches", lambda *, maximum: 0)
+    monkeypatch.setattr(dispatch, "send_due_batches", lambda **_: 0)
     monkeypatch.setattr(trainings, "send_queued_training", lambda: False)
     crew = Crew(nursery, folder)
     yield crew
