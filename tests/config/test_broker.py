@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from celery.exceptions import WorkerShutdown
+from celery.worker import state
 from django.conf import settings as django_settings
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import ChannelError
@@ -71,6 +73,18 @@ def test_a_message_is_seen_by_its_name_when_all_of_it_is_there(
     connection.channel()._put("one", {"whole": True})
     assert seen == [[]]
     assert len(list((tmp_path / "messages").glob("*.one.msg"))) == 1
+
+
+def test_a_worker_that_waits_for_messages_sees_at_once_that_it_is_to_stop(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue("one", Exchange("one"), "one")
+    with connection.Consumer([queue], callbacks=[lambda _body, _message: None]):
+        with pytest.raises(TimeoutError):
+            connection.drain_events(timeout=0.01)
+        monkeypatch.setattr(state, "should_stop", 0)
+        with pytest.raises(WorkerShutdown):
+            connection.drain_events(timeout=600)
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_brokers_error(connection: Connection, tmp_path: Path) -> None:
