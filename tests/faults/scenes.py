@@ -12,7 +12,7 @@ from catalog.models import ProductLabel
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import Classification, LabellingRun, LabelTask
 from tests.faults.workers import Worker, list_held_by, wait_until
-from tests.support.factories import create_product
+from tests.support.factories import create_products
 from tests.support.fakes import create_model_version, create_painted_image
 from tests.support.faulty_store import BACKEND, VARIABLE, Faults
 
@@ -33,8 +33,7 @@ PATIENT = {
 def start_run(number: int) -> LabellingRun:
     """Start a run over `number` new products with a picture each."""
     create_model_version()
-    for _ in range(number):
-        create_product(images=[create_painted_image()])
+    create_products(["Product"] * number, images=[create_painted_image() for _ in range(number)])
     return start_labelling_run()
 
 

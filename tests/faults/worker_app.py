@@ -19,10 +19,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from celery import shared_task
+from celery.concurrency.asynpool import AsynPool
 
 from catalog.models import Image
 from catalog.pictures import decoding, storage
 from catalog.pictures.decoding import DecodedPicture
+from classifier.adoption import gate
 from classifier.labelling import batches, ledger, tasks
 from classifier.labelling.ledger import ClaimedBatch, Outcome
 from classifier.ml import artefacts, pipeline
@@ -37,6 +39,8 @@ from tests.support.artefacts import OWN_NETWORKS
 from tests.support.fakes import FakeClassifier
 
 __all__ = ["app", "label_without_ledger_task"]
+
+LOOK_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
 decode = decoding.decode_picture
@@ -147,3 +151,7 @@ for name in ("_retry_delay", "_wait_seconds", "_loss_delay"):
     setattr(ledger, name, shorten(getattr(ledger, name)))
 batches.uuid = SimpleNamespace(uuid4=build_token)
 pipeline.train = train
+# To ask a trained version the 10,000 test pictures takes longer than all else.
+gate.find_fashion_mnist = lambda: None
+# Celery looks every 5 s whether what a dead child had in hand is lost; WORKER_LOST_WAIT_SECONDS stays.
+AsynPool.timers = property(lambda pool: {pool.maintain_pool: LOOK_SECONDS})

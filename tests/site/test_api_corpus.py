@@ -181,7 +181,7 @@ def site() -> Site:
 
 def test_every_address_answers_as_documented(site: Site) -> None:
     before = read_tables()
-    for hostile in CORPUS:
+    for number, hostile in enumerate(CORPUS, 1):
         for target in hostile.targets:
             name, method = target
             status, what = hostile.status or TABLE[name][method].status, (str(hostile), target)
@@ -192,26 +192,26 @@ def test_every_address_answers_as_documented(site: Site) -> None:
                 assert_problem(response, status, what=what)
             assert (response.status_code, what) == (status, what), response.content[:500]
             assert b"evil.example" not in response.content, what
-        if hostile is CORPUS[-1] or hostile.row % 10 == 0:
+        if hostile is CORPUS[-1] or number % 40 == 0:
             assert read_tables() == before, f"at {hostile} or before"
 
 
-@pytest.mark.parametrize("target", [*BODIES, *FORMS, *READ_ONLY], ids=lambda target: target[0])
-def test_row_1_a_title_of_10_mb_is_not_held_in_memory(site: Site, target: tuple[str, str]) -> None:
-    name, method = target
+def test_row_1_a_title_of_10_mb_is_not_held_in_memory(site: Site) -> None:
     fields = build_form([build_field("title", b"")]).removesuffix(b"\r\n--edge--\r\n")
-    start, content_type = (fields, MULTIPART) if target in FORMS else (b'{"title": "', JSON)
 
-    def send() -> int:
+    def send(target: tuple[str, str]) -> int:
+        name, method = target
+        start, content_type = (fields, MULTIPART) if target in FORMS else (b'{"title": "', JSON)
         body = LongStream(start, length=10_000_000)
         environ = {"wsgi.input": body, "CONTENT_LENGTH": "10000000", "CONTENT_TYPE": content_type}
         return site.client.request(PATH_INFO=site.get_address(name), REQUEST_METHOD=method, **environ).status_code
 
-    send()  # what is loaded once
-    before = read_memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    assert send() == 413
-    assert read_memory("VmHWM") - before <= 5_000_000
+    for target in (*BODIES, *FORMS, *READ_ONLY):
+        send(target)  # what is loaded once
+        before = read_memory("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        assert send(target) == 413, target
+        assert read_memory("VmHWM") - before <= 5_000_000, target
 
 
 class LongStream:

@@ -23,7 +23,7 @@ from classifier.reviews.services import record_reviews, withdraw_reviews
 from tests.support.artefacts import answer_as_registered, create_artefact_twin, register_active_version
 from tests.support.fakes import build_prediction
 from tests.support.members import create_member
-from tests.support.seen import create_seen
+from tests.support.seen import Seen, create_all_seen
 
 pytestmark = pytest.mark.django_db
 
@@ -40,12 +40,12 @@ def version(settings: Any, tmp_path: Path) -> ModelVersion:
 def images(version: ModelVersion) -> list[Image]:
     """42 reviewed pictures, a sixth of them of none of these; the first six train."""
     reviewer: User = create_member("add_review")
-    images = []
-    for number in range(42):
-        shows = number % 6
-        images.append(create_seen(version.base, number, shows=shows, part="training" if number < 6 else "test"))
+    images = create_all_seen(
+        version.base, [Seen(number, number % 6, "training" if number < 6 else "test") for number in range(42)]
+    )
+    for shows in range(6):
         label = {"verdict": "none_of_these", "group": ""} if shows == NONE else {"group": GROUPS[shows]}
-        record_reviews([images[-1].pk], reviewer_id=reviewer.pk, **label)
+        record_reviews([image.pk for image in images[shows::6]], reviewer_id=reviewer.pk, **label)
     return images
 
 
@@ -109,11 +109,9 @@ def test_what_titles_taught_is_held_against_titles_of_the_test_part(
     version: ModelVersion, tmp_path: Path, asked: list[int]
 ) -> None:
     titles = ("Blue shirt", "Long trousers", "Summer dress", "Leather boots", "Small handbag", "Leather belt")
-    for number in range(42):
-        part = "training" if number >= 36 else "test"
-        create_seen(version.base, number, title=titles[number % 6], shows=number % 6, part=part)
-    for number, part in ((42, "test"), (43, "training")):
-        create_seen(version.base, number, title=titles[0], shows=0, part=part)
+    parts = [*["test"] * 36, *["training"] * 6]
+    seen = [Seen(number, number % 6, part, titles[number % 6]) for number, part in enumerate(parts)]
+    create_all_seen(version.base, [*seen, Seen(42, 0, "test", titles[0]), Seen(43, 0, "training", titles[0])])
     # One shows what says nothing of its product, another is of a family that judges already.
     common, twin = SplitPicture.objects.order_by("-pk")[:2]
     left_out = {"left_out_because": SplitAssignment.Reason.COMMON, "left_out_at": Now()}

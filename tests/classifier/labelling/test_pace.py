@@ -15,7 +15,7 @@ from classifier.labelling import pace
 from classifier.labelling.pace import estimate_hosts
 from classifier.labelling.starting import start_labelling_run
 from classifier.models import LabellingRun, LabelTask
-from tests.support.factories import create_product
+from tests.support.factories import create_product, create_products
 from tests.support.fakes import create_model_version
 from tests.support.members import sign_in
 
@@ -35,9 +35,8 @@ def rates(settings: Any) -> None:
 
 
 def create_images(host: str, number: int) -> list[Image]:
-    images = [Image.objects.create(url=f"https://{host}/{place}.jpg") for place in range(number)]
-    for image in images:
-        create_product(images=[image])
+    images = Image.objects.bulk_create(Image(url=f"https://{host}/{place}.jpg") for place in range(number))
+    create_products([host] * number, images=images)
     return images
 
 

@@ -31,7 +31,7 @@ from classifier.training.starting import start_training_run
 from tests.support.artefacts import register_active_version
 from tests.support.collecting import cancel_at_the_third_report
 from tests.support.members import create_member, sign_in
-from tests.support.seen import create_seen
+from tests.support.seen import Seen, create_all_seen, create_seen
 
 pytestmark = pytest.mark.django_db
 
@@ -53,11 +53,11 @@ def reviewer() -> User:
 @pytest.fixture
 def shop(version: ModelVersion, reviewer: User) -> list[Image]:
     """180 reviewed pictures, a sixth of them of none of these; the last 36 fell into the test part."""
-    images = []
-    for number in range(180):
-        shows = number % 6
-        part = "training" if number < 144 else "test"
-        images.append(create_seen(version.base, number, shows=shows, part=part, title=TITLES[shows]))
+    numbers = [(number, number % 6) for number in range(180)]
+    images = create_all_seen(
+        version.base,
+        [Seen(number, shows, "training" if number < 144 else "test", TITLES[shows]) for number, shows in numbers],
+    )
     for shows in range(6):
         label = {"verdict": "none_of_these", "group": ""} if shows == NONE else {"group": GROUPS[shows]}
         record_reviews([image.pk for image in images[shows::6]], reviewer_id=reviewer.pk, **label)
@@ -118,7 +118,7 @@ def test_reviews_make_a_candidate_that_says_what_it_is_worth_and_the_button_coun
 def test_heads_know_what_is_none_of_the_groups_and_a_review_that_the_others_contradict_is_listed(
     shop: list[Image], version: ModelVersion, reviewer: User, client: Client
 ) -> None:
-    more = [create_seen(version.base, number, shows=NONE, part="training") for number in range(180, 192)]
+    more = create_all_seen(version.base, [Seen(number, NONE, "training") for number in range(180, 192)])
     record_reviews([image.pk for image in more], group="", verdict="none_of_these", reviewer_id=reviewer.pk)
     record_reviews([shop[0].pk], group="Bags", reviewer_id=reviewer.pk)
     made = train().model_version
@@ -140,7 +140,7 @@ def test_the_test_figures_count_none_of_these_as_the_gate_does(
     shop: list[Image], version: ModelVersion, reviewer: User
 ) -> None:
     # 36 marks teach that something is none of the groups, and the version before knew nothing of that.
-    more = [create_seen(version.base, number, shows=NONE, part="training") for number in range(180, 192)]
+    more = create_all_seen(version.base, [Seen(number, NONE, "training") for number in range(180, 192)])
     record_reviews([image.pk for image in more], group="", verdict="none_of_these", reviewer_id=reviewer.pk)
     first = SplitAssignment.objects.filter(part="test").earliest("pk")
     # Two pictures of one family judge once.

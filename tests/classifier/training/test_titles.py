@@ -30,7 +30,7 @@ from classifier.training.titles import TooFewTitlesError, has_enough_titles, lis
 from tests.support.artefacts import register_active_version
 from tests.support.collecting import cancel_at_the_third_report
 from tests.support.members import create_member, sign_in
-from tests.support.seen import create_seen
+from tests.support.seen import Seen, create_all_seen, create_seen
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -48,9 +48,8 @@ def shop(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> ModelVersion
     """Sixty products whose titles name a group, one that names none, and one of another picture's bytes."""
     monkeypatch.setattr(titles, "MINIMUM_TITLES", 60)
     monkeypatch.setattr(titles, "MINIMUM_OF_GROUP", 12)
-    for number in range(60):
-        create_seen(version.base, number, title=TITLES[number % 5], shows=number % 5, part="training")
-    create_seen(version.base, 60, title="Nice thing", shows=0)
+    named = [Seen(number, number % 5, "training", TITLES[number % 5]) for number in range(60)]
+    create_all_seen(version.base, [*named, Seen(60, 0, title="Nice thing")])
     read_titles()
     return version
 
@@ -84,8 +83,10 @@ def test_a_catalogue_that_came_by_groups_teaches_all_of_them(
     monkeypatch.setattr(titles, "CHUNK_SIZE", 4)
     monkeypatch.setattr(titles, "MINIMUM_TITLES", 15)
     monkeypatch.setattr(titles, "MINIMUM_OF_GROUP", 3)
-    for number in range(60):
-        create_seen(version.base, number, title=TITLES[number // 12], shows=number // 12, part="training")
+    groups = [number // 12 for number in range(60)]
+    create_all_seen(
+        version.base, [Seen(number, shows, "training", TITLES[shows]) for number, shows in enumerate(groups)]
+    )
     read_titles()
     assert [picture.group for picture in list_titled_pictures(version)] == [group for group in range(5) for _ in "123"]
     assert teach().state == "done"
@@ -114,8 +115,7 @@ def test_pictures_in_test_teach_nothing(shop: ModelVersion) -> None:
 
 def test_pictures_that_would_fall_into_test_teach_nothing(version: ModelVersion) -> None:
     digests = [hashlib.sha256(str(number).encode()).digest() for number in range(60)]
-    for number in range(60):
-        create_seen(version.base, number, title=TITLES[0], shows=0)
+    create_all_seen(version.base, [Seen(number, 0, title=TITLES[0]) for number in range(60)])
     read_titles()
     expected = {digest.hex() for digest in digests if draw_part(digest) != Part.TEST}
     assert {picture.sha256 for picture in list_titled_pictures(version)} == expected
