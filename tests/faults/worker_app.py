@@ -19,7 +19,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from celery import shared_task
-from celery.concurrency.asynpool import AsynPool
 
 from catalog.models import Image
 from catalog.pictures import decoding, storage
@@ -39,8 +38,6 @@ from tests.support.artefacts import OWN_NETWORKS
 from tests.support.fakes import FakeClassifier
 
 __all__ = ["app", "label_without_ledger_task"]
-
-LOOK_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
 decode = decoding.decode_picture
@@ -153,5 +150,3 @@ batches.uuid = SimpleNamespace(uuid4=build_token)
 pipeline.train = train
 # To ask a trained version the 10,000 test pictures takes longer than all else.
 gate.find_fashion_mnist = lambda: None
-# Celery looks every 5 s whether what a dead child had in hand is lost; WORKER_LOST_WAIT_SECONDS stays.
-AsynPool.timers = property(lambda pool: {pool.maintain_pool: LOOK_SECONDS})
