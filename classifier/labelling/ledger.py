@@ -334,11 +334,13 @@ class _TimeOfText(Cast):
         return f"NULLIF({sql}, 'null')", parameters
 
 
-def take_batches_to_send(*, maximum: int, lost_after_seconds: float, first_size: int | None = None) -> list[list[int]]:
+def take_batches_to_send(
+    *, maximum: int, lost_after_seconds: float, first_batch_size: int | None = None
+) -> list[list[int]]:
     """Mark due tasks as sent and return their ids in batches for one message each; at most `maximum` batches.
 
     Tasks that were sent less than `lost_after_seconds` ago are on their way still. Pictures that were in a crash travel
-    alone; the first of the other batches has `first_size` of them at most, where that is said.
+    alone; the first of the other batches has `first_batch_size` of them at most, where that is said.
     """
     size = settings.LABELLING_BATCH_SIZE
     unsent = LabelTask.objects.due().unsent(resend_after=timedelta(seconds=lost_after_seconds))
@@ -348,7 +350,7 @@ def take_batches_to_send(*, maximum: int, lost_after_seconds: float, first_size:
         rows = list(waiting.values_list("pk", "crashes")[: max(maximum, 0) * size])
         together = [pk for pk, crashes in rows if not crashes]
         batches = [[pk] for pk, crashes in rows if crashes]
-        ends = [0, *range(min(first_size or size, size), len(together), size), len(together)]
+        ends = [0, *range(min(first_batch_size or size, size), len(together), size), len(together)]
         batches += [together[start:end] for start, end in pairwise(ends) if start < end]
         batches = batches[:maximum]
         LabelTask.objects.filter(pk__in=[pk for batch in batches for pk in batch]).update(sent_at=Now())

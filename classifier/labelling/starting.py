@@ -16,8 +16,8 @@ from config.db.bulk import insert_chosen
 from config.db.statements import allow_long_statements
 
 MANY_BATCHES = 1000
-#: Of a run's first batch: pictures of one host come ten a second, and who started the run looks at the first labels.
-FIRST_SIZE = 4
+#: Pictures of a run's first batch: those of one host come ten a second, and who started the run waits for labels.
+FIRST_BATCH_SIZE = 4
 
 
 class IdempotencyKeyError(ValueError):
@@ -116,5 +116,5 @@ def _get_wish(run: LabellingRun) -> tuple[object, ...]:
 
 def _send_run(run: LabellingRun) -> None:
     ledger.close_finished_runs({run.pk})
-    send_due_batches(maximum=MANY_BATCHES, first_size=FIRST_SIZE)
+    send_due_batches(maximum=MANY_BATCHES, first_batch_size=FIRST_BATCH_SIZE)
     send_taking_runs()

@@ -63,7 +63,7 @@ def send_taking_runs() -> int:
     return send_runs(LabellingRun.objects.taking(), task=take_pictures_task)
 
 
-def send_due_batches(*, maximum: int, first_size: int | None = None) -> int:
+def send_due_batches(*, maximum: int, first_batch_size: int | None = None) -> int:
     """Put up to `maximum` batches of due tasks on the queue, as far as there is room on it; return how many.
 
     They are those of `ledger.take_batches_to_send`. The queue is kept at LABELLING_QUEUE_BATCHES messages: what was
@@ -76,7 +76,9 @@ def send_due_batches(*, maximum: int, first_size: int | None = None) -> int:
         on_queue = count_messages("labelling")
         room = min(maximum, settings.LABELLING_QUEUE_BATCHES - on_queue)
         lost_after = settings.LABELLING_RESEND_SECONDS if on_queue else settings.LABELLING_SWEEP_SECONDS
-        batches = ledger.take_batches_to_send(maximum=room, lost_after_seconds=lost_after, first_size=first_size)
+        batches = ledger.take_batches_to_send(
+            maximum=room, lost_after_seconds=lost_after, first_batch_size=first_batch_size
+        )
         for batch in batches:
             label_batch_task.apply_async((batch,), retry=False)
     except broker_errors() as error:

@@ -243,7 +243,7 @@ def test_sent_tasks_are_not_sent_again_until_the_message_counts_as_lost(version:
     assert ledger.take_batches_to_send(maximum=5, lost_after_seconds=30) == [ids[:2], ids[2:4], ids[4:]]
     for first, batches in ((1, [ids[:1], ids[1:3], ids[3:]]), (4, [ids[:2], ids[2:4], ids[4:]])):
         LabelTask.objects.update(sent_at=None)
-        assert ledger.take_batches_to_send(maximum=5, lost_after_seconds=30, first_size=first) == batches
+        assert ledger.take_batches_to_send(maximum=5, lost_after_seconds=30, first_batch_size=first) == batches
 
 
 def test_suspects_travel_alone_and_count_as_one_message_each(version: ModelVersion) -> None:
