@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifier.ml.types import COLOUR_FEATURES, EMBEDDING_SIZE, FEATURE_TYPE
 
@@ -167,11 +168,29 @@ def _hash(image_id: int) -> str:
     return hashlib.sha256(str(image_id).encode()).hexdigest()
 
 
-def write_features(*, products: int) -> None:
-    """Give both images of every labelled product what a network would have seen in them, and said of them.
+class FeatureSource:
+    """What a network would see in one picture after the other: directions, the same at every run.
 
-    The features point in random directions, which costs an exact search as much as any.
+    Pictures differ along few axes more than along the others. Of 5,604 of a shop and of phones, 84 % of what the
+    default's base sees lies on 32 of 128 axes, 59 % on eight. Here each axis has the power -1.2 of its number's share,
+    which makes that 84 % and 63 %; how the axes lie to the numbers is random. With `even` all axes are alike.
     """
+
+    def __init__(self, size: int, *, seed: int = 0, even: bool = False) -> None:
+        """Directions of `size` numbers."""
+        self._generator = np.random.default_rng(seed)
+        axes, _ = np.linalg.qr(np.random.default_rng(size).standard_normal((size, size)))
+        spread = np.arange(1, size + 1) ** (0.0 if even else -0.6)
+        self._axes = (spread[:, None] * axes).astype(np.float32)
+
+    def draw(self, rows: int) -> NDArray[np.float16]:
+        """Return the next directions, float16[rows, size] of length 1."""
+        vectors = self._generator.standard_normal((rows, len(self._axes)), dtype=np.float32) @ self._axes
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), FEATURE_TYPE)
+
+
+def write_features(*, products: int) -> None:
+    """Give both images of every labelled product what a network would have seen in them, and said of them."""
     # Django is set up by now.
     from django.db import connection
 
@@ -179,7 +198,7 @@ def write_features(*, products: int) -> None:
 
     version = ModelVersion.objects.get()
     run = LabellingRun.objects.create(model_version=version, state=LabellingRun.State.DONE)
-    generator = np.random.default_rng(0)
+    source = FeatureSource(EMBEDDING_SIZE + COLOUR_FEATURES)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT array_agg(imageid ORDER BY imageid) FROM productimages WHERE productid <= %s",
@@ -188,7 +207,7 @@ def write_features(*, products: int) -> None:
         (image_ids,) = cursor.fetchone()
         for start in range(0, len(image_ids), _FEATURES_AT_ONCE):
             ids = image_ids[start : start + _FEATURES_AT_ONCE]
-            vectors = generator.standard_normal((len(ids), EMBEDDING_SIZE + COLOUR_FEATURES)).astype(FEATURE_TYPE)
+            vectors = source.draw(len(ids))
             said = (f"{id}\t{version.pk}\t{run.pk}\t{_hash(id)}\t{_SAID}\t2026-01-01\n" for id in ids)
             seen = (
                 f"{version.base_id}\t\\\\x{_hash(id)}\t\\\\x{vector.tobytes().hex()}\t\\\\x{'00' * 20}\tf\tf\t1\n"

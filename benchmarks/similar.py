@@ -1,9 +1,11 @@
 """Nearest pictures: candidates in memory, compared by their rows, against PostgreSQL's extension pgvector; both exact.
 
-    python -m benchmarks.similar [--embeddings N] [--size N] [--rounds N] [--json]
+    python -m benchmarks.similar [--embeddings N] [--size N] [--even] [--rounds N] [--json]
 
-Starts a PostgreSQL with the extension (that of the tests' wheel has it), gives both sides the same random embeddings in
-half precision, and asks them in turn for the same neighbours. Exits with 1 when they do not find the same.
+Starts a PostgreSQL with the extension (that of the tests' wheel has it), gives both sides the same embeddings in half
+precision, and asks them in turn for the same neighbours. The embeddings differ along few axes more than along others,
+as those of pictures do; with --even along all alike, so that the search in memory compares nearly all of them wholly.
+Exits with 1 when both do not find the same.
 """
 
 import argparse
@@ -17,8 +19,8 @@ from statistics import median
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.catalogue_rows import FeatureSource
 from benchmarks.catalogue_site import running_database
 from benchmarks.machine import describe_machine, machine_lines
 
@@ -27,42 +29,34 @@ _ROWS_AT_ONCE: Final = 20_000
 _COUNT: Final = 44
 
 
-def write_both(*, embeddings: int, size: int, cursor: Any) -> NDArray[np.float16]:
-    """Write so many embeddings of this size into the table `nearest`, with ids from 1 on, and return them."""
-    stored = np.empty((embeddings, size), np.float16)
-    generator = np.random.default_rng(0)
+def write_both(source: FeatureSource, *, embeddings: int, size: int, cursor: Any) -> int:
+    """Write so many embeddings of this size as features of a new base, and into a table of pgvector's, with equal ids.
+
+    The hash of a picture is its id. Returns the base's id.
+    """
+    from classifier.models import Base
+
+    base = Base.objects.create(digest=bytes(32), name="benchmark")
     cursor.execute(f"CREATE EXTENSION vector; CREATE TABLE nearest (id bigint PRIMARY KEY, embedding halfvec({size}))")
-    cursor.execute("CREATE TABLE seen (id bigint PRIMARY KEY, features bytea)")
     for start in range(0, embeddings, _ROWS_AT_ONCE):
-        vectors = draw_vectors(generator, rows=min(_ROWS_AT_ONCE, embeddings - start), size=size)
-        stored[start : start + len(vectors)] = vectors
+        vectors = source.draw(min(_ROWS_AT_ONCE, embeddings - start))
         rows = (f"{id}\t{as_text(vector)}\n" for id, vector in enumerate(vectors, start=start + 1))
         cursor.copy_expert("COPY nearest FROM STDIN", io.StringIO("".join(rows)))
-        rows = (f"{id}\t\\\\x{vector.tobytes().hex()}\n" for id, vector in enumerate(vectors, start=start + 1))
-        cursor.copy_expert("COPY seen FROM STDIN", io.StringIO("".join(rows)))
-    cursor.execute("VACUUM ANALYZE nearest, seen")
-    return stored
-
-
-def draw_vectors(generator: np.random.Generator, *, rows: int, size: int) -> NDArray[np.float16]:
-    """Return random directions, float16[rows, size] of length 1."""
-    vectors = generator.standard_normal((rows, size), dtype=np.float32)
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float16)
+        rows = (
+            f"{id}\t{base.pk}\t\\\\x{id:064x}\t\\\\x{vector.tobytes().hex()}\tf\tf\t1\n"
+            for id, vector in enumerate(vectors, start=start + 1)
+        )
+        cursor.copy_expert(
+            "COPY classifier_picturefeatures (id, base_id, sha256, features, blank, canonical, views) FROM STDIN",
+            io.StringIO("".join(rows)),
+        )
+    cursor.execute("VACUUM ANALYZE nearest, classifier_picturefeatures")
+    return base.pk
 
 
 def as_text(vector: Any) -> str:
     """Return the vector as pgvector reads it, every bit of it."""
     return f"[{','.join(f'{number:.9g}' for number in vector)}]"
-
-
-def find_in_memory(features: Any, vector: NDArray[np.float32], *, cursor: Any) -> list[int]:
-    """Return the ids of the nearest, the nearest first, as *find similar* finds them."""
-    cursor.execute(
-        "SELECT id, features FROM seen WHERE id = ANY (%s)", [features.find_candidates(vector, count=_COUNT)]
-    )
-    rows = sorted((id, bytes(data)) for id, data in cursor.fetchall())
-    cosines = np.frombuffer(b"".join(data for _, data in rows), np.float16).reshape(len(rows), -1).astype("f4") @ vector
-    return [rows[place][0] for place in np.argsort(-cosines, kind="stable")[:_COUNT]]
 
 
 def build_result(seconds: Mapping[str, Sequence[float]], *, embeddings: int, same: int) -> dict[str, Any]:
@@ -95,6 +89,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--embeddings", type=int, default=500_000, metavar="N")
     parser.add_argument("--size", type=int, default=128, metavar="N", help="numbers of an embedding (%(default)s)")
+    parser.add_argument("--even", action="store_true", help="embeddings that differ along all axes alike")
     parser.add_argument("--rounds", type=int, default=20, metavar="N")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     arguments = parser.parse_args()
@@ -104,28 +99,31 @@ def main() -> int:
     with running_database():
         from django.db import connection
 
-        from classifier.features.matrix import FeatureMatrix, RoundedFeatures
+        from classifier.features.matrix import LoadedFeatures
+        from classifier.features.neighbours import compare_candidates
 
-        total = arguments.embeddings
-        generator = np.random.default_rng(1)
+        source = FeatureSource(arguments.size, even=arguments.even)
         seconds: dict[str, list[float]] = {"memory": [], "pgvector": []}
         same = 0
         with connection.cursor() as cursor:
-            vectors = write_both(embeddings=total, size=arguments.size, cursor=cursor)
-            features = FeatureMatrix((RoundedFeatures.of(np.arange(1, total + 1), vectors.astype(np.float32)),))
+            base_id = write_both(source, embeddings=arguments.embeddings, size=arguments.size, cursor=cursor)
+            loaded = LoadedFeatures(base_id, size=arguments.size)
+            while loaded.read_on():
+                pass
             for _ in range(arguments.rounds):
-                (vector,) = draw_vectors(generator, rows=1, size=arguments.size)
+                vector = source.draw(1)[0].astype(np.float32)
                 started = time.perf_counter()
-                found = find_in_memory(features, vector.astype(np.float32), cursor=cursor)
+                candidates = loaded.matrix.find_candidates(vector, count=_COUNT)
+                found, _ = compare_candidates(candidates, vector=vector, count=_COUNT)
                 between = time.perf_counter()
                 cursor.execute(
-                    "SELECT id FROM nearest ORDER BY embedding <#> %s::halfvec LIMIT %s", [as_text(vector), _COUNT]
+                    "SELECT id FROM nearest ORDER BY embedding <=> %s::halfvec LIMIT %s", [as_text(vector), _COUNT]
                 )
                 stored = [id for (id,) in cursor.fetchall()]
                 seconds["memory"].append(between - started)
                 seconds["pgvector"].append(time.perf_counter() - between)
-                same += found == stored
-    result = {"machine": machine, **build_result(seconds, embeddings=total, same=same)}
+                same += [int(sha256, 16) for sha256 in found] == stored
+    result = {"machine": machine, **build_result(seconds, embeddings=arguments.embeddings, same=same)}
     if arguments.json:
         sys.stdout.write(json.dumps(result) + "\n")
     else:

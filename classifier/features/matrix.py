@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Final, Self
 
@@ -31,10 +31,14 @@ logger = logging.getLogger(__name__)
 SETTLED_AFTER: Final = timedelta(seconds=120)
 #: Rows that one look reads: other threads of the process go on between two of them.
 CHUNK_ROWS: Final = 4_000
-#: Rows that are made single precision together: as many as a cache holds.
-BLOCK_ROWS: Final = 1024
+#: Numbers that are made single precision together: as many as a cache holds.
+BLOCK_NUMBERS: Final = 2**17
+#: Pictures that a search looks at together, at most.
+PART_ROWS: Final = 2**16
 #: Candidates, at most, unless more are wanted: where more are as near as rounding can tell, any of them will do.
 MOST_CANDIDATES: Final = 10_000
+#: Of so many numbers one is a leading one.
+_LEADING_OF: Final = 4
 _LARGEST_INT8: Final = 127
 #: What single precision may lose in a sum.
 _LOST_IN_SUMS: Final = 1e-5
@@ -45,68 +49,137 @@ _COPY_TRAILER_BYTES: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class RoundedFeatures:
-    """The ids int64[N] and rounded features int8[N, F] of N pictures.
+    """The ids int64[N] and rounded features of N pictures: `leading` int8[N, L] and `rest` int8[N, F - L] of F numbers.
 
-    Of each picture, `steps` float32[N] is what its numbers are multiples of, so that its features have length 1, or 0
-    where they say none; `errors` float32[N] is the length of what rounding took.
+    Of each picture, `leading_steps` and `rest_steps` float32[N] are what its numbers are multiples of, so that its
+    features have length 1, or 0 where they say none; `rest_lengths` float32[N] is the length of the rest, and `errors`
+    float32[N] that of what rounding took.
     """
 
     ids: NDArray[np.int64]
-    rounded: NDArray[np.int8]
-    steps: NDArray[np.float32]
+    leading: NDArray[np.int8]
+    rest: NDArray[np.int8]
+    leading_steps: NDArray[np.float32]
+    rest_steps: NDArray[np.float32]
+    rest_lengths: NDArray[np.float32]
     errors: NDArray[np.float32]
 
     @classmethod
     def of(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> Self:
         """Round features float32[N, F] of length 1 or 0."""
-        steps = np.abs(vectors).max(axis=1, initial=0.0) / np.float32(_LARGEST_INT8)
-        multiples = np.rint(vectors / np.where(steps > 0, steps, 1)[:, None])
-        errors = np.linalg.norm(vectors - multiples * steps[:, None], axis=1)
-        return cls(ids, multiples.astype(np.int8), steps, errors)
+        count = count_leading(vectors.shape[1])
+        leading, leading_steps, leading_errors = _round(vectors[:, :count])
+        rest, rest_steps, rest_errors = _round(vectors[:, count:])
+        lengths = np.linalg.norm(vectors[:, count:], axis=1)
+        return cls(ids, leading, rest, leading_steps, rest_steps, lengths, np.hypot(leading_errors, rest_errors))
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
         """The pictures of all parts, of which there is at least one."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
+    def compare_leading(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the leading numbers make of the cosines float32[N] with a vector float32[F]."""
+        return _multiply(self.leading, vector[: self.leading.shape[1]]) * self.leading_steps
+
+    def add_rest(
+        self, cosines: NDArray[np.float32], vector: NDArray[np.float32], *, rows: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """Return the cosines float32[R] of R rows with a vector float32[F], from what `compare_leading` said of all."""
+        rest = vector[self.leading.shape[1] :]
+        if 2 * len(rows) > len(self.ids):  # To gather most of them takes longer than to compare all.
+            return (cosines + _multiply(self.rest, rest) * self.rest_steps)[rows]
+        return cosines[rows] + _multiply(self.rest[rows], rest) * self.rest_steps[rows]
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureMatrix:
-    """Features in parts, of which there is at least one. Nothing of it changes; a later one may share them."""
+    """Features in parts, of which there is at least one. Nothing of it changes; a later one may share them.
 
+    The parts have them along the columns of `axes` float32[F, F], which are at right angles.
+    """
+
+    axes: NDArray[np.float32]
     parts: tuple[RoundedFeatures, ...]
+
+    @classmethod
+    def of(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> Self:
+        """Round features float32[N, F] of length 1 or 0, along the axes on which most of them lies."""
+        values = vectors.astype(np.float64)
+        axes = np.linalg.eigh(values.T @ values)[1][:, ::-1].astype(np.float32)
+        return cls(axes, (RoundedFeatures.of(ids, vectors @ axes),))
 
     @property
     def ids(self) -> NDArray[np.int64]:
         """The ids int64[N] of all pictures."""
         return np.concatenate([part.ids for part in self.parts])
 
+    def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> Self:
+        """Return a matrix that has these as well, behind the others."""
+        before, last, new = self.parts[:-1], self.parts[-1], RoundedFeatures.of(ids, vectors @ self.axes)
+        if len(last.ids) + len(ids) <= PART_ROWS:
+            return replace(self, parts=(*before, RoundedFeatures.join([last, new])))
+        return replace(self, parts=(*before, last, new))
+
     def find_candidates(self, vector: NDArray[np.float32], *, count: int) -> list[int]:
         """Return ids among which those of the `count` nearest to a vector float32[F] of length 1 are.
 
         No cosine is further from that of the rounded features than the error: with it for them the others have to reach
-        the last of `count` that have it against them. Where these are more than `MOST_CANDIDATES`, the nearest by the
-        rounded features are returned.
+        the last of `count` that have it against them. The leading numbers of all are compared first, to which the rest
+        adds no more than its length; the rest only of those whom it may bring among the nearest. Where the candidates
+        are more than `MOST_CANDIDATES`, the nearest by the rounded features are returned.
         """
-        ids = self.ids
-        if len(ids) <= count:
-            return list(ids.tolist())
-        cosines, end = np.empty(len(ids), np.float32), 0
-        block = np.empty((BLOCK_ROWS, len(vector)), np.float32)
-        for part in self.parts:
-            for start in range(0, len(part.ids), BLOCK_ROWS):
-                rounded = part.rounded[start : start + BLOCK_ROWS]
-                begin, end = end, end + len(rounded)
-                block[: len(rounded)] = rounded
-                np.dot(block[: len(rounded)], vector, out=cosines[begin:end])
-        cosines *= np.concatenate([part.steps for part in self.parts])
-        errors = np.concatenate([part.errors for part in self.parts])
-        sure = np.partition(cosines - errors, len(cosines) - count)[-count]
-        candidates = np.flatnonzero(cosines + errors >= sure - _LOST_IN_SUMS)
+        if sum(len(part.ids) for part in self.parts) <= count:
+            return list(self.ids.tolist())
+        vector = vector @ self.axes
+        rest_length = np.linalg.norm(vector[count_leading(len(vector)) :])
+        parts = [(part, part.compare_leading(vector)) for part in self.parts]
+        # The nearest by the leading numbers are compared wholly first: as near as they are the nearest are at least.
+        sure = []
+        for part, cosines in parts:
+            rows = np.argpartition(cosines, -count)[-count:] if len(cosines) > count else np.arange(len(cosines))
+            sure.append(part.add_rest(cosines, vector, rows=rows) - part.errors[rows])
+        least = _find_least(np.concatenate(sure), count=count)
+        ids, whole, errors = [], [], []
+        for part, cosines in parts:
+            rows = np.flatnonzero(cosines + rest_length * part.rest_lengths + part.errors >= least)
+            ids.append(part.ids[rows])
+            whole.append(part.add_rest(cosines, vector, rows=rows))
+            errors.append(part.errors[rows])
+        cosines, error = np.concatenate(whole), np.concatenate(errors)
+        candidates = np.flatnonzero(cosines + error >= _find_least(cosines - error, count=count))
         most = max(count, MOST_CANDIDATES)
         if len(candidates) > most:
             candidates = candidates[np.argpartition(cosines[candidates], -most)[-most:]]
-        return list(ids[candidates].tolist())
+        return list(np.concatenate(ids)[candidates].tolist())
+
+
+def count_leading(size: int) -> int:
+    """Return how many of a picture's numbers are leading ones."""
+    return -(-size // _LEADING_OF)
+
+
+def _round(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.float32]]:
+    """Return vectors float32[N, F] as multiples int8[N, F] of steps float32[N], and the lengths of what that took."""
+    steps = np.abs(vectors).max(axis=1, initial=0.0) / np.float32(_LARGEST_INT8)
+    multiples = np.rint(vectors / np.where(steps > 0, steps, 1)[:, None])
+    return multiples.astype(np.int8), steps, np.linalg.norm(vectors - multiples * steps[:, None], axis=1)
+
+
+def _multiply(multiples: NDArray[np.int8], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return int8[N, F] times float32[F]: float32[N]."""
+    products, rows = np.empty(len(multiples), np.float32), max(1, BLOCK_NUMBERS // max(1, len(vector)))
+    block = np.empty((min(rows, len(multiples)), len(vector)), np.float32)
+    for start in range(0, len(multiples), rows):
+        part = multiples[start : start + rows]
+        block[: len(part)] = part
+        np.dot(block[: len(part)], vector, out=products[start : start + rows])
+    return products
+
+
+def _find_least(cosines: NDArray[np.float32], *, count: int) -> np.float32:
+    """Return what the `count` nearest of these have at least, however much single precision lost."""
+    return np.partition(cosines, -count)[-count] - np.float32(_LOST_IN_SUMS)
 
 
 def normalise(data: bytes, *, size: int) -> NDArray[np.float32]:
@@ -165,17 +238,14 @@ class LoadedFeatures:
     def __init__(self, base_id: int, *, size: int) -> None:
         """Nothing yet of this base, whose pictures have `size` features each."""
         self._base_id, self._size = base_id, size
-        nothing = RoundedFeatures.of(np.empty(0, np.int64), np.empty((0, size), np.float32))
-        self._parts: tuple[RoundedFeatures, ...] = (nothing,)
+        # Of the first pictures, until they are enough to find axes for all that follow.
+        self._first: NDArray[np.float32] | None = np.empty((0, size), np.float32)
+        #: What was read until now.
+        self.matrix = FeatureMatrix.of(np.empty(0, np.int64), self._first)
         # What was read reaches up to here, and up to there for good: nothing comes below it any more.
         self._until = self._settled = 0
         self._refreshing, self._reading, self._catching_up = threading.Lock(), threading.Lock(), threading.Lock()
         self._looked_at: float | None = None
-
-    @property
-    def matrix(self) -> FeatureMatrix:
-        """What was read until now."""
-        return FeatureMatrix(self._parts)
 
     def refresh(self) -> FeatureMatrix:
         """Return the features as they were SIMILAR_REFRESH_SECONDS ago or later.
@@ -237,12 +307,13 @@ class LoadedFeatures:
 
     def _add(self, read: _Read) -> None:
         """Put rows behind what is there; whoever searches that meanwhile is not disturbed."""
-        before, last = self._parts[:-1], self._parts[-1]
-        new = RoundedFeatures.of(read.ids, normalise(read.data, size=self._size))
-        if len(last.ids) + len(new.ids) <= CHUNK_ROWS:
-            self._parts = (*before, RoundedFeatures.join([last, new]))
-        else:
-            self._parts = (*before, last, new)
+        vectors = normalise(read.data, size=self._size)
+        if self._first is None:
+            self.matrix = self.matrix.add(read.ids, vectors)
+            return
+        vectors = np.concatenate([self._first, vectors])
+        self.matrix = FeatureMatrix.of(np.concatenate([self.matrix.ids, read.ids]), vectors)
+        self._first = vectors if len(vectors) < CHUNK_ROWS else None
 
     def _catch_up(self) -> None:
         """Read what is new until nothing is, unless a thread of this process is at it."""

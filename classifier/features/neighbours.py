@@ -46,7 +46,7 @@ def find_similar_products(product_id: int, *, limit: int, country: str = "us") -
     while True:
         count = factor * (limit + 1)
         candidates = features.find_candidates(vector, count=count)
-        nearest, known = _find_nearest(candidates, vector=vector, count=count)
+        nearest, known = compare_candidates(candidates, vector=vector, count=count)
         similarities = _find_products(nearest, maximum=limit + 1)
         similarities.pop(product_id, None)
         if len(similarities) >= limit or len(candidates) < count or factor >= _LAST_FACTOR:
@@ -57,6 +57,21 @@ def find_similar_products(product_id: int, *, limit: int, country: str = "us") -
     best = sorted(similarities, key=lambda id: (-similarities[id], id))[:limit]
     products = list_labelled_products(ProductCriteria(country=country)).in_bulk(best)
     return [SimilarProduct(products[id], similarities[id]) for id in best if id in products]
+
+
+def compare_candidates(
+    candidates: list[int], *, vector: NDArray[np.float32], count: int
+) -> tuple[dict[str, float], int]:
+    """Return hashes and cosines of the `count` nearest of them to a vector float32[F], the nearest first.
+
+    And how many of the candidates, ids of `PictureFeatures`, are known still. By what is stored. One query.
+    """
+    size = len(vector) * FEATURE_TYPE.itemsize
+    rows = PictureFeatures.objects.filter(AnyOf("pk", candidates)).order_by().values_list("pk", "sha256", "features")
+    seen = sorted((pk, bytes(sha256).hex(), bytes(data)) for pk, sha256, data in rows if len(data) == size)
+    cosines = normalise(b"".join(data for _, _, data in seen), size=len(vector)) @ vector
+    nearest = np.argsort(-cosines, kind="stable")[:count]
+    return {seen[place][1]: float(cosines[place]) for place in nearest}, len(seen)
 
 
 def _find_own_features(product_id: int) -> tuple[int, NDArray[np.float32]] | None:
@@ -76,19 +91,6 @@ def _find_own_features(product_id: int) -> tuple[int, NDArray[np.float32]] | Non
         if data := features.get(sha256):
             return version.base_id, normalise(data, size=len(data) // FEATURE_TYPE.itemsize)[0]
     return None
-
-
-def _find_nearest(candidates: list[int], *, vector: NDArray[np.float32], count: int) -> tuple[dict[str, float], int]:
-    """Return the hashes and cosines of the nearest pictures, and how many of the candidates are known still.
-
-    By the features as they are stored. One query.
-    """
-    size = len(vector) * FEATURE_TYPE.itemsize
-    rows = PictureFeatures.objects.filter(AnyOf("pk", candidates)).order_by().values_list("pk", "sha256", "features")
-    seen = sorted((pk, bytes(sha256).hex(), bytes(data)) for pk, sha256, data in rows if len(data) == size)
-    cosines = normalise(b"".join(data for _, _, data in seen), size=len(vector)) @ vector
-    nearest = np.argsort(-cosines, kind="stable")[:count]
-    return {seen[place][1]: float(cosines[place]) for place in nearest}, len(seen)
 
 
 def _find_products(cosines: Mapping[str, float], *, maximum: int) -> dict[int, float]:

@@ -51,30 +51,62 @@ def list_ids(loaded: LoadedFeatures) -> list[int]:
     return loaded.matrix.ids.tolist()
 
 
+def normalise(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype("f4")
+
+
 def build(vectors: np.ndarray) -> FeatureMatrix:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    ids, units = np.arange(len(vectors)) + 100, vectors / np.where(lengths > 0, lengths, 1)
-    half = len(vectors) // 2
-    return FeatureMatrix(tuple(RoundedFeatures.of(ids[part], units[part]) for part in (slice(half), slice(half, None))))
+    """In three parts, the last one alone with axes that were found for others; ids from 100."""
+    ids, units = np.arange(len(vectors)) + 100, normalise(vectors)
+    third = -(-len(vectors) // 3)
+    built = FeatureMatrix.of(ids[:third], units[:third])
+    return built.add(ids[third : 2 * third], units[third : 2 * third]).add(ids[2 * third :], units[2 * third :])
+
+
+def draw_along(axes: int, rows: int, *, seed: int = 1) -> np.ndarray:
+    """Vectors of which all but a hundredth lies on so many axes, as pictures' features do."""
+    turn = np.linalg.qr(draw(64, seed=0))[0]
+    return (draw(rows, seed=seed) * np.where(np.arange(64) < axes, 1, 0.01)).astype("f4") @ turn
 
 
 @pytest.mark.parametrize("rows", [0, 5, 60, 3_000])
 @pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", ["all axes alike", "few axes"])
 def test_the_nearest_of_a_plain_comparison_are_candidates(
-    rows: int, seed: int, monkeypatch: pytest.MonkeyPatch
+    rows: int, seed: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matrix, "BLOCK_ROWS", 16)
-    vectors = draw(rows, seed=seed)
+    monkeypatch.setattr(matrix, "BLOCK_NUMBERS", 1_000)
+    monkeypatch.setattr(matrix, "PART_ROWS", 1_500)
+    vectors = draw(rows, seed=seed) if kind == "all axes alike" else draw_along(8, rows, seed=seed)
     # Some all but agree, and some have one large number beside which the others are rounded to nothing.
     vectors[: rows // 3] = vectors[:1] + 1e-3 * vectors[: rows // 3]
     vectors[rows // 2 :, 7] *= 40
     features = build(vectors)
-    for wanted in (draw(1, seed=seed + 100)[0], vectors[0] if rows else np.ones(64)):
-        wanted = (wanted / np.linalg.norm(wanted)).astype(np.float32)
-        cosines = vectors @ wanted / np.linalg.norm(vectors, axis=1)
+    for wanted in (
+        draw(1, seed=seed + 100)[0],
+        vectors[0] if rows else np.ones(64),
+        vectors[-1] if rows else -np.ones(64),
+    ):
+        wanted = normalise(wanted)
+        cosines = normalise(vectors) @ wanted
         candidates = features.find_candidates(wanted, count=9)
         assert len(set(candidates)) == len(candidates)
         assert set(np.argsort(-cosines)[:9] + 100) <= set(candidates)
+
+
+@pytest.mark.parametrize("numbers", [range(1, 16), range(16, 64)], ids=["leading", "rest"])
+def test_what_rounding_takes_is_held_for_whom_it_took_from(numbers: range) -> None:
+    vectors = np.zeros((40, 64), "f4")
+    vectors[:, 0] = 1
+    # Of the nearest all but the first number is rounded to nothing: the others are exact, and nearer when rounded.
+    vectors[:9, numbers] = 0.9 / 254
+    vectors[9:, numbers[0]] = 4 / 127
+    wanted = np.zeros(64, "f4")
+    wanted[0], wanted[numbers] = 1, 1 / np.sqrt(len(numbers))
+    rounded = RoundedFeatures.of(np.arange(40), normalise(vectors))
+    candidates = FeatureMatrix(np.eye(64, dtype="f4"), (rounded,)).find_candidates(normalise(wanted), count=9)
+    assert set(range(9)) == set(np.argsort(-normalise(vectors) @ normalise(wanted))[:9]) <= set(candidates)
 
 
 def test_of_many_that_all_but_agree_the_nearest_by_rounded_features_are_candidates(
@@ -83,18 +115,46 @@ def test_of_many_that_all_but_agree_the_nearest_by_rounded_features_are_candidat
     monkeypatch.setattr(matrix, "MOST_CANDIDATES", 50)
     vectors = draw(1) + 1e-3 * draw(3_000, seed=2)
     vectors[2_900:] = -vectors[2_900:]
-    features, wanted = build(vectors), vectors[0] / np.linalg.norm(vectors[0])
+    features, wanted = build(vectors), normalise(vectors[0])
     assert len(features.find_candidates(wanted, count=9)) == 50
     assert len(features.find_candidates(wanted, count=60)) == 60
-    cosines = vectors @ wanted / np.linalg.norm(vectors, axis=1)
+    cosines = normalise(vectors) @ wanted
     candidates = np.array(features.find_candidates(wanted, count=9)) - 100
     assert cosines[candidates].min() >= np.sort(cosines)[-50] - 2 * max(part.errors.max() for part in features.parts)
 
 
 def test_candidates_are_few_where_directions_differ() -> None:
     features = build(draw(20_000))
-    wanted = draw(1, seed=2)[0]
-    assert 9 <= len(features.find_candidates(wanted / np.linalg.norm(wanted), count=9)) < 27
+    assert 9 <= len(features.find_candidates(normalise(draw(1, seed=2)[0]), count=9)) < 27
+
+
+def test_only_those_that_their_leading_numbers_bring_near_are_compared_wholly(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, compared = build(draw_along(8, 20_000)), []
+    multiply = matrix._multiply
+    monkeypatch.setattr(
+        matrix, "_multiply", lambda numbers, vector: compared.append(numbers.shape) or multiply(numbers, vector)
+    )
+    features.find_candidates(normalise(draw_along(8, 1, seed=2)[0]), count=9)
+    assert sum(rows for rows, width in compared if width == 16) == 20_000
+    assert 9 <= sum(rows for rows, width in compared if width == 48) < 400
+
+
+def test_axes_are_those_of_the_first_pictures_however_few_each_look_finds(
+    base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrix, "CHUNK_ROWS", 100)
+    vectors = draw_along(8, 260)
+    loaded, ids, axes = LoadedFeatures(base.pk, size=64), [], []
+    for start in range(0, 260, 52):
+        ids += see(base, vectors[start : start + 52])
+        loaded.read_on()
+        axes.append(loaded.matrix.axes)
+    assert list_ids(loaded) == ids
+    # Found anew until there are a hundred.
+    assert [(axes[n] == axes[n + 1]).all() for n in range(4)] == [False, True, True, True]
+    (held,) = loaded.matrix.parts
+    np.testing.assert_allclose(loaded.matrix.axes.T @ loaded.matrix.axes, np.eye(64), atol=1e-5)
+    assert np.median(held.rest_lengths) < 0.05
 
 
 def test_features_are_rounded_to_length_1_or_0(base: Base) -> None:
@@ -103,13 +163,14 @@ def test_features_are_rounded_to_length_1_or_0(base: Base) -> None:
     loaded = LoadedFeatures(base.pk, size=64)
     loaded.read_on()
     (held,) = loaded.matrix.parts
-    assert held.rounded.dtype == np.int8
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    expected = vectors / np.where(lengths > 0, lengths, 1)
-    lost = np.linalg.norm(held.rounded * held.steps[:, None] - expected, axis=1)
+    assert (held.leading.shape, held.rest.shape) == ((4, 16), (4, 48))
+    assert {held.leading.dtype, held.rest.dtype} == {np.dtype(np.int8)}
+    kept = np.hstack([held.leading * held.leading_steps[:, None], held.rest * held.rest_steps[:, None]])
+    lost = np.linalg.norm(kept @ loaded.matrix.axes.T - normalise(vectors), axis=1)
     np.testing.assert_allclose(held.errors, lost, atol=1e-3)
     assert 0 < lost[:3].max() < 0.02
-    assert (held.errors[3], held.steps[3], held.rounded[3].any()) == (0, 0, False)
+    assert (held.errors[3], held.leading_steps[3], held.rest_steps[3], held.rest_lengths[3]) == (0, 0, 0, 0)
+    assert not np.hstack([held.leading[3], held.rest[3]]).any()
 
 
 def test_what_was_added_is_read_behind_what_was_there(base: Base) -> None:
