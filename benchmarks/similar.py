@@ -18,8 +18,6 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, Final
 
-import numpy as np
-
 from benchmarks.catalogue_rows import FeatureSource
 from benchmarks.catalogue_site import running_database
 from benchmarks.machine import describe_machine, machine_lines
@@ -99,7 +97,7 @@ def main() -> int:
     with running_database():
         from django.db import connection
 
-        from classifier.features.matrix import LoadedFeatures
+        from classifier.features.matrix import LoadedFeatures, normalise
         from classifier.features.neighbours import compare_candidates
 
         source = FeatureSource(arguments.size, even=arguments.even)
@@ -111,7 +109,7 @@ def main() -> int:
             while loaded.read_on():
                 pass
             for _ in range(arguments.rounds):
-                vector = source.draw(1)[0].astype(np.float32)
+                (vector,) = normalise(source.draw(1).tobytes(), size=arguments.size)
                 started = time.perf_counter()
                 candidates = loaded.matrix.find_candidates(vector, count=_COUNT)
                 found, _ = compare_candidates(candidates, vector=vector, count=_COUNT)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from django.conf import settings
@@ -35,10 +35,14 @@ CHUNK_ROWS: Final = 4_000
 BLOCK_NUMBERS: Final = 2**17
 #: Pictures that a search looks at together, at most.
 PART_ROWS: Final = 2**16
-#: Candidates, at most, unless more are wanted: where more are as near as rounding can tell, any of them will do.
+#: Pictures of which the axes are found along which all differ most.
+SAMPLE_ROWS: Final = 1_000
+#: Candidates, at most, unless more are wanted: where more are as near as rounding can tell, the nearest by it will do.
 MOST_CANDIDATES: Final = 10_000
 #: Of so many numbers one is a leading one.
 _LEADING_OF: Final = 4
+#: So many times as many as were to be sampled are too many for axes that were found of fewer.
+_OUTGROWN: Final = 4
 _LARGEST_INT8: Final = 127
 #: What single precision may lose in a sum.
 _LOST_IN_SUMS: Final = 1e-5
@@ -51,9 +55,8 @@ _COPY_TRAILER_BYTES: Final = 2
 class RoundedFeatures:
     """The ids int64[N] and rounded features of N pictures: `leading` int8[N, L] and `rest` int8[N, F - L] of F numbers.
 
-    Of each picture, `leading_steps` and `rest_steps` float32[N] are what its numbers are multiples of, so that its
-    features have length 1, or 0 where they say none; `rest_lengths` float32[N] is the length of the rest, and `errors`
-    float32[N] that of what rounding took.
+    Of each picture, `leading_steps` and `rest_steps` float32[N] are what its numbers are multiples of, `rest_lengths`
+    float32[N] is the length of the rest, and `errors` float32[N] that of what rounding took.
     """
 
     ids: NDArray[np.int64]
@@ -66,8 +69,8 @@ class RoundedFeatures:
 
     @classmethod
     def of(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> Self:
-        """Round features float32[N, F] of length 1 or 0."""
-        count = count_leading(vectors.shape[1])
+        """Round features float32[N, F], the leading ones first."""
+        count = _count_leading(vectors.shape[1])
         leading, leading_steps, leading_errors = _round(vectors[:, :count])
         rest, rest_steps, rest_errors = _round(vectors[:, count:])
         lengths = np.linalg.norm(vectors[:, count:], axis=1)
@@ -79,44 +82,53 @@ class RoundedFeatures:
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def compare_leading(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the leading numbers make of the cosines float32[N] with a vector float32[F]."""
+        """Return what the leading numbers make of the products float32[N] with a vector float32[F]."""
         return _multiply(self.leading, vector[: self.leading.shape[1]]) * self.leading_steps
 
     def add_rest(
-        self, cosines: NDArray[np.float32], vector: NDArray[np.float32], *, rows: NDArray[np.intp]
+        self, leading: NDArray[np.float32], vector: NDArray[np.float32], *, rows: NDArray[np.intp]
     ) -> NDArray[np.float32]:
-        """Return the cosines float32[R] of R rows with a vector float32[F], from what `compare_leading` said of all."""
+        """Return the products float32[R] of R rows with a vector float32[F], from what `compare_leading` returned."""
         rest = vector[self.leading.shape[1] :]
         if 2 * len(rows) > len(self.ids):  # To gather most of them takes longer than to compare all.
-            return (cosines + _multiply(self.rest, rest) * self.rest_steps)[rows]
-        return cosines[rows] + _multiply(self.rest[rows], rest) * self.rest_steps[rows]
+            return (leading + _multiply(self.rest, rest) * self.rest_steps)[rows]
+        return leading[rows] + _multiply(self.rest.take(rows, axis=0), rest) * self.rest_steps[rows]
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureMatrix:
     """Features in parts, of which there is at least one. Nothing of it changes; a later one may share them.
 
-    The parts have them along the columns of `axes` float32[F, F], which are at right angles.
+    The parts have what remains of them without `centre` float32[F], along the columns of `axes` float32[F, F], which
+    are at right angles: those along which pictures differ most come first.
     """
 
+    centre: NDArray[np.float32]
     axes: NDArray[np.float32]
     parts: tuple[RoundedFeatures, ...]
 
     @classmethod
-    def of(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> Self:
-        """Round features float32[N, F] of length 1 or 0, along the axes on which most of them lies."""
-        values = vectors.astype(np.float64)
-        axes = np.linalg.eigh(values.T @ values)[1][:, ::-1].astype(np.float32)
-        return cls(axes, (RoundedFeatures.of(ids, vectors @ axes),))
+    def for_pictures_like(cls, vectors: NDArray[np.float32]) -> Self:
+        """Return a matrix without pictures for such as differ as these do, float32[N, F]; N may be 0."""
+        centre = vectors.sum(axis=0) / max(1, len(vectors))
+        around = (vectors - centre).astype(np.float64)
+        axes = np.linalg.eigh(around.T @ around)[1][:, ::-1].astype(np.float32)
+        nothing = RoundedFeatures.of(np.empty(0, np.int64), np.empty((0, len(centre)), np.float32))
+        return cls(centre, axes, (nothing,))
 
     @property
     def ids(self) -> NDArray[np.int64]:
         """The ids int64[N] of all pictures."""
         return np.concatenate([part.ids for part in self.parts])
 
+    def __len__(self) -> int:
+        """Return how many pictures there are."""
+        return sum(len(part.ids) for part in self.parts)
+
     def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> Self:
-        """Return a matrix that has these as well, behind the others."""
-        before, last, new = self.parts[:-1], self.parts[-1], RoundedFeatures.of(ids, vectors @ self.axes)
+        """Return a matrix that has these as well, behind the others: features float32[N, F] of length 1 or 0."""
+        before, last = self.parts[:-1], self.parts[-1]
+        new = RoundedFeatures.of(ids, np.matmul(vectors - self.centre, self.axes, dtype=np.float32))
         if len(last.ids) + len(ids) <= PART_ROWS:
             return replace(self, parts=(*before, RoundedFeatures.join([last, new])))
         return replace(self, parts=(*before, last, new))
@@ -124,37 +136,39 @@ class FeatureMatrix:
     def find_candidates(self, vector: NDArray[np.float32], *, count: int) -> list[int]:
         """Return ids among which those of the `count` nearest to a vector float32[F] of length 1 are.
 
-        No cosine is further from that of the rounded features than the error: with it for them the others have to reach
-        the last of `count` that have it against them. The leading numbers of all are compared first, to which the rest
-        adds no more than its length; the rest only of those whom it may bring among the nearest. Where the candidates
-        are more than `MOST_CANDIDATES`, the nearest by the rounded features are returned.
+        The centre adds the same to every cosine. What is left of one is no further from that of the rounded features
+        than the error: with it for them the others have to reach the last of `count` that have it against them. The
+        leading numbers of all are compared first, to which the rest adds no more than its length; the rest only of
+        those whom it may bring among the nearest. Where the candidates are more than `MOST_CANDIDATES`, the nearest by
+        the rounded features are returned.
         """
-        if sum(len(part.ids) for part in self.parts) <= count:
+        if len(self) <= count:
             return list(self.ids.tolist())
         vector = vector @ self.axes
-        rest_length = np.linalg.norm(vector[count_leading(len(vector)) :])
+        rest_length = np.linalg.norm(vector[_count_leading(len(vector)) :])
         parts = [(part, part.compare_leading(vector)) for part in self.parts]
         # The nearest by the leading numbers are compared wholly first: as near as they are the nearest are at least.
         sure = []
-        for part, cosines in parts:
-            rows = np.argpartition(cosines, -count)[-count:] if len(cosines) > count else np.arange(len(cosines))
-            sure.append(part.add_rest(cosines, vector, rows=rows) - part.errors[rows])
+        for part, leading in parts:
+            rows = np.argpartition(leading, -count)[-count:] if len(leading) > count else np.arange(len(leading))
+            sure.append(part.add_rest(leading, vector, rows=rows) - part.errors[rows])
         least = _find_least(np.concatenate(sure), count=count)
-        ids, whole, errors = [], [], []
-        for part, cosines in parts:
-            rows = np.flatnonzero(cosines + rest_length * part.rest_lengths + part.errors >= least)
-            ids.append(part.ids[rows])
-            whole.append(part.add_rest(cosines, vector, rows=rows))
-            errors.append(part.errors[rows])
-        cosines, error = np.concatenate(whole), np.concatenate(errors)
-        candidates = np.flatnonzero(cosines + error >= _find_least(cosines - error, count=count))
+        found: list[tuple[NDArray[Any], ...]] = []
+        for part, leading in parts:
+            rows = np.flatnonzero(leading + rest_length * part.rest_lengths + part.errors >= least)
+            nearness = part.add_rest(leading, vector, rows=rows)
+            kept = nearness + part.errors[rows] >= least
+            rows = rows[kept]
+            found.append((part.ids[rows], nearness[kept], part.errors[rows]))
+        ids, nearness, errors = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        candidates = np.flatnonzero(nearness + errors >= _find_least(nearness - errors, count=count))
         most = max(count, MOST_CANDIDATES)
         if len(candidates) > most:
-            candidates = candidates[np.argpartition(cosines[candidates], -most)[-most:]]
-        return list(np.concatenate(ids)[candidates].tolist())
+            candidates = candidates[np.argpartition(nearness[candidates], -most)[-most:]]
+        return list(ids[candidates].tolist())
 
 
-def count_leading(size: int) -> int:
+def _count_leading(size: int) -> int:
     """Return how many of a picture's numbers are leading ones."""
     return -(-size // _LEADING_OF)
 
@@ -177,9 +191,9 @@ def _multiply(multiples: NDArray[np.int8], vector: NDArray[np.float32]) -> NDArr
     return products
 
 
-def _find_least(cosines: NDArray[np.float32], *, count: int) -> np.float32:
-    """Return what the `count` nearest of these have at least, however much single precision lost."""
-    return np.partition(cosines, -count)[-count] - np.float32(_LOST_IN_SUMS)
+def _find_least(products: NDArray[np.float32], *, count: int) -> np.float32:
+    """Return what the `count` largest of these have at least, however much single precision lost."""
+    return np.partition(products, -count)[-count] - np.float32(_LOST_IN_SUMS)
 
 
 def normalise(data: bytes, *, size: int) -> NDArray[np.float32]:
@@ -238,10 +252,10 @@ class LoadedFeatures:
     def __init__(self, base_id: int, *, size: int) -> None:
         """Nothing yet of this base, whose pictures have `size` features each."""
         self._base_id, self._size = base_id, size
-        # Of the first pictures, until they are enough to find axes for all that follow.
-        self._first: NDArray[np.float32] | None = np.empty((0, size), np.float32)
         #: What was read until now.
-        self.matrix = FeatureMatrix.of(np.empty(0, np.int64), self._first)
+        self.matrix = FeatureMatrix.for_pictures_like(np.empty((0, size), np.float32))
+        # How many pictures its axes were found of.
+        self._sampled: int | None = None
         # What was read reaches up to here, and up to there for good: nothing comes below it any more.
         self._until = self._settled = 0
         self._refreshing, self._reading, self._catching_up = threading.Lock(), threading.Lock(), threading.Lock()
@@ -267,6 +281,11 @@ class LoadedFeatures:
                 self._refreshing.release()
         return self.matrix
 
+    @property
+    def is_outgrown(self) -> bool:
+        """Whether there are far more pictures than the axes were found of, and a new beginning finds better ones."""
+        return self._sampled is not None and self._sampled < SAMPLE_ROWS < len(self.matrix) / _OUTGROWN
+
     def _is_due(self) -> bool:
         return self._looked_at is None or time.monotonic() - self._looked_at >= settings.SIMILAR_REFRESH_SECONDS
 
@@ -274,6 +293,11 @@ class LoadedFeatures:
         """Add what is new, CHUNK_ROWS rows at most; return whether there is more."""
         with self._reading:
             rows = PictureFeatures.objects.filter(base=self._base_id)
+            if self._sampled is None:
+                # By their hashes, which are as good as drawn by chance: those that came first may be of one kind.
+                sample = _read(rows.order_by("sha256")[:SAMPLE_ROWS], size=self._size)
+                self.matrix = FeatureMatrix.for_pictures_like(normalise(sample.data, size=self._size))
+                self._sampled = sample.count
             newest = PictureFeatures.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
             ahead = rows.filter(pk__gt=self._until, pk__lte=newest).order_by("pk")[:CHUNK_ROWS]
             read = _read(ahead, size=self._size)
@@ -307,13 +331,8 @@ class LoadedFeatures:
 
     def _add(self, read: _Read) -> None:
         """Put rows behind what is there; whoever searches that meanwhile is not disturbed."""
-        vectors = normalise(read.data, size=self._size)
-        if self._first is None:
-            self.matrix = self.matrix.add(read.ids, vectors)
-            return
-        vectors = np.concatenate([self._first, vectors])
-        self.matrix = FeatureMatrix.of(np.concatenate([self.matrix.ids, read.ids]), vectors)
-        self._first = vectors if len(vectors) < CHUNK_ROWS else None
+        if len(read.ids):
+            self.matrix = self.matrix.add(read.ids, normalise(read.data, size=self._size))
 
     def _catch_up(self) -> None:
         """Read what is new until nothing is, unless a thread of this process is at it."""
@@ -342,7 +361,8 @@ def get_features(base_id: int, *, size: int) -> FeatureMatrix:
     Those of another base leave this process's memory.
     """
     key = (base_id, size)
-    if key not in _loaded:
+    loaded = _loaded.get(key)
+    if loaded is None or loaded.is_outgrown:
         _loaded.clear()
     return _loaded.setdefault(key, LoadedFeatures(base_id, size=size)).refresh()
 

@@ -34,7 +34,7 @@ def find_similar_products(product_id: int, *, limit: int, country: str = "us") -
     """Return the products with the nearest pictures, the nearest first, at most `limit`, each once.
 
     Compared is the product's first picture in which the base in production saw something with all pictures in which it
-    did, whatever their label. Empty while there is none. Raises `Product.DoesNotExist`. Six queries, eleven at most
+    did, whatever their label. Empty while there is none. Raises `Product.DoesNotExist`. Six queries, twelve at most
     when it is time to look for new features.
     """
     found = _find_own_features(product_id)
@@ -89,7 +89,9 @@ def _find_own_features(product_id: int) -> tuple[int, NDArray[np.float32]] | Non
     features = {bytes(sha256): bytes(data) for sha256, data in seen.values_list("sha256", "features")}
     for sha256 in held:
         if data := features.get(sha256):
-            return version.base_id, normalise(data, size=len(data) // FEATURE_TYPE.itemsize)[0]
+            (vector,) = normalise(data, size=len(data) // FEATURE_TYPE.itemsize)
+            if vector.any():
+                return version.base_id, vector
     return None
 
 
