@@ -43,6 +43,10 @@ MOST_CANDIDATES: Final = 10_000
 _LEADING_OF: Final = 4
 #: So many times as many as were to be sampled are too many for axes that were found of fewer.
 _OUTGROWN: Final = 4
+#: So many times the pictures that are wanted are compared wholly at first.
+_LOOKED_AT_FIRST: Final = 20
+#: Of so many pictures one behind the other the nearest is looked at, where the nearest of many are wanted.
+_GROUP_ROWS: Final = 64
 _LARGEST_INT8: Final = 127
 #: What single precision may lose in a sum.
 _LOST_IN_SUMS: Final = 1e-5
@@ -147,10 +151,11 @@ class FeatureMatrix:
         vector = vector @ self.axes
         rest_length = np.linalg.norm(vector[_count_leading(len(vector)) :])
         parts = [(part, part.compare_leading(vector)) for part in self.parts]
-        # The nearest by the leading numbers are compared wholly first: as near as they are the nearest are at least.
+        # Those whose leading numbers are nearest are compared wholly first: the nearest are as near as they at least.
+        high = _find_high([leading for _, leading in parts], count=_LOOKED_AT_FIRST * count)
         sure = []
         for part, leading in parts:
-            rows = np.argpartition(leading, -count)[-count:] if len(leading) > count else np.arange(len(leading))
+            rows = np.flatnonzero(leading >= high)
             sure.append(part.add_rest(leading, vector, rows=rows) - part.errors[rows])
         least = _find_least(np.concatenate(sure), count=count)
         found: list[tuple[NDArray[Any], ...]] = []
@@ -189,6 +194,13 @@ def _multiply(multiples: NDArray[np.int8], vector: NDArray[np.float32]) -> NDArr
         block[: len(part)] = part
         np.dot(block[: len(part)], vector, out=products[start : start + rows])
     return products
+
+
+def _find_high(products: Sequence[NDArray[np.float32]], *, count: int) -> np.float32:
+    """Return what at least `count` of all products have, and not many more; of few products what all have."""
+    groups = [np.maximum.reduceat(part, np.arange(0, len(part), _GROUP_ROWS)) for part in products if len(part)]
+    highest = np.concatenate(groups)
+    return np.partition(highest, -count)[-count] if len(highest) > count else np.float32(-np.inf)
 
 
 def _find_least(products: NDArray[np.float32], *, count: int) -> np.float32:

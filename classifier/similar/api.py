@@ -1,7 +1,5 @@
 """Similar products over HTTP; anyone may read them."""
 
-from typing import Any
-
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -12,7 +10,7 @@ from rest_framework.response import Response
 from catalog.browse.filters import ProductDetailQuery
 from catalog.browse.serializers import ProductSerializer
 from catalog.models import Product
-from classifier.features.neighbours import SimilarProduct, find_similar_products
+from classifier.features.neighbours import find_similar_products
 from config.web.queries import MAXIMUM_PAGE_SIZE, CheckedView
 from config.web.responses import problems
 
@@ -28,7 +26,7 @@ class SimilarProductsQuery(ProductDetailQuery):
 
 
 class SimilarProductSerializer(ProductSerializer):
-    """A product in a list, and how similar it is; made from a `SimilarProduct`."""
+    """A product in a list, and how similar it is."""
 
     similarity = serializers.FloatField(
         min_value=0.0,
@@ -38,11 +36,6 @@ class SimilarProductSerializer(ProductSerializer):
 
     class Meta(ProductSerializer.Meta):
         fields = [*ProductSerializer.Meta.fields, "similarity"]
-
-    def to_representation(self, similar: SimilarProduct) -> dict[str, Any]:
-        """Return the product's own fields, then its similarity."""
-        product = ProductSerializer(similar.product, context=self.context).data
-        return {**product, "similarity": round(similar.similarity, 6)}
 
 
 class SimilarProductsView(CheckedView):
@@ -65,4 +58,10 @@ class SimilarProductsView(CheckedView):
             similar = find_similar_products(pk, **self.query.validated_data)
         except Product.DoesNotExist as error:
             raise Http404 from error
-        return Response(SimilarProductSerializer(similar, many=True, context={"request": request}).data)
+        products = ProductSerializer([row.product for row in similar], many=True, context={"request": request}).data
+        return Response(
+            [
+                {**product, "similarity": round(row.similarity, 6)}
+                for product, row in zip(products, similar, strict=True)
+            ]
+        )
