@@ -7,12 +7,14 @@ read again, however many processes write.
 
 import io
 import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from django.conf import settings
@@ -45,8 +47,10 @@ _LEADING_OF: Final = 4
 _OUTGROWN: Final = 4
 #: So many times the pictures that are wanted are compared wholly at first.
 _LOOKED_AT_FIRST: Final = 20
-#: Of so many pictures one behind the other the nearest is looked at, where the nearest of many are wanted.
+#: Of so many pictures the nearest is looked at, where the nearest of very many are wanted.
 _GROUP_ROWS: Final = 64
+#: Of one search.
+_THREADS: Final = min(4, os.cpu_count() or 1)
 _LARGEST_INT8: Final = 127
 #: What single precision may lose in a sum.
 _LOST_IN_SUMS: Final = 1e-5
@@ -97,6 +101,23 @@ class RoundedFeatures:
         if 2 * len(rows) > len(self.ids):  # To gather most of them takes longer than to compare all.
             return (leading + _multiply(self.rest, rest) * self.rest_steps)[rows]
         return leading[rows] + _multiply(self.rest.take(rows, axis=0), rest) * self.rest_steps[rows]
+
+    def find_possible(
+        self, leading: NDArray[np.float32], vector: NDArray[np.float32], *, least: np.float32
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Return ids, products and errors of those whose product with a vector float32[F] may be at least `least`.
+
+        `leading` is what `compare_leading` returned of the vector.
+        """
+        rest_length = np.linalg.norm(vector[self.leading.shape[1] :])
+        most = self.rest_lengths * rest_length
+        most += leading
+        most += self.errors
+        rows = np.flatnonzero(most >= least)
+        products = self.add_rest(leading, vector, rows=rows)
+        kept = products + self.errors[rows] >= least
+        rows = rows[kept]
+        return self.ids[rows], products[kept], self.errors[rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,23 +170,18 @@ class FeatureMatrix:
         if len(self) <= count:
             return list(self.ids.tolist())
         vector = vector @ self.axes
-        rest_length = np.linalg.norm(vector[_count_leading(len(vector)) :])
-        parts = [(part, part.compare_leading(vector)) for part in self.parts]
-        # Those whose leading numbers are nearest are compared wholly first: the nearest are as near as they at least.
-        high = _find_high([leading for _, leading in parts], count=_LOOKED_AT_FIRST * count)
-        sure = []
-        for part, leading in parts:
-            rows = np.flatnonzero(leading >= high)
-            sure.append(part.add_rest(leading, vector, rows=rows) - part.errors[rows])
-        least = _find_least(np.concatenate(sure), count=count)
-        found: list[tuple[NDArray[Any], ...]] = []
-        for part, leading in parts:
-            rows = np.flatnonzero(leading + rest_length * part.rest_lengths + part.errors >= least)
-            nearness = part.add_rest(leading, vector, rows=rows)
-            kept = nearness + part.errors[rows] >= least
-            rows = rows[kept]
-            found.append((part.ids[rows], nearness[kept], part.errors[rows]))
-        ids, nearness, errors = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        # Threads of this search alone, which end with it: NumPy leaves them to each other.
+        with ThreadPoolExecutor(_THREADS) as pool:
+            leading = list(pool.map(lambda part: part.compare_leading(vector), self.parts))
+            # Those whose leading numbers are nearest are compared wholly first: the nearest are as near at least.
+            high = _find_high(leading, count=_LOOKED_AT_FIRST * count)
+            sure = []
+            for part, products in zip(self.parts, leading, strict=True):
+                rows = np.flatnonzero(products >= high)
+                sure.append(part.add_rest(products, vector, rows=rows) - part.errors[rows])
+            least = _find_least(np.concatenate(sure), count=count)
+            found = pool.map(lambda part, own: part.find_possible(own, vector, least=least), self.parts, leading)
+            ids, nearness, errors = (np.concatenate(columns) for columns in zip(*found, strict=True))
         candidates = np.flatnonzero(nearness + errors >= _find_least(nearness - errors, count=count))
         most = max(count, MOST_CANDIDATES)
         if len(candidates) > most:
@@ -198,8 +214,8 @@ def _multiply(multiples: NDArray[np.int8], vector: NDArray[np.float32]) -> NDArr
 
 def _find_high(products: Sequence[NDArray[np.float32]], *, count: int) -> np.float32:
     """Return what at least `count` of all products have, and not many more; of few products what all have."""
-    groups = [np.maximum.reduceat(part, np.arange(0, len(part), _GROUP_ROWS)) for part in products if len(part)]
-    highest = np.concatenate(groups)
+    whole = [part[: len(part) - len(part) % _GROUP_ROWS] for part in products]
+    highest = np.concatenate([part.reshape(_GROUP_ROWS, -1).max(axis=0) for part in whole])
     return np.partition(highest, -count)[-count] if len(highest) > count else np.float32(-np.inf)
 
 
