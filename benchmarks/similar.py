@@ -97,7 +97,8 @@ def main() -> int:
     with running_database():
         from django.db import connection
 
-        from classifier.features.matrix import LoadedFeatures, normalise
+        from classifier.features.matrix import normalise
+        from classifier.features.memory import LoadedFeatures
         from classifier.features.neighbours import compare_candidates
 
         source = FeatureSource(arguments.size, even=arguments.even)

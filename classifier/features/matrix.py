@@ -1,50 +1,27 @@
-"""The features of a base in this process's memory: what nearest pictures are searched in.
+"""Many pictures' features in little memory, and the search for the nearest in it.
 
-A copy of what `PictureFeatures` holds, a byte a number: it says which pictures may be the nearest, and their rows say
-which are. Whoever looks for similar products adds what is new since somebody last looked; what is read once is never
-read again, however many processes write.
+A byte a number: it says which pictures may be the nearest, and their rows say which are.
 """
 
-import io
-import logging
 import os
-import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from datetime import timedelta
 from typing import Final, Self
 
 import numpy as np
-from django.conf import settings
-from django.db import connection
-from django.db.models import QuerySet
-from django.db.models.functions import Now
 from numpy.typing import NDArray
 
 from classifier.ml.types import FEATURE_TYPE
-from classifier.models import PictureFeatures
 
-logger = logging.getLogger(__name__)
-
-#: A transaction that wrote an earlier id may still be open; none is for so long (`idle_in_transaction_session_timeout`
-#: is 30 s). Below the newest row of this age nothing comes any more.
-SETTLED_AFTER: Final = timedelta(seconds=120)
-#: Rows that one look reads: other threads of the process go on between two of them.
-CHUNK_ROWS: Final = 4_000
-#: Numbers that are made single precision together: as many as a cache holds.
-BLOCK_NUMBERS: Final = 2**17
 #: Pictures that a search looks at together, at most.
 PART_ROWS: Final = 2**16
-#: Pictures of which the axes are found along which all differ most.
-SAMPLE_ROWS: Final = 1_000
+#: Numbers that are made single precision together: as many as a cache holds.
+BLOCK_NUMBERS: Final = 2**17
 #: Candidates, at most, unless more are wanted: where more are as near as rounding can tell, the nearest by it will do.
 MOST_CANDIDATES: Final = 10_000
 #: Of so many numbers one is a leading one.
 _LEADING_OF: Final = 4
-#: So many times as many as were to be sampled are too many for axes that were found of fewer.
-_OUTGROWN: Final = 4
 #: So many times the pictures that are wanted are compared wholly at first.
 _LOOKED_AT_FIRST: Final = 20
 #: Of so many pictures the nearest is looked at, where the nearest of very many are wanted.
@@ -54,9 +31,6 @@ _THREADS: Final = min(4, os.cpu_count() or 1)
 _LARGEST_INT8: Final = 127
 #: What single precision may lose in a sum.
 _LOST_IN_SUMS: Final = 1e-5
-#: Of PostgreSQL's binary format of COPY: a signature with flags and no extension, and the count of values -1.
-_COPY_HEADER_BYTES: Final = 19
-_COPY_TRAILER_BYTES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,170 +206,3 @@ def normalise(data: bytes, *, size: int) -> NDArray[np.float32]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors /= np.where(lengths > 0, lengths, 1)
     return vectors
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """Of `count` rows up to the id `last` the ids int64[N] and features, one behind the other, of those of a size."""
-
-    ids: NDArray[np.int64]
-    data: bytes
-    count: int
-    last: int
-
-
-def _read(rows: QuerySet[PictureFeatures], *, size: int) -> _Read:
-    """Read rows with so many features each, and pass over others.
-
-    PostgreSQL copies them: to make each row Python's keeps a process busy for many times as long. Which have the size
-    is no condition of the rows: it takes them for few then, and reads and sorts the whole table.
-    """
-    values, length = rows.values_list("pk", "features"), size * FEATURE_TYPE.itemsize
-    if connection.vendor != "postgresql":
-        found = list(values)
-        kept = [(pk, bytes(data)) for pk, data in found if len(data) == length]
-        ids = np.array([pk for pk, _ in kept], np.int64)
-        return _Read(ids, b"".join(data for _, data in kept), len(found), max((pk for pk, _ in found), default=0))
-    select, parameters = values.query.sql_with_params()
-    statement = (
-        f"COPY (SELECT id, length(features) = %s, CASE WHEN length(features) = %s THEN features ELSE %s END "  # noqa: S608
-        f"FROM ({select}) AS rows (id, features)) TO STDOUT (FORMAT binary)"
-    )
-    copied = io.BytesIO()
-    # Django's cursor passes this method on as it is, with errors that nobody else expects.
-    with connection.cursor() as cursor, connection.wrap_database_errors:
-        cursor.copy_expert(cursor.mogrify(statement, [length, length, bytes(length), *parameters]), copied)
-    # All rows have as many bytes: how many values, and each with its length before it.
-    columns = (("id", ">i8"), ("fits", "?"), ("features", f"V{length}"))
-    layout = [part for name, kind in columns for part in ((f"length of {name}", ">i4"), (name, kind))]
-    copies = np.frombuffer(copied.getbuffer()[_COPY_HEADER_BYTES:-_COPY_TRAILER_BYTES], [("count", ">i2"), *layout])
-    fitting = copies[copies["fits"]]
-    last = int(copies["id"].max(initial=0))
-    return _Read(fitting["id"].astype(np.int64), fitting["features"].tobytes(), len(copies), last)
-
-
-class LoadedFeatures:
-    """The features of one base, of one size, as far as this process has read them."""
-
-    def __init__(self, base_id: int, *, size: int) -> None:
-        """Nothing yet of this base, whose pictures have `size` features each."""
-        self._base_id, self._size = base_id, size
-        #: What was read until now.
-        self.matrix = FeatureMatrix.for_pictures_like(np.empty((0, size), np.float32))
-        # How many pictures its axes were found of.
-        self._sampled: int | None = None
-        # What was read reaches up to here, and up to there for good: nothing comes below it any more.
-        self._until = self._settled = 0
-        self._refreshing, self._reading, self._catching_up = threading.Lock(), threading.Lock(), threading.Lock()
-        self._looked_at: float | None = None
-
-    def refresh(self) -> FeatureMatrix:
-        """Return the features as they were SIMILAR_REFRESH_SECONDS ago or later.
-
-        While one thread reads others get what was there; the first time they wait for it, since that is nothing. Of
-        more than CHUNK_ROWS new ones the others are read by a thread of this process, and found by later calls.
-        """
-        if self._is_due() and self._refreshing.acquire(blocking=self._looked_at is None):
-            try:
-                # Another thread may have read while this one waited.
-                if self._is_due():
-                    now = time.monotonic()
-                    is_behind = self.read_on()
-                    # Only now: who comes after a read that failed reads.
-                    self._looked_at = now
-                    if is_behind:
-                        threading.Thread(target=self._catch_up, name="features", daemon=True).start()
-            finally:
-                self._refreshing.release()
-        return self.matrix
-
-    @property
-    def is_outgrown(self) -> bool:
-        """Whether there are far more pictures than the axes were found of, and a new beginning finds better ones."""
-        return self._sampled is not None and self._sampled < SAMPLE_ROWS < len(self.matrix) / _OUTGROWN
-
-    def _is_due(self) -> bool:
-        return self._looked_at is None or time.monotonic() - self._looked_at >= settings.SIMILAR_REFRESH_SECONDS
-
-    def read_on(self) -> bool:
-        """Add what is new, CHUNK_ROWS rows at most; return whether there is more."""
-        with self._reading:
-            rows = PictureFeatures.objects.filter(base=self._base_id)
-            if self._sampled is None:
-                # By their hashes, which are as good as drawn by chance: those that came first may be of one kind.
-                sample = _read(rows.order_by("sha256")[:SAMPLE_ROWS], size=self._size)
-                self.matrix = FeatureMatrix.for_pictures_like(normalise(sample.data, size=self._size))
-                self._sampled = sample.count
-            newest = PictureFeatures.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-            ahead = rows.filter(pk__gt=self._until, pk__lte=newest).order_by("pk")[:CHUNK_ROWS]
-            read = _read(ahead, size=self._size)
-            is_behind = read.count == CHUNK_ROWS
-            is_complete = self._settled >= self._until
-            if is_behind and not is_complete:
-                # What is late may wait until the rest is there, and nothing new is settled before.
-                settled = self._settled
-            else:
-                old = PictureFeatures.objects.filter(created_at__lt=Now() - SETTLED_AFTER)
-                settled = old.order_by("-pk").values_list("pk", flat=True).first() or 0
-                if not is_complete:
-                    self._add_late(rows)
-            self._add(read)
-            self._until = read.last if is_behind else max(newest, self._until)
-            self._settled = min(settled, self._until)
-            return is_behind
-
-    def _add_late(self, rows: QuerySet[PictureFeatures]) -> None:
-        """Add rows whose transaction ended after later ones were read: their ids are missing among what is known."""
-        ids = self.matrix.ids
-        known = ids[ids > self._settled]
-        if self._until - self._settled - len(known) <= CHUNK_ROWS:
-            young = np.arange(self._settled + 1, self._until + 1)
-        else:  # Many ids are another base's, or nobody's.
-            found = rows.filter(pk__gt=self._settled, pk__lte=self._until).values_list("pk", flat=True)
-            young = np.fromiter(found.iterator(), np.int64)
-        late = np.setdiff1d(young, known).tolist()
-        for start in range(0, len(late), CHUNK_ROWS):
-            self._add(_read(rows.filter(pk__in=late[start : start + CHUNK_ROWS]), size=self._size))
-
-    def _add(self, read: _Read) -> None:
-        """Put rows behind what is there; whoever searches that meanwhile is not disturbed."""
-        if len(read.ids):
-            self.matrix = self.matrix.add(read.ids, normalise(read.data, size=self._size))
-
-    def _catch_up(self) -> None:
-        """Read what is new until nothing is, unless a thread of this process is at it."""
-        if not self._catching_up.acquire(blocking=False):
-            return
-        try:
-            is_behind = True
-            while is_behind:
-                started = time.monotonic()
-                is_behind = self.read_on()
-                # As much of the processor is left to those who ask for pages.
-                time.sleep(time.monotonic() - started)
-        except Exception:
-            logger.exception("the features of base %s could not be read", self._base_id)
-        finally:
-            self._catching_up.release()
-            connection.close()
-
-
-_loaded: dict[tuple[int, int], LoadedFeatures] = {}
-
-
-def get_features(base_id: int, *, size: int) -> FeatureMatrix:
-    """Return the features of the base's pictures, as they were SIMILAR_REFRESH_SECONDS ago or later.
-
-    Those of another base leave this process's memory.
-    """
-    key = (base_id, size)
-    loaded = _loaded.get(key)
-    if loaded is None or loaded.is_outgrown:
-        _loaded.clear()
-    return _loaded.setdefault(key, LoadedFeatures(base_id, size=size)).refresh()
-
-
-def forget_features() -> None:
-    """Let this process read features anew: of much that it has the table has nothing any more."""
-    logger.info("features are read anew: pictures were removed")
-    _loaded.clear()

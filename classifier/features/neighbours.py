@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from catalog.browse.filters import ProductCriteria
 from catalog.browse.listing import list_labelled_products
 from catalog.models import Product, ProductImages
-from classifier.features.matrix import forget_features, get_features, normalise
+from classifier.features.matrix import normalise
+from classifier.features.memory import forget_features, get_features
 from classifier.ml.types import FEATURE_TYPE
 from classifier.models import PictureFeatures
 from classifier.registry.selectors import find_active_model_version

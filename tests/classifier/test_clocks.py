@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from catalog.models import Image, ProductLabel
 from classifier.adoption.runs import adopt_next_step
-from classifier.features.matrix import LoadedFeatures
+from classifier.features.memory import LoadedFeatures
 from classifier.models import AdoptionRun, ReviewRun
 from classifier.reviews.runs import record_next_step
 from classifier.reviews.services import record_review

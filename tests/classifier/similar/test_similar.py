@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Image, Product, StoredPicture
-from classifier.features import matrix
+from classifier.features import memory
 from classifier.features.neighbours import find_similar_products
 from classifier.models import ModelVersion, PictureFeatures
 from tests.support.factories import create_image, create_product
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 @pytest.fixture(autouse=True)
 def _forgetful(settings: Any) -> None:
     """Nothing in memory of other tests, and a look at the table with every call."""
-    matrix.forget_features()
+    memory.forget_features()
     settings.SIMILAR_REFRESH_SECONDS = 0.0
 
 
@@ -192,12 +192,12 @@ def test_what_was_deleted_is_not_found(version: ModelVersion) -> None:
 def test_features_are_read_anew_when_most_of_the_nearest_are_gone(version: ModelVersion) -> None:
     asked, near, *_ = (create_seen_product(version, angle) for angle in (0, 5, 10, 11, 12, 13))
     list_similar(asked)
-    (before,) = matrix._loaded.values()
+    (before,) = memory._loaded.values()
     PictureFeatures.objects.filter(pk__in=before.matrix.ids[2:].tolist()).delete()
     assert list_similar(asked) == expect((near, 5))
-    assert matrix._loaded == {}
+    assert memory._loaded == {}
     assert list_similar(asked) == expect((near, 5))
-    (after,) = matrix._loaded.values()
+    (after,) = memory._loaded.values()
     assert len(after.matrix.ids) == 2
 
 
@@ -224,7 +224,7 @@ def test_many_new_features_are_read_beside_the_answer(version: ModelVersion, mon
     def start_later(*, target: Callable[..., None], **_options: Any) -> Any:
         return SimpleNamespace(start=lambda: threads.append(target))
 
-    monkeypatch.setattr(matrix, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(memory, "CHUNK_ROWS", 1)
     monkeypatch.setattr(threading, "Thread", start_later)
     # The thread's end would close the connection that is the test's.
     monkeypatch.setattr(connection, "close", lambda: None)
