@@ -5,6 +5,7 @@
 Starts a PostgreSQL with the extension (that of the tests' wheel has it), gives both sides the same embeddings in half
 precision, and asks them in turn for the same neighbours. The embeddings differ along few axes more than along others,
 as those of pictures do; with --even along all alike, so that the search in memory compares nearly all of them wholly.
+NumPy's own products have one thread, as in the site.
 Exits with 1 when both do not find the same.
 """
 
@@ -17,6 +18,8 @@ import time
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, Final
+
+from threadpoolctl import threadpool_limits
 
 from benchmarks.catalogue_rows import FeatureSource
 from benchmarks.catalogue_site import running_database
@@ -94,7 +97,7 @@ def main() -> int:
     machine = describe_machine(("numpy", "psycopg2-binary"))
     # However it is ended, its server is stopped.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    with running_database():
+    with running_database(), threadpool_limits(limits=1, user_api="blas"):
         from django.db import connection
 
         from classifier.features.matrix import normalise

@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 SETTLED_AFTER: Final = timedelta(seconds=120)
 #: Rows that one look reads: other threads of the process go on between two of them.
 CHUNK_ROWS: Final = 4_000
-#: Pictures of which the axes are found along which all differ most.
+#: Pictures of which the principal axes are those of all.
 SAMPLE_ROWS: Final = 1_000
-#: So many times as many as were to be sampled are too many for axes that were found of fewer.
+#: Axes of fewer pictures than SAMPLE_ROWS are replaced once there are so many times as many.
 _OUTGROWN: Final = 4
 #: Of PostgreSQL's binary format of COPY: a signature with flags and no extension, and the count of values -1.
 _COPY_HEADER_BYTES: Final = 19
@@ -86,9 +86,11 @@ class LoadedFeatures:
         """Nothing yet of this base, whose pictures have `size` features each."""
         self._base_id, self._size = base_id, size
         #: What was read until now.
-        self.matrix = FeatureMatrix.for_pictures_like(np.empty((0, size), np.float32))
-        # How many pictures its axes were found of.
+        self.matrix = FeatureMatrix.for_sample(np.empty((0, size), np.float32))
+        # How many pictures were sampled for its axes.
         self._sampled: int | None = None
+        #: Whether this process has others in place of these, which nobody continues.
+        self.is_replaced = False
         # What was read reaches up to here, and up to there for good: nothing comes below it any more.
         self._until = self._settled = 0
         self._refreshing, self._reading, self._catching_up = threading.Lock(), threading.Lock(), threading.Lock()
@@ -116,7 +118,7 @@ class LoadedFeatures:
 
     @property
     def is_outgrown(self) -> bool:
-        """Whether there are far more pictures than the axes were found of, and a new beginning finds better ones."""
+        """Whether there are far more pictures than were sampled, so that a new beginning finds better axes."""
         return self._sampled is not None and self._sampled < SAMPLE_ROWS < len(self.matrix) / _OUTGROWN
 
     def _is_due(self) -> bool:
@@ -129,7 +131,7 @@ class LoadedFeatures:
             if self._sampled is None:
                 # By their hashes, which are as good as drawn by chance: those that came first may be of one kind.
                 sample = _read(rows.order_by("sha256")[:SAMPLE_ROWS], size=self._size)
-                self.matrix = FeatureMatrix.for_pictures_like(normalise(sample.data, size=self._size))
+                self.matrix = FeatureMatrix.for_sample(normalise(sample.data, size=self._size))
                 self._sampled = sample.count
             newest = PictureFeatures.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
             ahead = rows.filter(pk__gt=self._until, pk__lte=newest).order_by("pk")[:CHUNK_ROWS]
@@ -168,12 +170,12 @@ class LoadedFeatures:
             self.matrix = self.matrix.add(read.ids, normalise(read.data, size=self._size))
 
     def _catch_up(self) -> None:
-        """Read what is new until nothing is, unless a thread of this process is at it."""
+        """Read what is new until nothing is or others take its place, unless a thread of this process is at it."""
         if not self._catching_up.acquire(blocking=False):
             return
         try:
             is_behind = True
-            while is_behind:
+            while is_behind and not (self.is_replaced or self.is_outgrown):
                 started = time.monotonic()
                 is_behind = self.read_on()
                 # As much of the processor is left to those who ask for pages.
@@ -186,6 +188,7 @@ class LoadedFeatures:
 
 
 _loaded: dict[tuple[int, int], LoadedFeatures] = {}
+_replacing = threading.Lock()
 
 
 def get_features(base_id: int, *, size: int) -> FeatureMatrix:
@@ -193,14 +196,22 @@ def get_features(base_id: int, *, size: int) -> FeatureMatrix:
 
     Those of another base leave this process's memory.
     """
-    key = (base_id, size)
-    loaded = _loaded.get(key)
-    if loaded is None or loaded.is_outgrown:
-        _loaded.clear()
-    return _loaded.setdefault(key, LoadedFeatures(base_id, size=size)).refresh()
+    with _replacing:
+        loaded = _loaded.get((base_id, size))
+        if loaded is None or loaded.is_outgrown:
+            _clear()
+            loaded = _loaded[base_id, size] = LoadedFeatures(base_id, size=size)
+    return loaded.refresh()
 
 
 def forget_features() -> None:
     """Let this process read features anew: of much that it has the table has nothing any more."""
     logger.info("features are read anew: pictures were removed")
+    with _replacing:
+        _clear()
+
+
+def _clear() -> None:
+    for loaded in _loaded.values():
+        loaded.is_replaced = True
     _loaded.clear()

@@ -35,8 +35,9 @@ def find_similar_products(product_id: int, *, limit: int, country: str = "us") -
     """Return the products with the nearest pictures, the nearest first, at most `limit`, each once.
 
     Compared is the product's first picture in which the base in production saw something with all pictures in which it
-    did, whatever their label. Empty while there is none. Raises `Product.DoesNotExist`. Six queries, twelve at most
-    when it is time to look for new features.
+    did, whatever their label. Empty while there is none. Raises `Product.DoesNotExist`. Six queries, two more
+    for each time that what was found belongs to too few products, and three to five when it is time to look for new
+    features.
     """
     found = _find_own_features(product_id)
     if found is None:
@@ -76,7 +77,7 @@ def compare_candidates(
 
 
 def _find_own_features(product_id: int) -> tuple[int, NDArray[np.float32]] | None:
-    """Return the base in production, and what it saw in the product's first picture in which it looked; or None."""
+    """Return the base in production, and what it saw in the first picture in which it saw something; or None."""
     placements = Product.objects.filter(pk=product_id).order_by("product_images__image_index", "product_images__pk")
     picture = "product_images__image__stored_picture"
     rows = list(placements.values_list("product_images__image__url", f"{picture}__url", f"{picture}__sha256"))

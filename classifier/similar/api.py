@@ -26,7 +26,7 @@ class SimilarProductsQuery(ProductDetailQuery):
 
 
 class SimilarProductSerializer(ProductSerializer):
-    """A product in a list, and how similar it is."""
+    """A product in a list, and how similar it is: what the view answers with, for the schema."""
 
     similarity = serializers.FloatField(
         min_value=0.0,

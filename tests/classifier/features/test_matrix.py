@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from classifier.features import matrix
-from classifier.features.matrix import FeatureMatrix, RoundedFeatures
+from classifier.features.matrix import FeatureMatrix, QuantisedFeatures
 from tests.support.directions import draw, draw_along, normalise
 
 
@@ -12,21 +12,24 @@ def build(vectors: np.ndarray) -> FeatureMatrix:
     """Added in three steps, with axes found of the first third; ids from 100."""
     ids, units = np.arange(len(vectors)) + 100, normalise(vectors)
     third = -(-len(vectors) // 3)
-    built = FeatureMatrix.for_pictures_like(units[:third])
+    built = FeatureMatrix.for_sample(units[:third])
     for start in (0, third, 2 * third):
         built = built.add(ids[start : start + third], units[start : start + third])
     return built
 
 
 @pytest.mark.parametrize("rows", [0, 5, 60, 3_000])
-@pytest.mark.parametrize("part_rows", [4, 1_500, 10_000])
+@pytest.mark.parametrize(("part_rows", "first_factor"), [(4, 20), (1_500, 1), (1_500, 20), (10_000, 100)])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", ["all axes alike", "few axes", "about one direction", "about nothing"])
 def test_the_nearest_of_a_plain_comparison_are_candidates(
-    rows: int, part_rows: int, seed: int, kind: str, monkeypatch: pytest.MonkeyPatch
+    rows: int, part_rows: int, first_factor: int, seed: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(matrix, "BLOCK_NUMBERS", 1_000)
     monkeypatch.setattr(matrix, "PART_ROWS", part_rows)
+    # So that there are groups enough among three thousand.
+    monkeypatch.setattr(matrix, "GROUP_ROWS", 4)
+    monkeypatch.setattr(matrix, "FIRST_FACTOR", first_factor)
     vectors = draw(rows, seed=seed) if kind == "all axes alike" else draw_along(8, rows, seed=seed)
     # Some all but agree, and some have one large number beside which the others are rounded to nothing.
     vectors[: rows // 3] = vectors[:1] + 1e-3 * vectors[: rows // 3]
@@ -55,14 +58,14 @@ def test_what_rounding_takes_is_held_for_whom_it_took_from(numbers: range) -> No
     vectors[9:, numbers[0]] = 4 / 127
     wanted = np.zeros(64, "f4")
     wanted[0], wanted[numbers] = 1, 1 / np.sqrt(len(numbers))
-    rounded = RoundedFeatures.of(np.arange(40), normalise(vectors))
+    rounded = QuantisedFeatures.of(np.arange(40), normalise(vectors))
     candidates = FeatureMatrix(np.zeros(64, "f4"), np.eye(64, dtype="f4"), (rounded,)).find_candidates(
         normalise(wanted), count=9
     )
     assert set(range(9)) == set(np.argsort(-normalise(vectors) @ normalise(wanted))[:9]) <= set(candidates)
 
 
-def test_of_many_that_all_but_agree_the_nearest_by_rounded_features_are_candidates(
+def test_of_many_that_all_but_agree_the_nearest_by_quantised_features_are_candidates(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(matrix, "MOST_CANDIDATES", 50)

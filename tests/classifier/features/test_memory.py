@@ -1,6 +1,7 @@
 """What a process has in memory of a base's features: continued, and complete whoever commits when."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from unittest.mock import Mock
@@ -20,6 +21,14 @@ from tests.support.fakes import create_model_version
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 LONG_AGO = timedelta(minutes=10)
+
+
+@pytest.fixture(autouse=True)
+def _forgetful() -> Iterator[None]:
+    """Nothing in memory of other tests, and of this one nothing in that of others."""
+    memory.forget_features()
+    yield
+    memory.forget_features()
 
 
 @pytest.fixture
@@ -49,12 +58,12 @@ def list_ids(loaded: LoadedFeatures) -> list[int]:
     return loaded.matrix.ids.tolist()
 
 
-def test_axes_are_found_of_pictures_of_all_kinds_and_of_more_once_there_are(
+def test_axes_are_those_of_pictures_of_all_kinds_and_of_more_once_there_are_more(
     base: Base, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "CHUNK_ROWS", 100)
     monkeypatch.setattr(memory, "SAMPLE_ROWS", 50)
-    memory.forget_features()
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
 
     def get_rest(features: FeatureMatrix) -> float:
         return float(np.median(np.concatenate([part.rest_lengths for part in features.parts])))
@@ -77,10 +86,26 @@ def test_axes_are_found_of_pictures_of_all_kinds_and_of_more_once_there_are(
         pass
     assert (len(anew.matrix), anew.is_outgrown) == (440, False)
     assert get_rest(anew.matrix) < 0.1
+
+
+def test_nobody_reads_on_for_what_was_replaced(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+    # The thread's end would close the connection that is the test's.
+    monkeypatch.setattr(connection, "close", lambda: None)
+    ids = see(base, draw(13))
+    memory.get_features(base.pk, size=64)
+    (loaded,) = memory._loaded.values()
     memory.forget_features()
+    loaded._catch_up()
+    assert list_ids(loaded) == ids[:4]
+    memory.get_features(base.pk, size=64)
+    (anew,) = memory._loaded.values()
+    anew._catch_up()
+    assert list_ids(anew) == ids
 
 
-def test_features_are_rounded_to_length_1_or_0(base: Base) -> None:
+def test_features_are_quantised_to_length_1_or_0(base: Base) -> None:
     vectors = np.vstack([draw(3), np.zeros((1, 64), "f4")])
     see(base, vectors)
     loaded = LoadedFeatures(base.pk, size=64)

@@ -152,6 +152,7 @@ def test_features_without_direction_are_like_nothing(version: ModelVersion) -> N
     asked, blind = create_seen_product(version, 0), create_product(images=[create_image()])
     see(blind.product_images.get().image, version, degrees=0, features=np.full(64, np.nan, "<f2").tobytes())
     assert list_similar(asked) == [(blind.pk, 0.0)]
+    assert list_similar(blind) == []
 
 
 def test_products_that_share_a_picture_are_equals_of_each_other(version: ModelVersion) -> None:
