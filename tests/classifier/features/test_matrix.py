@@ -19,7 +19,7 @@ def build(vectors: np.ndarray) -> FeatureMatrix:
 
 
 @pytest.mark.parametrize("rows", [0, 5, 60, 3_000])
-@pytest.mark.parametrize(("part_rows", "first_factor"), [(4, 20), (1_500, 1), (1_500, 20), (10_000, 100)])
+@pytest.mark.parametrize("part_rows, first_factor", [(4, 20), (1_500, 1), (1_500, 20), (10_000, 100)])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", ["all axes alike", "few axes", "about one direction", "about nothing"])
 def test_the_nearest_of_a_plain_comparison_are_candidates(
