@@ -91,7 +91,7 @@ def test_however_many_watch_it_is_counted_once_in_two_seconds(
         assert get_run_report(run).progress.failed == 1
 
 
-@pytest.mark.parametrize("took, shown", [(0.4, 8), (3.0, 10)])
+@pytest.mark.parametrize("took, shown", [(0.2, 8), (3.0, 10)])
 def test_a_count_that_took_long_is_shown_for_longer(took: float, shown: int, monkeypatch: pytest.MonkeyPatch) -> None:
     now, clock = 1_800_000_000.0, iter([0.0, took, 5.0, 5.5])
     monkeypatch.setattr(cached_counts, "time", lambda: now)
