@@ -5,8 +5,7 @@
 Starts a PostgreSQL with the extension (that of the tests' wheel has it), gives both sides the same embeddings in half
 precision, and asks them in turn for the same neighbours. The embeddings differ along few axes more than along others,
 as those of pictures do; with --even along all alike, so that the search in memory compares nearly all of them wholly.
-NumPy's own products have one thread, as in the site.
-Exits with 1 when both do not find the same.
+NumPy's own products have one thread, as in the site. Exits with 1 when both do not find the same.
 """
 
 import argparse

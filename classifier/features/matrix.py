@@ -27,7 +27,7 @@ FIRST_FACTOR: Final = 20
 #: Of very many pictures the threshold of the first comparison is taken from the maxima of groups of so many.
 GROUP_ROWS: Final = 64
 #: Of one search.
-_THREADS: Final = min(4, len(os.sched_getaffinity(0)))
+_THREADS: Final = min(4, os.cpu_count() or 1)
 _LARGEST_INT8: Final = 127
 #: What single precision may lose in a sum.
 _LOST_IN_SUMS: Final = 1e-5

@@ -2,9 +2,11 @@
 
 import importlib.util
 
+import numpy as np
 import pytest
 
 from benchmarks import similar
+from benchmarks.catalogue_rows import FeatureSource
 from tests.benchmarks.running import read_report
 
 pytestmark = pytest.mark.long
@@ -18,6 +20,14 @@ def test_both_searches_find_the_same() -> None:
     assert [row["name"] for row in report["searches"]] == ["memory", "pgvector"]
     assert all(row["median_milliseconds"] >= row["best_milliseconds"] > 0 for row in report["searches"])
     assert (report["embeddings"], report["rounds"], report["rounds_with_the_same"]) == (3_000, 3, 3)
+
+
+@pytest.mark.parametrize("even, share", [(False, 0.81), (True, 0.27)])
+def test_embeddings_lie_along_as_few_axes_as_is_said(even: bool, share: float) -> None:
+    drawn = FeatureSource(128, even=even).draw(20_000).astype("f4")
+    np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), 1, atol=2e-3)
+    variances = np.linalg.eigvalsh(drawn.T @ drawn)[::-1]
+    assert variances[:32].sum() / variances.sum() == pytest.approx(share, abs=0.01)
 
 
 def test_people_read_medians_and_how_often_both_found_the_same(capsys: pytest.CaptureFixture[str]) -> None:

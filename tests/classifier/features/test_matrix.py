@@ -1,4 +1,4 @@
-"""Nearest pictures by rounded features: exact, whatever rounding takes, and few are compared wholly."""
+"""Nearest pictures by quantised features: exact, whatever quantisation takes, and few are compared wholly."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_the_nearest_of_a_plain_comparison_are_candidates(
 
 
 @pytest.mark.parametrize("numbers", [range(1, 16), range(16, 64)], ids=["leading", "rest"])
-def test_what_rounding_takes_is_held_for_whom_it_took_from(numbers: range) -> None:
+def test_what_quantisation_takes_is_held_for_whom_it_took_from(numbers: range) -> None:
     vectors = np.zeros((40, 64), "f4")
     vectors[:, 0] = 1
     # Of the nearest all but the first number is rounded to nothing: the others are exact, and nearer when rounded.
@@ -58,8 +58,8 @@ def test_what_rounding_takes_is_held_for_whom_it_took_from(numbers: range) -> No
     vectors[9:, numbers[0]] = 4 / 127
     wanted = np.zeros(64, "f4")
     wanted[0], wanted[numbers] = 1, 1 / np.sqrt(len(numbers))
-    rounded = QuantisedFeatures.of(np.arange(40), normalise(vectors))
-    candidates = FeatureMatrix(np.zeros(64, "f4"), np.eye(64, dtype="f4"), (rounded,)).find_candidates(
+    quantised = QuantisedFeatures.of(np.arange(40), normalise(vectors))
+    candidates = FeatureMatrix(np.zeros(64, "f4"), np.eye(64, dtype="f4"), (quantised,)).find_candidates(
         normalise(wanted), count=9
     )
     assert set(range(9)) == set(np.argsort(-normalise(vectors) @ normalise(wanted))[:9]) <= set(candidates)
