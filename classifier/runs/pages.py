@@ -57,8 +57,8 @@ def answer_run_list(
 def get_run_count(key: str, *, count: Callable[[Any], Any], is_current: Callable[[Any], bool]) -> Any:
     """Return what `config.cached_counts.get_cached_count` does.
 
-    Counting takes 5 % of a core at most while a count takes a quarter of a second at most, though PostgreSQL counts with
-    two processes where there is much. A longer one, as a machine with much other work takes for any, is shown for ten
+    Counting takes 5 % of a core at most while a count takes a quarter of a second at most, though PostgreSQL counts
+    many rows with two processes. A longer one, as a machine with much other work takes for any, is shown for ten
     seconds: whoever waits for the run would think that it stands still.
     """
     return get_cached_count(
